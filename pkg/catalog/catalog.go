@@ -1,0 +1,130 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// Options configure a Catalog. The zero value works: anonymous, HTTPS, no
+// cache on disk.
+type Options struct {
+	// Registry opens the catalog's repository and those of the images; nil is
+	// a client with registry.Options{}.
+	Registry *registry.Client
+	// Cache keeps what was read across processes; nil keeps it in memory.
+	Cache *ocilog.Cache
+	// Revisions bounds the decoded revisions kept in memory; 0 is 20,000.
+	Revisions int
+	// Fresh is how long Get and History may answer from the last read; 0 is
+	// 5s, a negative duration always asks.
+	Fresh time.Duration
+	// Author is recorded as publishedBy and removedBy.
+	Author string
+	// Now is the clock of publications; nil is the system's.
+	Now func() time.Time
+	// Warn is told what was noticed and did not change the result, each
+	// thing once. It may be called from several goroutines at once; nil
+	// ignores them.
+	Warn func(error)
+}
+
+// Catalog is an open catalog. It is safe for concurrent use.
+type Catalog struct {
+	reference registry.Reference
+	options   Options
+	log       *ocilog.Log
+
+	mu     sync.Mutex
+	view   *ocilog.View // the last read; nil when a write made it stale
+	read   time.Time
+	warned map[string]bool
+}
+
+// Open opens the catalog that a reference names: REGISTRY/REPOSITORY or
+// oci:PATH, without tag or digest. Nothing is asked of the registry yet; a
+// catalog that does not exist is an empty one, and the first publication
+// makes it.
+func Open(reference string, options Options) (*Catalog, error) {
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	if ref.Tag != "" || ref.Digest != "" {
+		return nil, fmt.Errorf("%w: catalog %q: want a repository or oci:PATH, without tag or digest", entry.ErrInvalid, reference)
+	}
+	if options.Registry == nil {
+		if options.Registry, err = registry.New(registry.Options{}); err != nil {
+			return nil, err
+		}
+	}
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	if options.Fresh == 0 {
+		options.Fresh = 5 * time.Second
+	}
+	repository, err := options.Registry.Open(ref)
+	if err != nil {
+		return nil, err
+	}
+	return &Catalog{
+		reference: ref, options: options, warned: map[string]bool{},
+		log: ocilog.New(repository, ref.Base(), ocilog.Options{
+			Revisions: options.Revisions, Cache: options.Cache, Now: options.Now,
+		}),
+	}, nil
+}
+
+// Reference returns the reference that the catalog was opened with.
+func (c *Catalog) Reference() string { return c.reference.Base() }
+
+// refresh reads the log anew.
+func (c *Catalog) refresh(ctx context.Context) (*ocilog.View, error) {
+	view, err := c.log.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view, c.read = view, time.Now()
+	return view, nil
+}
+
+// recent returns the last read while it is fresh, else a new one.
+func (c *Catalog) recent(ctx context.Context) (view *ocilog.View, reused bool, err error) {
+	c.mu.Lock()
+	view = c.view
+	fresh := view != nil && time.Since(c.read) < c.options.Fresh
+	c.mu.Unlock()
+	if fresh {
+		return view, true, nil
+	}
+	view, err = c.refresh(ctx)
+	return view, false, err
+}
+
+// forget makes the next read a new one.
+func (c *Catalog) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.view = nil
+}
+
+// warn passes on what was noticed, each thing once.
+func (c *Catalog) warn(noticed ...error) {
+	for _, err := range noticed {
+		c.mu.Lock()
+		told := c.warned[err.Error()]
+		c.warned[err.Error()] = true
+		c.mu.Unlock()
+		if !told && c.options.Warn != nil {
+			c.options.Warn(err)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+)
+
+// GetOptions select which state of an entry Get returns.
+type GetOptions struct {
+	Version string    // the newest publication with this version since the last removal; "" is the live one
+	AsOf    time.Time // the catalog as it was then; zero is now
+}
+
+// Get returns one entry. A name that is not live is an entry.ErrNotFound; one
+// that a later format version decides is an entry.ErrInvalid.
+func (c *Catalog) Get(ctx context.Context, name string, options GetOptions) (entry.Item, error) {
+	if err := entry.CheckName(name); err != nil {
+		return entry.Item{}, err
+	}
+	view, reused, err := c.recent(ctx)
+	if err != nil {
+		return entry.Item{}, err
+	}
+	item, err := c.get(ctx, view, name, options)
+	if reused && errors.Is(err, entry.ErrNotFound) {
+		if view, err = c.refresh(ctx); err != nil {
+			return entry.Item{}, err
+		}
+		item, err = c.get(ctx, view, name, options)
+	}
+	c.warn(view.Warnings()...)
+	return item, err
+}
+
+func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, options GetOptions) (entry.Item, error) {
+	if options.Version != "" {
+		return c.getVersion(ctx, view, name, options)
+	}
+	revision, err := view.Head(ctx, name, options.AsOf)
+	switch {
+	case err != nil:
+		return entry.Item{}, err
+	case revision == nil || revision.Tag.Op == entry.OpRemove:
+		return entry.Item{}, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+	case revision.Newer != "":
+		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, name, revision.Newer)
+	}
+	return entry.NewItem(revision), nil
+}
+
+func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string, options GetOptions) (entry.Item, error) {
+	history, err := view.History(ctx, name)
+	if err != nil {
+		return entry.Item{}, err
+	}
+	var found *entry.Revision
+	for _, revision := range entry.Current(before(history, options.AsOf)) {
+		if revision.Document != nil && revision.Document.Version == options.Version {
+			found = revision
+		}
+	}
+	if found == nil {
+		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
+	}
+	return entry.NewItem(found), nil
+}
+
+// before drops the revisions that came after asOf; a zero asOf keeps all.
+func before(history []*entry.Revision, asOf time.Time) []*entry.Revision {
+	for i, revision := range history {
+		if !asOf.IsZero() && revision.Tag.Millis > asOf.UnixMilli() {
+			return history[:i]
+		}
+	}
+	return history
+}

@@ -1,0 +1,58 @@
+package entry
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The closed set of error kinds. Every error that a package of this project
+// returns for a reason its caller can act on wraps exactly one of them.
+var (
+	// ErrNotFound: the thing asked for does not exist, and the registry said so.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict: it exists already, or another entry holds the image.
+	ErrConflict = errors.New("conflict")
+	// ErrInvalid: what the caller gave (a name, a reference, a document) is
+	// malformed. Content that a registry serves malformed is ErrUnreachable.
+	ErrInvalid = errors.New("invalid")
+	// ErrUnauthorized: the registry wants other credentials, or more rights.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrTimeout: the time allowed for the operation ran out.
+	ErrTimeout = errors.New("timed out")
+	// ErrUntrusted: unsigned, untrusted or invalid where a signature is required.
+	ErrUntrusted = errors.New("not trusted")
+	// ErrUnreachable: a registry could not be asked, throttled, failed, or
+	// answered with something that is not an answer. It says nothing about
+	// whether the thing asked for exists.
+	ErrUnreachable = errors.New("unreachable")
+)
+
+// Problem is one violation found in a document.
+type Problem struct {
+	Pointer string // JSON pointer (RFC 6901) to the offending value; "" is the whole document
+	Reason  string
+}
+
+// ValidationError reports a document that violates its JSON Schema. It is an
+// ErrInvalid.
+type ValidationError struct {
+	Document string    // "entry" or "removal"
+	Problems []Problem // never empty; at most maxProblems
+}
+
+// Error lists every problem, "; " between them.
+func (e *ValidationError) Error() string {
+	reasons := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		pointer := p.Pointer
+		if pointer == "" {
+			pointer = "/"
+		}
+		reasons[i] = pointer + ": " + p.Reason
+	}
+	return fmt.Sprintf("%s document: %s", e.Document, strings.Join(reasons, "; "))
+}
+
+// Is makes the error an ErrInvalid.
+func (e *ValidationError) Is(target error) bool { return target == ErrInvalid }

@@ -1,0 +1,65 @@
+package entry
+
+import (
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Annotation keys of revisions and attachments (SPEC section 4.2). The
+// automotive keys are those that builds put on their images.
+const (
+	AnnotationImage        = "vnd.caib.catalog.image"
+	AnnotationImageDigest  = "vnd.caib.catalog.image-digest"
+	AnnotationDistro       = automotivePrefix + "distro"
+	AnnotationTarget       = automotivePrefix + "target"
+	AnnotationArch         = automotivePrefix + "arch"
+	AnnotationExportFormat = automotivePrefix + "export-format"
+
+	automotivePrefix = "automotive.sdv.cloud.redhat.com/"
+)
+
+const (
+	maxFacet  = 256     // bytes of one value; GHCR refuses longer ones
+	maxFacets = 2 << 10 // bytes of all keys and values together
+)
+
+// facets are the annotations of a revision: small copies of what the document
+// says, for people and tools that look at manifests. A value that is too long
+// is left out, never cut: the document has it whole. The list is in order of
+// importance, and ends where the space does.
+func facets(pairs ...string) map[string]string {
+	set, used := map[string]string{}, 0
+	for i := 0; i+1 < len(pairs); i += 2 {
+		key, value := pairs[i], pairs[i+1]
+		if value == "" || len(value) > maxFacet || used+len(key)+len(value) > maxFacets {
+			continue
+		}
+		set[key] = value
+		used += len(key) + len(value)
+	}
+	return set
+}
+
+func (d *Document) facets() map[string]string {
+	target := ""
+	if len(d.Metadata.Targets) > 0 {
+		target = d.Metadata.Targets[0].Name
+	}
+	return facets(
+		ocispec.AnnotationCreated, d.PublishedAt.String(),
+		ocispec.AnnotationTitle, d.Name,
+		AnnotationImageDigest, d.Image.Digest.String(),
+		AnnotationImage, d.Image.Reference,
+		ocispec.AnnotationVersion, d.Version,
+		AnnotationDistro, d.Metadata.Distro,
+		AnnotationTarget, target,
+		AnnotationArch, d.Metadata.Architecture,
+		AnnotationExportFormat, d.Metadata.ExportFormat,
+	)
+}
+
+func (r *Removal) facets() map[string]string {
+	return facets(
+		ocispec.AnnotationCreated, r.RemovedAt.String(),
+		ocispec.AnnotationTitle, r.Name,
+	)
+}

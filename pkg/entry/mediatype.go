@@ -1,0 +1,32 @@
+package entry
+
+import "strings"
+
+// Media types of the format (SPEC sections 4, 5 and 8).
+const (
+	MediaTypeEntry    = "application/vnd.caib.catalog.entry.v1+json"
+	MediaTypeRemoval  = "application/vnd.caib.catalog.removal.v1+json"
+	MediaTypeSnapshot = "application/vnd.caib.catalog.snapshot.v1"
+	MediaTypeSegment  = "application/vnd.caib.catalog.segment.v1+jsonl+zstd"
+)
+
+const (
+	entryFamily   = "application/vnd.caib.catalog.entry.v"
+	removalFamily = "application/vnd.caib.catalog.removal.v"
+)
+
+// operation tells which operation an artifact type stands for, and whether it
+// is of a later version of the format than this code reads.
+func operation(artifactType string) (op Op, newer, ok bool) {
+	switch {
+	case artifactType == MediaTypeEntry:
+		return OpPublish, false, true
+	case artifactType == MediaTypeRemoval:
+		return OpRemove, false, true
+	case strings.HasPrefix(artifactType, entryFamily):
+		return OpPublish, true, true
+	case strings.HasPrefix(artifactType, removalFamily):
+		return OpRemove, true, true
+	}
+	return 0, false, false
+}

@@ -1,0 +1,143 @@
+package entry
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// MaxManifest bounds every manifest that is read or written, in bytes: the
+// most that registries accept.
+const MaxManifest = 4 << 20
+
+// Blob is content to push before the manifest that names it.
+type Blob struct {
+	Descriptor ocispec.Descriptor
+	Content    []byte
+}
+
+// Packed is an artifact ready to push: first the blobs, in order, then the
+// manifest. Its slices are not to be changed.
+type Packed struct {
+	Tag        Tag // of the log; zero for an attachment
+	Descriptor ocispec.Descriptor
+	Manifest   []byte
+	Blobs      []Blob
+}
+
+// Pack makes the publish revision of a document (SPEC section 4). The error is
+// a *ValidationError, or another ErrInvalid.
+func Pack(document *Document) (*Packed, error) {
+	text, err := canonical(document)
+	if err != nil {
+		return nil, err
+	}
+	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets())
+}
+
+// PackRewrite is Pack for a document that replaces old, a document as a reader
+// found it: what a newer writer put into old beyond the fields known here is
+// kept (SPEC section 6).
+func PackRewrite(document *Document, old []byte) (*Packed, error) {
+	var parsed Document
+	if err := json.Unmarshal(old, &parsed); err != nil {
+		return nil, fmt.Errorf("%w: document to rewrite: %v", ErrInvalid, err)
+	}
+	known, err := canonical(parsed)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := canonical(document)
+	if err != nil {
+		return nil, err
+	}
+	text, err := carry(old, known, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets())
+}
+
+// PackRemoval makes a removal revision (SPEC section 7).
+func PackRemoval(removal *Removal) (*Packed, error) {
+	text, err := canonical(removal)
+	if err != nil {
+		return nil, err
+	}
+	return pack(OpRemove, removal.Name, removal.RemovedAt, text, removal.facets())
+}
+
+func pack(op Op, name string, at Time, document []byte, annotations map[string]string) (*Packed, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	if err := validate(op, document); err != nil {
+		return nil, err
+	}
+	mediaType := MediaTypeEntry
+	if op == OpRemove {
+		mediaType = MediaTypeRemoval
+	}
+	packed, err := packManifest(mediaType, mediaType, document, annotations, nil)
+	if err != nil {
+		return nil, err
+	}
+	packed.Tag = NewTag(name, at, op, packed.Descriptor.Digest)
+	if again, ok := ParseTag(packed.Tag.String()); !ok || again != packed.Tag {
+		return nil, fmt.Errorf("%w: the time %s does not fit into a tag", ErrInvalid, at)
+	}
+	return packed, nil
+}
+
+// PackAttachment makes the referrer that puts a revision beside its image
+// (SPEC section 9): revision is the exact manifest of a publish revision,
+// subject the image's descriptor.
+func PackAttachment(revision []byte, subject ocispec.Descriptor) (*Packed, error) {
+	var manifest ocispec.Manifest
+	if err := json.Unmarshal(revision, &manifest); err != nil {
+		return nil, fmt.Errorf("%w: revision manifest: %v", ErrInvalid, err)
+	}
+	// A subject is named, not described: its annotations or URLs are not ours.
+	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
+	return packManifest(manifest.ArtifactType, ocispec.MediaTypeImageManifest, revision, manifest.Annotations, &plain)
+}
+
+func packManifest(artifactType, layerType string, content []byte, annotations map[string]string, subject *ocispec.Descriptor) (*Packed, error) {
+	config := ocispec.DescriptorEmptyJSON
+	layer := ocispec.Descriptor{MediaType: layerType, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	embedded := layer
+	embedded.Data = content
+	configOnly := config
+	configOnly.Data = nil
+	manifest, err := canonical(ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: artifactType,
+		Config:       configOnly,
+		Layers:       []ocispec.Descriptor{embedded},
+		Subject:      subject,
+		Annotations:  annotations,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(manifest) > MaxManifest {
+		return nil, fmt.Errorf("%w: manifest of %d bytes, more than the %d that registries take", ErrInvalid, len(manifest), MaxManifest)
+	}
+	return &Packed{
+		Descriptor: ocispec.Descriptor{
+			MediaType:    ocispec.MediaTypeImageManifest,
+			ArtifactType: artifactType,
+			Digest:       digest.FromBytes(manifest),
+			Size:         int64(len(manifest)),
+		},
+		Manifest: manifest,
+		Blobs: []Blob{
+			{Descriptor: configOnly, Content: config.Data},
+			{Descriptor: layer, Content: content},
+		},
+	}, nil
+}

@@ -1,0 +1,166 @@
+package entry
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Op is what a tag of the log stands for: its letter before the hash.
+type Op byte
+
+// The operations of SPEC section 3.
+const (
+	OpPublish  Op = 'p'
+	OpRemove   Op = 'r'
+	OpSnapshot Op = 's'
+)
+
+// String returns the operation's word.
+func (o Op) String() string {
+	switch o {
+	case OpPublish:
+		return "publish"
+	case OpRemove:
+		return "remove"
+	case OpSnapshot:
+		return "snapshot"
+	}
+	return "unknown"
+}
+
+const (
+	snapshotName = "_snapshot"
+	timeDigits   = 9  // base 36: until the year 5188
+	hashDigits   = 16 // of the manifest digest, hexadecimal
+	maxName      = 96
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+
+// CheckName reports whether name can be an entry's name: lower-case letters,
+// digits, "-" and ".", at most 96 characters. The error is an ErrInvalid.
+func CheckName(name string) error {
+	if len(name) > maxName || !namePattern.MatchString(name) {
+		return fmt.Errorf("%w: name %q: want at most %d of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit", ErrInvalid, shorten(name), maxName)
+	}
+	return nil
+}
+
+// Tag is one event of the log, as its tag in the repository spells it (SPEC
+// section 3). It is comparable; the zero Tag is no tag.
+type Tag struct {
+	Name   string // entry name, or "_snapshot"
+	Millis int64  // Unix time in milliseconds
+	Op     Op
+	Hash   string // first 16 hexadecimal digits of the manifest's digest
+}
+
+// NewTag names the manifest with the given digest.
+func NewTag(name string, at Time, op Op, manifest digest.Digest) Tag {
+	return Tag{Name: name, Millis: at.UnixMilli(), Op: op, Hash: manifest.Encoded()[:hashDigits]}
+}
+
+// SnapshotTag names a snapshot manifest.
+func SnapshotTag(at Time, manifest digest.Digest) Tag {
+	return NewTag(snapshotName, at, OpSnapshot, manifest)
+}
+
+// ParseTag reads a tag of the log. ok is false for every other tag: they are
+// people's own, or other tools', and not ours to judge.
+func ParseTag(text string) (tag Tag, ok bool) {
+	rest, last, found := cutLast(text)
+	if !found || len(last) != 1+hashDigits || strings.Trim(last[1:], "0123456789abcdef") != "" {
+		return Tag{}, false
+	}
+	name, stamp, found := cutLast(rest)
+	if !found || len(stamp) != timeDigits || strings.Trim(stamp, "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
+		return Tag{}, false
+	}
+	millis, err := strconv.ParseInt(stamp, 36, 64)
+	if err != nil {
+		return Tag{}, false
+	}
+	tag = Tag{Name: name, Millis: millis, Op: Op(last[0]), Hash: last[1:]}
+	switch tag.Op {
+	case OpPublish, OpRemove:
+		return tag, CheckName(name) == nil
+	case OpSnapshot:
+		return tag, name == snapshotName
+	}
+	return Tag{}, false
+}
+
+func cutLast(text string) (before, after string, found bool) {
+	i := strings.LastIndexByte(text, '.')
+	if i < 0 {
+		return "", "", false
+	}
+	return text[:i], text[i+1:], true
+}
+
+// String returns the tag as the registry knows it.
+func (t Tag) String() string {
+	stamp := strconv.FormatInt(t.Millis, 36)
+	if pad := timeDigits - len(stamp); pad > 0 {
+		stamp = strings.Repeat("0", pad) + stamp
+	}
+	return t.Name + "." + stamp + "." + string(rune(t.Op)) + t.Hash
+}
+
+// Time is when the event happened, in UTC, according to its writer.
+func (t Tag) Time() Time { return Time{time.UnixMilli(t.Millis).UTC()} }
+
+// Names reports whether the manifest with this digest is the one the tag was
+// made for.
+func (t Tag) Names(manifest digest.Digest) bool {
+	return manifest.Algorithm() == digest.SHA256 && strings.HasPrefix(manifest.Encoded(), t.Hash)
+}
+
+// Compare orders tags by time, then by text: the order of the log, the same
+// for every reader.
+func (t Tag) Compare(u Tag) int {
+	if c := cmp.Compare(t.Millis, u.Millis); c != 0 {
+		return c
+	}
+	return strings.Compare(t.String(), u.String())
+}
+
+// ParseTags splits a repository's tag list into revisions and snapshots, each
+// in log order without duplicates. Tags that are not the log's are dropped.
+func ParseTags(listed []string) (revisions, snapshots []Tag) {
+	for _, text := range listed {
+		tag, ok := ParseTag(text)
+		switch {
+		case !ok:
+		case tag.Op == OpSnapshot:
+			snapshots = append(snapshots, tag)
+		default:
+			revisions = append(revisions, tag)
+		}
+	}
+	for _, tags := range []*[]Tag{&revisions, &snapshots} {
+		slices.SortFunc(*tags, Tag.Compare)
+		*tags = slices.Compact(*tags)
+	}
+	return revisions, snapshots
+}
+
+// NextTime is the time a writer gives to a new revision of name: now, or just
+// after the newest revision of that name it can see, so that a slow clock
+// cannot publish into the past.
+func NextTime(now time.Time, name string, visible []Tag) Time {
+	next := NewTime(now)
+	for _, tag := range visible {
+		if tag.Name == name && tag.Millis >= next.UnixMilli() {
+			next = Time{time.UnixMilli(tag.Millis + 1).UTC()}
+		}
+	}
+	return next
+}

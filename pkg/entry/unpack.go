@@ -1,0 +1,136 @@
+package entry
+
+import (
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Revision is one checked event in the life of a name. Exactly one of
+// Document, Removal and Newer is set. It is immutable and may be shared.
+type Revision struct {
+	Tag      Tag
+	Digest   digest.Digest // of the revision's manifest: what a signature covers
+	Document *Document     // of a publication
+	Removal  *Removal      // of a removal
+	Newer    string        // artifact type of a format version that this code cannot read
+	Text     []byte        // the document's exact bytes; nil when Newer is set
+}
+
+// manifestView is the part of a revision's manifest that a reader needs.
+type manifestView struct {
+	SchemaVersion int          `json:"schemaVersion"`
+	MediaType     string       `json:"mediaType"`
+	ArtifactType  string       `json:"artifactType"`
+	Layers        []descriptor `json:"layers"`
+}
+
+type descriptor struct {
+	MediaType string        `json:"mediaType"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"`
+	Data      []byte        `json:"data"`
+}
+
+// Unpack checks that manifest is the revision that tag names, and reads it
+// (SPEC section 4.3): the manifest's digest against the tag's hash, the
+// embedded document against its descriptor and its schema, and name, time and
+// operation of the tag against the document. Every failure is an ErrInvalid:
+// the tag is not a revision, and the log is read as if it were not there.
+//
+// A revision of a later format version is returned with Newer set: it decides
+// its name, but what it says is not known.
+func Unpack(tag Tag, manifest []byte) (*Revision, error) {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf("%w: revision %s: %s", ErrInvalid, tag, fmt.Sprintf(format, args...))
+	}
+	sum := digest.FromBytes(manifest)
+	if !tag.Names(sum) {
+		return nil, invalid("the manifest's digest is %s", sum)
+	}
+	var view manifestView
+	if err := json.Unmarshal(manifest, &view); err != nil {
+		return nil, invalid("manifest: %v", err)
+	}
+	if view.MediaType != ocispec.MediaTypeImageManifest || view.SchemaVersion != 2 {
+		return nil, invalid("media type %q is not that of a manifest", shorten(view.MediaType))
+	}
+	op, newer, ok := operation(view.ArtifactType)
+	if !ok || op != tag.Op {
+		return nil, invalid("artifact type %q does not %s", shorten(view.ArtifactType), tag.Op)
+	}
+	revision := &Revision{Tag: tag, Digest: sum}
+	if newer {
+		revision.Newer = view.ArtifactType
+		return revision, nil
+	}
+	text, err := view.document()
+	if err != nil {
+		return nil, invalid("%v", err)
+	}
+	revision.Text = text
+	if err := revision.decode(); err != nil {
+		return nil, invalid("%v", err)
+	}
+	return revision, nil
+}
+
+// document returns the embedded document, checked against its descriptor.
+func (m *manifestView) document() ([]byte, error) {
+	if len(m.Layers) != 1 || m.Layers[0].MediaType != m.ArtifactType {
+		return nil, fmt.Errorf("want exactly one layer, of type %s", m.ArtifactType)
+	}
+	layer := m.Layers[0]
+	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
+		return nil, fmt.Errorf("the embedded document is not the one that its descriptor names")
+	}
+	return layer.Data, nil
+}
+
+// decode reads the document and holds it against the tag.
+func (r *Revision) decode() error {
+	if err := validate(r.Tag.Op, r.Text); err != nil {
+		return err
+	}
+	var name string
+	var at Time
+	switch r.Tag.Op {
+	case OpPublish:
+		r.Document = new(Document)
+		if err := json.Unmarshal(r.Text, r.Document); err != nil {
+			return err
+		}
+		name, at = r.Document.Name, r.Document.PublishedAt
+	case OpRemove:
+		r.Removal = new(Removal)
+		if err := json.Unmarshal(r.Text, r.Removal); err != nil {
+			return err
+		}
+		name, at = r.Removal.Name, r.Removal.RemovedAt
+	default:
+		return fmt.Errorf("a %s is not a revision", r.Tag.Op)
+	}
+	if name != r.Tag.Name || at.UnixMilli() != r.Tag.Millis {
+		return fmt.Errorf("the document is that of %s at %s", name, at)
+	}
+	return nil
+}
+
+// UnpackAttachment returns the revision manifest that an attachment carries,
+// checked against its descriptor, to rebuild a catalog from (SPEC section 9).
+func UnpackAttachment(manifest []byte) ([]byte, error) {
+	var view manifestView
+	if err := json.Unmarshal(manifest, &view); err != nil {
+		return nil, fmt.Errorf("%w: attachment: %v", ErrInvalid, err)
+	}
+	if len(view.Layers) != 1 || view.Layers[0].MediaType != ocispec.MediaTypeImageManifest {
+		return nil, fmt.Errorf("%w: attachment: want exactly one layer, a manifest", ErrInvalid)
+	}
+	layer := view.Layers[0]
+	if layer.Digest != digest.FromBytes(layer.Data) {
+		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", ErrInvalid)
+	}
+	return layer.Data, nil
+}

@@ -1,0 +1,140 @@
+package ocilog
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// DefaultCacheSize is the size cap of a cache, in bytes.
+const DefaultCacheSize = 256 << 20
+
+// Cache is a directory of segments and of what is known of each log. Any
+// number of processes may share it: files appear whole, by rename, and are
+// checked on every read. A fault of the cache is a miss, never an error. The
+// nil Cache keeps nothing.
+type Cache struct {
+	dir string
+	max int64
+}
+
+// NewCache makes a cache in dir, which need not exist. The files in it stay
+// below max bytes, those used least recently going first; 0 is
+// DefaultCacheSize.
+func NewCache(dir string, max int64) *Cache {
+	return &Cache{dir: dir, max: cmp.Or(max, DefaultCacheSize)}
+}
+
+// segment returns the segment with this digest.
+func (c *Cache) segment(d digest.Digest) ([]byte, bool) {
+	if c == nil || d.Validate() != nil {
+		return nil, false
+	}
+	blob, ok := c.get(c.segmentPath(d))
+	return blob, ok && d.Algorithm().FromBytes(blob) == d
+}
+
+func (c *Cache) putSegment(d digest.Digest, blob []byte) {
+	if c != nil && d.Validate() == nil {
+		c.put(c.segmentPath(d), blob)
+	}
+}
+
+func (c *Cache) segmentPath(d digest.Digest) string {
+	return filepath.Join(c.dir, "segments", d.Algorithm().String(), d.Encoded())
+}
+
+// state returns what was last known of a log: a segment whose records its
+// reader checks.
+func (c *Cache) state(id string) ([]byte, bool) {
+	if c == nil {
+		return nil, false
+	}
+	return c.get(c.statePath(id))
+}
+
+func (c *Cache) putState(id string, blob []byte) {
+	if c != nil {
+		c.put(c.statePath(id), blob)
+	}
+}
+
+func (c *Cache) statePath(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return filepath.Join(c.dir, "logs", hex.EncodeToString(sum[:]))
+}
+
+func (c *Cache) get(path string) ([]byte, bool) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, false
+	}
+	defer file.Close()
+	blob, err := io.ReadAll(io.LimitReader(file, c.max))
+	if err != nil {
+		return nil, false
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now) // marks it as used; a read-only cache still serves
+	return blob, true
+}
+
+// put replaces a file by rename. It is not synced: what a power loss leaves
+// behind is found out by its digest.
+func (c *Cache) put(path string, blob []byte) {
+	if int64(len(blob)) > c.max/2 || os.MkdirAll(filepath.Dir(path), 0o700) != nil {
+		return
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return
+	}
+	_, err = file.Write(blob)
+	if err = cmp.Or(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+		return
+	}
+	c.evict()
+}
+
+// evict removes the files used least recently until the rest fits. Another
+// process may have one of them open, or remove it first: both are harmless.
+func (c *Cache) evict() {
+	type used struct {
+		path string
+		size int64
+		at   time.Time
+	}
+	var files []used
+	var total int64
+	_ = filepath.WalkDir(c.dir, func(path string, item fs.DirEntry, err error) error {
+		if err != nil || item.IsDir() {
+			return nil
+		}
+		if info, err := item.Info(); err == nil {
+			files = append(files, used{path, info.Size(), info.ModTime()})
+			total += info.Size()
+		}
+		return nil
+	})
+	slices.SortFunc(files, func(a, b used) int { return a.at.Compare(b.at) })
+	for _, file := range files {
+		if total <= c.max {
+			return
+		}
+		if os.Remove(file.path) == nil {
+			total -= file.size
+		}
+	}
+}

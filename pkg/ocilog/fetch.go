@@ -1,0 +1,156 @@
+package ocilog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// cached returns a decoded revision from memory, or nil.
+func (l *Log) cached(tag entry.Tag) *entry.Revision {
+	l.mu.Lock()
+	sum, ok := l.digests[tag]
+	l.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	// The same manifest may stand under another tag too: there it is none.
+	if revision, ok := l.decoded.Get(sum); ok && revision.Tag == tag {
+		return revision
+	}
+	return nil
+}
+
+// forget drops a revision that the registry no longer has.
+func (l *Log) forget(tag entry.Tag) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.tail[tag]; ok {
+		delete(l.tail, tag)
+		l.dirty = true
+	}
+}
+
+// fromMemory takes what is decoded already, or held as a manifest, and returns
+// the rest.
+func (v *View) fromMemory(want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
+	for _, tag := range want {
+		if revision := v.log.cached(tag); revision != nil {
+			found[tag] = revision
+			continue
+		}
+		v.log.mu.Lock()
+		manifest, held := v.log.tail[tag]
+		v.log.mu.Unlock()
+		if !held {
+			missing = append(missing, tag)
+			continue
+		}
+		v.take(tag, digest.FromBytes(manifest), manifest, found)
+	}
+	return missing
+}
+
+// take decodes a genuine manifest into found, or reports why it is no
+// revision.
+func (v *View) take(tag entry.Tag, sum digest.Digest, manifest []byte, found map[entry.Tag]*entry.Revision) {
+	revision, err := v.log.learn(tag, sum, manifest)
+	if err != nil {
+		v.warn(tag.String(), fmt.Errorf("ignored: %w", err))
+		v.setGone(tag)
+		return
+	}
+	found[tag] = revision
+}
+
+// fromSnapshot takes what the snapshot has records of, and returns the rest.
+func (v *View) fromSnapshot(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
+	v.log.mu.Lock()
+	snapshot := v.log.snapshot
+	v.log.mu.Unlock()
+	if snapshot == nil {
+		return want
+	}
+	bySegment := map[int]map[entry.Tag]bool{}
+	for _, tag := range want {
+		if i, ok := snapshot.where[tag]; ok {
+			if bySegment[i] == nil {
+				bySegment[i] = map[entry.Tag]bool{}
+			}
+			bySegment[i][tag] = true
+		}
+	}
+	for i, wanted := range bySegment {
+		blob, err := v.log.segment(ctx, snapshot.segments[i])
+		if err != nil {
+			continue // a cache fault: the target has them all
+		}
+		for n, err := range lines(blob) {
+			if err != nil {
+				break
+			}
+			if !wanted[n.tag] {
+				continue
+			}
+			if manifest, sum, err := n.open(); err == nil {
+				v.take(n.tag, sum, manifest, found)
+			}
+		}
+	}
+	for _, tag := range want {
+		if found[tag] == nil && !v.isGone(tag) {
+			missing = append(missing, tag)
+		}
+	}
+	return missing
+}
+
+// fromTarget fetches tags one by one, some at a time.
+func (v *View) fromTarget(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) error {
+	var mu sync.Mutex
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(v.log.options.Parallel)
+	for _, tag := range want {
+		group.Go(func() error {
+			manifest, sum, err := v.log.fetch(within, tag)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case errors.Is(err, entry.ErrNotFound):
+				v.warn(tag.String(), fmt.Errorf("revision %s is listed, but the registry does not have it", tag))
+				v.setGone(tag)
+				return nil
+			case errors.Is(err, entry.ErrInvalid):
+				v.warn(tag.String(), fmt.Errorf("ignored: %w", err))
+				v.setGone(tag)
+				return nil
+			case err != nil:
+				return err
+			}
+			v.take(tag, sum, manifest, found)
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// fetch returns the manifest that stands under a tag, if it is the one that
+// the tag was made for; an entry.ErrInvalid if it is another.
+func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, error) {
+	_, manifest, err := l.target.Manifest(ctx, tag.String())
+	if err != nil {
+		return nil, "", err
+	}
+	sum := digest.FromBytes(manifest)
+	if !tag.Names(sum) {
+		return nil, "", fmt.Errorf("%w: revision %s: the manifest's digest is %s", entry.ErrInvalid, tag, sum)
+	}
+	l.keep(tag, sum, manifest)
+	return manifest, sum, nil
+}

@@ -1,0 +1,67 @@
+package ocilog
+
+import (
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// The state of a log in the cache is one segment: a record of the newest
+// snapshot's manifest, and one of every revision that it does not cover. It
+// makes the next process's reading as cheap as this one's, and remembers what
+// a tag list must still show.
+
+// restore takes what the cache knows of the log, once.
+func (l *Log) restore() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.restored {
+		return
+	}
+	l.restored = true
+	state, ok := l.options.Cache.state(l.id)
+	if !ok {
+		return
+	}
+	for n, err := range lines(state) {
+		if err != nil {
+			return
+		}
+		manifest, sum, err := n.open()
+		if err != nil {
+			continue
+		}
+		if n.tag.Op == entry.OpSnapshot {
+			l.remembered, _ = parseSnapshot(n.tag, sum, manifest)
+		} else if len(l.tail) < maxTail {
+			l.tail[n.tag], l.digests[n.tag] = manifest, sum
+		}
+	}
+}
+
+// save writes the state to the cache if it changed. It is best effort.
+func (l *Log) save() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.dirty || l.options.Cache == nil {
+		return
+	}
+	l.dirty = false
+	writer, err := newSegmentWriter()
+	if err != nil {
+		return
+	}
+	if l.snapshot != nil {
+		n, err := newLine(l.snapshot.tag, l.snapshot.manifest)
+		if err != nil || writer.add(n) != nil {
+			return
+		}
+	}
+	for tag, manifest := range l.tail {
+		n, err := newLine(tag, manifest)
+		if err != nil || writer.add(n) != nil {
+			return
+		}
+	}
+	if state, err := writer.finish(); err == nil {
+		l.options.Cache.putState(l.id, state)
+	}
+}

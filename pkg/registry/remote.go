@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/content"
+	"oras.land/oras-go/v2/errdef"
+	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/errcode"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// remoteRepository is a repository of an OCI registry.
+type remoteRepository struct {
+	base string // host/repository, for messages
+	oras *remote.Repository
+}
+
+// blobAttempts bounds how often a blob is transferred whose bytes arrived
+// altered or cut; the transport cannot repeat those itself, because it does
+// not hold blobs in memory.
+const blobAttempts = 3
+
+// Tags implements TagLister. It follows Link, and sends neither n nor last.
+func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
+	operation := "list tags of " + r.base
+	var tags []string
+	seen := map[string]bool{}
+	err := r.oras.Tags(ctx, "", func(page []string) error {
+		fresh := false
+		for _, tag := range page {
+			if !seen[tag] {
+				seen[tag], fresh = true, true
+				tags = append(tags, tag)
+			}
+		}
+		if len(page) > 0 && !fresh {
+			return fmt.Errorf("%w: the tag list repeats itself", entry.ErrUnreachable)
+		}
+		return nil
+	})
+	if err = classify(ctx, operation, err); errors.Is(err, entry.ErrNotFound) {
+		return nil, nil
+	}
+	return tags, err
+}
+
+// Resolve implements Fetcher by HEAD, or by GET where the registry's HEAD does
+// not name a digest.
+func (r *remoteRepository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	descriptor, err := r.oras.Resolve(ctx, reference)
+	var exchange *exchangeError
+	var status *errcode.ErrorResponse
+	answered := err != nil && !errors.As(err, &exchange) && !errors.As(err, &status) && !errors.Is(err, errdef.ErrNotFound)
+	if answered && ctx.Err() == nil {
+		descriptor, _, err = r.Manifest(ctx, reference)
+	}
+	return descriptor, classify(ctx, "resolve "+r.named(reference), err)
+}
+
+// Manifest implements Fetcher.
+func (r *remoteRepository) Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error) {
+	operation := "fetch " + r.named(reference)
+	descriptor, body, err := r.oras.FetchReference(ctx, reference)
+	if err != nil {
+		return ocispec.Descriptor{}, nil, classify(ctx, operation, err)
+	}
+	defer body.Close()
+	if descriptor.Size > entry.MaxManifest {
+		return ocispec.Descriptor{}, nil, fmt.Errorf("%s: %w: a manifest of %d bytes, more than the %d allowed", operation, entry.ErrUnreachable, descriptor.Size, entry.MaxManifest)
+	}
+	manifest, err := content.ReadAll(body, descriptor)
+	return descriptor, manifest, classify(ctx, operation, err)
+}
+
+// Blob implements Fetcher.
+func (r *remoteRepository) Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
+	operation := "fetch " + r.named(descriptor.Digest.String())
+	if descriptor.Size > MaxBlob {
+		return nil, fmt.Errorf("%s: %w: a blob of %d bytes, more than the %d allowed", operation, entry.ErrUnreachable, descriptor.Size, MaxBlob)
+	}
+	var blob []byte
+	var err error
+	for range blobAttempts {
+		blob, err = r.blob(ctx, descriptor)
+		var exchange *exchangeError
+		var status *errcode.ErrorResponse
+		if err == nil || errors.As(err, &exchange) || errors.As(err, &status) || errors.Is(err, errdef.ErrNotFound) || ctx.Err() != nil {
+			break
+		}
+	}
+	return blob, classify(ctx, operation, err)
+}
+
+func (r *remoteRepository) blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
+	body, err := r.oras.Blobs().Fetch(ctx, descriptor)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return content.ReadAll(body, descriptor)
+}
+
+// PushBlob implements Pusher. The empty configuration is looked for first: it
+// is nearly always there.
+func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
+	operation := "push " + r.named(descriptor.Digest.String())
+	if descriptor.Digest == ocispec.DescriptorEmptyJSON.Digest {
+		if found, err := r.oras.Blobs().Exists(ctx, descriptor); err == nil && found {
+			return nil
+		}
+	}
+	var err error
+	for range blobAttempts {
+		err = r.oras.Blobs().Push(ctx, descriptor, bytes.NewReader(blob))
+		// An upload session that a repeated request finds gone is begun anew.
+		var status *errcode.ErrorResponse
+		if err == nil || ctx.Err() != nil || !errors.As(err, &status) || status.StatusCode != 404 {
+			break
+		}
+	}
+	return classify(ctx, operation, err)
+}
+
+// PushManifest implements Pusher.
+func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, tag string) error {
+	err := r.oras.Manifests().PushReference(ctx, descriptor, bytes.NewReader(manifest), tag)
+	return classify(ctx, "push "+r.named(tag), err)
+}
+
+func (r *remoteRepository) named(reference string) string {
+	if _, err := digest.Parse(reference); err == nil {
+		return r.base + "@" + reference
+	}
+	return r.base + ":" + reference
+}

@@ -1,0 +1,178 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	// maxAnswer bounds a tag list page, a manifest or a referrers list, in bytes.
+	maxAnswer = 64 << 20
+	// maxPages bounds the pages of one list.
+	maxPages = 10_000
+)
+
+// exchangeError is a request that got no usable answer.
+type exchangeError struct {
+	err        error
+	repeatable bool // sending the request again can do no harm
+}
+
+func (e *exchangeError) Error() string { return e.err.Error() }
+func (e *exchangeError) Unwrap() error { return e.err }
+
+// answers makes sure that what comes back from a registry is an answer: whole,
+// bounded, JSON where JSON was asked for, and the bytes that its digest
+// promises. Anything else becomes an error that the retry above it sees, so
+// that a body cut short is asked for again instead of being believed.
+type answers struct{ base http.RoundTripper }
+
+func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := a.base.RoundTrip(request)
+	if err == nil && response.StatusCode == http.StatusOK {
+		err = checkAnswer(request, response)
+		if err != nil {
+			response.Body.Close()
+		}
+	}
+	if err != nil {
+		return nil, &exchangeError{err: err, repeatable: repeatable(request) && request.Context().Err() == nil}
+	}
+	return response, nil
+}
+
+// repeatable tells the requests that can be sent twice. Starting an upload is
+// one of them: a session that nobody uses expires.
+func repeatable(request *http.Request) bool {
+	switch request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete:
+		return true
+	case http.MethodPost:
+		return strings.HasSuffix(request.URL.Path, "/blobs/uploads/")
+	}
+	return false
+}
+
+func checkAnswer(request *http.Request, response *http.Response) error {
+	path := request.URL.Path
+	if !strings.HasPrefix(path, "/v2/") || strings.Contains(path, "/blobs/") {
+		return nil
+	}
+	if mediaType, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); mediaType == "text/html" {
+		return errors.New("the answer is an HTML page: not a registry, or a proxy before it")
+	}
+	if request.Method != http.MethodGet {
+		return nil
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return fmt.Errorf("the answer ends early: %w", err)
+	}
+	if len(body) > maxAnswer {
+		return fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	}
+	if !json.Valid(body) {
+		return errors.New("the answer is not JSON")
+	}
+	if err := checkDigest(path, response.Header.Get("Docker-Content-Digest"), body); err != nil {
+		return err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	response.ContentLength = int64(len(body))
+	return nil
+}
+
+// checkDigest holds a manifest against the digest it was asked by, or that its
+// registry announced.
+func checkDigest(path, announced string, body []byte) error {
+	i := strings.LastIndex(path, "/manifests/")
+	if i < 0 {
+		return nil
+	}
+	for _, text := range []string{path[i+len("/manifests/"):], announced} {
+		want, err := digest.Parse(text)
+		if err != nil || !want.Algorithm().Available() {
+			continue
+		}
+		if got := want.Algorithm().FromBytes(body); got != want {
+			return fmt.Errorf("the manifest is altered: its digest is %s, not %s", got, want)
+		}
+	}
+	return nil
+}
+
+// limiter bounds the requests under way to each host. A request is under way
+// until its body is closed.
+type limiter struct {
+	base  http.RoundTripper
+	most  int
+	mu    sync.Mutex
+	slots map[string]chan struct{}
+}
+
+func newLimiter(base http.RoundTripper, most int) *limiter {
+	return &limiter{base: base, most: most, slots: map[string]chan struct{}{}}
+}
+
+func (l *limiter) RoundTrip(request *http.Request) (*http.Response, error) {
+	l.mu.Lock()
+	slot, ok := l.slots[request.URL.Host]
+	if !ok {
+		slot = make(chan struct{}, l.most)
+		l.slots[request.URL.Host] = slot
+	}
+	l.mu.Unlock()
+	select {
+	case slot <- struct{}{}:
+	case <-request.Context().Done():
+		return nil, context.Cause(request.Context())
+	}
+	response, err := l.base.RoundTrip(request)
+	if err != nil {
+		<-slot
+		return nil, err
+	}
+	response.Body = &slotBody{ReadCloser: response.Body, release: sync.OnceFunc(func() { <-slot })}
+	return response, nil
+}
+
+type slotBody struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b *slotBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
+}
+
+// logging writes one debug line a request: no headers, no query, no body.
+type logging struct {
+	base   http.RoundTripper
+	logger *slog.Logger
+}
+
+func (l *logging) RoundTrip(request *http.Request) (*http.Response, error) {
+	start := time.Now()
+	response, err := l.base.RoundTrip(request)
+	status := 0
+	if response != nil {
+		status = response.StatusCode
+	}
+	l.logger.DebugContext(request.Context(), "request", "method", request.Method, "host", request.URL.Host,
+		"path", request.URL.Path, "status", status, "took", time.Since(start).Round(time.Microsecond))
+	return response, err
+}
