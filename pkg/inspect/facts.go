@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -82,8 +83,9 @@ func (f facts) config(config ocispec.Image) {
 	f.annotations(config.Config.Labels)
 }
 
-// disk lists the files of a disk image artifact.
-func (f facts) disk(manifest ocispec.Manifest) {
+// disk lists the files of a disk image artifact. Each is fetched by pulling
+// the artifact, so its reference is the artifact's; its digest is the file's.
+func (f facts) disk(artifact digest.Digest, manifest ocispec.Manifest) {
 	format, isDisk := diskFormat(manifest.ArtifactType)
 	if !isDisk {
 		return
@@ -98,7 +100,7 @@ func (f facts) disk(manifest ocispec.Manifest) {
 		if err != nil || size < 0 || size > 1<<53-1 {
 			size = 0
 		}
-		at := registry.Reference{Registry: f.look.ref.Registry, Repository: f.look.ref.Repository, Layout: f.look.ref.Layout, Digest: layer.Digest}
+		at := registry.Reference{Registry: f.look.ref.Registry, Repository: f.look.ref.Repository, Layout: f.look.ref.Layout, Digest: artifact}
 		f.look.image.Artifacts = append(f.look.image.Artifacts, entry.Artifact{
 			Type: f.text("layer media type", layer.MediaType), Reference: at.String(), Digest: layer.Digest, SizeBytes: layer.Size,
 			Format:    f.text("layer format", layerFormat),

@@ -83,7 +83,7 @@ func (l *look) single(ctx context.Context, descriptor ocispec.Descriptor, body [
 	facts := facts{look: l}
 	facts.annotations(p.manifest.Annotations)
 	facts.config(p.config)
-	facts.disk(p.manifest)
+	facts.disk(descriptor.Digest, p.manifest)
 	return nil
 }
 
@@ -125,7 +125,7 @@ func (l *look) index(ctx context.Context, body []byte) error {
 		l.created(p)
 		facts.annotations(p.manifest.Annotations)
 		facts.config(p.config)
-		facts.disk(p.manifest)
+		facts.disk(index.Manifests[i].Digest, p.manifest)
 	}
 	if len(l.image.Observed.Platforms) == 0 {
 		return fmt.Errorf("%w: the index names no manifest of an image", entry.ErrInvalid)

@@ -40,8 +40,9 @@ type Fetcher interface {
 // Pusher writes content. Writing what is there already succeeds.
 type Pusher interface {
 	PushBlob(ctx context.Context, descriptor ocispec.Descriptor, content []byte) error
-	// PushManifest writes a manifest under a tag, once its blobs are there.
-	PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, tag string) error
+	// PushManifest writes a manifest under a tag, or under its digest alone,
+	// once its blobs are there.
+	PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error
 }
 
 // ReferrerStore knows the artifacts that refer to a subject.

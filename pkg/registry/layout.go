@@ -101,10 +101,13 @@ func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, bl
 }
 
 // PushManifest implements Pusher.
-func (l *layout) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, tag string) error {
+func (l *layout) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
 	listed := descriptor
-	listed.Annotations = map[string]string{ocispec.AnnotationRefName: tag}
-	return l.failed("write "+tag, l.change(ctx, func() error {
+	listed.Annotations = nil
+	if reference != descriptor.Digest.String() {
+		listed.Annotations = map[string]string{ocispec.AnnotationRefName: reference}
+	}
+	return l.failed("write "+reference, l.change(ctx, func() error {
 		if err := l.write(descriptor.Digest, manifest); err != nil {
 			return err
 		}

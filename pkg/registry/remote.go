@@ -129,9 +129,9 @@ func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Desc
 }
 
 // PushManifest implements Pusher.
-func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, tag string) error {
-	err := r.oras.Manifests().PushReference(ctx, descriptor, bytes.NewReader(manifest), tag)
-	return classify(ctx, "push "+r.named(tag), err)
+func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
+	err := r.oras.Manifests().PushReference(ctx, descriptor, bytes.NewReader(manifest), reference)
+	return classify(ctx, "push "+r.named(reference), err)
 }
 
 func (r *remoteRepository) named(reference string) string {

@@ -1,0 +1,159 @@
+// Package cli is the caib command: a rendering of package catalog for people
+// and scripts. One file a verb, one table of exit codes (exit.go), one place
+// where settings come from (settings.go). What it prints is a contract: tables
+// and documents on stdout, everything else on stderr, never a control
+// character that came from a registry.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// app is one run of the command: where it talks to, and what it was told.
+type app struct {
+	system   Streams
+	settings settings
+	started  bool // a verb began: errors before that are mistakes in the command line
+}
+
+// Main runs caib with the given arguments and returns its exit code. It never
+// exits the process itself, and reads the environment only through system.
+func Main(ctx context.Context, args []string, system Streams) int {
+	a := &app{system: system.clean()}
+	root := newRoot(a)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.started {
+		err = usage(err)
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	return a.report(err)
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "caib",
+		Short: "A catalog of OS images inside any OCI registry",
+		Long: `caib keeps a catalog of OS images inside any OCI registry, or in a directory.
+Build teams publish images to it from their pipelines; operations teams find
+the right one for a board. The catalog needs no database and no server.`,
+		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4
+  caib catalog list --target rpi4`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          showHelp,
+	}
+	root.SetIn(a.system.In)
+	root.SetOut(a.system.Out)
+	root.SetErr(a.system.Err)
+	root.CompletionOptions.HiddenDefaultCmd = false
+	root.AddCommand(newCatalog(a), newVersion(a))
+	root.InitDefaultCompletionCmd()
+	describeCompletion(root)
+	return root
+}
+
+func newCatalog(a *app) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "catalog",
+		Short: "Publish OS images and find them again",
+		Long: `A catalog is one repository of a registry (registry.example.com/team/catalog) or
+one directory (oci:PATH). Without --catalog, CAIB_CATALOG or a config file it is
+a directory of yours, so that everything works before any registry exists.`,
+		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4 --tags nightly
+  caib catalog list --target rpi4 --latest
+  caib catalog get autosd`,
+		Args: cobra.NoArgs,
+		RunE: showHelp,
+	}
+	a.settings.register(command.PersistentFlags())
+	command.AddCommand(
+		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a),
+	)
+	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
+	return command
+}
+
+func showHelp(command *cobra.Command, _ []string) error { return command.Help() }
+
+// verb finishes a command of `caib catalog`: it resolves the settings before
+// run, bounds it in time, and adds the exit statuses to its help.
+func (a *app) verb(command *cobra.Command, codes []int, run func(ctx context.Context, args []string) error) *cobra.Command {
+	command.Long = strings.TrimSpace(command.Long) + "\n\n" + exitStatus(codes...)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if err := a.settings.resolve(command.Flags(), a.system); err != nil {
+			return err
+		}
+		a.started = true
+		ctx, cancel := context.WithTimeout(command.Context(), a.settings.limit(command.Name()))
+		defer cancel()
+		return run(ctx, args)
+	}
+	return command
+}
+
+// list is a flag of words, separated by commas or repeated, with the same
+// meaning everywhere.
+type list struct{ words *[]string }
+
+func (l list) String() string {
+	if l.words == nil {
+		return ""
+	}
+	return strings.Join(*l.words, ",")
+}
+
+func (l list) Type() string { return "list" }
+
+func (l list) Set(value string) error {
+	for _, word := range strings.Split(value, ",") {
+		if word = strings.TrimSpace(word); word == "" {
+			return errors.New("an empty word")
+		}
+		*l.words = append(*l.words, word)
+	}
+	return nil
+}
+
+// pairs is a flag of KEY=VALUE, repeated.
+type pairs struct{ values *map[string]string }
+
+func (p pairs) String() string { return "" }
+func (p pairs) Type() string   { return "KEY=VALUE" }
+
+func (p pairs) Set(text string) error {
+	key, value, found := strings.Cut(text, "=")
+	if !found || key == "" {
+		return errors.New("want KEY=VALUE")
+	}
+	if *p.values == nil {
+		*p.values = map[string]string{}
+	}
+	if old, taken := (*p.values)[key]; taken && old != value {
+		return fmt.Errorf("%s is given twice", key)
+	}
+	(*p.values)[key] = value
+	return nil
+}
+
+func listFlag(flags *pflag.FlagSet, words *[]string, name, help string) {
+	flags.Var(list{words}, name, help)
+}
+
+func usage(err error) error {
+	if errors.Is(err, entry.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("%w usage: %w", entry.ErrInvalid, err)
+}

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// The exit codes of contract section 3.
+const (
+	exitOK           = 0
+	exitFailure      = 1
+	exitInvalid      = 2
+	exitUnauthorized = 3
+	exitNotFound     = 4
+	exitConflict     = 5
+	exitTimeout      = 6
+	exitUntrusted    = 7
+	exitUnreachable  = 8
+	exitInterrupted  = 130
+)
+
+var errInterrupted = errors.New("interrupted")
+
+// exits is the one table from error kinds to exit codes. The first row whose
+// kind an error wraps decides: an answer that nobody could give weighs more
+// than what the others said.
+var exits = []struct {
+	code    int
+	kind    error  // nil: any other error
+	word    string // code of the error object of -o json
+	meaning string
+}{
+	{exitOK, nil, "", "done, everything asked for holds"},
+	{exitFailure, nil, "failure", "any other failure"},
+	{exitInterrupted, errInterrupted, "interrupted", "interrupted"},
+	{exitInvalid, entry.ErrInvalid, "invalid", "usage or configuration: unknown flag, bad value, invalid document"},
+	{exitUnauthorized, entry.ErrUnauthorized, "unauthorized", "authentication or permission"},
+	{exitUnreachable, entry.ErrUnreachable, "unreachable", "unreachable: a registry could not be asked, so nothing can be said"},
+	{exitTimeout, entry.ErrTimeout, "timeout", "timed out"},
+	{exitTimeout, context.DeadlineExceeded, "timeout", "timed out"},
+	{exitUntrusted, entry.ErrUntrusted, "untrusted", "not trusted: unsigned, untrusted or invalid where a signature is required"},
+	{exitConflict, entry.ErrConflict, "conflict", "conflict: it already exists, or another entry has this image"},
+	{exitNotFound, entry.ErrNotFound, "not_found", "not found"},
+}
+
+// exitCode returns the code and word of an error.
+func exitCode(err error) (code int, word string) {
+	if err == nil {
+		return exitOK, ""
+	}
+	for _, row := range exits {
+		if row.kind != nil && errors.Is(err, row.kind) {
+			return row.code, row.word
+		}
+	}
+	return exitFailure, "failure"
+}
+
+// exitStatus is the section of a verb's help that lists its codes.
+func exitStatus(codes ...int) string {
+	codes = append([]int{exitOK, exitFailure, exitInvalid}, append(codes, exitTimeout, exitInterrupted)...)
+	slices.Sort(codes)
+	var b strings.Builder
+	b.WriteString("Exit status:")
+	for _, code := range slices.Compact(codes) {
+		for _, row := range exits {
+			if row.code == code {
+				fmt.Fprintf(&b, "\n  %-4d %s", code, row.meaning)
+				break
+			}
+		}
+	}
+	return b.String()
+}
+
+// hinted is an error with the command that helps.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+func withHint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return hinted{err, fmt.Sprintf(format, args...)}
+}
+
+// hint finds the help for an error: its own, or that of its kind.
+func hint(err error) string {
+	var own hinted
+	if errors.As(err, &own) {
+		return own.hint
+	}
+	text := err.Error()
+	switch {
+	case errors.Is(err, entry.ErrUnauthorized):
+		return "log in with `docker login HOST`, or give a credentials file with --authfile"
+	case strings.Contains(text, "HTTP response to HTTPS client"):
+		return "the registry speaks plain HTTP: --plain-http"
+	case strings.Contains(text, "x509:"), strings.Contains(text, "certificate"):
+		return "give the registry's certificate authority with --ca-file"
+	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):
+		return "nothing is known about what was asked; try again, with --verbose to see every request"
+	case strings.HasPrefix(text, "invalid usage"):
+		return "`caib catalog --help` lists the commands and their flags"
+	}
+	return ""
+}
+
+// report tells how a run ended and returns its exit code.
+func (a *app) report(err error) int {
+	code, word := exitCode(err)
+	if err == nil {
+		return code
+	}
+	if a.settings.output == "json" {
+		object := map[string]any{"code": word, "message": err.Error()}
+		if help := hint(err); help != "" {
+			object["hint"] = help
+		}
+		text, _ := json.Marshal(map[string]any{"error": object}) // strings always marshal
+		fmt.Fprintf(a.system.Err, "%s\n", text)
+		return code
+	}
+	paint(a.system.Err, a.errColour(), red, "error: ")
+	fmt.Fprintln(a.system.Err, err)
+	if help := hint(err); help != "" {
+		fmt.Fprintln(a.system.Err, "hint: "+help)
+	}
+	return code
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+type getOptions struct {
+	*app
+	version string
+	asOf    string
+}
+
+func newGet(a *app) *cobra.Command {
+	o := &getOptions{app: a}
+	command := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Show everything about one entry",
+		Long: `Show everything about one entry: its image with digest and sizes, platforms,
+files to flash with references and digests, and where it came from. Of several
+catalogs, the first that has the entry answers.`,
+		Example: `  caib catalog get autosd
+  caib catalog get autosd -o json
+  caib catalog get autosd --version 1.3`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeNames,
+	}
+	command.Flags().StringVar(&o.version, "version", "", "the newest publication with this version")
+	command.Flags().StringVar(&o.asOf, "as-of", "", "the entry as it was then: a time, a date, or how long ago (48h)")
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
+}
+
+func (o *getOptions) run(ctx context.Context, args []string) error {
+	asOf, err := parseTime(o.asOf, o.system.Now())
+	if err != nil {
+		return err
+	}
+	catalogs, err := o.open()
+	if err != nil {
+		return err
+	}
+	item, err := first(catalogs, func(c *catalog.Catalog) (entry.Item, error) {
+		item, err := c.Get(ctx, args[0], catalog.GetOptions{Version: o.version, AsOf: asOf})
+		if len(catalogs) > 1 {
+			item.Catalog = c.Reference()
+		}
+		return item, err
+	})
+	if errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrUnreachable) {
+		return withHint(err, "`caib catalog list -o name` shows the names there are")
+	}
+	if err != nil {
+		return err
+	}
+	switch o.settings.output {
+	case "json":
+		return o.document("json", item)
+	case "table", "wide":
+		return o.table([]entry.Item{item}, o.settings.output == "wide")
+	case "name":
+		_, err := fmt.Fprintln(o.system.Out, item.Name)
+		return err
+	}
+	return o.document("yaml", item)
+}
+
+// first asks each catalog in turn until one has what is asked for. A catalog
+// that cannot be asked ends the search: it might have had it.
+func first[T any](catalogs []*catalog.Catalog, ask func(*catalog.Catalog) (T, error)) (answer T, err error) {
+	for _, c := range catalogs {
+		answer, err = ask(c)
+		if !errors.Is(err, entry.ErrNotFound) {
+			break
+		}
+	}
+	return answer, err
+}

@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// document prints v as JSON or YAML, with the same keys in the same order.
+func (a *app) document(format string, v any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	if format == "yaml" {
+		return a.yaml(text.Bytes())
+	}
+	_, err := a.system.Out.Write(text.Bytes())
+	return err
+}
+
+// yaml prints JSON as YAML. JSON is YAML already, in another style.
+func (a *app) yaml(text []byte) error {
+	var node yaml.Node
+	if err := yaml.Unmarshal(text, &node); err != nil {
+		return err
+	}
+	plainStyle(&node)
+	encoder := yaml.NewEncoder(a.system.Out)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(&node); err != nil {
+		return err
+	}
+	return encoder.Close()
+}
+
+func plainStyle(node *yaml.Node) {
+	node.Style = 0
+	for _, child := range node.Content {
+		plainStyle(child)
+	}
+}
+
+// columns are the table columns of contract section 2, with how to fill them.
+var columns = []struct {
+	title string
+	wide  bool // only in -o wide
+	cell  func(item *entry.Item, now time.Time) string
+}{
+	{"NAME", false, func(i *entry.Item, _ time.Time) string { return i.Name }},
+	{"VERSION", false, func(i *entry.Item, _ time.Time) string { return i.Version }},
+	{"ARCH", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Architectures(), ",") }},
+	{"DISTRO", false, func(i *entry.Item, _ time.Time) string { return i.Distro }},
+	{"TARGET", false, func(i *entry.Item, _ time.Time) string { return i.TargetNames() }},
+	{"FORMAT", false, func(i *entry.Item, _ time.Time) string { return format(i) }},
+	{"PHASE", false, func(i *entry.Item, _ time.Time) string { return i.Phase }},
+	{"SIGNED", false, func(i *entry.Item, _ time.Time) string { return i.Verdict }},
+	{"AGE", false, func(i *entry.Item, now time.Time) string { return age(now.Sub(i.CreatedAt.Time)) }},
+	{"IMAGE", false, func(i *entry.Item, _ time.Time) string { return i.RegistryURL }},
+	{"TAGS", true, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Tags, ",") }},
+	{"SIZE", true, func(i *entry.Item, _ time.Time) string { return size(i.SizeBytes) }},
+	{"DIGEST", true, func(i *entry.Item, _ time.Time) string { return i.Digest }},
+}
+
+// format is what a user would flash: the export format, else bootc.
+func format(i *entry.Item) string {
+	if i.ExportFormat == "" && i.Bootc {
+		return "bootc"
+	}
+	return i.ExportFormat
+}
+
+// table prints items in columns; several catalogs get a column of their own.
+func (a *app) table(items []entry.Item, wide bool) error {
+	several := len(a.settings.catalogs) > 1
+	var header []string
+	for _, c := range columns {
+		if wide || !c.wide {
+			header = append(header, c.title)
+		}
+	}
+	if several {
+		header = append(header, "CATALOG")
+	}
+	rows := make([][]string, len(items))
+	now := a.system.Now()
+	for n := range items {
+		for _, c := range columns {
+			if wide || !c.wide {
+				rows[n] = append(rows[n], c.cell(&items[n], now))
+			}
+		}
+		if several {
+			rows[n] = append(rows[n], items[n].Catalog)
+		}
+	}
+	return a.rows(header, rows)
+}
+
+// rows prints a table with a header; an empty cell is a dash.
+func (a *app) rows(header []string, rows [][]string) error {
+	var text bytes.Buffer
+	writer := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			if cell == "" {
+				cell = "-"
+			}
+			if i > 0 {
+				fmt.Fprint(writer, "\t")
+			}
+			fmt.Fprint(writer, strings.NewReplacer("\t", " ", "\n", " ").Replace(cell))
+		}
+		fmt.Fprintln(writer)
+	}
+	if err := writer.Flush(); err != nil {
+		return err
+	}
+	head, rest, _ := strings.Cut(text.String(), "\n")
+	paint(a.system.Out, a.outColour(), bold, head)
+	_, err := io.WriteString(a.system.Out, "\n"+rest)
+	return err
+}
+
+// age is a duration as tables show it: its largest unit.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d < 0:
+		return "0s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 2*day:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d < 2*365*day:
+		return fmt.Sprintf("%dd", d/day)
+	}
+	return fmt.Sprintf("%dy", d/(365*day))
+}
+
+// size is a number of bytes in binary units.
+func size(bytes int64) string {
+	if bytes < 1024 {
+		return fmt.Sprintf("%d B", bytes)
+	}
+	value, unit := float64(bytes), -1
+	for value >= 1024 && unit < 5 {
+		value /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[unit])
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// publication holds the flags that publish and add share.
+type publication struct {
+	options catalog.PublishOptions
+	targets []string
+	digest  string
+}
+
+func (p *publication) register(flags *pflag.FlagSet) {
+	o, m := &p.options, &p.options.Metadata
+	flags.StringVar(&o.Version, "version", "", "version of the image")
+	flags.StringVar(&o.Description, "description", "", "one line about the image")
+	listFlag(flags, &o.Tags, "tags", "words to find the entry by; separated by commas, or repeated")
+	flags.Var(pairs{&o.Labels}, "label", "a label of the entry; may be repeated")
+	listFlag(flags, &p.targets, "target", "board or machine the image is for: NAME, or NAME:verified; may be repeated")
+	flags.StringVar(&m.Architecture, "architecture", "", "architecture, where the image does not say")
+	flags.StringVar(&m.OS, "os", "", "operating system, where the image does not say")
+	flags.StringVar(&m.Variant, "variant", "", "architecture variant, where the image does not say")
+	flags.StringVar(&m.Distro, "distro", "", "distribution, where the image does not say")
+	flags.StringVar(&m.DistroVersion, "distro-version", "", "version of the distribution")
+	flags.StringVar(&m.KernelVersion, "kernel-version", "", "version of the kernel")
+	flags.BoolVar(&m.Bootc, "bootc", false, "the image is a bootc container")
+	flags.StringVar(&m.BuildMode, "build-mode", "", "how it was built: bootc, image or package")
+	flags.StringVar(&m.ExportFormat, "export-format", "", "disk format, where the image does not say")
+	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
+	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be published, and write nothing")
+}
+
+// complete reads the flags that need parsing.
+func (p *publication) complete() error {
+	for _, text := range p.targets {
+		name, suffix, marked := strings.Cut(text, ":")
+		if name == "" || (marked && suffix != "verified") {
+			return fmt.Errorf("%w: --target %q: want NAME or NAME:verified", entry.ErrInvalid, text)
+		}
+		p.options.Metadata.Targets = append(p.options.Metadata.Targets, entry.Target{Name: name, Verified: marked})
+	}
+	if p.digest != "" {
+		parsed, err := digest.Parse(p.digest)
+		if err != nil {
+			return fmt.Errorf("%w: --digest %q: want sha256: and 64 hexadecimal digits", entry.ErrInvalid, p.digest)
+		}
+		p.options.Digest = parsed
+	}
+	return nil
+}
+
+type publishOptions struct {
+	*app
+	publication
+}
+
+func newPublish(a *app) *cobra.Command {
+	o := &publishOptions{app: a}
+	command := &cobra.Command{
+		Use:   "publish IMAGE",
+		Short: "Publish an image of yours",
+		Long: `Inspect an image and publish it as an entry of the catalog: a new one, or the new
+state of the entry with that name. Architecture, platforms, sizes, distro and
+target come from the image where it says them. Publishing the same again
+changes nothing. The entry is also attached to the image, so that whoever has
+the image finds it.`,
+		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd-rpi4 \
+      --version 1.4 --target rpi4:verified --tags nightly,qa
+  caib catalog publish oci:./build/image:latest --dry-run -o yaml`,
+		Args: cobra.ExactArgs(1),
+	}
+	flags := command.Flags()
+	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
+	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
+	o.register(flags)
+	a.completeFlags(command)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable}, o.run)
+}
+
+func (o *publishOptions) run(ctx context.Context, args []string) error {
+	if err := o.complete(); err != nil {
+		return err
+	}
+	c, err := o.openOne()
+	if err != nil {
+		return err
+	}
+	result, err := c.Publish(ctx, args[0], o.options)
+	return o.published(result, err)
+}
+
+// published prints what became of a publication.
+func (a *app) published(result catalog.Result, err error) error {
+	for _, warning := range result.Warnings {
+		a.warn(warning)
+	}
+	if err != nil {
+		return publishHint(err)
+	}
+	switch a.settings.output {
+	case "json", "yaml":
+		return a.document(a.settings.output, result)
+	case "name":
+		_, err := fmt.Fprintln(a.system.Out, result.Item.Name)
+		return err
+	}
+	fmt.Fprintf(a.system.Out, "%s %s %s@%s\n", result.Outcome, result.Item.Name, trimDigest(result.Item.RegistryURL), result.Item.Digest)
+	switch result.Outcome {
+	case catalog.Published:
+		a.done("revision %s", result.Tag)
+	case catalog.Planned:
+		a.note("nothing was written (dry run)")
+	}
+	switch result.Attachment.Outcome {
+	case catalog.Attached:
+		a.done("attached to the image")
+	case catalog.AttachSkipped:
+	default:
+		a.warn(fmt.Sprintf("the entry is published, but not attached to the image: %s: %s", result.Attachment.Outcome, result.Attachment.Reason))
+	}
+	if result.Snapshot {
+		a.done("snapshot written")
+	}
+	return nil
+}
+
+// trimDigest leaves out a digest that the reference was published with.
+func trimDigest(reference string) string {
+	base, _, _ := strings.Cut(reference, "@")
+	return base
+}

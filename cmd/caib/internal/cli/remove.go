@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+var errDeclined = errors.New("not removed: the answer was not yes")
+
+type removeOptions struct {
+	*app
+	force  bool
+	reason string
+}
+
+func newRemove(a *app) *cobra.Command {
+	o := &removeOptions{app: a}
+	command := &cobra.Command{
+		Use:     "remove NAME",
+		Aliases: []string{"rm"},
+		Short:   "End an entry",
+		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
+not touched. On a terminal the command asks first; elsewhere it needs --force.`,
+		Example: `  caib catalog remove autosd
+  caib catalog remove autosd --force --reason "superseded by autosd-rpi4"`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: a.completeNames,
+	}
+	command.Flags().BoolVar(&o.force, "force", false, "do not ask")
+	command.Flags().StringVar(&o.reason, "reason", "", "why, for the history")
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
+}
+
+func (o *removeOptions) run(ctx context.Context, args []string) error {
+	name := args[0]
+	if err := entry.CheckName(name); err != nil {
+		return err
+	}
+	if !o.force && !o.system.InTerminal {
+		return withHint(fmt.Errorf("%w: remove %s: nobody is here to ask", entry.ErrInvalid, name), "give --force to remove it without a question")
+	}
+	c, err := o.openOne()
+	if err != nil {
+		return err
+	}
+	if !o.force {
+		item, err := c.Get(ctx, name, catalog.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !o.confirm(fmt.Sprintf("Remove %s (%s) from %s?", name, item.RegistryURL, c.Reference())) {
+			return errDeclined
+		}
+	}
+	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason})
+	if errors.Is(err, entry.ErrNotFound) {
+		return withHint(err, "`caib catalog list -o name` shows the names there are")
+	}
+	if err != nil {
+		return err
+	}
+	for _, warning := range warnings {
+		o.warn(warning)
+	}
+	switch o.settings.output {
+	case "json", "yaml":
+		return o.document(o.settings.output, event)
+	case "name":
+		_, err := fmt.Fprintln(o.system.Out, event.Name)
+		return err
+	}
+	fmt.Fprintf(o.system.Out, "removed %s\n", event.Name)
+	o.done("revision %s", event.Tag)
+	return nil
+}

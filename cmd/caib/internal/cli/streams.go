@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+)
+
+// Streams are what a run of caib has of the world outside.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) string
+	Now      func() time.Time
+	// InTerminal, OutTerminal and ErrTerminal tell whether a person is at the
+	// other end of a stream.
+	InTerminal, OutTerminal, ErrTerminal bool
+	Author                               string // recorded as the publisher
+}
+
+// System is the world of this process.
+func System() Streams {
+	terminal := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+	return Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
+		InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
+	}
+}
+
+// clean puts the guard against control characters before both outputs.
+func (s Streams) clean() Streams {
+	s.Out, s.Err = &plainWriter{to: s.Out}, &plainWriter{to: s.Err}
+	return s
+}
+
+// author is who publishes: the user and the host, as version control records
+// them.
+func (s Streams) author() string {
+	if s.Author != "" {
+		return s.Author
+	}
+	name := "unknown"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil && host != "" {
+		name += "@" + host
+	}
+	return name
+}
+
+// plainWriter replaces every character that could steer a terminal: escape
+// sequences in a registry's words stay words. Our own colours are written
+// around it, never through it.
+type plainWriter struct {
+	to   io.Writer
+	rest []byte // an incomplete character at the end of the last write
+}
+
+func (w *plainWriter) Write(p []byte) (int, error) {
+	text := append(w.rest, p...)
+	w.rest = nil
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 && !utf8.FullRune(text) {
+			w.rest = append([]byte(nil), text...)
+			break
+		}
+		if steers(r) || (r == utf8.RuneError && size == 1) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.Write(text[:size])
+		}
+		text = text[size:]
+	}
+	if _, err := io.WriteString(w.to, b.String()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// steers tells control characters, and those that reorder text, from the
+// others. Line feed and tab are ours.
+func steers(r rune) bool {
+	switch {
+	case r == '\n', r == '\t':
+		return false
+	case r < 0x20, r >= 0x7f && r <= 0x9f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		return true
+	}
+	return false
+}
+
+// raw returns the stream below the guard, for colours.
+func raw(w io.Writer) io.Writer {
+	if guarded, ok := w.(*plainWriter); ok {
+		return guarded.to
+	}
+	return w
+}
+
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	bold   = "1"
+)
+
+// paint writes text in a colour where colours are wanted.
+func paint(w io.Writer, colour bool, code, text string) {
+	if colour {
+		fmt.Fprintf(raw(w), "\x1b[%sm", code)
+		defer fmt.Fprint(raw(w), "\x1b[0m")
+	}
+	fmt.Fprint(w, text)
+}
+
+func (a *app) errColour() bool { return a.system.ErrTerminal && !a.settings.noColor }
+func (a *app) outColour() bool { return a.system.OutTerminal && !a.settings.noColor }
+
+// note tells a person what was done; --quiet silences it.
+func (a *app) note(format string, args ...any) {
+	if !a.settings.quiet {
+		fmt.Fprintf(a.system.Err, format+"\n", args...)
+	}
+}
+
+// done is a note with a tick: something was really done.
+func (a *app) done(format string, args ...any) {
+	if !a.settings.quiet {
+		paint(a.system.Err, a.errColour(), green, "✓ ")
+		a.note(format, args...)
+	}
+}
+
+// warn tells what went less than well.
+func (a *app) warn(text string) {
+	if !a.settings.quiet {
+		paint(a.system.Err, a.errColour(), yellow, "warning: ")
+		a.note("%s", text)
+	}
+}
+
+// confirm asks a yes-or-no question on a terminal.
+func (a *app) confirm(question string) bool {
+	fmt.Fprintf(a.system.Err, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(io.LimitReader(a.system.In, 1024)).ReadString('\n')
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
