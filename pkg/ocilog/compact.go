@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -101,7 +102,7 @@ func (v *View) withOwn(tail map[entry.Tag][]byte) []entry.Tag {
 }
 
 // tailLines returns the records of tags, fetching the manifests that are not
-// held. Tags whose manifest is not theirs are left out.
+// held. Tags that hold no manifest, or another one than theirs, are left out.
 func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
 	made := make([]line, len(tags))
 	group, within := errgroup.WithContext(ctx)
@@ -113,7 +114,11 @@ func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
 			l.mu.Unlock()
 			if !held {
 				var err error
-				if manifest, _, err = l.fetch(within, tag); err != nil {
+				manifest, _, err = l.fetch(within, tag)
+				if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+					return nil
+				}
+				if err != nil {
 					return err
 				}
 			}
@@ -122,7 +127,8 @@ func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
 			return err
 		})
 	}
-	return made, group.Wait()
+	err := group.Wait()
+	return slices.DeleteFunc(made, func(n line) bool { return n.text == nil }), err
 }
 
 // build makes the next snapshot from the old one's segments and new records.

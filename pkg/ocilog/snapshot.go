@@ -38,15 +38,16 @@ type snapshot struct {
 // is a cache: its faults cost requests, never entries.
 func (l *Log) adopt(ctx context.Context, listed []entry.Tag, wanted map[entry.Tag]bool) (faults []error) {
 	l.mu.Lock()
-	have, remembered := l.snapshot, l.remembered
+	known, remembered := l.snapshot, l.remembered
 	l.mu.Unlock()
+	have := known
 	candidates := slices.Clone(listed)
 	if remembered != nil && !slices.Contains(candidates, remembered.tag) {
 		candidates = append(candidates, remembered.tag)
 	}
 	slices.SortFunc(candidates, func(a, b entry.Tag) int { return b.Compare(a) })
 	for _, tag := range candidates[:min(len(candidates), trySnapshots)] {
-		if have != nil && have.tag.Compare(tag) >= 0 {
+		if known != nil && known.tag.Compare(tag) >= 0 {
 			break
 		}
 		found, err := l.readSnapshot(ctx, tag, wanted)
