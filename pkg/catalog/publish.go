@@ -7,8 +7,10 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/inspect"
@@ -78,7 +80,7 @@ func (c *Catalog) publish(ctx context.Context, image string, options PublishOpti
 		ref.Tag = "latest"
 	}
 	name := cmp.Or(options.Name, defaultName(ref))
-	if err := entry.CheckName(name); err != nil {
+	if err := checkTyped(name, ref, options, source); err != nil {
 		return result, err
 	}
 	repository, err := c.options.Registry.Open(ref)
@@ -148,6 +150,21 @@ func (c *Catalog) write(ctx context.Context, packed *entry.Packed, inspected *in
 		result.Warnings = append(result.Warnings, fmt.Sprintf("the entry is published, but no snapshot was written: %v", err))
 	}
 	return result, nil
+}
+
+// checkTyped validates what the publisher typed, before anything is asked of
+// any registry, and also where the image's word will replace it.
+func checkTyped(name string, ref registry.Reference, options PublishOptions, source entry.Source) error {
+	if err := entry.CheckName(name); err != nil {
+		return err
+	}
+	_, err := entry.Pack(&entry.Document{
+		Name: name, Version: options.Version, Description: options.Description,
+		Image: entry.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
+		Tags:  options.Tags, Metadata: options.Metadata, Source: source, Labels: options.Labels,
+		PublishedAt: entry.NewTime(time.UnixMilli(0)),
+	})
+	return err
 }
 
 // compose makes the document of a publication, apart from when and by whom.

@@ -26,16 +26,15 @@ func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descri
 	return all, classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
 }
 
-// PushReferrer implements ReferrerStore. Without the Referrers API, the list
-// is one index that every client overwrites (SPEC section 9), so it is read
-// back and written again, after a random wait, until the referrer is in it.
+// PushReferrer implements ReferrerStore. It asks for the referrers first: that
+// tells whether the registry has the Referrers API, which no header does
+// reliably. Without it, the list is one index that every client overwrites
+// (SPEC section 9), so it is read back and written again, after a random wait,
+// until the referrer is in it.
 func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	operation := "attach to " + r.named(subject.Digest.String())
-	wait := 20 * time.Millisecond
-	for range listAttempts {
-		if err := r.oras.Manifests().Push(ctx, descriptor, bytes.NewReader(manifest)); err != nil {
-			return classify(ctx, operation, err)
-		}
+	const wait = 10 * time.Millisecond
+	for attempt := 0; ; attempt++ {
 		listed, err := r.Referrers(ctx, subject)
 		if err != nil {
 			return classify(ctx, operation, err)
@@ -43,10 +42,17 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 		if slices.ContainsFunc(listed, func(d ocispec.Descriptor) bool { return d.Digest == descriptor.Digest }) {
 			return nil
 		}
-		if err := pause(ctx, jitter(wait)); err != nil {
+		if attempt == listAttempts {
+			break
+		}
+		if attempt > 0 {
+			if err := pause(ctx, jitter(wait<<attempt)); err != nil {
+				return classify(ctx, operation, err)
+			}
+		}
+		if err := r.oras.Manifests().Push(ctx, descriptor, bytes.NewReader(manifest)); err != nil {
 			return classify(ctx, operation, err)
 		}
-		wait *= 2
 	}
 	return fmt.Errorf("%s: %w: written %d times and never listed among the referrers", operation, entry.ErrUnreachable, listAttempts)
 }

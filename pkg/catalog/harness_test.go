@@ -1,0 +1,120 @@
+package catalog_test
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// counter counts the requests that leave the client.
+type counter struct {
+	mu       sync.Mutex
+	requests []string
+}
+
+func (c *counter) RoundTrip(request *http.Request) (*http.Response, error) {
+	c.mu.Lock()
+	c.requests = append(c.requests, request.Method+" "+request.URL.Path)
+	c.mu.Unlock()
+	return http.DefaultTransport.RoundTrip(request)
+}
+
+// during returns the requests that step makes.
+func (c *counter) during(step func()) []string {
+	c.mu.Lock()
+	c.requests = nil
+	c.mu.Unlock()
+	step()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.requests
+}
+
+// world is an in-process registry and a client that counts what it asks.
+type world struct {
+	t        testing.TB
+	host     string
+	counter  *counter
+	client   *registry.Client
+	cacheDir string
+	wrap     func(http.Handler) http.Handler
+}
+
+func newWorld(t testing.TB, referrers bool, wrap func(http.Handler) http.Handler) *world {
+	t.Helper()
+	handler := ggcr.New(ggcr.WithReferrersSupport(referrers), ggcr.Logger(log.New(io.Discard, "", 0)))
+	if wrap != nil {
+		handler = wrap(handler)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	w := &world{t: t, host: strings.TrimPrefix(server.URL, "http://"), counter: &counter{}, cacheDir: t.TempDir()}
+	w.client = w.newClient()
+	return w
+}
+
+func (w *world) newClient() *registry.Client {
+	w.t.Helper()
+	client, err := registry.New(registry.Options{Transport: w.counter, Attempts: 3, Backoff: time.Millisecond})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return client
+}
+
+// open opens the catalog as a new process would, with the cache of the world.
+func (w *world) open(options catalog.Options) *catalog.Catalog {
+	w.t.Helper()
+	options.Registry = w.newClient()
+	if options.Cache == nil {
+		options.Cache = ocilog.NewCache(w.cacheDir, 0)
+	}
+	c, err := catalog.Open(w.host+"/team/catalog", options)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// push pushes a sample image for one architecture and returns its reference.
+func (w *world) push(repository, tag, version string) string {
+	w.t.Helper()
+	reference := w.host + "/" + repository + ":" + tag
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	to, err := w.client.Open(ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, err = samples.Bootc(w.t.Context(), to, tag, samples.Build{
+		Distro: "autosd", Target: "rpi4", Architectures: []string{"arm64"}, Version: version,
+		Created: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return reference
+}
+
+func (w *world) publish(c *catalog.Catalog, image string, options catalog.PublishOptions) catalog.Result {
+	w.t.Helper()
+	result, err := c.Publish(w.t.Context(), image, options)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return result
+}
