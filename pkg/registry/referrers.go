@@ -3,11 +3,13 @@ package registry
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"oras.land/oras-go/v2/registry/remote"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -26,35 +28,52 @@ func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descri
 	return all, classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
 }
 
+// settle is the least time after which a referrer in a fallback index is
+// looked for again.
+const settle = 100 * time.Millisecond
+
 // PushReferrer implements ReferrerStore. It asks for the referrers first: that
 // tells whether the registry has the Referrers API, which no header does
-// reliably. Without it, the list is one index that every client overwrites
-// (SPEC section 9), so it is read back and written again, after a random wait,
-// until the referrer is in it.
+// reliably. Without it, the list is one index that every client reads, changes
+// and overwrites (SPEC section 9). A client that read it before our write may
+// still overwrite it after our look, so we look once more when such a client
+// must be done: after at least twice the time that our own turn took.
 func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	operation := "attach to " + r.named(subject.Digest.String())
-	const wait = 10 * time.Millisecond
-	for attempt := 0; ; attempt++ {
-		listed, err := r.Referrers(ctx, subject)
-		if err != nil {
-			return classify(ctx, operation, err)
-		}
-		if slices.ContainsFunc(listed, func(d ocispec.Descriptor) bool { return d.Digest == descriptor.Digest }) {
-			return nil
-		}
+	listed, err := r.lists(ctx, subject, descriptor)
+	for attempt := 0; err == nil && !listed; attempt++ {
 		if attempt == listAttempts {
-			break
+			return fmt.Errorf("%s: %w: written %d times and never listed among the referrers", operation, entry.ErrUnreachable, listAttempts)
 		}
-		if attempt > 0 {
-			if err := pause(ctx, jitter(wait<<attempt)); err != nil {
-				return classify(ctx, operation, err)
-			}
-		}
+		begun := time.Now()
 		if err := r.oras.Manifests().Push(ctx, descriptor, bytes.NewReader(manifest)); err != nil {
 			return classify(ctx, operation, err)
 		}
+		turn := time.Since(begun)
+		listed, err = r.lists(ctx, subject, descriptor)
+		switch {
+		case err != nil:
+		case !listed:
+			err = pause(ctx, jitter(settle<<attempt/4))
+		case r.fallback():
+			if err = pause(ctx, max(settle, 2*turn)+jitter(settle)); err == nil {
+				listed, err = r.lists(ctx, subject, descriptor)
+			}
+		}
 	}
-	return fmt.Errorf("%s: %w: written %d times and never listed among the referrers", operation, entry.ErrUnreachable, listAttempts)
+	return classify(ctx, operation, err)
+}
+
+// lists tells whether a referrer is listed.
+func (r *remoteRepository) lists(ctx context.Context, subject, referrer ocispec.Descriptor) (bool, error) {
+	all, err := r.Referrers(ctx, subject)
+	return slices.ContainsFunc(all, func(d ocispec.Descriptor) bool { return d.Digest == referrer.Digest }), err
+}
+
+// fallback tells whether the registry turned out to have no Referrers API: the
+// capability cannot be set to what it is not.
+func (r *remoteRepository) fallback() bool {
+	return errors.Is(r.oras.SetReferrersCapability(true), remote.ErrReferrersCapabilityAlreadySet)
 }
 
 func pause(ctx context.Context, wait time.Duration) error {

@@ -1,0 +1,78 @@
+# caib catalog. `make` lists the targets; `make check` is what CI runs.
+
+GO          ?= go
+STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+MODULES      = . e2e
+PLATFORMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+FUZZTIME    ?= 5s
+
+.DEFAULT_GOAL := help
+
+## help: list the targets
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## build: build bin/caib
+.PHONY: build
+build:
+	$(GO) build -trimpath -o bin/caib ./cmd/caib
+
+## demo: show the main job on an in-process registry
+.PHONY: demo
+demo: build
+	$(GO) run ./examples/demo -caib bin/caib
+
+## test: run every test, those with real registries included
+.PHONY: test
+test:
+	$(GO) test -race -shuffle=on ./...
+	cd e2e && $(GO) test -shuffle=on ./...
+
+## check: everything CI runs
+.PHONY: check
+check: format vet staticcheck tidy cross test fuzz
+
+## format: fail where gofmt would change a file
+.PHONY: format
+format:
+	@changed=$$(gofmt -l .); if [ -n "$$changed" ]; then echo "gofmt would change:"; echo "$$changed"; exit 1; fi
+
+## vet: run go vet
+.PHONY: vet
+vet:
+	@for m in $(MODULES); do echo "vet $$m"; (cd $$m && $(GO) vet ./...) || exit 1; done
+
+## staticcheck: run staticcheck, pinned
+.PHONY: staticcheck
+staticcheck:
+	@for m in $(MODULES); do echo "staticcheck $$m"; (cd $$m && $(GO) run $(STATICCHECK) ./...) || exit 1; done
+
+## tidy: fail where go mod tidy would change go.mod or go.sum
+.PHONY: tidy
+tidy:
+	@for m in $(MODULES); do echo "tidy $$m"; (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+
+## cross: build for every platform
+.PHONY: cross
+cross:
+	@for p in $(PLATFORMS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/caib || exit 1; done
+
+## fuzz: run every fuzz target for FUZZTIME
+.PHONY: fuzz
+fuzz:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+## bench: measure against other clients, and at scale (not part of check)
+.PHONY: bench
+bench: build
+	cd e2e && $(GO) run ./bench -caib ../bin/caib
+
+## clean: remove what was built
+.PHONY: clean
+clean:
+	rm -rf bin

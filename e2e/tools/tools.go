@@ -1,0 +1,102 @@
+// Package tools builds the programs that the end-to-end tests run, and runs
+// them in an environment of their own.
+package tools
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// limit bounds one run of a program.
+const limit = 2 * time.Minute
+
+var (
+	dir   = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
+	caib  = sync.OnceValues(func() (string, error) { return build("caib", "github.com/oci-catalog/caib/cmd/caib") })
+	oras  = sync.OnceValues(func() (string, error) { return build("oras", "oras.land/oras/cmd/oras") })
+	built sync.Mutex
+)
+
+// Caib builds the caib command and returns its path.
+func Caib(t testing.TB) string { t.Helper(); return must(t, caib) }
+
+// Oras builds the oras command, version 1.3, and returns its path.
+func Oras(t testing.TB) string { t.Helper(); return must(t, oras) }
+
+func must(t testing.TB, program func() (string, error)) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func build(name, source string) (string, error) {
+	built.Lock()
+	defer built.Unlock()
+	parent, err := dir()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(parent, name)
+	output, err := exec.Command("go", "build", "-o", path, source).CombinedOutput()
+	if err != nil {
+		return "", errors.New("build " + source + ": " + err.Error() + "\n" + string(output))
+	}
+	return path, nil
+}
+
+// Clean removes what was built; for TestMain, after all tests.
+func Clean() {
+	if parent, err := dir(); err == nil {
+		_ = os.RemoveAll(parent)
+	}
+}
+
+// Result is what a program did.
+type Result struct {
+	Stdout, Stderr string
+	Code           int // -1: killed
+}
+
+// Run runs a program to its end, with a home directory of its own unless env
+// has one.
+func Run(t testing.TB, env []string, program string, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	var stdout, stderr bytes.Buffer
+	command.Env, command.Stdout, command.Stderr = Env(t, env), &stdout, &stderr
+	err := command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%s: %v", program, err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%s %v: still running after %s", program, args, limit)
+	}
+	return Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: command.ProcessState.ExitCode()}
+}
+
+// Env is the environment of a program: nothing of the test's own but where
+// programs are found.
+func Env(t testing.TB, env []string) []string {
+	t.Helper()
+	clean := append([]string{"PATH=" + os.Getenv("PATH")}, env...)
+	for _, pair := range env {
+		if strings.HasPrefix(pair, "HOME=") {
+			return clean
+		}
+	}
+	return append(clean, "HOME="+t.TempDir())
+}
