@@ -58,10 +58,20 @@ func at(host, name string, referrers bool) target {
 	}
 }
 
-// onEvery runs a test on every target, each in a world of its own.
-func onEvery(t *testing.T, test func(t *testing.T, w *world)) {
+// onEach runs a test on one target after the other, each in a world of its own.
+func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	for name, start := range targets() {
 		t.Run(name, func(t *testing.T) { test(t, newWorld(t, start(t))) })
+	}
+}
+
+// onEvery runs a test on all targets at once, each in a world of its own.
+func onEvery(t *testing.T, test func(t *testing.T, w *world)) {
+	for name, start := range targets() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, start(t)))
+		})
 	}
 }
 

@@ -73,13 +73,13 @@ func TestTheCatalogAsItWas(t *testing.T) {
 // that look at the past agree.
 func TestSnapshotsComeAndGo(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
-		images := w.pushMany("image", 80)
+		images := w.pushMany("image", 66)
 		var want []string
 		for i, image := range images {
 			name := "e" + image[strings.LastIndex(image, "v")+1:]
 			result := w.ok("catalog", "publish", image, "--name", name, "--no-attach")
 			want = append(want, name)
-			if i%40 == 39 && diffNames(want, w.list()) != "" {
+			if i%33 == 32 && diffNames(want, w.list()) != "" {
 				t.Fatalf("after %d entries:\n%s%s", i+1, diffNames(want, w.list()), result.Stderr)
 			}
 		}

@@ -2,10 +2,15 @@ package entry
 
 import "strings"
 
-// Media types of the format (SPEC sections 4, 5 and 8).
+// Media types of the format (SPEC sections 4, 5, 8 and 9).
 const (
 	MediaTypeEntry    = "application/vnd.caib.catalog.entry.v1+json"
 	MediaTypeRemoval  = "application/vnd.caib.catalog.removal.v1+json"
+	// MediaTypeRevision is the layer of an attachment: the exact manifest of a
+	// revision, as a blob. It is not the media type of a manifest, because
+	// clients that copy an image with its referrers would look for it among
+	// the manifests.
+	MediaTypeRevision = "application/vnd.caib.catalog.revision.v1+json"
 	MediaTypeSnapshot = "application/vnd.caib.catalog.snapshot.v1"
 	MediaTypeSegment  = "application/vnd.caib.catalog.segment.v1+jsonl+zstd"
 )

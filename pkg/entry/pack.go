@@ -102,7 +102,7 @@ func PackAttachment(revision []byte, subject ocispec.Descriptor) (*Packed, error
 	}
 	// A subject is named, not described: its annotations or URLs are not ours.
 	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
-	return packManifest(manifest.ArtifactType, ocispec.MediaTypeImageManifest, revision, manifest.Annotations, &plain)
+	return packManifest(manifest.ArtifactType, MediaTypeRevision, revision, manifest.Annotations, &plain)
 }
 
 func packManifest(artifactType, layerType string, content []byte, annotations map[string]string, subject *ocispec.Descriptor) (*Packed, error) {

@@ -125,8 +125,8 @@ func UnpackAttachment(manifest []byte) ([]byte, error) {
 	if err := json.Unmarshal(manifest, &view); err != nil {
 		return nil, fmt.Errorf("%w: attachment: %v", ErrInvalid, err)
 	}
-	if len(view.Layers) != 1 || view.Layers[0].MediaType != ocispec.MediaTypeImageManifest {
-		return nil, fmt.Errorf("%w: attachment: want exactly one layer, a manifest", ErrInvalid)
+	if len(view.Layers) != 1 || view.Layers[0].MediaType != MediaTypeRevision {
+		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", ErrInvalid, MediaTypeRevision)
 	}
 	layer := view.Layers[0]
 	if layer.Digest != digest.FromBytes(layer.Data) {

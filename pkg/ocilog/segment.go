@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	maxLine    = 2*entry.MaxManifest + 4<<20 // bytes of one record
-	maxSegment = 1 << 30                     // bytes of one segment, decompressed
-	zstdWindow = 4 << 20
+	maxLine     = 2*entry.MaxManifest + 4<<20 // bytes of one record
+	maxSegment  = 1 << 30                     // bytes of one segment, decompressed
+	zstdWindow  = 4 << 20
+	stateWindow = 64 << 10
 )
 
 // record is one line of a segment (SPEC section 8): the exact manifest of a
@@ -108,11 +109,21 @@ type segmentWriter struct {
 	count   int
 }
 
+// newSegmentWriter writes a segment that many will download.
 func newSegmentWriter() (*segmentWriter, error) {
+	return newLineWriter(zstd.WithWindowSize(zstdWindow), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
+}
+
+// newStateWriter writes a segment for the cache, where a short start of every
+// process counts for more than its size.
+func newStateWriter() (*segmentWriter, error) {
+	return newLineWriter(zstd.WithWindowSize(stateWindow), zstd.WithEncoderLevel(zstd.SpeedFastest))
+}
+
+func newLineWriter(options ...zstd.EOption) (*segmentWriter, error) {
 	w := &segmentWriter{}
 	var err error
-	w.encoder, err = zstd.NewWriter(&w.buffer, zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(zstdWindow), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
+	w.encoder, err = zstd.NewWriter(&w.buffer, append(options, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))...)
 	return w, err
 }
 

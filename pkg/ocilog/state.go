@@ -45,7 +45,7 @@ func (l *Log) save() {
 		return
 	}
 	l.dirty = false
-	writer, err := newSegmentWriter()
+	writer, err := newStateWriter()
 	if err != nil {
 		return
 	}

@@ -37,7 +37,7 @@ const settle = 100 * time.Millisecond
 // reliably. Without it, the list is one index that every client reads, changes
 // and overwrites (SPEC section 9). A client that read it before our write may
 // still overwrite it after our look, so we look once more when such a client
-// must be done: after at least twice the time that our own turn took.
+// must be done: after several times as long as our own turn took.
 func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	operation := "attach to " + r.named(subject.Digest.String())
 	listed, err := r.lists(ctx, subject, descriptor)
@@ -56,7 +56,7 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 		case !listed:
 			err = pause(ctx, jitter(settle<<attempt/4))
 		case r.fallback():
-			if err = pause(ctx, max(settle, 2*turn)+jitter(settle)); err == nil {
+			if err = pause(ctx, max(settle, 4*turn)+jitter(settle)); err == nil {
 				listed, err = r.lists(ctx, subject, descriptor)
 			}
 		}

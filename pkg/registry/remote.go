@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -128,10 +130,31 @@ func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Desc
 	return classify(ctx, operation, err)
 }
 
-// PushManifest implements Pusher.
+// PushManifest implements Pusher. A registry that does not know a blob which
+// was just pushed, or was found there, may be storing it at this moment for
+// another client: the manifest is sent again a little later.
 func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
-	err := r.oras.Manifests().PushReference(ctx, descriptor, bytes.NewReader(manifest), reference)
-	return classify(ctx, "push "+r.named(reference), err)
+	operation := "push " + r.named(reference)
+	for attempt := 0; ; attempt++ {
+		err := r.oras.Manifests().PushReference(ctx, descriptor, bytes.NewReader(manifest), reference)
+		if !blobUnknown(err) || attempt == blobWaits {
+			return classify(ctx, operation, err)
+		}
+		if err := pause(ctx, jitter(50*time.Millisecond<<attempt)); err != nil {
+			return classify(ctx, operation, err)
+		}
+	}
+}
+
+// blobWaits bounds how often a manifest is sent again because the registry
+// does not know one of its blobs.
+const blobWaits = 5
+
+func blobUnknown(err error) bool {
+	var response *errcode.ErrorResponse
+	return errors.As(err, &response) && slices.ContainsFunc(response.Errors, func(e errcode.Error) bool {
+		return e.Code == errcode.ErrorCodeManifestBlobUnknown || e.Code == errcode.ErrorCodeBlobUnknown
+	})
 }
 
 func (r *remoteRepository) named(reference string) string {
