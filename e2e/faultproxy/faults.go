@@ -18,6 +18,9 @@ type Faults struct {
 	StrictSubject  bool          // a manifest whose subject is not in the repository is a 400 (Quay)
 	MaxAnnotation  int           // a manifest with a longer annotation value is a 400 (GHCR: 256)
 	ReadLag        time.Duration // a tag that was written shows up only this much later (GHCR)
+	// Now is the clock of ReadLag, called from several goroutines; nil is
+	// time.Now.
+	Now func() time.Time
 	// HideTags leaves tags out of lists, silently: a list that is cut short
 	// (Artifactory's remote repositories) or rolled back.
 	HideTags func(tag string) bool
@@ -40,6 +43,7 @@ type Action struct {
 	HTML       bool          // answer an HTML page with status 200 (GAR)
 	Reset      bool          // reset the connection
 	Delay      time.Duration // answer only after this long
+	Trickle    time.Duration // send the body in pieces, this long apart
 	Cut        bool          // end the connection in the middle of the body
 	CutClean   bool          // cut the body, with a length that agrees
 	Alter      bool          // change one byte of the body

@@ -159,7 +159,7 @@ func (p *Proxy) pass(r *http.Request, body []byte, faults Faults) (*answer, erro
 	a, err := p.forward(r.Method, r.URL.RequestURI(), r.Host, r.Header, body)
 	if err == nil && kind == "manifests" && r.Method == http.MethodPut && a.status == http.StatusCreated {
 		p.mu.Lock()
-		p.written[repository+"/"+reference] = time.Now()
+		p.written[repository+"/"+reference] = faults.now()
 		p.mu.Unlock()
 	}
 	return a, err
@@ -169,7 +169,7 @@ func (p *Proxy) lags(repository, tag string, faults Faults) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, ok := p.written[repository+"/"+tag]
-	return ok && !strings.Contains(tag, ":") && time.Since(at) < faults.ReadLag
+	return ok && !strings.Contains(tag, ":") && faults.now().Sub(at) < faults.ReadLag
 }
 
 // forward sends a request to the registry as if the proxy's host were its own.
@@ -225,7 +225,7 @@ func send(w http.ResponseWriter, r *http.Request, a *answer, action Action) {
 		panic(http.ErrAbortHandler)
 	}
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
+		trickle(w, r, body, action.Trickle)
 	}
 }
 

@@ -84,9 +84,9 @@ func Open(reference string, options Options) (*Catalog, error) {
 // Reference returns the reference that the catalog was opened with.
 func (c *Catalog) Reference() string { return c.reference.Base() }
 
-// refresh reads the log anew.
-func (c *Catalog) refresh(ctx context.Context) (*ocilog.View, error) {
-	view, err := c.log.Read(ctx)
+// refresh reads the log anew, to look at the given names, or at all for none.
+func (c *Catalog) refresh(ctx context.Context, names ...string) (*ocilog.View, error) {
+	view, err := c.log.Read(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (c *Catalog) refresh(ctx context.Context) (*ocilog.View, error) {
 }
 
 // recent returns the last read while it is fresh, else a new one.
-func (c *Catalog) recent(ctx context.Context) (view *ocilog.View, reused bool, err error) {
+func (c *Catalog) recent(ctx context.Context, names ...string) (view *ocilog.View, reused bool, err error) {
 	c.mu.Lock()
 	view = c.view
 	fresh := view != nil && time.Since(c.read) < c.options.Fresh
@@ -105,7 +105,7 @@ func (c *Catalog) recent(ctx context.Context) (view *ocilog.View, reused bool, e
 	if fresh {
 		return view, true, nil
 	}
-	view, err = c.refresh(ctx)
+	view, err = c.refresh(ctx, names...)
 	return view, false, err
 }
 

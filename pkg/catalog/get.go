@@ -22,13 +22,13 @@ func (c *Catalog) Get(ctx context.Context, name string, options GetOptions) (ent
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
 	}
-	view, reused, err := c.recent(ctx)
+	view, reused, err := c.recent(ctx, name)
 	if err != nil {
 		return entry.Item{}, err
 	}
 	item, err := c.get(ctx, view, name, options)
 	if reused && errors.Is(err, entry.ErrNotFound) {
-		if view, err = c.refresh(ctx); err != nil {
+		if view, err = c.refresh(ctx, name); err != nil {
 			return entry.Item{}, err
 		}
 		item, err = c.get(ctx, view, name, options)

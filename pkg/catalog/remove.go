@@ -19,7 +19,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err := entry.CheckName(name); err != nil {
 		return event, nil, err
 	}
-	view, err := c.refresh(ctx)
+	view, err := c.refresh(ctx, name)
 	if err != nil {
 		return event, nil, err
 	}

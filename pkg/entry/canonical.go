@@ -5,15 +5,19 @@ import (
 	"encoding/json"
 	"fmt"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/gowebpki/jcs"
 )
 
 // canonical returns v as canonical JSON (RFC 8785), the only form that writers
-// produce (SPEC section 6). Readers never depend on it: they hash bytes.
+// produce (SPEC section 6). Readers never depend on it: they hash bytes. Text
+// that is not UTF-8 is an ErrInvalid, where encoding/json would replace it.
 func canonical(v any) ([]byte, error) {
-	plain, err := json.Marshal(v)
+	plain, err := jsonv2.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: write as JSON: %v", ErrInvalid, err)
 	}
 	return jcs.Transform(plain)
 }
@@ -31,9 +35,20 @@ func carry(old, known, fresh []byte) ([]byte, error) {
 			return nil, fmt.Errorf("carry unknown fields: %w", err)
 		}
 	}
-	return canonical(carryTree(trees[0], trees[1], trees[2]))
+	merged, err := json.Marshal(carryTree(trees[0], trees[1], trees[2]))
+	if err != nil {
+		return nil, fmt.Errorf("carry unknown fields: %w", err)
+	}
+	text, err := jcs.Transform(merged)
+	if err != nil {
+		return nil, fmt.Errorf("%w: carry unknown fields: %v", ErrInvalid, err)
+	}
+	return text, nil
 }
 
+// carryTree keeps what a known field holds that is not known, even where the
+// field itself is gone from fresh. A known field that old spells out as false,
+// 0 or "" is carried too: it says the same as its absence.
 func carryTree(old, known, fresh any) any {
 	switch o := old.(type) {
 	case map[string]any:
@@ -43,12 +58,13 @@ func carryTree(old, known, fresh any) any {
 		}
 		k, _ := known.(map[string]any)
 		for key, value := range o {
-			if _, modelled := k[key]; !modelled {
-				if _, taken := f[key]; !taken && !emptyJSON(value) {
-					f[key] = value
-				}
-			} else if inFresh, kept := f[key]; kept {
+			_, modelled := k[key]
+			if inFresh, kept := f[key]; kept {
 				f[key] = carryTree(value, k[key], inFresh)
+			} else if !modelled {
+				f[key] = value
+			} else if rest := carryTree(value, k[key], map[string]any{}).(map[string]any); len(rest) > 0 {
+				f[key] = rest
 			}
 		}
 		return f
@@ -63,26 +79,6 @@ func carryTree(old, known, fresh any) any {
 		}
 	}
 	return fresh
-}
-
-// emptyJSON tells a value that omitempty would have left out: a known field
-// written as false, 0 or "" is not an unknown field.
-func emptyJSON(value any) bool {
-	switch v := value.(type) {
-	case nil:
-		return true
-	case bool:
-		return !v
-	case string:
-		return v == ""
-	case json.Number:
-		return v == "0"
-	case []any:
-		return len(v) == 0
-	case map[string]any:
-		return len(v) == 0
-	}
-	return false
 }
 
 // SameContent reports whether two documents say the same, apart from when and

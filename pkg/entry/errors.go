@@ -1,8 +1,10 @@
 package entry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -41,15 +43,13 @@ type ValidationError struct {
 	Problems []Problem // never empty; at most maxProblems
 }
 
-// Error lists every problem, "; " between them.
+// Error lists every problem, "; " between them. A pointer holds names that a
+// stranger chose: what is not printable is escaped.
 func (e *ValidationError) Error() string {
 	reasons := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
-		pointer := p.Pointer
-		if pointer == "" {
-			pointer = "/"
-		}
-		reasons[i] = pointer + ": " + p.Reason
+		quoted := strconv.Quote(cmp.Or(p.Pointer, "/"))
+		reasons[i] = quoted[1:len(quoted)-1] + ": " + p.Reason
 	}
 	return fmt.Sprintf("%s document: %s", e.Document, strings.Join(reasons, "; "))
 }

@@ -4,8 +4,8 @@ import "strings"
 
 // Media types of the format (SPEC sections 4, 5, 8 and 9).
 const (
-	MediaTypeEntry    = "application/vnd.caib.catalog.entry.v1+json"
-	MediaTypeRemoval  = "application/vnd.caib.catalog.removal.v1+json"
+	MediaTypeEntry   = "application/vnd.caib.catalog.entry.v1+json"
+	MediaTypeRemoval = "application/vnd.caib.catalog.removal.v1+json"
 	// MediaTypeRevision is the layer of an attachment: the exact manifest of a
 	// revision, as a blob. It is not the media type of a manifest, because
 	// clients that copy an image with its referrers would look for it among

@@ -3,7 +3,6 @@ package entry
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,12 +41,21 @@ const (
 	maxName      = 96
 )
 
-var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+// Alphabets of the parts of a tag.
+const (
+	hexadecimal  = "0123456789abcdef"
+	base36       = "0123456789abcdefghijklmnopqrstuvwxyz"
+	nameInside   = base36 + "-."
+	nameAtTheEnd = base36
+)
 
 // CheckName reports whether name can be an entry's name: lower-case letters,
 // digits, "-" and ".", at most 96 characters. The error is an ErrInvalid.
 func CheckName(name string) error {
-	if len(name) > maxName || !namePattern.MatchString(name) {
+	// Not a regular expression: this runs for every tag of a catalog.
+	valid := name != "" && len(name) <= maxName && strings.Trim(name, nameInside) == "" &&
+		strings.Contains(nameAtTheEnd, name[:1]) && strings.Contains(nameAtTheEnd, name[len(name)-1:])
+	if !valid {
 		return fmt.Errorf("%w: name %q: want at most %d of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit", ErrInvalid, shorten(name), maxName)
 	}
 	return nil
@@ -76,11 +84,11 @@ func SnapshotTag(at Time, manifest digest.Digest) Tag {
 // people's own, or other tools', and not ours to judge.
 func ParseTag(text string) (tag Tag, ok bool) {
 	rest, last, found := cutLast(text)
-	if !found || len(last) != 1+hashDigits || strings.Trim(last[1:], "0123456789abcdef") != "" {
+	if !found || len(last) != 1+hashDigits || strings.Trim(last[1:], hexadecimal) != "" {
 		return Tag{}, false
 	}
 	name, stamp, found := cutLast(rest)
-	if !found || len(stamp) != timeDigits || strings.Trim(stamp, "0123456789abcdefghijklmnopqrstuvwxyz") != "" {
+	if !found || len(stamp) != timeDigits || strings.Trim(stamp, base36) != "" {
 		return Tag{}, false
 	}
 	millis, err := strconv.ParseInt(stamp, 36, 64)

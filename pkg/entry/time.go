@@ -2,8 +2,9 @@ package entry
 
 import (
 	"fmt"
-	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // timeLayout is the only form of a timestamp in a document (SPEC section 6).
@@ -24,8 +25,13 @@ func (t Time) MarshalJSON() ([]byte, error) { return []byte(`"` + t.String() + `
 
 // UnmarshalJSON implements json.Unmarshaler; only the exact form is accepted.
 func (t *Time) UnmarshalJSON(data []byte) error {
-	parsed, err := time.Parse(timeLayout, strings.Trim(string(data), `"`))
-	if err != nil {
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return err
+	}
+	// time.Parse takes more than the layout shows: single digits, a comma.
+	parsed, err := time.Parse(timeLayout, text)
+	if err != nil || (Time{parsed}).String() != text {
 		return fmt.Errorf("timestamp %s: want the form %s", data, timeLayout)
 	}
 	t.Time = parsed

@@ -91,26 +91,36 @@ func (m *manifestView) document() ([]byte, error) {
 
 // decode reads the document and holds it against the tag.
 func (r *Revision) decode() error {
-	if err := validate(r.Tag.Op, r.Text); err != nil {
-		return err
-	}
 	var name string
 	var at Time
 	switch r.Tag.Op {
 	case OpPublish:
 		r.Document = new(Document)
-		if err := json.Unmarshal(r.Text, r.Document); err != nil {
+		err := json.Unmarshal(r.Text, r.Document)
+		if err == nil && r.Document.isPlain(r.Text) {
+			break
+		}
+		if invalid := validate(r.Tag.Op, r.Text); invalid != nil {
+			return invalid
+		}
+		if err != nil {
 			return err
 		}
-		name, at = r.Document.Name, r.Document.PublishedAt
 	case OpRemove:
+		if err := validate(r.Tag.Op, r.Text); err != nil {
+			return err
+		}
 		r.Removal = new(Removal)
 		if err := json.Unmarshal(r.Text, r.Removal); err != nil {
 			return err
 		}
-		name, at = r.Removal.Name, r.Removal.RemovedAt
 	default:
 		return fmt.Errorf("a %s is not a revision", r.Tag.Op)
+	}
+	if r.Document != nil {
+		name, at = r.Document.Name, r.Document.PublishedAt
+	} else {
+		name, at = r.Removal.Name, r.Removal.RemovedAt
 	}
 	if name != r.Tag.Name || at.UnixMilli() != r.Tag.Millis {
 		return fmt.Errorf("the document is that of %s at %s", name, at)

@@ -26,8 +26,10 @@ type View struct {
 }
 
 // Read asks the target for its tags and reads the newest snapshot, if it is
-// not known already (SPEC section 10).
-func (l *Log) Read(ctx context.Context) (*View, error) {
+// not known already (SPEC section 10). names are those that will be looked at;
+// none means all of them. It is a hint: what a view was not read for costs it
+// another look at the snapshot.
+func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 	l.restore()
 	listed, err := l.target.Tags(ctx)
 	if err != nil {
@@ -37,7 +39,7 @@ func (l *Log) Read(ctx context.Context) (*View, error) {
 	view := &View{log: l, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}}
 	wanted := map[entry.Tag]bool{}
 	for _, tag := range entry.NewReplay(revisions, time.Time{}).Undecided() {
-		if l.cached(tag) == nil {
+		if (len(names) == 0 || slices.Contains(names, tag.Name)) && l.cached(tag) == nil {
 			wanted[tag] = true
 		}
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -134,7 +135,7 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 		return newLayout(ref.Layout), nil
 	}
 	parsed := orasregistry.Reference{Registry: ref.Registry, Repository: ref.Repository}
-	if err := parsed.ValidateRepository(); err != nil {
+	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {
 		return nil, fmt.Errorf("%w: reference %q: %v", entry.ErrInvalid, ref, err)
 	}
 	plain := c.options.PlainHTTP == HTTPAlways ||

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
 
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -13,6 +16,10 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
+
+// errRefused is what a registry that was asked for something it does not do
+// answers. It has no kind that a caller could act upon.
+var errRefused = errors.New("the registry refused")
 
 // classify gives an error of the transport the kind that its cause has, and a
 // text that names the operation and the host, never a query string: those hold
@@ -22,7 +29,7 @@ func classify(ctx context.Context, operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, kind := range []error{entry.ErrInvalid, entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout} {
+	for _, kind := range []error{entry.ErrInvalid, entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout, errRefused} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%s: %w", operation, err)
 		}
@@ -51,28 +58,41 @@ func classifyStatus(operation string, response *errcode.ErrorResponse) error {
 	if len(response.Errors) > 0 {
 		text = response.Errors.Error()
 	}
-	const most = 500
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	where := fmt.Sprintf("%s %s%s: %d: %s", response.Method, response.URL.Host, response.URL.Path, response.StatusCode, text)
+	where := printable(fmt.Sprintf("%s %s%s: %d: %s", response.Method, response.URL.Host, response.URL.Path, response.StatusCode, text))
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnauthorized, where)
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound && strings.HasPrefix(response.URL.Path, "/v2/"):
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
-	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+	case status == http.StatusNotFound, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+		// A 404 from elsewhere, such as a token service, is not the registry's word.
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
 	}
-	return fmt.Errorf("%s: the registry refused: %s", operation, where)
+	return fmt.Errorf("%s: %w: %s", operation, errRefused, where)
 }
 
-// reason is the innermost useful text of a transport error, without the URL's
-// query that net/url would print.
+// query is what follows the path in the URLs that error texts quote.
+var query = regexp.MustCompile(`\?[^\s"'<>]*`)
+
+// reason is the innermost useful text of a transport error, without queries.
 func reason(err error) string {
 	var failed *url.Error
 	if errors.As(err, &failed) {
-		return failed.Err.Error()
+		err = failed.Err
 	}
-	return err.Error()
+	return printable(query.ReplaceAllString(err.Error(), ""))
+}
+
+// printable makes one line of bounded length of what a stranger wrote.
+func printable(text string) string {
+	const most = 500
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
 }

@@ -33,9 +33,10 @@ const blobAttempts = 3
 func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 	operation := "list tags of " + r.base
 	var tags []string
-	seen := map[string]bool{}
+	seen, pages := map[string]bool{}, 0
 	err := r.oras.Tags(ctx, "", func(page []string) error {
 		fresh := false
+		pages++
 		for _, tag := range page {
 			if !seen[tag] {
 				seen[tag], fresh = true, true
@@ -47,10 +48,16 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 		}
 		return nil
 	})
-	if err = classify(ctx, operation, err); errors.Is(err, entry.ErrNotFound) {
-		return nil, nil
+	err = classify(ctx, operation, err)
+	switch {
+	case err == nil:
+		return tags, nil
+	case !errors.Is(err, entry.ErrNotFound):
+		return nil, err
+	case pages > 0:
+		return nil, fmt.Errorf("%w: after page %d of the list: %v", entry.ErrUnreachable, pages, err)
 	}
-	return tags, err
+	return nil, nil
 }
 
 // Resolve implements Fetcher by HEAD, or by GET where the registry's HEAD does

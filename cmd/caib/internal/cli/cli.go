@@ -6,6 +6,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ func Main(ctx context.Context, args []string, system Streams) int {
 	err := root.ExecuteContext(ctx)
 	if err != nil && !a.started {
 		err = usage(err)
+		a.settings.output = cmp.Or(a.settings.output, askedOutput(args, system.Getenv("CAIB_OUTPUT")))
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
@@ -59,8 +61,9 @@ the right one for a board. The catalog needs no database and no server.`,
 	root.SetErr(a.system.Err)
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newCatalog(a), newVersion(a))
+	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	describeCompletion(root)
+	describeOwn(root)
 	return root
 }
 
@@ -149,6 +152,16 @@ func (p pairs) Set(text string) error {
 
 func listFlag(flags *pflag.FlagSet, words *[]string, name, help string) {
 	flags.Var(list{words}, name, help)
+}
+
+// askedOutput finds the output format in a command line that could not be
+// parsed whole.
+func askedOutput(args []string, otherwise string) string {
+	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags.ParseErrorsAllowlist.UnknownFlags = true
+	output := flags.StringP("output", "o", otherwise, "")
+	_ = flags.Parse(args) // what is wrong with it is known already
+	return *output
 }
 
 func usage(err error) error {

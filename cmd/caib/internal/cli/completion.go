@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,19 +17,37 @@ import (
 // completionTimeout bounds what a press of the tab key may cost.
 const completionTimeout = 5 * time.Second
 
-// describeCompletion gives cobra's own command what every verb of ours has.
-func describeCompletion(root *cobra.Command) {
+// describeOwn gives cobra's own commands what every verb of ours has:
+// a complete help text, and an error for what they do not know.
+func describeOwn(root *cobra.Command) {
 	for _, command := range root.Commands() {
-		if command.Name() != "completion" {
+		switch command.Name() {
+		case "help":
+			command.Long += "\n\n" + exitStatus()
+			command.Example = "  caib help catalog publish"
+			command.Run, command.RunE = nil, showHelpOf
+			continue
+		case "completion":
+		default:
 			continue
 		}
 		command.Long += "\n" + exitStatus()
 		command.Example = "  source <(caib completion bash)"
+		command.RunE = showHelp
 		for _, shell := range command.Commands() {
 			shell.Long += "\n" + exitStatus()
 			shell.Example = "  caib completion " + shell.Name()
 		}
 	}
+}
+
+func showHelpOf(command *cobra.Command, args []string) error {
+	found, rest, err := command.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return fmt.Errorf("unknown command %q", "caib "+strings.Join(args, " "))
+	}
+	found.InitDefaultHelpFlag()
+	return found.Help()
 }
 
 // completeNames completes the first argument with the names of the catalog.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -36,13 +37,20 @@ func readConfig(path string) (*config, error) {
 		return nil, fmt.Errorf("%w: config: %v", entry.ErrInvalid, err)
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxConfig))
+	text, err := io.ReadAll(io.LimitReader(file, maxConfig+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: config: %v", entry.ErrInvalid, err)
 	}
-	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
+	if len(text) > maxConfig {
+		return nil, fmt.Errorf("%w: config %s: longer than %d bytes", entry.ErrInvalid, path, maxConfig)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var root, more yaml.Node
+	if err := decoder.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%w: config %s: %v", entry.ErrInvalid, path, err)
+	}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: config %s:%d: want one document", entry.ErrInvalid, path, more.Line)
 	}
 	if len(root.Content) == 0 {
 		return c, nil

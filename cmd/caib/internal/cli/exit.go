@@ -41,7 +41,7 @@ var exits = []struct {
 	{exitInterrupted, errInterrupted, "interrupted", "interrupted"},
 	{exitInvalid, entry.ErrInvalid, "invalid", "usage or configuration: unknown flag, bad value, invalid document"},
 	{exitUnauthorized, entry.ErrUnauthorized, "unauthorized", "authentication or permission"},
-	{exitUnreachable, entry.ErrUnreachable, "unreachable", "unreachable: a registry could not be asked, so nothing can be said"},
+	{exitUnreachable, entry.ErrUnreachable, "unreachable", "unreachable: a registry or server could not be asked, so nothing can be said"},
 	{exitTimeout, entry.ErrTimeout, "timeout", "timed out"},
 	{exitTimeout, context.DeadlineExceeded, "timeout", "timed out"},
 	{exitUntrusted, entry.ErrUntrusted, "untrusted", "not trusted: unsigned, untrusted or invalid where a signature is required"},
@@ -104,7 +104,7 @@ func hint(err error) string {
 	switch {
 	case errors.Is(err, entry.ErrUnauthorized):
 		return "log in with `docker login HOST`, or give a credentials file with --authfile"
-	case strings.Contains(text, "HTTP response to HTTPS client"):
+	case strings.Contains(text, "does not look like a TLS handshake"):
 		return "the registry speaks plain HTTP: --plain-http"
 	case strings.Contains(text, "x509:"), strings.Contains(text, "certificate"):
 		return "give the registry's certificate authority with --ca-file"
@@ -116,6 +116,17 @@ func hint(err error) string {
 	return ""
 }
 
+// maxMessage bounds an error message, in bytes: it may quote what was given.
+const maxMessage = 4 << 10
+
+func message(err error) string {
+	text := err.Error()
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return text
+}
+
 // report tells how a run ended and returns its exit code.
 func (a *app) report(err error) int {
 	code, word := exitCode(err)
@@ -123,7 +134,7 @@ func (a *app) report(err error) int {
 		return code
 	}
 	if a.settings.output == "json" {
-		object := map[string]any{"code": word, "message": err.Error()}
+		object := map[string]any{"code": word, "message": message(err)}
 		if help := hint(err); help != "" {
 			object["hint"] = help
 		}
@@ -132,7 +143,7 @@ func (a *app) report(err error) int {
 		return code
 	}
 	paint(a.system.Err, a.errColour(), red, "error: ")
-	fmt.Fprintln(a.system.Err, err)
+	fmt.Fprintln(a.system.Err, message(err))
 	if help := hint(err); help != "" {
 		fmt.Fprintln(a.system.Err, "hint: "+help)
 	}

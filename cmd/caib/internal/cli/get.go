@@ -52,11 +52,8 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		}
 		return item, err
 	})
-	if errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrUnreachable) {
-		return withHint(err, "`caib catalog list -o name` shows the names there are")
-	}
 	if err != nil {
-		return err
+		return namesHint(err)
 	}
 	switch o.settings.output {
 	case "json":
@@ -68,6 +65,14 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	return o.document("yaml", item)
+}
+
+// namesHint says where to find the names, if a name is what was not found.
+func namesHint(err error) error {
+	if errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrUnreachable) {
+		return withHint(err, "`caib catalog list -o name` shows the names there are")
+	}
+	return err
 }
 
 // first asks each catalog in turn until one has what is asked for. A catalog

@@ -56,7 +56,7 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 		failed = nil // one of the catalogs has it
 	}
 	if failed != nil && len(events) == 0 {
-		return failed
+		return namesHint(failed)
 	}
 	slices.SortStableFunc(events, func(a, b entry.Event) int { return a.At.Compare(b.At.Time) })
 	if err := o.print(events); err != nil {
@@ -90,6 +90,10 @@ func (o *historyOptions) print(events []entry.Event) error {
 	if wide {
 		header = append(header, "DIGEST", "REASON", "TAG")
 	}
+	several := len(o.settings.catalogs) > 1
+	if several {
+		header = append(header, "CATALOG")
+	}
 	rows := make([][]string, len(events))
 	for i, e := range events {
 		what := e.Operation
@@ -99,6 +103,9 @@ func (o *historyOptions) print(events []entry.Event) error {
 		rows[i] = []string{e.At.Format(time.RFC3339), what, e.Name, e.Version, e.By, e.Verdict, e.Revision, e.Image}
 		if wide {
 			rows[i] = append(rows[i], e.ImageDigest, e.Reason, e.Tag)
+		}
+		if several {
+			rows[i] = append(rows[i], e.Catalog)
 		}
 	}
 	return o.rows(header, rows)

@@ -108,6 +108,9 @@ func (a *app) table(items []entry.Item, wide bool) error {
 	return a.rows(header, rows)
 }
 
+// oneLine keeps a cell within its row and column.
+var oneLine = strings.NewReplacer("\t", " ", "\n", " ")
+
 // rows prints a table with a header; an empty cell is a dash.
 func (a *app) rows(header []string, rows [][]string) error {
 	var text bytes.Buffer
@@ -120,7 +123,7 @@ func (a *app) rows(header []string, rows [][]string) error {
 			if i > 0 {
 				fmt.Fprint(writer, "\t")
 			}
-			fmt.Fprint(writer, strings.NewReplacer("\t", " ", "\n", " ").Replace(cell))
+			fmt.Fprint(writer, oneLine.Replace(cell))
 		}
 		fmt.Fprintln(writer)
 	}

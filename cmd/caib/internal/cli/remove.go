@@ -52,18 +52,19 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	if !o.force {
 		item, err := c.Get(ctx, name, catalog.GetOptions{})
 		if err != nil {
+			return namesHint(err)
+		}
+		yes, err := o.confirm(ctx, fmt.Sprintf("Remove %s (%s) from %s?", name, item.RegistryURL, c.Reference()))
+		if err != nil {
 			return err
 		}
-		if !o.confirm(fmt.Sprintf("Remove %s (%s) from %s?", name, item.RegistryURL, c.Reference())) {
+		if !yes {
 			return errDeclined
 		}
 	}
 	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason})
-	if errors.Is(err, entry.ErrNotFound) {
-		return withHint(err, "`caib catalog list -o name` shows the names there are")
-	}
 	if err != nil {
-		return err
+		return namesHint(err)
 	}
 	for _, warning := range warnings {
 		o.warn(warning)

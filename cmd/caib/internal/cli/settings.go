@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -37,6 +38,7 @@ type settings struct {
 
 	plainHTTPSet bool
 	authFileSet  bool
+	places       map[string]string // by flag: where its value comes from, unless it is the default
 }
 
 // sources names, for each setting, its flag, which is its key in the config
@@ -74,26 +76,30 @@ func (s *settings) resolve(flags *pflag.FlagSet, system Streams) error {
 	if err != nil {
 		return err
 	}
+	s.places = map[string]string{}
+	if !flags.Changed("no-color") && system.Getenv("NO_COLOR") != "" {
+		_ = flags.Set("no-color", "true") // whatever its value: https://no-color.org
+	}
 	for _, source := range sources {
-		flag := flags.Lookup(source.flag)
-		if flag.Changed {
+		if flags.Changed(source.flag) {
+			s.places[source.flag] = "--" + source.flag
 			continue
 		}
 		values, place := config.values(source.flag)
 		if env := system.Getenv(source.env); source.env != "" && env != "" {
 			values, place = []string{env}, source.env
 		}
+		s.places[source.flag] = place
 		for _, value := range values {
 			if err := flags.Set(source.flag, value); err != nil {
 				return fmt.Errorf("%w: %s: %q: %v", entry.ErrInvalid, place, value, unwrapFlag(err))
 			}
 		}
 	}
-	s.noColor = s.noColor || system.Getenv("NO_COLOR") != ""
 	s.plainHTTPSet = flags.Changed("plain-http")
 	s.authFileSet = flags.Changed("authfile")
 	if flags.Changed("timeout") && s.timeout <= 0 {
-		return fmt.Errorf("%w: timeout %s: want more than 0", entry.ErrInvalid, s.timeout)
+		return fmt.Errorf("%w: %s: %s: want more than 0", entry.ErrInvalid, s.places["timeout"], s.timeout)
 	}
 	if len(s.catalogs) == 0 {
 		dir, err := dataDir(system.Getenv)
@@ -103,6 +109,14 @@ func (s *settings) resolve(flags *pflag.FlagSet, system Streams) error {
 		s.catalogs = []string{"oci:" + filepath.Join(dir, "caib", "catalog")}
 	}
 	return nil
+}
+
+// at names the place of a setting that turned out to be wrong.
+func (s *settings) at(flag string, err error) error {
+	if place := s.places[flag]; place != "" && errors.Is(err, entry.ErrInvalid) {
+		return fmt.Errorf("%s: %w", place, err)
+	}
+	return err
 }
 
 // unwrapFlag leaves out pflag's own sentence about the flag: the value may
@@ -153,7 +167,7 @@ func (a *app) client() (*registry.Client, error) {
 	}
 	credentials, err := registry.DockerConfig(path, required)
 	if err != nil {
-		return nil, err
+		return nil, s.at("authfile", err)
 	}
 	plain := registry.HTTPLoopback
 	if s.plainHTTPSet && s.plainHTTP {
@@ -165,10 +179,11 @@ func (a *app) client() (*registry.Client, error) {
 	if s.verbose {
 		logger = slog.New(slog.NewTextHandler(a.system.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	return registry.New(registry.Options{
+	client, err := registry.New(registry.Options{
 		PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, Credentials: credentials,
 		UserAgent: "caib/" + version().Version, Proxy: http.ProxyFromEnvironment, Logger: logger,
 	})
+	return client, s.at("ca-file", err)
 }
 
 // open opens every catalog of the settings.
@@ -188,7 +203,7 @@ func (a *app) open() ([]*catalog.Catalog, error) {
 	for _, reference := range a.settings.catalogs {
 		c, err := catalog.Open(reference, options)
 		if err != nil {
-			return nil, err
+			return nil, a.settings.at("catalog", err)
 		}
 		opened = append(opened, c)
 	}

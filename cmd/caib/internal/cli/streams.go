@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -149,13 +150,21 @@ func (a *app) warn(text string) {
 	}
 }
 
-// confirm asks a yes-or-no question on a terminal.
-func (a *app) confirm(question string) bool {
+// confirm asks a yes-or-no question on a terminal. A person who interrupts it,
+// or takes too long, has not answered: then the context's error is returned.
+func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprintf(a.system.Err, "%s [y/N] ", question)
-	answer, _ := bufio.NewReader(io.LimitReader(a.system.In, 1024)).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return true
+	answered := make(chan string, 1)
+	go func() { // ends with the process where nobody answers
+		answer, _ := bufio.NewReader(io.LimitReader(a.system.In, 1024)).ReadString('\n')
+		answered <- answer
+	}()
+	select {
+	case answer := <-answered:
+		answer = strings.ToLower(strings.TrimSpace(answer))
+		return answer == "y" || answer == "yes", nil
+	case <-ctx.Done():
+		fmt.Fprintln(a.system.Err)
+		return false, ctx.Err()
 	}
-	return false
 }

@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts below testdata/script run caib in this process, so that a clock,
+// a terminal and an interruption are at hand; `exec caib-process` is one of its
+// own. Commands beside those of testscript:
+//
+//	caib ARG...              run it; the exit code must be 0
+//	exits CODE caib ARG...   run it; the exit code must be CODE
+//	clock TIME               set the clock, which stands still
+//	terminal [in] [out] [err]  the streams that are terminals from now on
+//	answer TEXT              what stands on the standard input of the next run
+//	interrupt NAME           the next request to registry NAME interrupts its run
+//	envfile FROM TO          copy a file, with $VARIABLES replaced
+//
+// and those of registries_test.go. After a run, the files out and err hold what
+// it printed, with digests, sizes, times in tags, hosts and directories
+// replaced by words, for a comparison that does not depend on them.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"caib":      cmdCaib,
+			"exits":     cmdExits,
+			"clock":     cmdClock,
+			"terminal":  cmdTerminal,
+			"answer":    cmdAnswer,
+			"interrupt": cmdInterrupt,
+			"registry":  cmdRegistry,
+			"stub":      cmdStub,
+			"push":      cmdPush,
+			"tags":      cmdTags,
+			"writes":    cmdWrites,
+			"refuse":    cmdRefuse,
+			"forge":     cmdForge,
+			"login":     cmdLogin,
+			"envfile":   cmdEnvFile,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+	})
+}
+
+// parallel runs more scripts at once than there are processors: they wait for
+// time-outs more than they compute.
+type parallel struct{ *testing.M }
+
+func (p parallel) Run() int {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	return p.M.Run()
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(parallel{m}, map[string]func(){"caib-process": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		code := Main(ctx, os.Args[1:], System())
+		stop()
+		os.Exit(code)
+	}})
+}
+
+var update = flag.Bool("update", false, "write what caib prints into the scripts")
+
+// world is what the commands of one script share.
+type world struct {
+	clock        time.Time
+	in, out, err bool // terminals
+	answer       string
+	registries   map[string]*fake
+	interrupted  *fake
+}
+
+type worldKey struct{}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
+
+func setup(env *testscript.Env) error {
+	env.Values[worldKey{}] = &world{
+		clock:      time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		registries: map[string]*fake{},
+	}
+	home := filepath.Join(env.WorkDir, "home")
+	for _, variable := range []string{"HOME", "USERPROFILE", "LocalAppData"} {
+		env.Setenv(variable, home)
+	}
+	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
+	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+	env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
+	return os.MkdirAll(home, 0o777)
+}
+
+func cmdCaib(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("want `exits CODE caib`")
+	}
+	runCaib(ts, 0, args)
+}
+
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || args[1] != "caib" {
+		ts.Fatalf("usage: exits CODE caib ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	runCaib(ts, want, args[2:])
+}
+
+func runCaib(ts *testscript.TestScript, want int, args []string) {
+	w := worldOf(ts)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if w.interrupted != nil {
+		w.interrupted.onRequest(cancel)
+		w.interrupted = nil
+	}
+	var out, errs bytes.Buffer
+	code := Main(ctx, append([]string{}, args...), Streams{
+		In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
+		Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
+		InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
+	})
+	w.answer = ""
+	w.keep(ts, "out", out.String())
+	w.keep(ts, "err", errs.String())
+	if code != want {
+		ts.Fatalf("caib %q: exit code %d, want %d", args, code, want)
+	}
+}
+
+func cmdClock(ts *testscript.TestScript, _ bool, args []string) {
+	at, err := time.Parse(time.RFC3339Nano, one(ts, args))
+	ts.Check(err)
+	worldOf(ts).clock = at
+}
+
+func cmdTerminal(ts *testscript.TestScript, _ bool, args []string) {
+	w := worldOf(ts)
+	w.in, w.out, w.err = false, false, false
+	for _, arg := range args {
+		switch arg {
+		case "in":
+			w.in = true
+		case "out":
+			w.out = true
+		case "err":
+			w.err = true
+		default:
+			ts.Fatalf("terminal: unknown stream %q", arg)
+		}
+	}
+}
+
+func cmdAnswer(ts *testscript.TestScript, _ bool, args []string) {
+	worldOf(ts).answer = one(ts, args) + "\n"
+}
+
+func cmdInterrupt(ts *testscript.TestScript, _ bool, args []string) {
+	worldOf(ts).interrupted = fakeOf(ts, one(ts, args))
+}
+
+var shapes = []struct {
+	pattern *regexp.Regexp
+	word    string
+}{
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "DIGEST"},
+	{regexp.MustCompile(`\.[0-9a-z]{9}\.([prs])[0-9a-f]{16}`), ".TIME.${1}HASH"},
+	{regexp.MustCompile(`("?(?:sizeBytes|decompressedSize)"?: )\d+`), "${1}BYTES"},
+	{regexp.MustCompile(`\b\d+(?:\.\d)? (?:B|KiB)\b`), "SIZE"},
+	{regexp.MustCompile(`(\S)  +`), "$1   "},
+}
+
+// keep writes the shape of what was printed to a file.
+func (w *world) keep(ts *testscript.TestScript, file, text string) {
+	for name, registry := range w.registries {
+		text = strings.ReplaceAll(text, registry.host, "$"+name)
+	}
+	text = strings.ReplaceAll(text, ts.Getenv("WORK"), "$WORK")
+	for _, shape := range shapes {
+		text = shape.pattern.ReplaceAllString(text, shape.word)
+	}
+	ts.Check(os.WriteFile(filepath.Join(ts.Getenv("WORK"), file), []byte(text), 0o666))
+}
+
+func cmdEnvFile(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: envfile FROM TO")
+	}
+	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o666))
+}
+
+func one(ts *testscript.TestScript, args []string) string {
+	if len(args) != 1 {
+		ts.Fatalf("want one argument, got %q", args)
+	}
+	return args[0]
+}
+
+// run is a run of caib from a Go test, with nothing in its environment but env.
+func run(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	code = Main(t.Context(), append([]string{}, args...), Streams{
+		In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build",
+		Getenv: func(name string) string { return env[name] },
+		Now:    func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+	})
+	return code, out.String(), err.String()
+}
+
+// homeEnv is an environment with directories of the test's own.
+func homeEnv(t *testing.T) map[string]string {
+	home := t.TempDir()
+	return map[string]string{
+		"HOME": home, "LocalAppData": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
+		"XDG_CACHE_HOME": filepath.Join(home, "cache"), "XDG_DATA_HOME": filepath.Join(home, "data"),
+	}
+}
+
+func quoted(text string) string { return fmt.Sprintf("%.2000q", text) }

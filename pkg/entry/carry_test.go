@@ -1,0 +1,171 @@
+package entry
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// fromTheFuture is a document that a later version wrote: unknown fields at
+// every depth, empty ones among them.
+func fromTheFuture(t *testing.T) []byte {
+	t.Helper()
+	return altered(t, mustPack(t, fullDocument()).Blobs[1].Content, func(o map[string]any) {
+		o["future"] = map[string]any{"a": []any{1.0, map[string]any{"b": false}}}
+		o["futureFalse"], o["futureZero"], o["futureText"], o["futureNull"], o["futureList"] = false, 0.0, "", nil, []any{}
+		at(o, "image").(map[string]any)["signedBy"] = "x"
+		at(o, "metadata").(map[string]any)["secureBoot"] = true
+		at(o, "metadata", "targets", 1).(map[string]any)["lab"] = "b"
+		at(o, "registry").(map[string]any)["pulls"] = 7.0
+		at(o, "registry", "platforms", 0).(map[string]any)["osVersion"] = "10"
+		at(o, "artifacts", 0).(map[string]any)["mirror"] = []any{"m"}
+		at(o, "source").(map[string]any)["commit"] = "abc"
+	})
+}
+
+// rewritten packs document over old and returns what a reader finds: the
+// document, and its text as plain JSON.
+func rewritten(t *testing.T, document *Document, old []byte) (*Document, map[string]any) {
+	t.Helper()
+	packed, err := PackRewrite(document, old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revision := mustUnpack(t, packed)
+	var text map[string]any
+	if err := json.Unmarshal(revision.Text, &text); err != nil {
+		t.Fatal(err)
+	}
+	return revision.Document, text
+}
+
+func TestRewriteKeepsUnknownFields(t *testing.T) {
+	old := fromTheFuture(t)
+	document := fullDocument()
+	document.Version, document.PublishedAt = "3.0.0", NewTime(sampleTime.Add(time.Hour))
+	document.Metadata.Targets[0].Verified = false
+	got, text := rewritten(t, document, old)
+	if diff := cmp.Diff(document, got); diff != "" {
+		t.Errorf("known fields:\n%s", diff)
+	}
+	var want map[string]any
+	if err := json.Unmarshal(old, &want); err != nil {
+		t.Fatal(err)
+	}
+	want["version"], want["publishedAt"] = "3.0.0", "2026-03-01T11:00:00.000Z"
+	delete(at(want, "metadata", "targets", 0).(map[string]any), "verified")
+	if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("whole document:\n%s", diff)
+	}
+}
+
+// A known field that the new document does not have is gone; what a later
+// version put beside it or below it stays.
+func TestRewriteDropsRemovedFields(t *testing.T) {
+	old := fromTheFuture(t)
+	document := sampleDocument("autosd.full")
+	document.Version, document.Tags, document.Labels = "", nil, map[string]string{"verification-interval": "1h"}
+	document.Metadata, document.Registry, document.Artifacts = Metadata{}, Observed{}, nil
+	document.PublishedBy = ""
+	got, text := rewritten(t, document, old)
+	if diff := cmp.Diff(document, got); diff != "" {
+		t.Errorf("known fields:\n%s", diff)
+	}
+	var want map[string]any
+	if err := json.Unmarshal(mustPack(t, document).Blobs[1].Content, &want); err != nil {
+		t.Fatal(err)
+	}
+	want["future"] = map[string]any{"a": []any{1.0, map[string]any{"b": false}}}
+	want["futureFalse"], want["futureZero"], want["futureText"], want["futureNull"], want["futureList"] = false, 0.0, "", nil, []any{}
+	at(want, "image").(map[string]any)["signedBy"] = "x"
+	at(want, "source").(map[string]any)["commit"] = "abc"
+	want["metadata"] = map[string]any{"secureBoot": true}
+	want["registry"] = map[string]any{"pulls": 7.0}
+	if diff := cmp.Diff(want, text); diff != "" {
+		t.Errorf("whole document:\n%s", diff)
+	}
+}
+
+// An object of which the old document had only unknown fields has them still
+// when the new one sets a known field in it.
+func TestRewriteMergesIntoEmptyObjects(t *testing.T) {
+	plain := sampleDocument("autosd")
+	plain.Metadata = Metadata{}
+	old := altered(t, mustPack(t, plain).Blobs[1].Content, func(o map[string]any) {
+		o["metadata"] = map[string]any{"secureBoot": true, "bootc": false}
+	})
+	document := sampleDocument("autosd")
+	document.Metadata = Metadata{Distro: "autosd", Bootc: true}
+	got, text := rewritten(t, document, old)
+	if diff := cmp.Diff(document, got); diff != "" {
+		t.Errorf("known fields:\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]any{"secureBoot": true, "bootc": true, "distro": "autosd"}, text["metadata"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Which element of a list of another length is which, nobody can tell.
+func TestRewriteOfOtherListsKeepsNothingInThem(t *testing.T) {
+	document := fullDocument()
+	document.Metadata.Targets = append(document.Metadata.Targets, Target{Name: "new"})
+	_, text := rewritten(t, document, fromTheFuture(t))
+	want := []any{
+		map[string]any{"name": "rpi4", "verified": true, "notes": "booted in the lab"},
+		map[string]any{"name": "qemu"}, map[string]any{"name": "new"},
+	}
+	if diff := cmp.Diff(any(want), at(text, "metadata", "targets")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRewriteRefuses(t *testing.T) {
+	document := sampleDocument("autosd")
+	for _, tt := range []struct{ name, old string }{
+		{"not JSON", "<html>"},
+		{"no object", "[]"},
+		{"duplicate keys", `{"a":1,"a":2}`},
+		{"a known field of another type", `{"name":1}`},
+	} {
+		if packed, err := PackRewrite(document, []byte(tt.old)); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s: %v, %v", tt.name, packed, err)
+		}
+	}
+	document.Version = "\n"
+	if packed, err := PackRewrite(document, mustPack(t, sampleDocument("autosd")).Blobs[1].Content); !errors.Is(err, ErrInvalid) {
+		t.Errorf("an invalid document: %v, %v", packed, err)
+	}
+}
+
+func TestSameContent(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		edit func(*Document)
+		want bool
+	}{
+		{"nothing changed", func(*Document) {}, true},
+		{"published later", func(d *Document) { d.PublishedAt = NewTime(d.PublishedAt.Add(time.Hour)) }, true},
+		{"published by another", func(d *Document) { d.PublishedBy = "you" }, true},
+		{"nil and empty", func(d *Document) { d.Artifacts = []Artifact{} }, true},
+		{"another version", func(d *Document) { d.Version = "9" }, false},
+		{"another digest", func(d *Document) { d.Image.Digest = "sha256:0" }, false},
+		{"one label more", func(d *Document) { d.Labels["a"] = "" }, false},
+		{"tags in another order", func(d *Document) { d.Tags = []string{"qa", "nightly"} }, false},
+		{"a target's notes", func(d *Document) { d.Metadata.Targets[1].Notes = "n" }, false},
+		{"text that cannot be written", func(d *Document) { d.Version = "\xff" }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b := sampleDocument("autosd"), sampleDocument("autosd")
+			tt.edit(b)
+			if got := a.SameContent(b); got != tt.want || b.SameContent(a) != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+			if a.PublishedBy != "ci@build-7" || a.PublishedAt != sampleTime {
+				t.Error("the document was changed")
+			}
+		})
+	}
+}

@@ -1,0 +1,160 @@
+package entry
+
+import (
+	"encoding/json"
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// fields that clients of the HTTP API read (contract section 4). conditions
+// is not among them yet: it comes with probing.
+const contractFields = `name registryUrl digest tags phase architecture distro distroVersion targets bootc
+	sizeBytes layerCount lastVerified publishedAt createdAt sourceImageBuild sourceType scheduleName buildMode
+	exportFormat labels artifactRefs downloadUrl isMultiArch platformVariants accessCount statusReason
+	statusMessage version description kernelVersion publishedBy revision verdict`
+
+// fields that we show besides.
+const ourFields = "imageCreatedAt catalog"
+
+// fullItem is the item of a document that sets everything, with the fields
+// that others than the document fill.
+func fullItem(t *testing.T) Item {
+	t.Helper()
+	item := NewItem(mustUnpack(t, mustPack(t, fullDocument())))
+	item.StatusReason, item.StatusMessage = "ManifestUnknown", "the image was deleted"
+	item.Verdict, item.Catalog, item.AccessCount = "verified", "registry.example.com/team/catalog", 3
+	return item
+}
+
+func TestItemJSON(t *testing.T) {
+	got, err := json.MarshalIndent(fullItem(t), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	golden := filepath.Join("testdata", "item.golden.json")
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("after a change that is meant: go test -run TestItemJSON -update\n%s", diff)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(got, &fields); err != nil {
+		t.Fatal(err)
+	}
+	wantFields := strings.Fields(contractFields + " " + ourFields)
+	slices.Sort(wantFields)
+	if diff := cmp.Diff(wantFields, slices.Sorted(maps.Keys(fields))); diff != "" {
+		t.Errorf("fields:\n%s", diff)
+	}
+}
+
+func TestItemPartsJSON(t *testing.T) {
+	item := fullItem(t)
+	for _, tt := range []struct {
+		part any
+		want string // contract section 4, then ours
+	}{
+		{item.Targets[0], "name notes verified"},
+		{item.ArtifactRefs[0], "type url digest sizeBytes format title partition decompressedSize"},
+		{item.PlatformVariants[0], "architecture os variant digest sizeBytes layerCount"},
+	} {
+		text, err := json.Marshal(tt.part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(text, &fields); err != nil {
+			t.Fatal(err)
+		}
+		want := strings.Fields(tt.want)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, slices.Sorted(maps.Keys(fields))); diff != "" {
+			t.Errorf("%T:\n%s", tt.part, diff)
+		}
+	}
+}
+
+func TestItemOfAMinimalDocument(t *testing.T) {
+	document := &Document{
+		Name: "a", Image: sampleDocument("a").Image, Source: Source{Type: SourceExternal}, PublishedAt: sampleTime,
+	}
+	packed := mustPack(t, document)
+	got, err := json.Marshal(NewItem(mustUnpack(t, packed)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(got, &fields); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"name": "a", "registryUrl": document.Image.Reference, "digest": document.Image.Digest.String(),
+		"phase": "Available", "bootc": false, "isMultiArch": false, "accessCount": 0.0, "sourceType": "External",
+		"lastVerified": "2026-03-01T10:00:00.000Z", "publishedAt": "2026-03-01T10:00:00.000Z", "createdAt": "2026-03-01T10:00:00.000Z",
+		"downloadUrl": document.Image.Reference, "revision": packed.Descriptor.Digest.String(),
+	}
+	if diff := cmp.Diff(want, fields); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Every field of an item is set by fullItem, so that the golden file cannot
+// miss one that is added later.
+func TestFullItemIsFull(t *testing.T) {
+	item := reflect.ValueOf(fullItem(t))
+	for i := range item.NumField() {
+		if item.Field(i).IsZero() {
+			t.Errorf("%s is not set", item.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestItemArchitectures(t *testing.T) {
+	variant := func(a string) PlatformVariant { return PlatformVariant{Architecture: a} }
+	for _, tt := range []struct {
+		name string
+		item Item
+		want []string
+	}{
+		{"none", Item{}, nil},
+		{"single", Item{Architecture: "arm64"}, []string{"arm64"}},
+		{"index", Item{PlatformVariants: []PlatformVariant{variant("arm64"), variant("amd64")}}, []string{"arm64", "amd64"}},
+		{"variants of one", Item{PlatformVariants: []PlatformVariant{variant("arm"), variant("arm")}}, []string{"arm"}},
+		{"the index knows better", Item{Architecture: "x", PlatformVariants: []PlatformVariant{variant("arm64")}}, []string{"arm64"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, tt.item.Architectures()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestIsMultiArch(t *testing.T) {
+	document := fullDocument()
+	document.Registry.Platforms = document.Registry.Platforms[:1]
+	if item := NewItem(mustUnpack(t, mustPack(t, document))); item.IsMultiArch {
+		t.Error("one platform counts as several")
+	}
+	if item := fullItem(t); !item.IsMultiArch || item.TargetNames() != "rpi4,qemu" || item.DownloadURL != "registry.example.com/automotive/disk:2.0.1" {
+		t.Errorf("%t %s %s", item.IsMultiArch, item.TargetNames(), item.DownloadURL)
+	}
+}

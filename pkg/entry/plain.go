@@ -1,0 +1,122 @@
+package entry
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// Nearly all documents are plain: well within every bound of the schema, in
+// ASCII, without null or empty strings. Seeing that takes a hundredth of the
+// time of validating against the schema, which a list of 10,000 entries would
+// otherwise spend most of its time on. What is plain is valid, and a fuzz test
+// holds that against the schema; what is not plain, the schema decides.
+
+const (
+	letters    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	alphabet   = letters + "0123456789"
+	tagAlpha   = alphabet + "._:/@+-"
+	keyAlpha   = alphabet + "._/-"
+	verAlpha   = alphabet + "._:+~-"
+	mediaAlpha = alphabet + ".+-"
+	maxBytes   = 1<<53 - 1
+)
+
+// isPlain reports whether a document, decoded without error from text, is
+// plain.
+func (d *Document) isPlain(text []byte) bool {
+	if len(text) > MaxDocument || bytes.Contains(text, []byte("null")) || bytes.Contains(text, []byte(`""`)) {
+		return false
+	}
+	plain := CheckName(d.Name) == nil && d.Image.isPlain() && d.Metadata.isPlain() && d.Registry.isPlain() &&
+		(d.Version == "" || isWord(d.Version, verAlpha, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) &&
+		d.Source.isPlain() && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256
+	if !plain {
+		return false
+	}
+	for i, tag := range d.Tags {
+		if !isWord(tag, tagAlpha, 128) || slices.Contains(d.Tags[:i], tag) {
+			return false
+		}
+	}
+	for key, value := range d.Labels {
+		if !isWord(key, keyAlpha, 253) || !strings.Contains(alphabet, key[len(key)-1:]) || !isText(value, 1024) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(d.Artifacts, func(a Artifact) bool { return !a.isPlain() })
+}
+
+func (i *Image) isPlain() bool {
+	return i.Reference != "" && isText(i.Reference, 1024) && isDigest(i.Digest) && isMediaType(i.MediaType) && i.Size > 0 && i.Size <= maxBytes
+}
+
+func (m *Metadata) isPlain() bool {
+	for _, value := range []string{m.Architecture, m.OS, m.Variant, m.Distro, m.DistroVersion, m.KernelVersion, m.ExportFormat} {
+		if !isText(value, 256) {
+			return false
+		}
+	}
+	switch m.BuildMode {
+	case "", "bootc", "image", "package":
+	default:
+		return false
+	}
+	return len(m.Targets) <= 64 && !slices.ContainsFunc(m.Targets, func(t Target) bool {
+		return t.Name == "" || !isText(t.Name, 256) || !isText(t.Notes, 1024)
+	})
+}
+
+func (o *Observed) isPlain() bool {
+	return isSize(o.SizeBytes) && isCount(o.LayerCount) && len(o.Platforms) <= 256 &&
+		!slices.ContainsFunc(o.Platforms, func(p Platform) bool {
+			return p.Architecture == "" || !isText(p.Architecture, 256) || !isText(p.OS, 256) || !isText(p.Variant, 256) ||
+				!isDigest(p.Digest) || !isSize(p.SizeBytes) || !isCount(p.LayerCount)
+		})
+}
+
+func (a *Artifact) isPlain() bool {
+	return a.Type != "" && isText(a.Type, 256) && a.Reference != "" && isText(a.Reference, 1024) && isDigest(a.Digest) &&
+		isSize(a.SizeBytes) && isText(a.Format, 256) && isText(a.Title, 256) && isText(a.Partition, 256) && isSize(a.DecompressedSize)
+}
+
+func (s *Source) isPlain() bool {
+	switch s.Type {
+	case SourceImageBuild, SourceExternal, SourceManual, SourceScheduled:
+		return isText(s.ImageBuild, 256) && isText(s.Schedule, 256)
+	}
+	return false
+}
+
+// isText reports printable ASCII of at most so many bytes.
+func isText(text string, most int) bool {
+	if len(text) > most {
+		return false
+	}
+	for i := range len(text) {
+		if text[i] < ' ' || text[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// isWord reports a word of an alphabet that begins with a letter or digit.
+func isWord(text, alphabet_ string, most int) bool {
+	return text != "" && len(text) <= most && strings.Contains(alphabet, text[:1]) && strings.Trim(text, alphabet_) == ""
+}
+
+func isDigest(d digest.Digest) bool {
+	encoded, ok := strings.CutPrefix(string(d), "sha256:")
+	return ok && len(encoded) == 64 && strings.Trim(encoded, hexadecimal) == ""
+}
+
+func isMediaType(mediaType string) bool {
+	major, minor, ok := strings.Cut(mediaType, "/")
+	return ok && isWord(major, mediaAlpha, 127) && isWord(minor, mediaAlpha, 127)
+}
+
+func isSize(bytes int64) bool { return bytes >= 0 && bytes <= maxBytes }
+func isCount(n int) bool      { return n >= 0 && n <= 1_000_000 }

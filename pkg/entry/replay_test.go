@@ -1,0 +1,205 @@
+package entry
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tagAt names an event of a log that is easy to read: NAME.TIME.OP+DIGIT.
+func tagAt(name string, millis int64, op Op, digit int) Tag {
+	return Tag{Name: name, Millis: millis, Op: op, Hash: fmt.Sprintf("%016d", digit)}
+}
+
+func revisionOf(tag Tag) *Revision {
+	revision := &Revision{Tag: tag}
+	if tag.Op == OpRemove {
+		revision.Removal = &Removal{Name: tag.Name}
+	} else {
+		revision.Document = &Document{Name: tag.Name}
+	}
+	return revision
+}
+
+func newerOf(tag Tag) *Revision { return &Revision{Tag: tag, Newer: "application/x.v9"} }
+
+// replay runs a replay against a log and returns its result, and the tags that
+// were asked for, round by round.
+func replay(log []Tag, held map[Tag]*Revision, asOf time.Time) (live, newer []string, rounds [][]string) {
+	r := NewReplay(log, asOf)
+	for want := r.Undecided(); len(want) > 0; want = r.Undecided() {
+		var round []string
+		for _, tag := range want {
+			round = append(round, tag.String())
+			r.Decide(tag, held[tag])
+		}
+		rounds = append(rounds, round)
+	}
+	stands, later := r.Live()
+	for _, revision := range stands {
+		live = append(live, revision.Tag.String())
+	}
+	for _, revision := range later {
+		newer = append(newer, revision.Tag.String())
+	}
+	return live, newer, rounds
+}
+
+func TestReplay(t *testing.T) {
+	p, r := OpPublish, OpRemove
+	type tags = []Tag
+	for _, tt := range []struct {
+		name    string
+		log     tags // in any order
+		missing tags
+		newer   tags
+		asOf    int64 // 0: now
+		want    tags
+		later   tags
+	}{
+		{name: "an empty log"},
+		{name: "the newest publication", log: tags{tagAt("a", 1, p, 1), tagAt("a", 3, p, 1), tagAt("a", 2, p, 9)}, want: tags{tagAt("a", 3, p, 1)}},
+		{name: "names in order", log: tags{tagAt("b", 1, p, 1), tagAt("a", 2, p, 1), tagAt("a.b", 3, p, 1)}, want: tags{tagAt("a", 2, p, 1), tagAt("a.b", 3, p, 1), tagAt("b", 1, p, 1)}},
+		{name: "removed", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, r, 1)}},
+		{name: "published again", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, r, 1), tagAt("a", 3, p, 2)}, want: tags{tagAt("a", 3, p, 2)}},
+		{name: "two at one instant: the later text wins", log: tags{tagAt("a", 1, p, 2), tagAt("a", 1, p, 1)}, want: tags{tagAt("a", 1, p, 2)}},
+		{name: "publication and removal at one instant: r comes after p", log: tags{tagAt("a", 1, r, 1), tagAt("a", 1, p, 9)}},
+		{name: "a tag that is no revision", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, p, 1), tagAt("a", 3, r, 1)}, missing: tags{tagAt("a", 2, p, 1), tagAt("a", 3, r, 1)}, want: tags{tagAt("a", 1, p, 1)}},
+		{name: "no revision at all", log: tags{tagAt("a", 1, p, 1)}, missing: tags{tagAt("a", 1, p, 1)}},
+		{name: "as of an instant", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, p, 2), tagAt("a", 3, r, 1), tagAt("b", 3, p, 1)}, asOf: 2, want: tags{tagAt("a", 2, p, 2)}},
+		{name: "as of before everything", log: tags{tagAt("a", 2, p, 1)}, asOf: 1},
+		{name: "as of, with a fallback", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, p, 2), tagAt("a", 3, p, 3)}, missing: tags{tagAt("a", 2, p, 2)}, asOf: 2, want: tags{tagAt("a", 1, p, 1)}},
+		{name: "a later format hides the older ones", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, p, 2), tagAt("b", 1, p, 1)}, newer: tags{tagAt("a", 2, p, 2)}, want: tags{tagAt("b", 1, p, 1)}, later: tags{tagAt("a", 2, p, 2)}},
+		{name: "a removal in a later format removes", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, r, 2)}, newer: tags{tagAt("a", 2, r, 2)}},
+		{name: "a later format that was followed", log: tags{tagAt("a", 1, p, 1), tagAt("a", 2, p, 2)}, newer: tags{tagAt("a", 1, p, 1)}, want: tags{tagAt("a", 2, p, 2)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var listed []string
+			held := map[Tag]*Revision{}
+			for _, tag := range tt.log {
+				listed = append(listed, tag.String())
+				held[tag] = revisionOf(tag)
+			}
+			for _, tag := range tt.missing {
+				held[tag] = nil
+			}
+			for _, tag := range tt.newer {
+				held[tag] = newerOf(tag)
+			}
+			asOf := time.Time{}
+			if tt.asOf > 0 {
+				asOf = time.UnixMilli(tt.asOf).Add(999 * time.Microsecond)
+			}
+			log, _ := ParseTags(listed)
+			live, newer, _ := replay(log, held, asOf)
+			texts := func(all tags) (list []string) {
+				for _, tag := range all {
+					list = append(list, tag.String())
+				}
+				return list
+			}
+			if diff := cmp.Diff(texts(tt.want), live); diff != "" {
+				t.Errorf("live:\n%s", diff)
+			}
+			if diff := cmp.Diff(texts(tt.later), newer); diff != "" {
+				t.Errorf("newer:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReplayAsksForLittle(t *testing.T) {
+	var log []Tag
+	held := map[Tag]*Revision{}
+	for i := range 50 {
+		for _, name := range []string{"a", "b"} {
+			tag := tagAt(name, int64(i), OpPublish, i)
+			log = append(log, tag)
+			held[tag] = revisionOf(tag)
+		}
+	}
+	held[tagAt("b", 49, OpPublish, 49)] = nil
+	_, _, rounds := replay(log, held, time.Time{})
+	want := [][]string{
+		{tagAt("a", 49, OpPublish, 49).String(), tagAt("b", 49, OpPublish, 49).String()},
+		{tagAt("b", 48, OpPublish, 48).String()},
+	}
+	if diff := cmp.Diff(want, rounds); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReplayTakesDecisionsOnlyInOrder(t *testing.T) {
+	old, last := tagAt("a", 1, OpPublish, 1), tagAt("a", 2, OpPublish, 2)
+	r := NewReplay([]Tag{old, last}, time.Time{})
+	r.Decide(old, revisionOf(old))                                                 // not asked for yet
+	r.Decide(tagAt("z", 1, OpPublish, 1), revisionOf(tagAt("z", 1, OpPublish, 1))) // never
+	if diff := cmp.Diff([]Tag{last}, r.Undecided()); diff != "" || r.Head("a") != nil {
+		t.Errorf("head %v\n%s", r.Head("a"), diff)
+	}
+	decided := revisionOf(last)
+	r.Decide(last, decided)
+	r.Decide(old, revisionOf(old))
+	if got := r.Undecided(); len(got) != 0 || r.Head("a") != decided || r.Head("z") != nil {
+		t.Errorf("undecided %v, head %v", got, r.Head("a"))
+	}
+}
+
+func TestHeadOfARemovedName(t *testing.T) {
+	tag := tagAt("a", 2, OpRemove, 1)
+	r := NewReplay([]Tag{tagAt("a", 1, OpPublish, 1), tag}, time.Time{})
+	removal := revisionOf(tag)
+	r.Decide(tag, removal)
+	if live, newer := r.Live(); r.Head("a") != removal || len(live)+len(newer) != 0 {
+		t.Errorf("head %v, live %v, newer %v", r.Head("a"), live, newer)
+	}
+}
+
+func TestCurrent(t *testing.T) {
+	p := func(millis int64) *Revision { return revisionOf(tagAt("a", millis, OpPublish, 1)) }
+	r := func(millis int64) *Revision { return revisionOf(tagAt("a", millis, OpRemove, 1)) }
+	newer := newerOf(tagAt("a", 9, OpPublish, 9))
+	one, two, three, gone := p(1), p(2), p(3), r(2)
+	for _, tt := range []struct {
+		name string
+		all  []*Revision
+		want []*Revision
+	}{
+		{"none", nil, nil},
+		{"never removed", []*Revision{one, two, three}, []*Revision{one, two, three}},
+		{"removed", []*Revision{one, gone}, nil},
+		{"published again", []*Revision{one, gone, three}, []*Revision{three}},
+		{"in a later format", []*Revision{one, newer}, []*Revision{one, newer}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, Current(tt.all)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestNewEvent(t *testing.T) {
+	published := mustUnpack(t, mustPack(t, fullDocument()))
+	packed, err := PackRemoval(sampleRemoval("autosd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := mustUnpack(t, packed)
+	want := []Event{{
+		Name: "autosd.full", At: sampleTime, Operation: "publish", Version: "2.0.1+rc~1", By: "ci@build-7",
+		Image: "registry.example.com/automotive/autosd:2.0.1", ImageDigest: fullDocument().Image.Digest.String(),
+		Revision: published.Digest.String(), Tag: published.Tag.String(),
+	}, {
+		Name: "autosd", At: sampleRemoval("").RemovedAt, Operation: "remove", By: "ops@example.com", Reason: "superseded",
+		Ends: sampleRemoval("").Revision.String(), Revision: removed.Digest.String(), Tag: removed.Tag.String(),
+	}, {
+		Name: "a", At: NewTime(time.UnixMilli(5)), Operation: "publish", Tag: tagAt("a", 5, OpPublish, 1).String(), Format: "application/x.v9",
+	}}
+	got := []Event{NewEvent(published), NewEvent(removed), NewEvent(newerOf(tagAt("a", 5, OpPublish, 1)))}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,205 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// everything asks a repository for all that can be asked, and returns what
+// kind of error each gives.
+func everything(t *testing.T, repository Repository) map[string]error {
+	t.Helper()
+	ctx := t.Context()
+	manifest, body := manifestOf(t, "m", nil)
+	subject := describe(ocispec.MediaTypeImageManifest, []byte("{}"))
+	blob := describe("application/x", []byte("blob"))
+	errs := map[string]error{}
+	_, errs["tags"] = repository.Tags(ctx)
+	_, errs["resolve"] = repository.Resolve(ctx, "t")
+	_, _, errs["manifest"] = repository.Manifest(ctx, "t")
+	_, errs["blob"] = repository.Blob(ctx, blob)
+	errs["push blob"] = repository.PushBlob(ctx, blob, []byte("blob"))
+	errs["push manifest"] = repository.PushManifest(ctx, manifest, body, "t")
+	_, errs["referrers"] = repository.Referrers(ctx, subject)
+	errs["push referrer"] = repository.PushReferrer(ctx, manifest, body, subject)
+	return errs
+}
+
+func TestStatusesHaveKinds(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		want   string
+	}{
+		{400, "?"}, {401, "unauthorized"}, {403, "unauthorized"}, {405, "?"}, {408, "unreachable"}, {429, "unreachable"},
+		{500, "unreachable"}, {501, "unreachable"}, {502, "unreachable"}, {503, "unreachable"}, {504, "unreachable"},
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, tt.status, "application/json", `{"errors":[{"code":"SOME_CODE","message":"the registry's words"}]}`)
+		})
+		for operation, err := range everything(t, open(t, s.host, quick())) {
+			if kind(err) != tt.want {
+				t.Errorf("%d: %s: %v; want %s", tt.status, operation, err, tt.want)
+			}
+			if !strings.Contains(err.Error(), s.host+"/team/image") {
+				t.Errorf("%d: %s: the error does not say what was asked: %v", tt.status, operation, err)
+			}
+		}
+	}
+}
+
+func TestNotFound(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "application/json", `{}`) })
+	got := map[string]string{}
+	for operation, err := range everything(t, open(t, s.host, quick())) {
+		got[operation] = kind(err)
+	}
+	want := map[string]string{
+		"tags": "", "resolve": "not found", "manifest": "not found", "blob": "not found", "push blob": "not found",
+		"push manifest": "not found", "referrers": "", "push referrer": "not found",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	s := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for operation, err := range everything(t, open(t, s.host, quick())) {
+		if kind(err) != "unreachable" {
+			t.Errorf("a broken connection: %s: %v", operation, err)
+		}
+	}
+	// Port 1 is reserved and nothing listens there.
+	for operation, err := range everything(t, open(t, "127.0.0.1:1", quick())) {
+		if kind(err) != "unreachable" || !strings.Contains(err.Error(), "127.0.0.1:1") {
+			t.Errorf("a refused connection: %s: %v", operation, err)
+		}
+	}
+}
+
+func TestTimeoutAndInterruption(t *testing.T) {
+	begun := make(chan struct{}, 10)
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-r.Context().Done()
+	})
+	late, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if _, err := open(t, s.host, quick()).Tags(late); kind(err) != "timed out" {
+		t.Errorf("deadline: %v", err)
+	}
+	<-begun
+	cancelled, cancel := context.WithCancel(t.Context())
+	go func() { <-begun; cancel() }()
+	if _, err := open(t, s.host, quick()).Tags(cancelled); kind(err) != "?" || !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+// Queries hold tokens and signatures: of blob storage behind a redirect, of a
+// page's link. No error shows one.
+func TestErrorsShowNoQuery(t *testing.T) {
+	const secret = "X-Signature=s3cr3t"
+	storage := map[string]http.HandlerFunc{
+		"refuses": func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, "application/xml", "<Error/>") },
+		"fails":   func(w http.ResponseWriter, _ *http.Request) { answer(w, 500, "text/plain", "oops") },
+		"breaks":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"has another one": func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 200, "application/octet-stream", "longer than four")
+		},
+		"redirects for ever": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, r.URL.Path+"?"+secret, http.StatusTemporaryRedirect)
+		},
+	}
+	for name, handler := range storage {
+		behind := serve(t, handler)
+		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://"+behind.host+"/bucket/blob?"+secret, http.StatusTemporaryRedirect)
+		})
+		_, err := open(t, s.host, quick()).Blob(t.Context(), describe("application/x", []byte("blob")))
+		if err == nil || strings.Contains(err.Error(), "s3cr3t") || len(behind.requests()) == 0 {
+			t.Errorf("storage that %s: %v after %v", name, err, behind.requests())
+		}
+	}
+	for name, link := range map[string]string{
+		"to another host": "<http://other.example.com/v2/team/image/tags/list?" + secret + `>; rel="next"`,
+		"that is broken":  "/v2/team/image/tags/list?" + secret,
+		"to nobody":       "<http://%zz/?" + secret + ">",
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Link", link)
+			answer(w, 200, "application/json", `{"tags":["a"]}`)
+		})
+		_, err := open(t, s.host, quick()).Tags(t.Context())
+		if kind(err) != "unreachable" || strings.Contains(err.Error(), "s3cr3t") {
+			t.Errorf("a link %s: %v", name, err)
+		}
+	}
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "" {
+			w.Header().Set("Link", "<?"+secret+`>; rel="next"`)
+			answer(w, 200, "application/json", `{"tags":["a"]}`)
+			return
+		}
+		answer(w, 403, "application/json", `{}`)
+	})
+	if _, err := open(t, s.host, quick()).Tags(t.Context()); kind(err) != "unauthorized" || strings.Contains(err.Error(), "s3cr3t") {
+		t.Errorf("the second page refused: %v", err)
+	}
+}
+
+// A registry's words reach the terminal as text.
+func TestErrorsArePrintable(t *testing.T) {
+	long := strings.Repeat("ä", 1500)
+	for _, message := range []string{`\u001b[2J\u202e`, `\n`, long} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 403, "application/json", `{"errors":[{"code":"DENIED","message":"`+message+`"}]}`)
+		})
+		_, err := open(t, s.host, quick()).Tags(t.Context())
+		if kind(err) != "unauthorized" || len(err.Error()) > 1000 || !strings.Contains(err.Error(), "denied") {
+			t.Errorf("%q", err)
+		}
+		for _, r := range err.Error() {
+			if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+				t.Errorf("%q in %q", r, err)
+				break
+			}
+		}
+	}
+}
+
+// Neither does the log show what it must not.
+func TestLogHoldsNoSecrets(t *testing.T) {
+	var text bytes.Buffer
+	options := quick()
+	options.Logger = debugLogger(&text)
+	options.Credentials = userAndPassword("me", "s3cr3t")
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			w.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+			answer(w, 401, "application/json", `{}`)
+			return
+		}
+		w.Header().Set("Link", `<?last=s3cr3t>; rel="next"`)
+		if r.URL.RawQuery != "" {
+			w.Header().Del("Link")
+		}
+		answer(w, 200, "application/json", `{"tags":["tag`+r.URL.RawQuery+`"]}`)
+	})
+	if _, err := open(t, s.host, options).Tags(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := text.String()
+	if strings.Count(got, "/v2/team/image/tags/list") != 3 || strings.Count(got, "status=200") != 2 || strings.Contains(got, "s3cr3t") || strings.Contains(got, "Basic") {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,122 @@
+package registry
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// subjectIn pushes an image to attach to.
+func subjectIn(t *testing.T, repository Repository) ocispec.Descriptor {
+	t.Helper()
+	d, manifest := manifestOf(t, "subject", nil)
+	if err := repository.PushBlob(t.Context(), ocispec.DescriptorEmptyJSON, []byte("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if err := repository.PushManifest(t.Context(), d, manifest, "subject"); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func digests(all []ocispec.Descriptor) map[digest.Digest]bool {
+	set := map[digest.Digest]bool{}
+	for _, d := range all {
+		set[d.Digest] = true
+	}
+	return set
+}
+
+func TestReferrers(t *testing.T) {
+	for name, repository := range map[string]Repository{
+		"with the API":    open(t, inProcess(t, true), quick()),
+		"without the API": open(t, inProcess(t, false), quick()),
+		"layout":          newLayout(t.TempDir()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			subject := subjectIn(t, repository)
+			if got, err := repository.Referrers(t.Context(), subject); err != nil || len(got) != 0 {
+				t.Fatalf("before: %v, %v", got, err)
+			}
+			want := map[digest.Digest]bool{}
+			for _, text := range []string{"a", "b", "a"} { // a twice
+				d, manifest := manifestOf(t, text, &subject)
+				if err := repository.PushReferrer(t.Context(), d, manifest, subject); err != nil {
+					t.Fatal(err)
+				}
+				want[d.Digest] = true
+			}
+			got, err := repository.Referrers(t.Context(), subject)
+			if diff := cmp.Diff(want, digests(got)); err != nil || diff != "" || len(got) != 2 {
+				t.Errorf("%v, %v\n%s", got, err, diff)
+			}
+			// The in-process registry gives the configuration's type here.
+			if name == "layout" && got[0].ArtifactType != "application/x.test" {
+				t.Errorf("artifact type %s", got[0].ArtifactType)
+			}
+			if _, body, err := repository.Manifest(t.Context(), got[0].Digest.String()); err != nil || len(body) == 0 {
+				t.Errorf("%q, %v", body, err)
+			}
+		})
+	}
+}
+
+// Another client that overwrites the fallback index with its own is noticed.
+func TestLostReferrerIsWrittenAgain(t *testing.T) {
+	registry := inProcess(t, false)
+	overwritten := 0
+	var plain Repository
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		forward(t, w, r, registry)
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256-") && overwritten < 2 {
+			overwritten++
+			index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+			if err := plain.PushManifest(r.Context(), describe(ocispec.MediaTypeImageIndex, index), index, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]); err != nil {
+				t.Error(err)
+			}
+		}
+	}))
+	t.Cleanup(proxy.Close)
+	plain = open(t, registry, quick())
+	subject := subjectIn(t, plain)
+	repository := open(t, strings.TrimPrefix(proxy.URL, "http://"), quick())
+	d, manifest := manifestOf(t, "a", &subject)
+	if err := repository.PushReferrer(t.Context(), d, manifest, subject); err != nil {
+		t.Fatal(err)
+	}
+	got, err := plain.Referrers(t.Context(), subject)
+	if err != nil || !digests(got)[d.Digest] || overwritten != 2 {
+		t.Errorf("%v, %v after %d losses", got, err, overwritten)
+	}
+}
+
+// A registry that takes a referrer and never lists it is not believed.
+func TestReferrerThatIsNeverListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		puts := 0
+		options := quick()
+		options.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPut {
+				puts++
+				return respond(r, http.StatusCreated, http.NoBody), nil
+			}
+			response := respond(r, 200, strings.NewReader(`{"schemaVersion":2,"manifests":[]}`))
+			response.Header.Set("Content-Type", ocispec.MediaTypeImageIndex)
+			return response, nil
+		})
+		subject := describe(ocispec.MediaTypeImageManifest, []byte("{}"))
+		d, manifest := manifestOf(t, "a", &subject)
+		begun := time.Now()
+		err := open(t, "registry.example.com", options).PushReferrer(t.Context(), d, manifest, subject)
+		if took := time.Since(begun); kind(err) != "unreachable" || puts != listAttempts || took > 10*time.Second {
+			t.Errorf("%v after %d attempts in %s", err, puts, took)
+		}
+	})
+}
