@@ -79,6 +79,12 @@ func (c *Catalog) publish(ctx context.Context, image string, options PublishOpti
 	if ref.Tag == "" && ref.Digest == "" {
 		ref.Tag = "latest"
 	}
+	if ref.Layout != "" {
+		// Readers stand in other directories.
+		if ref.Layout, err = filepath.Abs(ref.Layout); err != nil {
+			return result, fmt.Errorf("image: %w", err)
+		}
+	}
 	name := cmp.Or(options.Name, defaultName(ref))
 	if err := checkTyped(name, ref, options, source); err != nil {
 		return result, err
@@ -110,6 +116,9 @@ func (c *Catalog) publish(ctx context.Context, image string, options PublishOpti
 	if err != nil {
 		return result, err
 	}
+	if head, err := view.Head(ctx, name, zeroTime); err != nil || head != nil && head.Newer != "" {
+		return result, cmp.Or(err, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, name))
+	}
 	if old != nil && old.Document.SameContent(document) {
 		result.Outcome, result.Item = Unchanged, entry.NewItem(old)
 		result.Attachment = Attachment{Outcome: AttachSkipped}
@@ -117,7 +126,10 @@ func (c *Catalog) publish(ctx context.Context, image string, options PublishOpti
 	}
 	document.PublishedAt = entry.NextTime(c.options.Now(), name, view.Tags())
 	document.PublishedBy = c.options.Author
-	packed, err := pack(document, old)
+	if ahead := document.PublishedAt.Sub(c.options.Now()); ahead > time.Hour {
+		result.Warnings = append(result.Warnings, fmt.Sprintf("the newest revision of %s is dated %s ahead of this clock; this one follows it", name, ahead.Round(time.Minute)))
+	}
+	packed, err := c.pack(ctx, document, old)
 	if err != nil {
 		return result, err
 	}
@@ -203,11 +215,15 @@ func standing(live []*entry.Revision, document *entry.Document, mustBeNew bool) 
 
 // pack packs a document; one that describes the same image as before keeps
 // what newer writers put into it.
-func pack(document *entry.Document, old *entry.Revision) (*entry.Packed, error) {
-	if old != nil && old.Document.Image.Digest == document.Image.Digest {
-		return entry.PackRewrite(document, old.Text)
+func (c *Catalog) pack(ctx context.Context, document *entry.Document, old *entry.Revision) (*entry.Packed, error) {
+	if old == nil || old.Document.Image.Digest != document.Image.Digest {
+		return entry.Pack(document)
 	}
-	return entry.Pack(document)
+	text, err := c.log.Text(ctx, old.Tag)
+	if err != nil {
+		return nil, err
+	}
+	return entry.PackRewrite(document, text)
 }
 
 // defaultName is the last component of the image's repository or directory.

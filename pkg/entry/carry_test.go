@@ -36,7 +36,7 @@ func rewritten(t *testing.T, document *Document, old []byte) (*Document, map[str
 	}
 	revision := mustUnpack(t, packed)
 	var text map[string]any
-	if err := json.Unmarshal(revision.Text, &text); err != nil {
+	if err := json.Unmarshal(mustText(t, packed.Manifest), &text); err != nil {
 		t.Fatal(err)
 	}
 	return revision.Document, text

@@ -20,14 +20,14 @@
 // document against the manifest's descriptor and the JSON Schema, and name,
 // time and operation of the tag against the document.
 //
-//	tags := entry.ParseTags(listed)
+//	tags, _ := entry.ParseTags(listed)
 //	replay := entry.NewReplay(tags, time.Time{})
 //	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
 //		for _, tag := range want {
 //			replay.Decide(tag, fetchAndUnpack(tag)) // nil: not a revision
 //		}
 //	}
-//	live := replay.Live()
+//	live, _ := replay.Live()
 //
 // JSON from a registry is decoded with the semantics of encoding/json/v2 (names
 // match exactly, duplicates and broken UTF-8 are errors), because the older

@@ -25,7 +25,7 @@ const (
 // facets are the annotations of a revision: small copies of what the document
 // says, for people and tools that look at manifests. A value that is too long
 // is left out, never cut: the document has it whole. The list is in order of
-// importance, and ends where the space does.
+// importance; what does not fit is left out.
 func facets(pairs ...string) map[string]string {
 	set, used := map[string]string{}, 0
 	for i := 0; i+1 < len(pairs); i += 2 {

@@ -127,7 +127,7 @@ func FuzzRewrite(f *testing.F) {
 			t.Errorf("known fields:\n%s", diff)
 		}
 		var before, after map[string]any
-		if json.Unmarshal(old, &before) != nil || json.Unmarshal(revision.Text, &after) != nil {
+		if json.Unmarshal(old, &before) != nil || json.Unmarshal(mustText(t, packed.Manifest), &after) != nil {
 			return // a number that fits into no float64 of ours
 		}
 		for key := range before {
@@ -135,7 +135,7 @@ func FuzzRewrite(f *testing.F) {
 				t.Errorf("%q is lost", key)
 			}
 		}
-		again, err := PackRewrite(document, revision.Text)
+		again, err := PackRewrite(document, mustText(t, packed.Manifest))
 		if err != nil || !bytes.Equal(again.Manifest, packed.Manifest) {
 			t.Errorf("rewriting it again changes it: %v", err)
 		}

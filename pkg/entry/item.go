@@ -6,7 +6,7 @@ import (
 )
 
 // Item is an entry as users see it: one object of `list -o json` and of the
-// HTTP API (contract section 4), the same type everywhere.
+// HTTP API, the same type everywhere.
 type Item struct {
 	Name             string            `json:"name"`
 	Version          string            `json:"version,omitempty"`

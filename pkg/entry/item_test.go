@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// fields that clients of the HTTP API read (contract section 4). conditions
+// fields that clients of the HTTP API read. conditions
 // is not among them yet: it comes with probing.
 const contractFields = `name registryUrl digest tags phase architecture distro distroVersion targets bootc
 	sizeBytes layerCount lastVerified publishedAt createdAt sourceImageBuild sourceType scheduleName buildMode
@@ -70,7 +70,7 @@ func TestItemPartsJSON(t *testing.T) {
 	item := fullItem(t)
 	for _, tt := range []struct {
 		part any
-		want string // contract section 4, then ours
+		want string // those fields, then ours
 	}{
 		{item.Targets[0], "name notes verified"},
 		{item.ArtifactRefs[0], "type url digest sizeBytes format title partition decompressedSize"},

@@ -1,6 +1,8 @@
 package entry
 
 import (
+	_ "crypto/sha256" // the algorithms of digests
+	_ "crypto/sha512"
 	"fmt"
 
 	"github.com/go-json-experiment/json"

@@ -10,7 +10,7 @@ import (
 // Sort is an order of items.
 type Sort string
 
-// The orders of contract section 2. Equal items are ordered by name.
+// The orders of a list. Equal items are ordered by name.
 const (
 	SortCreated Sort = "created" // newest first
 	SortName    Sort = "name"

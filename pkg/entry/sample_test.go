@@ -118,3 +118,13 @@ func at(object any, keys ...any) any {
 	}
 	return object
 }
+
+// mustText returns the document that a manifest embeds.
+func mustText(t testing.TB, manifest []byte) []byte {
+	t.Helper()
+	text, err := Text(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

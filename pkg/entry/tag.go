@@ -34,11 +34,13 @@ func (o Op) String() string {
 	return "unknown"
 }
 
+// SnapshotName stands where a revision's tag has the entry's name.
+const SnapshotName = "_snapshot"
+
 const (
-	snapshotName = "_snapshot"
-	timeDigits   = 9  // base 36: until the year 5188
-	hashDigits   = 16 // of the manifest digest, hexadecimal
-	maxName      = 96
+	timeDigits = 9  // base 36: until the year 5188
+	hashDigits = 16 // of the manifest digest, hexadecimal
+	maxName    = 96
 )
 
 // Alphabets of the parts of a tag.
@@ -77,7 +79,7 @@ func NewTag(name string, at Time, op Op, manifest digest.Digest) Tag {
 
 // SnapshotTag names a snapshot manifest.
 func SnapshotTag(at Time, manifest digest.Digest) Tag {
-	return NewTag(snapshotName, at, OpSnapshot, manifest)
+	return NewTag(SnapshotName, at, OpSnapshot, manifest)
 }
 
 // ParseTag reads a tag of the log. ok is false for every other tag: they are
@@ -100,7 +102,7 @@ func ParseTag(text string) (tag Tag, ok bool) {
 	case OpPublish, OpRemove:
 		return tag, CheckName(name) == nil
 	case OpSnapshot:
-		return tag, name == snapshotName
+		return tag, name == SnapshotName
 	}
 	return Tag{}, false
 }

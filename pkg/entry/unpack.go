@@ -16,15 +16,15 @@ type Revision struct {
 	Document *Document     // of a publication
 	Removal  *Removal      // of a removal
 	Newer    string        // artifact type of a format version that this code cannot read
-	Text     []byte        // the document's exact bytes; nil when Newer is set
 }
 
 // manifestView is the part of a revision's manifest that a reader needs.
 type manifestView struct {
-	SchemaVersion int          `json:"schemaVersion"`
-	MediaType     string       `json:"mediaType"`
-	ArtifactType  string       `json:"artifactType"`
-	Layers        []descriptor `json:"layers"`
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Layers        []descriptor      `json:"layers"`
+	Annotations   map[string]string `json:"annotations"`
 }
 
 type descriptor struct {
@@ -63,6 +63,10 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	}
 	revision := &Revision{Tag: tag, Digest: sum}
 	if newer {
+		// The document cannot be read, so the annotations bind name and time.
+		if view.Annotations[ocispec.AnnotationTitle] != tag.Name || view.Annotations[ocispec.AnnotationCreated] != tag.Time().String() {
+			return nil, invalid("its annotations are those of another revision")
+		}
 		revision.Newer = view.ArtifactType
 		return revision, nil
 	}
@@ -70,8 +74,7 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	if err != nil {
 		return nil, invalid("%v", err)
 	}
-	revision.Text = text
-	if err := revision.decode(); err != nil {
+	if err := revision.decode(text); err != nil {
 		return nil, invalid("%v", err)
 	}
 	return revision, nil
@@ -90,28 +93,28 @@ func (m *manifestView) document() ([]byte, error) {
 }
 
 // decode reads the document and holds it against the tag.
-func (r *Revision) decode() error {
+func (r *Revision) decode(text []byte) error {
 	var name string
 	var at Time
 	switch r.Tag.Op {
 	case OpPublish:
 		r.Document = new(Document)
-		err := json.Unmarshal(r.Text, r.Document)
-		if err == nil && r.Document.isPlain(r.Text) {
+		err := json.Unmarshal(text, r.Document)
+		if err == nil && r.Document.isPlain(text) {
 			break
 		}
-		if invalid := validate(r.Tag.Op, r.Text); invalid != nil {
+		if invalid := validate(r.Tag.Op, text); invalid != nil {
 			return invalid
 		}
 		if err != nil {
 			return err
 		}
 	case OpRemove:
-		if err := validate(r.Tag.Op, r.Text); err != nil {
+		if err := validate(r.Tag.Op, text); err != nil {
 			return err
 		}
 		r.Removal = new(Removal)
-		if err := json.Unmarshal(r.Text, r.Removal); err != nil {
+		if err := json.Unmarshal(text, r.Removal); err != nil {
 			return err
 		}
 	default:
@@ -128,6 +131,20 @@ func (r *Revision) decode() error {
 	return nil
 }
 
+// Text returns the exact document of a publication's or removal's manifest, as
+// PackRewrite wants it.
+func Text(manifest []byte) ([]byte, error) {
+	var view manifestView
+	if err := json.Unmarshal(manifest, &view); err != nil {
+		return nil, fmt.Errorf("%w: revision manifest: %v", ErrInvalid, err)
+	}
+	text, err := view.document()
+	if err != nil {
+		return nil, fmt.Errorf("%w: revision manifest: %v", ErrInvalid, err)
+	}
+	return text, nil
+}
+
 // UnpackAttachment returns the revision manifest that an attachment carries,
 // checked against its descriptor, to rebuild a catalog from (SPEC section 9).
 func UnpackAttachment(manifest []byte) ([]byte, error) {
@@ -139,7 +156,7 @@ func UnpackAttachment(manifest []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", ErrInvalid, MediaTypeRevision)
 	}
 	layer := view.Layers[0]
-	if layer.Digest != digest.FromBytes(layer.Data) {
+	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
 		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", ErrInvalid)
 	}
 	return layer.Data, nil

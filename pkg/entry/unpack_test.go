@@ -135,6 +135,7 @@ func TestUnpackRejectsDocuments(t *testing.T) {
 		{"half a surrogate pair", swap("AutoSD", `Auto\ud800SD`), "not JSON"},
 		{"a control character", swap("AutoSD", `Auto\u001b[2JSD`), "/description"},
 		{"a missing field", swap(`"publishedAt":"2026-03-01T10:00:00.000Z"`, `"x":1`), "publishedAt"},
+		{"a comma in a time", swap(`"createdAt":"2026-03-01T10:00:00.`, `"createdAt":"2026-03-01T10:00:00,`), "/registry/createdAt"},
 		{"a day that does not exist", swap(`"createdAt":"2026-03-01`, `"createdAt":"2026-02-30`), "timestamp"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,7 +183,7 @@ func TestUnpackReadsAnyEncoding(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&Revision{Tag: tag, Digest: digest.FromBytes(manifest), Document: want, Text: []byte(tt.document)}, revision); diff != "" {
+			if diff := cmp.Diff(&Revision{Tag: tag, Digest: digest.FromBytes(manifest), Document: want}, revision); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -190,20 +191,24 @@ func TestUnpackReadsAnyEncoding(t *testing.T) {
 }
 
 func TestNewerFormats(t *testing.T) {
+	const own = `{"org.opencontainers.image.title":"autosd","org.opencontainers.image.created":"1970-01-01T00:00:00.007Z"}`
 	for _, tt := range []struct {
-		artifactType string
-		op           Op
-		ok           bool
+		name, artifactType, annotations string
+		op                              Op
+		ok                              bool
 	}{
-		{"application/vnd.caib.catalog.entry.v2+json", OpPublish, true},
-		{"application/vnd.caib.catalog.entry.v1+cbor", OpPublish, true},
-		{"application/vnd.caib.catalog.removal.v17+json", OpRemove, true},
-		{"application/vnd.caib.catalog.removal.v2+json", OpPublish, false},
-		{"application/vnd.caib.catalog.entry.v2+json", OpRemove, false},
-		{"application/vnd.caib.catalog.entries.v2+json", OpPublish, false},
+		{"a later version", "application/vnd.caib.catalog.entry.v2+json", own, OpPublish, true},
+		{"another syntax", "application/vnd.caib.catalog.entry.v1+cbor", own, OpPublish, true},
+		{"a later removal", "application/vnd.caib.catalog.removal.v17+json", own, OpRemove, true},
+		{"a removal as a publication", "application/vnd.caib.catalog.removal.v2+json", own, OpPublish, false},
+		{"a publication as a removal", "application/vnd.caib.catalog.entry.v2+json", own, OpRemove, false},
+		{"a stranger", "application/vnd.caib.catalog.entries.v2+json", own, OpPublish, false},
+		{"no annotations", "application/vnd.caib.catalog.entry.v2+json", `{}`, OpPublish, false},
+		{"copied under another name", "application/vnd.caib.catalog.entry.v2+json", strings.Replace(own, "autosd", "other", 1), OpPublish, false},
+		{"copied to another time", "application/vnd.caib.catalog.entry.v2+json", strings.Replace(own, "007Z", "006Z", 1), OpPublish, false},
 	} {
-		t.Run(tt.artifactType+" as "+tt.op.String(), func(t *testing.T) {
-			manifest := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"` + tt.artifactType + `","layers":[]}`)
+		t.Run(tt.name, func(t *testing.T) {
+			manifest := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"` + tt.artifactType + `","layers":[],"annotations":` + tt.annotations + `}`)
 			tag := NewTag("autosd", NewTime(time.UnixMilli(7)), tt.op, digest.FromBytes(manifest))
 			if !tt.ok {
 				rejected(t, tag, manifest, "")

@@ -143,7 +143,7 @@ func TestTextFieldsTakeNoControlCharacters(t *testing.T) {
 		"/labels/team":                       func(d *Document, s string) { d.Labels["team"] = s },
 		"/publishedBy":                       func(d *Document, s string) { d.PublishedBy = s },
 	}
-	hostile := []string{"\x00", "\t", "\n", "\r", "\x1b[2J", "\x7f", "\u0085", "\u009b2J", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069"}
+	hostile := []string{"\x00", "\t", "\n", "\r", "\x1b[2J", "\x7f", "\u0085", "\u009b2J", "\u061c", "\u200b", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069", "\ufeff"}
 	for pointer, set := range fields {
 		texts := []string{"\x1b[2J", "\u202e"}
 		if pointer == "/description" { // the pattern is one and the same

@@ -22,6 +22,10 @@ const (
 	annotationPrevious  = "vnd.caib.catalog.previous"
 )
 
+// maxRecords bounds the records of a segment that writers make, far below what
+// readers take: about 30 MB compressed.
+const maxRecords = 40_000
+
 // minTail is the fewest uncovered revisions that make a snapshot worth while.
 const minTail = 32
 
@@ -35,8 +39,8 @@ type part struct {
 const newTail = -1
 
 // plan tiers the segments of the next snapshot: each is at least twice as
-// large as the one after it, so that few are rewritten and there are never
-// more than maxSegments. counts are the records of the present segments in
+// large as the one after it, so that few are rewritten and there are no more
+// than maxSegments until some have reached maxRecords. counts are the records of the present segments in
 // order, tail those that are new.
 func plan(counts []int, tail int) []part {
 	var parts []part
@@ -46,7 +50,7 @@ func plan(counts []int, tail int) []part {
 	parts = append(parts, part{sources: []int{newTail}, count: tail})
 	for n := len(parts); n > 1; n = len(parts) {
 		a, b := parts[n-2], parts[n-1]
-		if a.count >= 2*b.count && n <= maxSegments {
+		if a.count >= 2*b.count && n <= maxSegments || a.count+b.count > maxRecords {
 			break
 		}
 		parts = append(parts[:n-2], part{sources: append(slices.Clone(a.sources), b.sources...), count: a.count + b.count})
@@ -71,11 +75,12 @@ func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
 	if old != nil {
 		covered = len(old.where)
 	}
-	if len(uncovered) < max(minTail, covered/8) {
+	due := max(minTail, covered/8)
+	if len(uncovered) < due {
 		return false, nil
 	}
 	tail, err := l.tailLines(ctx, uncovered)
-	if err != nil {
+	if err != nil || len(tail) < due {
 		return false, err
 	}
 	next, blobs, err := l.build(ctx, old, tail, view)
@@ -102,7 +107,8 @@ func (v *View) withOwn(tail map[entry.Tag][]byte) []entry.Tag {
 }
 
 // tailLines returns the records of tags, fetching the manifests that are not
-// held. Tags that hold no manifest, or another one than theirs, are left out.
+// held. Tags that hold no manifest, or another one than theirs, are left out,
+// and so are manifests that no record can hold.
 func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
 	made := make([]line, len(tags))
 	group, within := errgroup.WithContext(ctx)
@@ -122,9 +128,9 @@ func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
 					return err
 				}
 			}
-			n, err := newLine(tag, manifest)
-			made[i] = n
-			return err
+			// A manifest that is not UTF-8 fits into no record.
+			made[i], _ = newLine(tag, manifest)
+			return nil
 		})
 	}
 	err := group.Wait()
@@ -167,9 +173,9 @@ func (l *Log) build(ctx context.Context, old *snapshot, tail []line, view *View)
 		return nil, nil, err
 	}
 	next.manifest, next.digest = manifest, digest.FromBytes(manifest)
-	next.tag = entry.SnapshotTag(entry.NewTime(l.options.Now()), next.digest)
-	if old != nil && old.tag.Millis >= next.tag.Millis {
-		next.tag.Millis = old.tag.Millis + 1 // a slow clock must not write an old snapshot
+	next.tag = entry.SnapshotTag(entry.NextTime(l.options.Now(), entry.SnapshotName, view.snapshots), next.digest)
+	if _, ok := entry.ParseTag(next.tag.String()); !ok {
+		return nil, nil, fmt.Errorf("%w: a snapshot is dated so far ahead that none can follow it", entry.ErrConflict)
 	}
 	return next, blobs, nil
 }

@@ -6,7 +6,7 @@
 //	view, err := log.Read(ctx)            // tag list, newest snapshot
 //	live, err := view.Live(ctx, time.Time{})
 //	err = log.Append(ctx, packed)         // written once, read back
-//	_, err = log.Compact(ctx)             // a snapshot, when one is due
+//	_, err = log.Compact(ctx, view)       // a snapshot, when one is due
 //
 // Reading costs the tag list and what is not known yet. Whatever was fetched is
 // known by its digest and cached: decoded revisions in a bounded LRU, segments

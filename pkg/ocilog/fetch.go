@@ -140,6 +140,21 @@ func (v *View) fromTarget(ctx context.Context, want []entry.Tag, found map[entry
 	return group.Wait()
 }
 
+// Text returns the exact document of a revision. It is not kept in memory: only
+// rewriting an entry needs it.
+func (l *Log) Text(ctx context.Context, tag entry.Tag) ([]byte, error) {
+	l.mu.Lock()
+	manifest, held := l.tail[tag]
+	l.mu.Unlock()
+	if !held {
+		var err error
+		if manifest, _, err = l.fetch(ctx, tag); err != nil {
+			return nil, err
+		}
+	}
+	return entry.Text(manifest)
+}
+
 // fetch returns the manifest that stands under a tag, if it is the one that
 // the tag was made for; an entry.ErrInvalid if it is another.
 func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, error) {

@@ -160,6 +160,9 @@ func (l *Log) scan(ctx context.Context, segment ocispec.Descriptor, wanted map[e
 			_ = workers.Wait()
 			return tags, err
 		}
+		if n.tag.Op == entry.OpSnapshot {
+			continue
+		}
 		tags = append(tags, n.tag)
 		if !wanted[n.tag] {
 			continue

@@ -56,8 +56,7 @@ func (l *Log) save() {
 		}
 	}
 	for tag, manifest := range l.tail {
-		n, err := newLine(tag, manifest)
-		if err != nil || writer.add(n) != nil {
+		if n, err := newLine(tag, manifest); err == nil && writer.add(n) != nil {
 			return
 		}
 	}

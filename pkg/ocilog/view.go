@@ -16,9 +16,10 @@ import (
 
 // View is the log as one tag list showed it. It is safe for concurrent use.
 type View struct {
-	log      *Log
-	tags     []entry.Tag        // of revisions, in log order
-	unlisted map[entry.Tag]bool // known from a snapshot or the cache, but not listed
+	log       *Log
+	tags      []entry.Tag        // of revisions, in log order
+	snapshots []entry.Tag        // that the registry lists, in log order
+	unlisted  map[entry.Tag]bool // known from a snapshot or the cache, but not listed
 
 	mu       sync.Mutex
 	warnings map[string]error
@@ -36,7 +37,7 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 		return nil, err
 	}
 	revisions, snapshots := entry.ParseTags(listed)
-	view := &View{log: l, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}}
+	view := &View{log: l, snapshots: snapshots, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}}
 	wanted := map[entry.Tag]bool{}
 	for _, tag := range entry.NewReplay(revisions, time.Time{}).Undecided() {
 		if (len(names) == 0 || slices.Contains(names, tag.Name)) && l.cached(tag) == nil {

@@ -207,6 +207,9 @@ func TestTokenServiceFailures(t *testing.T) {
 		want  string
 	}{
 		{"404", func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "text/html", "<html>") }, "unreachable"},
+		{"404 as a registry says it", func(w http.ResponseWriter, _ *http.Request) {
+			answer(w, 404, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`)
+		}, "unreachable"},
 		{"401", func(w http.ResponseWriter, _ *http.Request) { answer(w, 401, "application/json", "{}") }, "unauthorized"},
 		{"403", func(w http.ResponseWriter, _ *http.Request) { answer(w, 403, "application/json", "{}") }, "unauthorized"},
 		{"503", func(w http.ResponseWriter, _ *http.Request) { answer(w, 503, "application/json", "{}") }, "unreachable"},

@@ -62,14 +62,17 @@ func classifyStatus(operation string, response *errcode.ErrorResponse) error {
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnauthorized, where)
-	case status == http.StatusNotFound && strings.HasPrefix(response.URL.Path, "/v2/"):
+	case status == http.StatusNotFound && isAPI(response.URL):
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
 	case status == http.StatusNotFound, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
-		// A 404 from elsewhere, such as a token service, is not the registry's word.
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
 	}
 	return fmt.Errorf("%s: %w: %s", operation, errRefused, where)
 }
+
+// isAPI tells a registry's own routes from those of a token service or a blob
+// storage, whose 404 is not the registry's word.
+func isAPI(asked *url.URL) bool { return strings.HasPrefix(asked.Path, "/v2/") }
 
 // query is what follows the path in the URLs that error texts quote.
 var query = regexp.MustCompile(`\?[^\s"'<>]*`)

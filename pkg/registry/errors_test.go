@@ -57,14 +57,16 @@ func TestStatusesHaveKinds(t *testing.T) {
 }
 
 func TestNotFound(t *testing.T) {
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "application/json", `{}`) })
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 404, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`)
+	})
 	got := map[string]string{}
 	for operation, err := range everything(t, open(t, s.host, quick())) {
 		got[operation] = kind(err)
 	}
 	want := map[string]string{
 		"tags": "", "resolve": "not found", "manifest": "not found", "blob": "not found", "push blob": "not found",
-		"push manifest": "not found", "referrers": "", "push referrer": "not found",
+		"push manifest": "not found", "referrers": "not found", "push referrer": "not found",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -168,6 +168,9 @@ func (l *layout) index() (*ocispec.Index, error) {
 	if l.cached != nil && os.SameFile(info, l.info) && info.ModTime().Equal(l.info.ModTime()) && info.Size() == l.info.Size() {
 		return l.cached, nil
 	}
+	if err := l.marked(); err != nil {
+		return nil, err
+	}
 	text, err := io.ReadAll(io.LimitReader(file, maxAnswer))
 	if err != nil {
 		return nil, err
@@ -178,6 +181,16 @@ func (l *layout) index() (*ocispec.Index, error) {
 	}
 	l.cached, l.info = index, info
 	return index, nil
+}
+
+// marked reports an index.json that is not a layout's: other programs have
+// files of that name too.
+func (l *layout) marked() error {
+	_, err := os.Stat(filepath.Join(l.root, ocispec.ImageLayoutFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: the directory holds %s but no %s, and is not an OCI layout", entry.ErrInvalid, ocispec.ImageIndexFile, ocispec.ImageLayoutFile)
+	}
+	return err
 }
 
 // vacant reports a directory that holds something else than a layout.

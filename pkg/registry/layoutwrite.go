@@ -54,19 +54,19 @@ func (l *layout) change(ctx context.Context, step func() error) error {
 
 func (l *layout) vacantOrLayout() error {
 	if _, err := os.Stat(filepath.Join(l.root, ocispec.ImageIndexFile)); err == nil {
-		return nil
+		return l.marked()
 	}
 	return l.vacant()
 }
 
 // write stores a blob under its digest. The caller holds the lock.
 func (l *layout) write(d digest.Digest, blob []byte) error {
-	if got := d.Algorithm().FromBytes(blob); got != d {
-		return fmt.Errorf("%w: content with digest %s pushed as %s", entry.ErrInvalid, got, d)
-	}
 	path, err := l.path(d)
 	if err != nil {
 		return err
+	}
+	if got := d.Algorithm().FromBytes(blob); got != d {
+		return fmt.Errorf("%w: content with digest %s pushed as %s", entry.ErrInvalid, got, d)
 	}
 	if _, err := l.read(d, int64(len(blob))); err == nil {
 		return nil
@@ -126,5 +126,14 @@ func replace(path string, content []byte) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	// The rename itself lasts once the directory is synced, where the system
+	// can do that.
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
+	return nil
 }

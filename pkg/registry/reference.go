@@ -29,7 +29,7 @@ const (
 
 var (
 	tagPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
-	plainPattern = regexp.MustCompile(`^[^\x00-\x1f\x7f-\x9f\x{2028}-\x{202e}\x{2066}-\x{2069}]+$`)
+	plainPattern = regexp.MustCompile(`^[^\x00-\x1f\x7f-\x9f\x{061c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}\x{feff}]+$`)
 )
 
 // ParseReference reads REGISTRY/REPOSITORY[:TAG][@DIGEST] or

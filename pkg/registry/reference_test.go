@@ -77,6 +77,7 @@ func TestParseReferenceRefuses(t *testing.T) {
 		{"a line break", "registry.example.com/a:1\n"},
 		{"an escape sequence", "oci:\x1b[2J"},
 		{"a bidirectional override", "oci:\u202e"},
+		{"an invisible character", "oci:a\u200bb"},
 		{"a kilobyte", "oci:" + strings.Repeat("x", 1021)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

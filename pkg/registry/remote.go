@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -48,16 +49,21 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 		}
 		return nil
 	})
-	err = classify(ctx, operation, err)
+	var response *errcode.ErrorResponse
+	missing := errors.As(err, &response) && response.StatusCode == http.StatusNotFound && isAPI(response.URL)
 	switch {
-	case err == nil:
-		return tags, nil
-	case !errors.Is(err, entry.ErrNotFound):
-		return nil, err
-	case pages > 0:
-		return nil, fmt.Errorf("%w: after page %d of the list: %v", entry.ErrUnreachable, pages, err)
+	case missing && pages > 0:
+		return nil, fmt.Errorf("%s: %w: page %d does not exist", operation, entry.ErrUnreachable, pages+1)
+	case missing && len(response.Errors) == 0:
+		// A registry says in its own words that it has no such repository; a
+		// page that is not found may be anybody's.
+		return nil, fmt.Errorf("%s: %w: 404, and not in the words of a registry", operation, entry.ErrUnreachable)
+	case missing:
+		return nil, nil
+	case err != nil:
+		return nil, classify(ctx, operation, err)
 	}
-	return nil, nil
+	return tags, nil
 }
 
 // Resolve implements Fetcher by HEAD, or by GET where the registry's HEAD does

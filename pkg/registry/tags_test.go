@@ -112,8 +112,15 @@ func TestTagsOfNothing(t *testing.T) {
 			t.Errorf("%s: %v, %v", body, tags, err)
 		}
 	}
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "application/json", `{}`) })
-	if tags, err := open(t, s.host, quick()).Tags(t.Context()); err != nil || len(tags) != 0 {
-		t.Errorf("no repository: %v, %v", tags, err)
+	for body, want := range map[string]string{
+		`{"errors":[{"code":"NAME_UNKNOWN"}]}`: "", // the registry's words
+		`{}`:                                   "unreachable",
+		``:                                     "unreachable",
+		`<html></html>`:                        "unreachable",
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "application/json", body) })
+		if tags, err := open(t, s.host, quick()).Tags(t.Context()); kind(err) != want || len(tags) != 0 {
+			t.Errorf("404 with %q: %v, %v; want %q", body, tags, err, want)
+		}
 	}
 }

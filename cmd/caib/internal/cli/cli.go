@@ -36,6 +36,9 @@ func Main(ctx context.Context, args []string, system Streams) int {
 		err = usage(err)
 		a.settings.output = cmp.Or(a.settings.output, askedOutput(args, system.Getenv("CAIB_OUTPUT")))
 	}
+	if err == nil {
+		err = a.system.printed()
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}

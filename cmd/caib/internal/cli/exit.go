@@ -11,7 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// The exit codes of contract section 3.
+// The exit codes, as README lists them.
 const (
 	exitOK           = 0
 	exitFailure      = 1

@@ -52,7 +52,7 @@ func plainStyle(node *yaml.Node) {
 	}
 }
 
-// columns are the table columns of contract section 2, with how to fill them.
+// columns are those of the table, with how to fill them.
 var columns = []struct {
 	title string
 	wide  bool // only in -o wide

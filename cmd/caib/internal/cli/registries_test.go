@@ -36,7 +36,9 @@ type fake struct {
 	mu      sync.Mutex
 	writes  []string // requests that change something, since the last look
 	refusal *refusal
-	arrived func() // called at the next request, once
+	arrived func()        // called at the next request, once
+	first   chan struct{} // closed at the first request
+	once    sync.Once
 }
 
 // refusal answers some requests in the registry's place.
@@ -46,9 +48,10 @@ type refusal struct {
 	body         string
 }
 
-// ServeHTTP is the fake's part before the registry; it reports whether the
-// registry has nothing more to do.
+// before is the fake's part of an answer; it reports whether the registry has
+// nothing more to do.
 func (f *fake) before(w http.ResponseWriter, r *http.Request) bool {
+	f.once.Do(func() { close(f.first) })
 	f.mu.Lock()
 	arrived, refusal := f.arrived, f.refusal
 	f.arrived = nil
@@ -82,6 +85,7 @@ func (f *fake) start(handler http.Handler, secure bool) {
 			handler.ServeHTTP(w, r)
 		}
 	})
+	f.first = make(chan struct{})
 	f.server = httptest.NewUnstartedServer(handled)
 	f.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if secure {
@@ -188,6 +192,11 @@ func cmdStub(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// cmdArrived is `arrived NAME`: it returns once a request has reached NAME.
+func cmdArrived(ts *testscript.TestScript, _ bool, args []string) {
+	<-fakeOf(ts, one(ts, args)).first
+}
+
 // cmdRefuse is `refuse NAME METHOD PART STATUS [BODY-FILE]`: the registry
 // answers matching requests with an error; `refuse NAME` ends that.
 func cmdRefuse(ts *testscript.TestScript, _ bool, args []string) {
@@ -209,14 +218,19 @@ func cmdRefuse(ts *testscript.TestScript, _ bool, args []string) {
 // cmdWrites is `writes NAME`: the requests that changed something since the
 // last look, on standard output.
 func cmdWrites(ts *testscript.TestScript, _ bool, args []string) {
-	f := fakeOf(ts, one(ts, args))
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	out := ts.Stdout()
-	for _, line := range f.writes {
+	for _, line := range fakeOf(ts, one(ts, args)).takeWrites() {
 		fmt.Fprintln(out, line)
 	}
+}
+
+// takeWrites returns the requests that changed something since the last call.
+func (f *fake) takeWrites() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	writes := f.writes
 	f.writes = nil
+	return writes
 }
 
 func openRepository(reference string) (registry.Repository, registry.Reference, error) {
@@ -273,10 +287,8 @@ func cmdPush(ts *testscript.TestScript, _ bool, args []string) {
 	d, err := pushSample(args[0], args[1], build)
 	ts.Check(err)
 	ts.Setenv("DIGEST", d.Digest.String())
-	for _, f := range w.registries { // what the test itself wrote is no finding
-		f.mu.Lock()
-		f.writes = nil
-		f.mu.Unlock()
+	for _, f := range w.registries {
+		f.takeWrites() // the test's own are no finding
 	}
 }
 
@@ -294,18 +306,10 @@ func pushSample(kind, reference string, build samples.Build) (ocispec.Descriptor
 	return ocispec.Descriptor{}, fmt.Errorf("no sample of kind %s", kind)
 }
 
-// cmdForge is `forge REPOSITORY FILE`: a revision with the document in FILE,
-// written past every check of a well-meaning writer.
-func cmdForge(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) != 2 {
-		ts.Fatalf("usage: forge REPOSITORY FILE")
-	}
-	ts.Check(forge(args[0], []byte(strings.TrimSpace(ts.ReadFile(args[1]))), nil))
-}
-
-// forge writes a revision around a document. The manifest names it rightly,
-// and the tag names the manifest, whatever the document says.
-func forge(reference string, document []byte, annotations map[string]string) error {
+// forge writes a revision past every check of a well-meaning writer. The
+// manifest names its document rightly, and the tag names the manifest, whatever
+// the document says.
+func forge(reference, artifactType string, document []byte, annotations map[string]string) error {
 	ctx := context.Background()
 	var said struct {
 		Name        string     `json:"name"`
@@ -318,7 +322,7 @@ func forge(reference string, document []byte, annotations map[string]string) err
 	if err != nil {
 		return err
 	}
-	layer := ocispec.Descriptor{MediaType: entry.MediaTypeEntry, Digest: digest.FromBytes(document), Size: int64(len(document))}
+	layer := ocispec.Descriptor{MediaType: artifactType, Digest: digest.FromBytes(document), Size: int64(len(document))}
 	config := ocispec.DescriptorEmptyJSON
 	if err := repository.PushBlob(ctx, config, config.Data); err != nil {
 		return err
@@ -328,7 +332,7 @@ func forge(reference string, document []byte, annotations map[string]string) err
 	}
 	config.Data, layer.Data = nil, document
 	manifest, err := json.Marshal(map[string]any{
-		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": entry.MediaTypeEntry,
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": artifactType,
 		"config": config, "layers": []ocispec.Descriptor{layer}, "annotations": annotations,
 	})
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -29,6 +31,8 @@ import (
 //	answer TEXT              what stands on the standard input of the next run
 //	interrupt NAME           the next request to registry NAME interrupts its run
 //	envfile FROM TO          copy a file, with $VARIABLES replaced
+//	uncoloured stdout|stderr FILE  they are the same but for colours, and coloured
+//	unsteered                nothing that was printed steers a terminal
 //
 // and those of registries_test.go. After a run, the files out and err hold what
 // it printed, with digests, sizes, times in tags, hosts and directories
@@ -38,21 +42,23 @@ func TestScripts(t *testing.T) {
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"caib":      cmdCaib,
-			"exits":     cmdExits,
-			"clock":     cmdClock,
-			"terminal":  cmdTerminal,
-			"answer":    cmdAnswer,
-			"interrupt": cmdInterrupt,
-			"registry":  cmdRegistry,
-			"stub":      cmdStub,
-			"push":      cmdPush,
-			"tags":      cmdTags,
-			"writes":    cmdWrites,
-			"refuse":    cmdRefuse,
-			"forge":     cmdForge,
-			"login":     cmdLogin,
-			"envfile":   cmdEnvFile,
+			"caib":       cmdCaib,
+			"exits":      cmdExits,
+			"clock":      cmdClock,
+			"terminal":   cmdTerminal,
+			"answer":     cmdAnswer,
+			"interrupt":  cmdInterrupt,
+			"registry":   cmdRegistry,
+			"stub":       cmdStub,
+			"push":       cmdPush,
+			"tags":       cmdTags,
+			"writes":     cmdWrites,
+			"refuse":     cmdRefuse,
+			"login":      cmdLogin,
+			"envfile":    cmdEnvFile,
+			"uncoloured": cmdUncoloured,
+			"unsteered":  cmdUnsteered,
+			"arrived":    cmdArrived,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -209,6 +215,35 @@ func cmdEnvFile(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	text := os.Expand(ts.ReadFile(args[0]), ts.Getenv)
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o666))
+}
+
+var colour = regexp.MustCompile("\x1b\\[[0-9]*m")
+
+func cmdUncoloured(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: uncoloured stdout|stderr FILE")
+	}
+	got, want := ts.ReadFile(args[0]), ts.ReadFile(args[1])
+	plain := colour.ReplaceAllString(got, "")
+	if plain != want || plain == got {
+		ts.Fatalf("%s is %q, want the same as %q, with colours", args[0], got, want)
+	}
+}
+
+func cmdUnsteered(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, stream := range []string{"stdout", "stderr"} {
+		if text := ts.ReadFile(stream); steering(text) {
+			ts.Fatalf("%s steers a terminal: %q", stream, text)
+		}
+	}
+}
+
+// steering is what no output may be. It is written apart from the guard in
+// streams.go, and stricter: invalid UTF-8 is refused too.
+func steering(text string) bool {
+	return !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool {
+		return r != '\n' && r != '\t' && unicode.Is(unicode.Cc, r) || strings.ContainsRune("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", r)
+	})
 }
 
 func one(ts *testscript.TestScript, args []string) string {

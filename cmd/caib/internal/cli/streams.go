@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -61,11 +63,15 @@ func (s Streams) author() string {
 // sequences in a registry's words stay words. Our own colours are written
 // around it, never through it.
 type plainWriter struct {
-	to   io.Writer
-	rest []byte // an incomplete character at the end of the last write
+	to     io.Writer
+	rest   []byte // an incomplete character at the end of the last write
+	failed error  // the first write that did
 }
 
 func (w *plainWriter) Write(p []byte) (int, error) {
+	if len(w.rest) == 0 && bytes.IndexFunc(p, suspect) < 0 {
+		return w.to.Write(p) // nearly always
+	}
 	text := append(w.rest, p...)
 	w.rest = nil
 	var b strings.Builder
@@ -83,9 +89,22 @@ func (w *plainWriter) Write(p []byte) (int, error) {
 		text = text[size:]
 	}
 	if _, err := io.WriteString(w.to, b.String()); err != nil {
+		w.failed = cmp.Or(w.failed, err)
 		return 0, err
 	}
 	return len(p), nil
+}
+
+// suspect tells what needs a closer look, broken UTF-8 included.
+func suspect(r rune) bool { return r == utf8.RuneError || steers(r) }
+
+// printed reports output that did not arrive: what nobody could read was not
+// done.
+func (s Streams) printed() error {
+	if w, ok := s.Out.(*plainWriter); ok && w.failed != nil {
+		return fmt.Errorf("write to standard output: %w", w.failed)
+	}
+	return nil
 }
 
 // steers tells control characters, and those that reorder text, from the
@@ -94,7 +113,8 @@ func steers(r rune) bool {
 	switch {
 	case r == '\n', r == '\t':
 		return false
-	case r < 0x20, r >= 0x7f && r <= 0x9f, r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+	case r < 0x20, r >= 0x7f && r <= 0x9f, r == 0x061c, r >= 0x200b && r <= 0x200f,
+		r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r == 0xfeff:
 		return true
 	}
 	return false

@@ -1,0 +1,207 @@
+package entry_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+type vectors struct {
+	Tags []struct {
+		Tag, Name, Time, Operation, Hash string
+		Valid                            bool
+		Millis                           int64
+	}
+	NextTime []struct {
+		Now, Name, Next string
+		Tags            []string
+	}
+	Architectures []struct{ Given, Stored string }
+	Entries       []packedVector[entry.Document]
+	Removals      []packedVector[entry.Removal]
+	Rewrites      []struct {
+		packedVector[entry.Document]
+		Old string
+	}
+	Attachments []struct {
+		Subject                    ocispec.Descriptor
+		Revision, Manifest, Digest string
+	}
+	Revisions []struct{ What, Tag, Manifest, Verdict string }
+	Replays   []struct {
+		Listed    []string
+		Manifests []struct{ Tag, Manifest string }
+		Order     []string
+		States    []struct {
+			AsOf        string
+			Live, Later map[string]string
+		}
+	}
+}
+
+type packedVector[T any] struct {
+	Document                         T
+	Canonical, Manifest, Digest, Tag string
+}
+
+func (v packedVector[T]) check(t *testing.T, packed *entry.Packed, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{string(packed.Blobs[1].Content), string(packed.Manifest), packed.Descriptor.Digest.String(), packed.Tag.String()}
+	if diff := cmp.Diff([]string{v.Canonical, v.Manifest, v.Digest, v.Tag}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := entry.Unpack(packed.Tag, packed.Manifest); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := entry.Text(packed.Manifest); err != nil || string(text) != v.Canonical {
+		t.Errorf("%s, %v; want %s", text, err, v.Canonical)
+	}
+}
+
+func readVectors(t *testing.T) (v vectors) {
+	t.Helper()
+	text, err := os.ReadFile("../../schema/testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestVectors(t *testing.T) {
+	v := readVectors(t)
+	for _, tt := range v.Tags {
+		tag, ok := entry.ParseTag(tt.Tag)
+		if ok != tt.Valid {
+			t.Errorf("%s: of the log: %t", tt.Tag, ok)
+		}
+		want := entry.Tag{Name: tt.Name, Millis: tt.Millis, Hash: tt.Hash}
+		if ok {
+			want.Op = tag.Op
+			if tag != want || tag.String() != tt.Tag || tag.Time().String() != tt.Time || tag.Op.String() != tt.Operation {
+				t.Errorf("%s: %+v, want %+v", tt.Tag, tag, tt)
+			}
+		}
+	}
+	for _, tt := range v.NextTime {
+		now, err := time.Parse(time.RFC3339Nano, tt.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visible, _ := entry.ParseTags(tt.Tags)
+		if got := entry.NextTime(now, tt.Name, visible).String(); got != tt.Next {
+			t.Errorf("%s: %s, want %s", tt.Now, got, tt.Next)
+		}
+	}
+	for _, tt := range v.Architectures {
+		if got := entry.Architecture(tt.Given); got != tt.Stored {
+			t.Errorf("%s: %s, want %s", tt.Given, got, tt.Stored)
+		}
+	}
+	for _, tt := range v.Entries {
+		packed, err := entry.Pack(&tt.Document)
+		tt.check(t, packed, err)
+	}
+	for _, tt := range v.Removals {
+		packed, err := entry.PackRemoval(&tt.Document)
+		tt.check(t, packed, err)
+	}
+	for _, tt := range v.Rewrites {
+		packed, err := entry.PackRewrite(&tt.Document, []byte(tt.Old))
+		tt.check(t, packed, err)
+	}
+	for _, tt := range v.Attachments {
+		packed, err := entry.PackAttachment([]byte(tt.Revision), tt.Subject)
+		if err != nil || string(packed.Manifest) != tt.Manifest || packed.Descriptor.Digest.String() != tt.Digest {
+			t.Errorf("attachment: %v, %+v", err, packed)
+		}
+		back, err := entry.UnpackAttachment([]byte(tt.Manifest))
+		if err != nil || !bytes.Equal(back, []byte(tt.Revision)) {
+			t.Errorf("attachment: %v, %s", err, back)
+		}
+	}
+}
+
+func TestVectorsOfRevisions(t *testing.T) {
+	for _, tt := range readVectors(t).Revisions {
+		t.Run(tt.What, func(t *testing.T) {
+			tag, ok := entry.ParseTag(tt.Tag)
+			if !ok {
+				t.Fatal(tt.Tag)
+			}
+			revision, err := entry.Unpack(tag, []byte(tt.Manifest))
+			got := "valid"
+			switch {
+			case errors.Is(err, entry.ErrInvalid):
+				got = "invalid"
+			case err != nil:
+				t.Fatal(err)
+			case revision.Newer != "":
+				got = "later"
+			}
+			if got != tt.Verdict {
+				t.Errorf("%s, want %s: %v", got, tt.Verdict, err)
+			}
+		})
+	}
+}
+
+func TestVectorsOfReplays(t *testing.T) {
+	for _, tt := range readVectors(t).Replays {
+		manifests := map[string]string{}
+		for _, m := range tt.Manifests {
+			manifests[m.Tag] = m.Manifest
+		}
+		tags, _ := entry.ParseTags(tt.Listed)
+		var order []string
+		for _, tag := range tags {
+			order = append(order, tag.String())
+		}
+		if diff := cmp.Diff(tt.Order, order); diff != "" {
+			t.Error(diff)
+		}
+		for _, state := range tt.States {
+			var asOf time.Time
+			if state.AsOf != "" {
+				var err error
+				if asOf, err = time.Parse(time.RFC3339Nano, state.AsOf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			replay := entry.NewReplay(tags, asOf)
+			for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
+				for _, tag := range want {
+					revision, err := entry.Unpack(tag, []byte(manifests[tag.String()]))
+					if err != nil {
+						revision = nil
+					}
+					replay.Decide(tag, revision)
+				}
+			}
+			byName := func(revisions []*entry.Revision) map[string]string {
+				m := map[string]string{}
+				for _, r := range revisions {
+					m[r.Tag.Name] = r.Tag.String()
+				}
+				return m
+			}
+			live, later := replay.Live()
+			if diff := cmp.Diff([]map[string]string{state.Live, state.Later}, []map[string]string{byName(live), byName(later)}); diff != "" {
+				t.Errorf("as of %q: %s", state.AsOf, diff)
+			}
+		}
+	}
+}

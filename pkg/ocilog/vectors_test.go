@@ -1,0 +1,61 @@
+package ocilog
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+func TestVectorsOfSnapshots(t *testing.T) {
+	text, err := os.ReadFile("../../schema/testdata/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Snapshots []struct {
+			Tag, Manifest string
+			Digest        digest.Digest
+			Segments      []struct {
+				Digest  digest.Digest
+				Content []byte
+			}
+			Records []string
+		}
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range v.Snapshots {
+		tag, ok := entry.ParseTag(tt.Tag)
+		if !ok {
+			t.Fatal(tt.Tag)
+		}
+		s, err := parseSnapshot(tag, tt.Digest, []byte(tt.Manifest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var records []string
+		for i, segment := range tt.Segments {
+			if got := digest.FromBytes(segment.Content); got != segment.Digest || got != s.segments[i].Digest {
+				t.Errorf("segment %d: %s", i, got)
+			}
+			for n, err := range lines(segment.Content) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := n.open(); err != nil {
+					t.Error(err)
+				}
+				records = append(records, n.tag.String())
+			}
+		}
+		if diff := cmp.Diff(tt.Records, records); diff != "" {
+			t.Error(diff)
+		}
+	}
+}

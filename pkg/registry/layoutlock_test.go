@@ -1,0 +1,92 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/go-cmp/cmp"
+)
+
+// Writers that know nothing of each other lose nothing: each value stands for
+// a process, because the lock belongs to an open file.
+func TestLayoutManyWriters(t *testing.T) {
+	const writers, each = 8, 25
+	root := filepath.Join(t.TempDir(), "layout")
+	var group sync.WaitGroup
+	var want []string
+	for w := range writers {
+		for i := range each {
+			want = append(want, fmt.Sprintf("w%d-%02d", w, i))
+		}
+		repository := layoutAt(t, root)
+		group.Go(func() {
+			for i := range each {
+				tag := fmt.Sprintf("w%d-%02d", w, i)
+				d, manifest := manifestOf(t, tag, nil)
+				if err := repository.PushManifest(t.Context(), d, manifest, tag); err != nil {
+					t.Errorf("%s: %v", tag, err)
+				}
+				// A reader never sees half a file, and never less than before.
+				tags, err := repository.Tags(t.Context())
+				if err != nil || !slices.Contains(tags, tag) {
+					t.Errorf("%s is missing from %d tags: %v", tag, len(tags), err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	slices.Sort(want)
+	if diff := cmp.Diff(want, sortedTags(t, layoutAt(t, root))); diff != "" {
+		t.Error(diff)
+	}
+	checkLayout(t, root, writers*each)
+}
+
+func TestLayoutLockIsWaitedForWithinTheDeadline(t *testing.T) {
+	root := t.TempDir()
+	d, manifest := manifestOf(t, "m", nil)
+	lock := flock.New(filepath.Join(root, lockFile))
+	if err := lock.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer stop()
+	if err := layoutAt(t, root).PushManifest(ctx, d, manifest, "t"); kind(err) != "timed out" {
+		t.Errorf("while another holds the lock: %v", err)
+	}
+	if tags := sortedTags(t, layoutAt(t, root)); len(tags) != 0 {
+		t.Errorf("written without the lock: %v", tags)
+	}
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if err := layoutAt(t, root).PushManifest(t.Context(), d, manifest, "t"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLayoutWithoutPermission(t *testing.T) {
+	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
+		t.Skip("permissions do not bind this user")
+	}
+	root := t.TempDir()
+	d, manifest := manifestOf(t, "m", nil)
+	if err := layoutAt(t, root).PushManifest(t.Context(), d, manifest, "t"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(root, "index.json"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := layoutAt(t, root).Tags(t.Context()); kind(err) != "unauthorized" {
+		t.Error(err)
+	}
+}
