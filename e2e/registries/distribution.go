@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -53,10 +53,9 @@ func Distribution2(t testing.TB) Server {
 	t.Helper()
 	const program = "docker-registry"
 	need(t, program, "docker-registry")
-	host := freePort(t)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
-	text := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: %q}\n", filepath.Join(dir, "data"), host)
+	text := fmt.Sprintf("version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: \"127.0.0.1:0\"}\n", filepath.Join(dir, "data"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -68,57 +67,44 @@ func Distribution2(t testing.TB) Server {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	drained := make(chan struct{})
+	address, drained := make(chan string, 1), make(chan struct{})
 	go func() {
 		defer close(drained)
-		_, _ = io.Copy(io.Discard, bufio.NewReader(stderr))
+		readAddress(stderr, address)
 	}()
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		<-drained
 		_ = command.Wait()
 	})
-	await(t, host)
-	return Server{Name: "distribution-2.8", Host: host, Delete: true}
+	select {
+	case host, ok := <-address:
+		if !ok {
+			t.Fatalf("%s ended before it listened", program)
+		}
+		return Server{Name: "distribution-2.8", Host: host, Delete: true}
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s does not listen", program)
+	}
+	return Server{}
+}
+
+// readAddress sends the address that a registry says in its log it listens
+// on, and reads the log to its end. The channel is closed if it never says.
+func readAddress(log io.Reader, address chan<- string) {
+	defer close(address)
+	said := regexp.MustCompile(`listening on (127\.0\.0\.1:[0-9]+)`)
+	scanner := bufio.NewScanner(log)
+	for scanner.Scan() {
+		if found := said.FindStringSubmatch(scanner.Text()); found != nil {
+			address <- found[1]
+			break
+		}
+	}
+	_, _ = io.Copy(io.Discard, log)
 }
 
 func found(program string) bool {
 	_, err := exec.LookPath(program)
 	return err == nil
-}
-
-// freePort returns an address of the loopback interface that nobody listens
-// on.
-func freePort(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
-// await returns once a registry answers at host.
-func await(t testing.TB, host string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+"/v2/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("the registry at %s does not answer", host)
-		}
-	}
 }

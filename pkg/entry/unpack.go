@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -20,11 +21,11 @@ type Revision struct {
 
 // manifestView is the part of a revision's manifest that a reader needs.
 type manifestView struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType"`
-	Layers        []descriptor      `json:"layers"`
-	Annotations   map[string]string `json:"annotations"`
+	SchemaVersion int            `json:"schemaVersion"`
+	MediaType     string         `json:"mediaType"`
+	ArtifactType  string         `json:"artifactType"`
+	Layers        []descriptor   `json:"layers"`
+	Annotations   jsontext.Value `json:"annotations"` // read for later versions only
 }
 
 type descriptor struct {
@@ -64,7 +65,9 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	revision := &Revision{Tag: tag, Digest: sum}
 	if newer {
 		// The document cannot be read, so the annotations bind name and time.
-		if view.Annotations[ocispec.AnnotationTitle] != tag.Name || view.Annotations[ocispec.AnnotationCreated] != tag.Time().String() {
+		var annotations map[string]string
+		_ = json.Unmarshal(view.Annotations, &annotations) // none then
+		if annotations[ocispec.AnnotationTitle] != tag.Name || annotations[ocispec.AnnotationCreated] != tag.Time().String() {
 			return nil, invalid("its annotations are those of another revision")
 		}
 		revision.Newer = view.ArtifactType

@@ -97,7 +97,7 @@ func (f facts) disk(artifact digest.Digest, manifest ocispec.Manifest) {
 			layerFormat = format
 		}
 		size, err := strconv.ParseInt(layer.Annotations[automotive+"decompressed-size"], 10, 64)
-		if err != nil || size < 0 || size > 1<<53-1 {
+		if err != nil || size < 0 || size > maxBytes {
 			size = 0
 		}
 		at := registry.Reference{Registry: f.look.ref.Registry, Repository: f.look.ref.Repository, Layout: f.look.ref.Layout, Digest: artifact}

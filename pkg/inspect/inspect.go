@@ -17,6 +17,7 @@ import (
 const (
 	maxPlatforms = 256 // of one index; the entry schema allows no more
 	maxLayers    = 4096
+	maxBytes     = 1<<53 - 1 // of all blobs of one manifest; the entry schema allows no more
 	parallel     = 8
 	unknown      = "unknown" // what BuildKit calls the platform of an attestation
 )
@@ -103,6 +104,9 @@ func (l *look) index(ctx context.Context, body []byte) error {
 			continue
 		}
 		group.Go(func() error {
+			if err := d.Digest.Validate(); err != nil { // else it might be taken for a tag
+				return fmt.Errorf("%w: platform %q: %v", entry.ErrInvalid, d.Digest, err)
+			}
 			_, body, err := l.from.Manifest(within, d.Digest.String())
 			if err != nil {
 				return fmt.Errorf("platform %s: %w", d.Digest, err)
@@ -148,7 +152,7 @@ func (l *look) read(ctx context.Context, body []byte) (*part, error) {
 	}
 	seen := map[digest.Digest]bool{}
 	for _, d := range append([]ocispec.Descriptor{p.manifest.Config}, p.manifest.Layers...) {
-		if d.Size < 0 || d.Digest.Validate() != nil {
+		if d.Size < 0 || d.Size > maxBytes-p.size || d.Digest.Validate() != nil {
 			return nil, fmt.Errorf("%w: manifest: a descriptor with size %d and digest %q", entry.ErrInvalid, d.Size, d.Digest)
 		}
 		if !seen[d.Digest] {
@@ -170,9 +174,10 @@ func (l *look) read(ctx context.Context, body []byte) (*part, error) {
 }
 
 func (l *look) count(manifest ocispec.Manifest) {
-	l.blobs[manifest.Config.Digest] = manifest.Config.Size
-	for _, layer := range manifest.Layers {
-		l.blobs[layer.Digest] = layer.Size
+	for _, d := range append([]ocispec.Descriptor{manifest.Config}, manifest.Layers...) {
+		if _, counted := l.blobs[d.Digest]; !counted {
+			l.blobs[d.Digest] = d.Size
+		}
 	}
 	l.image.Observed.LayerCount = max(l.image.Observed.LayerCount, len(manifest.Layers))
 }
@@ -193,8 +198,8 @@ func (l *look) platform(d ocispec.Descriptor, p *part) {
 	})
 }
 
-// created keeps the newest creation time; years that RFC 3339 cannot write are
-// as good as none.
+// created keeps the newest creation time; the zero time, and years that RFC
+// 3339 cannot write, are as good as none.
 func (l *look) created(p *part) {
 	at := p.config.Created
 	if at == nil {
@@ -202,7 +207,7 @@ func (l *look) created(p *part) {
 			at = &parsed
 		}
 	}
-	if at == nil || at.UTC().Year() < 1 || at.UTC().Year() > 9999 {
+	if at == nil || at.IsZero() || at.UTC().Year() < 1 || at.UTC().Year() > 9999 {
 		return
 	}
 	created := entry.NewTime(*at)

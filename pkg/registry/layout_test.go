@@ -129,7 +129,8 @@ func TestLayoutNotFound(t *testing.T) {
 	if err := layoutAt(t, full).PushManifest(t.Context(), d, manifest, "t"); err != nil {
 		t.Fatal(err)
 	}
-	for name, root := range map[string]string{"missing": filepath.Join(t.TempDir(), "no"), "empty": t.TempDir(), "full": full} {
+	missing := filepath.Join(t.TempDir(), "no")
+	for name, root := range map[string]string{"missing": missing, "empty": t.TempDir(), "full": full} {
 		repository := layoutAt(t, root)
 		if tags, err := repository.Tags(t.Context()); err != nil || (name != "full" && len(tags) != 0) {
 			t.Errorf("%s: tags %v, %v", name, tags, err)
@@ -148,7 +149,7 @@ func TestLayoutNotFound(t *testing.T) {
 			t.Errorf("%s: referrers %v, %v", name, referrers, err)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(t.TempDir(), "no")); !os.IsNotExist(err) {
+	if _, err := os.Stat(missing); !os.IsNotExist(err) {
 		t.Errorf("reading made a directory: %v", err)
 	}
 }

@@ -32,12 +32,11 @@ func Main(ctx context.Context, args []string, system Streams) int {
 	root := newRoot(a)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && !a.started {
+	if unprinted := a.system.printed(); unprinted != nil && (err == nil || !a.started) {
+		err = unprinted
+	} else if err != nil && !a.started {
 		err = usage(err)
 		a.settings.output = cmp.Or(a.settings.output, askedOutput(args, system.Getenv("CAIB_OUTPUT")))
-	}
-	if err == nil {
-		err = a.system.printed()
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted

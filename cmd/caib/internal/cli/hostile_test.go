@@ -215,10 +215,10 @@ func TestHugeValues(t *testing.T) {
 	if before == 0 {
 		t.Fatal("the registry counts no writes")
 	}
-	const size = 5 << 20
+	const size = 1 << 20
 	huge := strings.Repeat("x", size)
-	var labels []string
-	for i := 0; len(labels) < size/200; i++ {
+	var labels []string // 5 MiB of them
+	for i := range 5 * size / 200 {
 		labels = append(labels, "--label", fmt.Sprintf("label-%d=%s", i, strings.Repeat("v", 190)))
 	}
 	cases := map[string][]string{
@@ -241,20 +241,17 @@ func TestHugeValues(t *testing.T) {
 	delete(cases, "publish --distro") // the image's word stands
 	for name, args := range cases {
 		t.Run(name, func(t *testing.T) {
-			for _, format := range []string{"table", "json"} {
-				start := time.Now()
-				// Where the flag is given twice, the later one counts.
-				all := append([]string{"catalog", "--catalog", catalog, "-o", format}, args...)
-				if name == "catalog" || name == "layout" {
-					all = append([]string{"catalog", "-o", format}, args...)
-				}
-				code, stdout, stderr := run(t, homeEnv(t), all...)
-				if took := time.Since(start); took > 5*time.Second {
-					t.Errorf("took %v", took)
-				}
-				if code != exitInvalid || stdout != "" || len(stderr) > 3*maxMessage {
-					t.Errorf("exit code %d, %d bytes on stdout, %d on stderr: %s", code, len(stdout), len(stderr), quoted(stderr))
-				}
+			all := append([]string{"catalog"}, args...)
+			if name != "catalog" && name != "layout" {
+				all = append(all, "--catalog", catalog)
+			}
+			start := time.Now()
+			code, stdout, stderr := run(t, homeEnv(t), all...)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+			if code != exitInvalid || stdout != "" || len(stderr) > 2*maxMessage {
+				t.Errorf("exit code %d, %d bytes on stdout, %d on stderr: %s", code, len(stdout), len(stderr), quoted(stderr))
 			}
 		})
 	}

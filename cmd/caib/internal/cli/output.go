@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -9,25 +10,32 @@ import (
 	"text/tabwriter"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// document prints v as JSON or YAML, with the same keys in the same order.
+// document prints v as JSON or YAML, with the same keys in the same order. JSON
+// is written as it is made: a large catalog is not held in memory again.
 func (a *app) document(format string, v any) error {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(v); err != nil {
+	if format == "yaml" {
+		text, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return a.yaml(text)
+	}
+	out := bufio.NewWriterSize(a.system.Out, 64<<10)
+	if err := jsonv2.MarshalWrite(out, v, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false), jsontext.WithIndent("  ")); err != nil {
 		return err
 	}
-	if format == "yaml" {
-		return a.yaml(text.Bytes())
+	if err := out.WriteByte('\n'); err != nil {
+		return err
 	}
-	_, err := a.system.Out.Write(text.Bytes())
-	return err
+	return out.Flush()
 }
 
 // yaml prints JSON as YAML. JSON is YAML already, in another style.
@@ -160,7 +168,7 @@ func size(bytes int64) string {
 		return fmt.Sprintf("%d B", bytes)
 	}
 	value, unit := float64(bytes), -1
-	for value >= 1024 && unit < 5 {
+	for value >= 1023.95 && unit < 5 { // what would be rounded to 1024.0
 		value /= 1024
 		unit++
 	}

@@ -28,6 +28,7 @@ func TestPlainWriter(t *testing.T) {
 		"C1":                       {[]string{"\u0080\u009b\u009f"}, `\u0080\u009b\u009f`},
 		"the first after C1":       {[]string{"\u00a0\u00a1"}, "\u00a0\u00a1"},
 		"bidi":                     {[]string{"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}, `\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069`},
+		"marks that do not show":   {[]string{"\u061c\u200b\u200c\u200d\u200e\u200f\ufeff"}, `\u061c\u200b\u200c\u200d\u200e\u200f\ufeff`},
 		"line separators":          {[]string{"\u2028\u2029"}, `\u2028\u2029`},
 		"beside bidi":              {[]string{"\u2027\u202f\u2065\u206a"}, "\u2027\u202f\u2065\u206a"},
 		"invalid":                  {[]string{"a\xffb\xc3(c"}, `a\ufffdb\ufffd(c`},

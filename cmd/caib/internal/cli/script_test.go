@@ -242,7 +242,8 @@ func cmdUnsteered(ts *testscript.TestScript, _ bool, _ []string) {
 // streams.go, and stricter: invalid UTF-8 is refused too.
 func steering(text string) bool {
 	return !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool {
-		return r != '\n' && r != '\t' && unicode.Is(unicode.Cc, r) || strings.ContainsRune("\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", r)
+		control := r != '\n' && r != '\t' && unicode.Is(unicode.Cc, r)
+		return control || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) || strings.ContainsRune("\u200b\u200c\u200d\ufeff", r)
 	})
 }
 

@@ -69,8 +69,10 @@ type plainWriter struct {
 }
 
 func (w *plainWriter) Write(p []byte) (int, error) {
-	if len(w.rest) == 0 && bytes.IndexFunc(p, suspect) < 0 {
-		return w.to.Write(p) // nearly always
+	if len(w.rest) == 0 && bytes.IndexFunc(p, suspect) < 0 { // nearly always
+		n, err := w.to.Write(p)
+		w.failed = cmp.Or(w.failed, err)
+		return n, err
 	}
 	text := append(w.rest, p...)
 	w.rest = nil

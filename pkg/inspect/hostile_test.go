@@ -1,0 +1,298 @@
+package inspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+func TestHostileManifests(t *testing.T) {
+	sound := manifest(ocispec.DescriptorEmptyJSON, layer("a", 10))
+	with := func(edit func(*ocispec.Manifest)) ocispec.Manifest {
+		m := manifest(ocispec.DescriptorEmptyJSON, layer("a", 10))
+		edit(&m)
+		return m
+	}
+	for _, tt := range []struct {
+		name      string
+		mediaType string
+		manifest  any
+	}{
+		{"another media type", "application/vnd.docker.distribution.manifest.v1+prettyjws", sound},
+		{"no media type", "", sound},
+		{"not JSON", ocispec.MediaTypeImageManifest, []byte("<html>")},
+		{"empty", ocispec.MediaTypeImageManifest, []byte{}},
+		{"an array", ocispec.MediaTypeImageManifest, []byte("[]")},
+		{"duplicate keys", ocispec.MediaTypeImageManifest, []byte(`{"layers":[],"layers":[]}`)},
+		{"no configuration", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Config = ocispec.Descriptor{} })},
+		{"a negative size", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Size = -1 })},
+		{"a negative configuration", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Config.Size = -1 })},
+		{"sizes that add up to less than nothing", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) {
+			m.Layers = []ocispec.Descriptor{layer("a", math.MaxInt64), layer("b", math.MaxInt64), layer("c", 10)}
+		})},
+		{"a size beyond what JSON can say", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 53 })},
+		{"a broken digest", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Digest = "sha256:../../x" })},
+		{"a word as a digest", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Digest = "latest" })},
+		{"too many layers", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers = make([]ocispec.Descriptor, maxLayers+1) })},
+		{"an index that is a manifest", ocispec.MediaTypeImageManifest, index(layer("a", 10))},
+		{"a manifest that is an index", ocispec.MediaTypeImageIndex, sound},
+		{"an index that is not JSON", ocispec.MediaTypeImageIndex, []byte("<html>")},
+		{"an empty index", ocispec.MediaTypeImageIndex, index()},
+		{"10,000 platforms", ocispec.MediaTypeImageIndex, index(make([]ocispec.Descriptor, 10_000)...)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory()
+			m.put(t, tag, tt.mediaType, tt.manifest)
+			image, err := m.inspect(t)
+			if !errors.Is(err, entry.ErrInvalid) || image != nil || len(m.asked) != 1 {
+				t.Errorf("%+v, %v after asking for %v", image, err, m.asked)
+			}
+			if err != nil && (!strings.Contains(err.Error(), reference.String()) || len(err.Error()) > 1000) {
+				t.Errorf("%.1200v", err)
+			}
+		})
+	}
+}
+
+func TestHostileIndexes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		child func(m *memory) ocispec.Descriptor
+		want  error
+	}{
+		{"a platform that is missing", func(*memory) ocispec.Descriptor {
+			return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("missing"), Size: 5}
+		}, entry.ErrNotFound},
+		{"a tag for a digest", func(m *memory) ocispec.Descriptor {
+			d := m.put(t, "other", ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON))
+			d.Digest = "other"
+			return d
+		}, entry.ErrInvalid},
+		{"no digest", func(m *memory) ocispec.Descriptor {
+			m.put(t, "", ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON))
+			return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest}
+		}, entry.ErrInvalid},
+		{"an index within the index", func(m *memory) ocispec.Descriptor {
+			return m.put(t, "inner", ocispec.MediaTypeImageIndex, index(layer("a", 1)))
+		}, entry.ErrInvalid},
+		{"a broken platform", func(m *memory) ocispec.Descriptor {
+			return m.put(t, "inner", ocispec.MediaTypeImageManifest, []byte("{"))
+		}, entry.ErrInvalid},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory()
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(tt.child(m)))
+			if image, err := m.inspect(t); !errors.Is(err, tt.want) {
+				t.Errorf("%+v, %v; want %v", image, err, tt.want)
+			}
+		})
+	}
+}
+
+// Hashes do not allow this, but a registry that lies does.
+func TestIndexThatNamesItself(t *testing.T) {
+	for _, mediaType := range []string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest} {
+		m := newMemory()
+		self := digest.FromString("self")
+		m.put(t, tag, ocispec.MediaTypeImageIndex, index(ocispec.Descriptor{MediaType: mediaType, Digest: self, Size: 5}))
+		m.manifests[self.String()] = m.manifests[tag]
+		if image, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) || len(m.asked) > 2 {
+			t.Errorf("as %s: %+v, %v after asking for %v", mediaType, image, err, m.asked)
+		}
+	}
+}
+
+func TestHostileConfigurations(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config any
+		want   error
+	}{
+		{"not JSON", []byte("<html>"), entry.ErrInvalid},
+		{"empty", []byte{}, entry.ErrInvalid},
+		{"an array", []byte("[]"), entry.ErrInvalid},
+		{"labels that are none", []byte(`{"config":{"Labels":["a"]}}`), entry.ErrInvalid},
+		{"duplicate keys", []byte(`{"os":"linux","os":"\u001b[2J"}`), entry.ErrInvalid},
+		{"missing", nil, entry.ErrNotFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory()
+			config := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromString("missing"), Size: 7}
+			if tt.config != nil {
+				config = m.config(t, ocispec.MediaTypeImageConfig, tt.config)
+			}
+			m.put(t, tag, ocispec.MediaTypeImageManifest, manifest(config))
+			if image, err := m.inspect(t); !errors.Is(err, tt.want) {
+				t.Errorf("%+v, %v; want %v", image, err, tt.want)
+			}
+		})
+	}
+}
+
+// Text that could not stand in an entry is left out, and said so; the image
+// can be published all the same.
+func TestHostileText(t *testing.T) {
+	for name, text := range map[string]string{
+		"control characters": "\x1b[2Jred", "a line break": "a\nb", "a bidirectional override": "\u202eevil",
+		"an invisible character": "a\u200bb", "a long value": strings.Repeat("x", 257),
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory()
+			config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: text, OS: text, Variant: text}})
+			file := layer("file", 10)
+			file.Annotations = map[string]string{ocispec.AnnotationTitle: text, automotive + "partition": text}
+			disk := manifest(config, file)
+			disk.ArtifactType = "application/vnd.automotive.disk." + text
+			disk.Annotations = map[string]string{automotive + "distro": text, automotive + "target": text, automotive + "arch": text, automotive + "export-format": text}
+			d := m.put(t, tag, ocispec.MediaTypeImageManifest, disk)
+			image := m.mustInspect(t)
+			if diff := cmp.Diff(entry.Metadata{}, image.Metadata); diff != "" {
+				t.Errorf("metadata:\n%s", diff)
+			}
+			want := []entry.Artifact{{Type: file.MediaType, Reference: "registry.example.com/team/image@" + d.Digest.String(), Digest: file.Digest, SizeBytes: 10}}
+			if diff := cmp.Diff(want, image.Artifacts); diff != "" {
+				t.Errorf("artifacts:\n%s", diff)
+			}
+			all := strings.Join(image.Warnings, "\n")
+			for _, what := range []string{"distro annotation", "target annotation", "architecture", "os", "variant", "layer title", "partition annotation", "layer format"} {
+				if !strings.Contains(all, "the image's "+what+" ") {
+					t.Errorf("no warning of the %s in:\n%s", what, all)
+				}
+			}
+			if strings.Contains(all, text) {
+				t.Errorf("a warning repeats the text: %q", all)
+			}
+		})
+	}
+}
+
+func TestHostilePlatforms(t *testing.T) {
+	m := newMemory()
+	config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: "\x1b[2J", OS: "\u202e", Variant: "v8"}})
+	child := m.put(t, "child", ocispec.MediaTypeImageManifest, manifest(config, layer("a", 1)))
+	m.put(t, tag, ocispec.MediaTypeImageIndex, index(child, child))
+	image := m.mustInspect(t)
+	platform := entry.Platform{Variant: "v8", Digest: child.Digest, SizeBytes: config.Size + 1, LayerCount: 1}
+	if diff := cmp.Diff([]entry.Platform{platform, platform}, image.Observed.Platforms); diff != "" || len(image.Warnings) == 0 {
+		t.Errorf("warnings %v\n%s", image.Warnings, diff)
+	}
+}
+
+// Of two sizes of one blob the first counts, whatever the second says.
+func TestSizesThatContradict(t *testing.T) {
+	m := newMemory()
+	m.put(t, tag, ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON, layer("a", 10), layer("a", 1<<52), layer("b", 20), layer("b", 1<<52)))
+	if got := m.mustInspect(t).Observed.SizeBytes; got != 32 {
+		t.Errorf("%d bytes, want 32", got)
+	}
+}
+
+// The most that is read in parallel is whole and in order.
+func TestManyPlatforms(t *testing.T) {
+	m := newMemory()
+	var children []ocispec.Descriptor
+	var want []string
+	for i := range maxPlatforms {
+		name := fmt.Sprintf("a%03d", i)
+		config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: name, OS: "linux"}})
+		children = append(children, m.put(t, name, ocispec.MediaTypeImageManifest, manifest(config, layer(name, 1))))
+		want = append(want, name)
+	}
+	m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+	var got []string
+	for _, platform := range m.mustInspect(t).Observed.Platforms {
+		got = append(got, platform.Architecture)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// asking is a repository that fails in one way.
+type asking struct {
+	*memory
+	err error
+}
+
+func (a asking) Manifest(context.Context, string) (ocispec.Descriptor, []byte, error) {
+	return ocispec.Descriptor{}, nil, a.err
+}
+
+func (a asking) Blob(context.Context, ocispec.Descriptor) ([]byte, error) { return nil, a.err }
+
+func TestErrorsKeepTheirKind(t *testing.T) {
+	for _, kind := range []error{entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout, context.Canceled} {
+		failing := asking{newMemory(), fmt.Errorf("fetch: %w", kind)}
+		if _, err := Inspect(t.Context(), failing, reference); !errors.Is(err, kind) || !strings.Contains(err.Error(), "inspect registry.example.com/team/image:t") {
+			t.Errorf("%v: %v", kind, err)
+		}
+		// Of a configuration, and of the platform of an index.
+		m := newMemory()
+		if _, err := samples.Bootc(t.Context(), m, tag, build("amd64", "arm64")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Inspect(t.Context(), half{m, failing}, reference); !errors.Is(err, kind) {
+			t.Errorf("below an index: %v: %v", kind, err)
+		}
+	}
+}
+
+// half answers for tags and fails for digests.
+type half struct {
+	*memory
+	failing asking
+}
+
+func (h half) Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error) {
+	if reference != tag {
+		return h.failing.Manifest(ctx, reference)
+	}
+	return h.memory.Manifest(ctx, reference)
+}
+
+func TestCreationTimes(t *testing.T) {
+	year := func(y int) *time.Time {
+		at := time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC)
+		return &at
+	}
+	for _, tt := range []struct {
+		name       string
+		configs    []*time.Time
+		annotation string
+		want       *entry.Time
+	}{
+		{"none", []*time.Time{nil}, "", nil},
+		{"of the configuration", []*time.Time{&built}, "2020-01-01T00:00:00Z", at(built)},
+		{"of the annotation", []*time.Time{nil}, "2020-01-01T00:00:00Z", at(*year(2020))},
+		{"an annotation that is no time", []*time.Time{nil}, "yesterday", nil},
+		{"the newest of several", []*time.Time{year(2021), year(2023), year(2022)}, "", at(*year(2023))},
+		{"the zero time, which says nothing", []*time.Time{{}}, "", nil},
+		{"the zero time of one platform", []*time.Time{{}, year(2021)}, "", at(*year(2021))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory()
+			var children []ocispec.Descriptor
+			for i, created := range tt.configs {
+				config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Created: created, Platform: ocispec.Platform{Architecture: fmt.Sprint("a", i), OS: "linux"}})
+				child := manifest(config, layer("a", 1))
+				child.Annotations = map[string]string{ocispec.AnnotationCreated: tt.annotation}
+				children = append(children, m.put(t, fmt.Sprint("child", i), ocispec.MediaTypeImageManifest, child))
+			}
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+			if diff := cmp.Diff(tt.want, m.mustInspect(t).Observed.CreatedAt); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

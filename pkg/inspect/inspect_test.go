@@ -1,0 +1,228 @@
+package inspect
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+func at(t time.Time) *entry.Time {
+	created := entry.NewTime(t)
+	return &created
+}
+
+func TestSingleImage(t *testing.T) {
+	m := newMemory()
+	d, err := samples.Bootc(t.Context(), m, tag, build("arm64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := m.parsed(t, d)
+	want := &Image{
+		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d.Digest, Size: d.Size},
+		Observed:   entry.Observed{CreatedAt: at(built), SizeBytes: parts.Config.Size + parts.Layers[0].Size, LayerCount: 1},
+		Metadata: entry.Metadata{
+			Architecture: "arm64", OS: "linux", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, Bootc: true, BuildMode: "bootc",
+		},
+	}
+	if diff := cmp.Diff(want, m.mustInspect(t)); diff != "" {
+		t.Error(diff)
+	}
+	// The manifest and its configuration; layers are gigabytes.
+	if diff := cmp.Diff([]string{tag, parts.Config.Digest.String()}, m.asked); diff != "" {
+		t.Errorf("asked for:\n%s", diff)
+	}
+}
+
+func TestMultiArchitectureIndex(t *testing.T) {
+	m := newMemory()
+	d, err := samples.Bootc(t.Context(), m, tag, build("amd64", "arm64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var platforms []entry.Platform
+	total := int64(0)
+	for i, architecture := range []string{"amd64", "arm64"} {
+		platform := m.parsedIndex(t, d).Manifests[i]
+		parts := m.parsed(t, platform)
+		size := parts.Config.Size + parts.Layers[0].Size
+		total += size
+		platforms = append(platforms, entry.Platform{Architecture: architecture, OS: "linux", Digest: platform.Digest, SizeBytes: size, LayerCount: 1})
+	}
+	want := &Image{
+		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d.Digest, Size: d.Size},
+		Observed:   entry.Observed{CreatedAt: at(built), SizeBytes: total, LayerCount: 1, Platforms: platforms},
+		Metadata: entry.Metadata{
+			OS: "linux", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, Bootc: true, BuildMode: "bootc",
+		},
+	}
+	if diff := cmp.Diff(want, m.mustInspect(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDiskArtifact(t *testing.T) {
+	m := newMemory()
+	d, err := samples.Disk(t.Context(), m, tag, build("arm64"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := m.parsed(t, d).Layers[0]
+	want := &Image{
+		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d.Digest, Size: d.Size},
+		Observed:   entry.Observed{CreatedAt: at(built), SizeBytes: 2 + file.Size, LayerCount: 1},
+		Metadata:   entry.Metadata{Architecture: "arm64", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, ExportFormat: "qcow2"},
+		Artifacts: []entry.Artifact{{
+			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/team/image@" + d.Digest.String(),
+			Digest: file.Digest, SizeBytes: file.Size, Format: "qcow2", Title: "disk.qcow2.gz", DecompressedSize: 4 << 16,
+		}},
+	}
+	if diff := cmp.Diff(want, m.mustInspect(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// One layer a partition, in a layout directory.
+func TestPartitionedDisk(t *testing.T) {
+	client, err := registry.New(registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := registry.Reference{Layout: t.TempDir(), Tag: tag}
+	repository, err := client.Open(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMemory()
+	partition := func(name, mediaType, size string, bytes int64) ocispec.Descriptor {
+		d := layer(name, bytes)
+		d.MediaType = mediaType
+		d.Annotations = map[string]string{automotive + "partition": name, automotive + "decompressed-size": size, ocispec.AnnotationTitle: name + ".simg"}
+		return d
+	}
+	disk := manifest(ocispec.DescriptorEmptyJSON,
+		partition("boot_a", "application/vnd.automotive.disk.simg+lz4", "1048576", 100),
+		partition("system_a", "application/vnd.automotive.disk.simg", "not a number", 200),
+		partition("meta", "application/vnd.oci.image.layer.v1.tar+gzip", "-5", 300))
+	disk.ArtifactType = "application/vnd.automotive.disk.simg+lz4"
+	disk.Annotations = map[string]string{automotive + "arch": "aarch64", automotive + "multi-layer": "true", automotive + "target": "ride4_sa8775p_sx"}
+	d := m.put(t, tag, ocispec.MediaTypeImageManifest, disk)
+	if err := repository.PushManifest(t.Context(), d, m.manifests[tag].body, tag); err != nil {
+		t.Fatal(err)
+	}
+	image, err := Inspect(t.Context(), repository, ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "oci:" + ref.Layout + "@" + d.Digest.String()
+	want := &Image{
+		Descriptor: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
+		Observed:   entry.Observed{SizeBytes: 602, LayerCount: 3},
+		Metadata:   entry.Metadata{Architecture: "arm64", Targets: []entry.Target{{Name: "ride4_sa8775p_sx"}}, ExportFormat: "simg"},
+		Artifacts: []entry.Artifact{
+			{Type: "application/vnd.automotive.disk.simg+lz4", Reference: at, Digest: digest.FromString("boot_a"), SizeBytes: 100, Format: "simg", Title: "boot_a.simg", Partition: "boot_a", DecompressedSize: 1 << 20},
+			{Type: "application/vnd.automotive.disk.simg", Reference: at, Digest: digest.FromString("system_a"), SizeBytes: 200, Format: "simg", Title: "system_a.simg", Partition: "system_a"},
+			{Type: "application/vnd.oci.image.layer.v1.tar+gzip", Reference: at, Digest: digest.FromString("meta"), SizeBytes: 300, Format: "simg", Title: "meta.simg", Partition: "meta"},
+		},
+	}
+	if diff := cmp.Diff(want, image); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDiskFormats(t *testing.T) {
+	for mediaType, want := range map[string]string{
+		"application/vnd.automotive.disk.raw": "raw", "application/vnd.automotive.disk.raw+xz": "raw",
+		"application/vnd.automotive.disk.qcow2+gzip": "qcow2", "application/vnd.automotive.disk.simg+lz4": "simg",
+		"application/vnd.automotive.disk.": "", "application/vnd.automotive.disk.+gzip": "",
+		"application/vnd.oci.image.layer.v1.tar+gzip": "", "": "",
+	} {
+		if got, ok := diskFormat(mediaType); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %t", mediaType, got, ok)
+		}
+	}
+}
+
+func TestDockerSchema2(t *testing.T) {
+	const (
+		list, single = "application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.docker.distribution.manifest.v2+json"
+		configType   = "application/vnd.docker.container.image.v1+json"
+	)
+	m := newMemory()
+	config := m.config(t, configType, []byte(`{"architecture":"aarch64","os":"linux","variant":"v8","created":"2026-03-01T14:00:00+02:00",
+		"config":{"Labels":{"containers.bootc":"true","automotive.sdv.cloud.redhat.com/distro":"cs9"},"ExposedPorts":{"80/tcp":{}}},"container_config":{"Cmd":null},"docker_version":"20"}`))
+	image := manifest(config, layer("a", 10), layer("b", 20))
+	image.MediaType = single
+	child := m.put(t, "child", single, image)
+	child.Platform = &ocispec.Platform{Architecture: "wrong", OS: "wrong"} // the configuration knows better
+	all := index(child)
+	all.MediaType = list
+	d := m.put(t, tag, list, all)
+	size := config.Size + 30
+	want := &Image{
+		Descriptor: ocispec.Descriptor{MediaType: list, Digest: d.Digest, Size: d.Size},
+		Observed: entry.Observed{CreatedAt: at(built), SizeBytes: size, LayerCount: 2, Platforms: []entry.Platform{
+			{Architecture: "arm64", OS: "linux", Variant: "v8", Digest: child.Digest, SizeBytes: size, LayerCount: 2},
+		}},
+		Metadata: entry.Metadata{Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "cs9", Bootc: true, BuildMode: "bootc"},
+	}
+	if diff := cmp.Diff(want, m.mustInspect(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// BuildKit's attestations are manifests too, of no platform.
+func TestAttestationsAreNoPlatforms(t *testing.T) {
+	m := newMemory()
+	config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: "amd64", OS: "linux"}})
+	child := m.put(t, "child", ocispec.MediaTypeImageManifest, manifest(config, layer("a", 10)))
+	attestation := m.put(t, "attestation", ocispec.MediaTypeImageManifest, manifest(config, layer("sbom", 1<<40)))
+	attestation.Platform = &ocispec.Platform{Architecture: "unknown", OS: "unknown"}
+	other := layer("something else", 5)
+	m.put(t, tag, ocispec.MediaTypeImageIndex, index(attestation, child, other))
+	image := m.mustInspect(t)
+	want := entry.Observed{SizeBytes: config.Size + 10, LayerCount: 1, Platforms: []entry.Platform{
+		{Architecture: "amd64", OS: "linux", Digest: child.Digest, SizeBytes: config.Size + 10, LayerCount: 1},
+	}}
+	if diff := cmp.Diff(want, image.Observed); diff != "" {
+		t.Error(diff)
+	}
+	if image.Metadata.Architecture != "amd64" {
+		t.Errorf("architecture %q of an index with one platform", image.Metadata.Architecture)
+	}
+	m.put(t, tag, ocispec.MediaTypeImageIndex, index(attestation, other))
+	if image, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) {
+		t.Errorf("an index without an image: %+v, %v", image, err)
+	}
+}
+
+// What several platforms or layers share is stored once, and counted once.
+func TestSharedBlobsCountOnce(t *testing.T) {
+	m := newMemory()
+	var children []ocispec.Descriptor
+	var configs int64
+	for _, architecture := range []string{"amd64", "arm64"} {
+		config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: architecture, OS: "linux"}})
+		configs += config.Size
+		children = append(children, m.put(t, architecture, ocispec.MediaTypeImageManifest,
+			manifest(config, layer("base", 1000), layer("base", 1000), layer(architecture, 10))))
+	}
+	m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+	image := m.mustInspect(t)
+	if got := image.Observed.SizeBytes; got != configs+1020 {
+		t.Errorf("%d bytes, want %d", got, configs+1020)
+	}
+	for _, platform := range image.Observed.Platforms {
+		if platform.SizeBytes != configs/2+1010 || platform.LayerCount != 3 {
+			t.Errorf("%+v, want %d bytes", platform, configs/2+1010)
+		}
+	}
+}
