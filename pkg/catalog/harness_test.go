@@ -49,7 +49,6 @@ type world struct {
 	counter  *counter
 	client   *registry.Client
 	cacheDir string
-	wrap     func(http.Handler) http.Handler
 }
 
 func newWorld(t testing.TB, referrers bool, wrap func(http.Handler) http.Handler) *world {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -34,6 +35,17 @@ func (l *Log) forget(tag entry.Tag) {
 	if _, ok := l.tail[tag]; ok {
 		delete(l.tail, tag)
 		l.dirty = true
+	}
+}
+
+// discard forgets a snapshot that only the cache knows, once it turned out that
+// what the registry does not list of it is not there either: the repository was
+// emptied, or is another one by now.
+func (l *Log) discard(listed []entry.Tag) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.snapshot != nil && !slices.Contains(listed, l.snapshot.tag) {
+		l.snapshot, l.remembered, l.dirty = nil, nil, true
 	}
 }
 

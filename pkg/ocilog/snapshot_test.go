@@ -298,6 +298,21 @@ func TestADeletedRevisionIsNotLive(t *testing.T) {
 	}
 }
 
+func TestARepositoryThatWasEmptiedIsForgotten(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	fill(t, target, c, 100)
+	cache := NewCache(t.TempDir(), 0)
+	live(t, New(target, "test", Options{Cache: cache}))
+	empty := newMemory()
+	if got, warnings := live(t, New(empty, "test", Options{Cache: cache})); len(got) > 0 || len(warnings) != 1 {
+		t.Errorf("%v is live, with warnings %v", got, warnings)
+	}
+	again := empty.counted(func() { live(t, New(empty, "test", Options{Cache: cache})) })
+	if diff := cmp.Diff(map[string]int{"tags": 1}, again); diff != "" {
+		t.Errorf("the next reading still looks for what is gone:\n%s", diff)
+	}
+}
+
 func TestAHiddenRevisionThatCannotBeAskedForIsAnError(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	fill(t, target, c, 100)

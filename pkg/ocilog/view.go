@@ -228,6 +228,9 @@ func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, err
 	if hidden > 0 {
 		v.warn("hidden", fmt.Errorf("the registry's tag list is incomplete: it leaves out %d revisions that exist", hidden))
 	}
+	if deleted > 0 && hidden == 0 {
+		v.log.discard(v.snapshots)
+	}
 	if deleted > 0 {
 		v.warn("deleted", fmt.Errorf("%d revisions were deleted from the registry since the last snapshot", deleted))
 	}
