@@ -60,6 +60,7 @@ func TestParseReferenceRefuses(t *testing.T) {
 		{"no repository", "registry.example.com/"},
 		{"a scheme", "https://registry.example.com/a"},
 		{"another transport", "docker://registry.example.com/a"},
+		{"a layout as a URL", "oci://var/lib/catalog"},
 		{"upper case", "registry.example.com/Team/image"},
 		{"an empty tag", "registry.example.com/a:"},
 		{"a tag that is too long", "registry.example.com/a:" + strings.Repeat("t", 129)},

@@ -55,8 +55,10 @@ the right one for a board. The catalog needs no database and no server.`,
   caib catalog list --target rpi4`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          noSuchCommand,
 		RunE:          showHelp,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(a.system.In)
 	root.SetOut(a.system.Out)
@@ -79,8 +81,10 @@ a directory of yours, so that everything works before any registry exists.`,
 		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4 --tags nightly
   caib catalog list --target rpi4 --latest
   caib catalog get autosd`,
-		Args: cobra.NoArgs,
+		Args: noSuchCommand,
 		RunE: showHelp,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	a.settings.register(command.PersistentFlags())
 	command.AddCommand(
@@ -88,6 +92,18 @@ a directory of yours, so that everything works before any registry exists.`,
 	)
 	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
 	return command
+}
+
+// noSuchCommand refuses what is no verb, with the verb that may be meant.
+func noSuchCommand(command *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q for %q", args[0], command.CommandPath())
+	if meant := command.SuggestionsFor(args[0]); len(meant) > 0 {
+		return withHint(err, "did you mean `%s %s`?", command.CommandPath(), meant[0])
+	}
+	return err
 }
 
 func showHelp(command *cobra.Command, _ []string) error { return command.Help() }

@@ -1,0 +1,207 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/inspect"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// publication is one publication under way (SPEC section 12). Each step fills
+// in what the next ones need.
+type publication struct {
+	catalog   *Catalog
+	options   PublishOptions
+	source    entry.Source
+	mustBeNew bool
+	result    Result
+
+	name       string // by identify
+	ref        registry.Reference
+	repository registry.Repository // by inspect: where the image is
+	image      *inspect.Image
+	document   *entry.Document
+	view       *ocilog.View // by compare
+	old        *entry.Revision
+	packed     *entry.Packed // by pack
+}
+
+// errUnchanged ends a publication that would change nothing.
+var errUnchanged = errors.New("unchanged")
+
+func (p *publication) run(ctx context.Context, image string) error {
+	if err := p.identify(image); err != nil {
+		return err
+	}
+	steps := []func(context.Context) error{p.inspect, p.compare, p.pack}
+	if !p.options.DryRun {
+		steps = append(steps, p.append)
+	}
+	for _, step := range steps {
+		if err := step(ctx); errors.Is(err, errUnchanged) {
+			p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
+			p.result.Attachment = Attachment{Outcome: AttachSkipped}
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identify reads the reference and validates what the publisher typed, before
+// anything is asked of any registry.
+func (p *publication) identify(image string) error {
+	ref, err := registry.ParseReference(image)
+	if err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	if ref.Tag == "" && ref.Digest == "" {
+		ref.Tag = "latest"
+	}
+	if ref.Layout != "" {
+		// Readers stand in other directories.
+		if ref.Layout, err = filepath.Abs(ref.Layout); err != nil {
+			return fmt.Errorf("image: %w", err)
+		}
+	}
+	p.ref, p.name = ref, cmp.Or(p.options.Name, defaultName(ref))
+	if err := entry.CheckName(p.name); err != nil {
+		return err
+	}
+	// What is typed must be valid also where the image's word will replace it.
+	o := &p.options
+	_, err = entry.Pack(&entry.Document{
+		Name: p.name, Version: o.Version, Description: o.Description,
+		Image: entry.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
+		Tags:  o.Tags, Metadata: o.Metadata, Source: p.source, Labels: o.Labels,
+		PublishedAt: entry.NewTime(time.UnixMilli(0)),
+	})
+	return err
+}
+
+// inspect looks at the image and composes the document, apart from when and by
+// whom it is published.
+func (p *publication) inspect(ctx context.Context) (err error) {
+	if p.repository, err = p.catalog.options.Registry.Open(p.ref); err != nil {
+		return err
+	}
+	if p.image, err = inspect.Inspect(ctx, p.repository, p.ref); err != nil {
+		return err
+	}
+	p.result.Warnings = p.image.Warnings
+	found, o := p.image.Descriptor, &p.options
+	if o.Digest != "" && found.Digest != o.Digest {
+		return fmt.Errorf("%w: %s is %s, not %s", entry.ErrConflict, p.ref, found.Digest, o.Digest)
+	}
+	metadata, differences := merge(p.image.Metadata, o.Metadata, p.image.Observed)
+	p.result.Warnings = append(p.result.Warnings, differences...)
+	p.document = &entry.Document{
+		Name: p.name, Version: o.Version, Description: o.Description,
+		Image: entry.Image{Reference: p.ref.String(), Digest: found.Digest, MediaType: found.MediaType, Size: found.Size},
+		Tags:  o.Tags, Metadata: metadata, Registry: p.image.Observed,
+		Artifacts: p.image.Artifacts, Source: p.source, Labels: o.Labels,
+	}
+	return nil
+}
+
+// compare reads the log, finds the live publication of the same name, and
+// refuses what conflicts with the catalog.
+func (p *publication) compare(ctx context.Context) (err error) {
+	if p.view, err = p.catalog.refresh(ctx); err != nil {
+		return err
+	}
+	live, err := p.view.Live(ctx, zeroTime)
+	p.catalog.warn(p.view.Warnings()...)
+	if err != nil {
+		return err
+	}
+	for _, revision := range live {
+		d := revision.Document
+		switch {
+		case d.Name == p.name:
+			p.old = revision
+		case d.Image.Reference == p.document.Image.Reference:
+			return fmt.Errorf("%w: %s is published as %q already", entry.ErrConflict, d.Image.Reference, d.Name)
+		}
+	}
+	head, err := p.view.Head(ctx, p.name, zeroTime)
+	switch {
+	case err != nil:
+		return err
+	case head != nil && head.Newer != "":
+		return fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, p.name)
+	case p.old != nil && p.mustBeNew:
+		return fmt.Errorf("%w: entry %q exists already", entry.ErrConflict, p.name)
+	case p.old != nil && p.old.Document.SameContent(p.document):
+		return errUnchanged
+	}
+	return nil
+}
+
+// pack makes the revision. One that describes the same image as before keeps
+// what newer writers put into it.
+func (p *publication) pack(ctx context.Context) (err error) {
+	now := p.catalog.options.Now()
+	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
+	p.document.PublishedBy = p.catalog.options.Author
+	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
+		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute)))
+	}
+	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
+		var text []byte
+		if text, err = p.catalog.log.Text(ctx, p.old.Tag); err == nil {
+			p.packed, err = entry.PackRewrite(p.document, text)
+		}
+	} else {
+		p.packed, err = entry.Pack(p.document)
+	}
+	if err != nil {
+		return err
+	}
+	revision, err := entry.Unpack(p.packed.Tag, p.packed.Manifest)
+	if err != nil {
+		return err
+	}
+	p.result.Outcome, p.result.Attachment = Planned, Attachment{Outcome: AttachSkipped}
+	p.result.Item, p.result.Tag = entry.NewItem(revision), p.packed.Tag.String()
+	return nil
+}
+
+// append puts the revision into the log, then attaches it to its image and
+// writes a snapshot; those two report their outcome and fail nothing.
+func (p *publication) append(ctx context.Context) error {
+	if err := p.catalog.log.Append(ctx, p.packed); err != nil {
+		return fmt.Errorf("publish %s: %w", p.name, err)
+	}
+	p.catalog.forget()
+	p.result.Outcome = Published
+	if !p.options.NoAttach {
+		p.result.Attachment = attach(ctx, p.repository, p.packed, p.image.Descriptor)
+	}
+	var err error
+	if p.result.Snapshot, err = p.catalog.log.Compact(ctx, p.view); err != nil {
+		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the entry is published, but no snapshot was written: %v", err))
+	}
+	return nil
+}
+
+// defaultName is the last component of the image's repository or directory.
+func defaultName(ref registry.Reference) string {
+	if ref.Layout != "" {
+		return strings.ToLower(filepath.Base(filepath.Clean(ref.Layout)))
+	}
+	return path.Base(ref.Repository)
+}
