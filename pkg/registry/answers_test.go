@@ -61,6 +61,24 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
+// A manifest that is asked for by digest is held against it, whatever the
+// registry announces.
+func TestAlteredManifestsWithoutAnAnnouncement(t *testing.T) {
+	right, manifest := manifestOf(t, "right", nil)
+	_, other := manifestOf(t, "altered", nil)
+	var s *script
+	s = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		if len(s.requests()) < 3 {
+			answer(w, 200, right.MediaType, string(other))
+			return
+		}
+		answer(w, 200, right.MediaType, string(manifest))
+	})
+	if _, body, err := open(t, s.host, quick()).Manifest(t.Context(), right.Digest.String()); err != nil || string(body) != string(manifest) {
+		t.Errorf("%s, %v", body, err)
+	}
+}
+
 func TestTagListsThatAreNone(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -80,13 +98,20 @@ func TestTagListsThatAreNone(t *testing.T) {
 	}
 }
 
-var spaces = strings.Repeat(" ", 1<<20)
+var (
+	start  = `{"tags":["a"]}`
+	spaces = strings.Repeat(" ", 1<<20)
+)
 
-// endless counts what is read from a body without an end.
+// endless counts what is read from a body that is JSON, and then spaces
+// without an end.
 type endless struct{ read int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
 	n := copy(p, spaces)
+	if e.read == 0 {
+		n = copy(p, start)
+	}
 	e.read += int64(n)
 	return n, nil
 }

@@ -3,10 +3,11 @@ package registry
 import (
 	"context"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
-	"runtime"
+
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -74,19 +75,11 @@ func TestLayoutLockIsWaitedForWithinTheDeadline(t *testing.T) {
 	}
 }
 
+// The test may run as a user whom permissions do not bind, so the file system's
+// answer is given, not provoked.
 func TestLayoutWithoutPermission(t *testing.T) {
-	if runtime.GOOS == "windows" || os.Geteuid() == 0 {
-		t.Skip("permissions do not bind this user")
-	}
-	root := t.TempDir()
-	d, manifest := manifestOf(t, "m", nil)
-	if err := layoutAt(t, root).PushManifest(t.Context(), d, manifest, "t"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(filepath.Join(root, "index.json"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := layoutAt(t, root).Tags(t.Context()); kind(err) != "unauthorized" {
+	refused := &fs.PathError{Op: "open", Path: "index.json", Err: fs.ErrPermission}
+	if err := newLayout("images").failed("list tags", refused); kind(err) != "unauthorized" || !strings.Contains(err.Error(), "oci:images") {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,137 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// catalogRepository opens the repository below the catalog, to write into it
+// what other versions of the format would.
+func (w *world) catalogRepository() registry.Repository {
+	w.t.Helper()
+	ref, err := registry.ParseReference(w.host + "/team/catalog")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	repository, err := w.client.Open(ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return repository
+}
+
+// live returns the manifest of the newest revision of a name.
+func (w *world) live(name string) []byte {
+	w.t.Helper()
+	repository := w.catalogRepository()
+	tags, err := repository.Tags(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var newest entry.Tag
+	revisions, _ := entry.ParseTags(tags)
+	for _, tag := range revisions {
+		if tag.Name == name {
+			newest = tag
+		}
+	}
+	_, manifest, err := repository.Manifest(w.t.Context(), newest.String())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return manifest
+}
+
+// write puts a packed revision into the repository.
+func (w *world) write(packed *entry.Packed) {
+	w.t.Helper()
+	repository := w.catalogRepository()
+	for _, blob := range packed.Blobs {
+		if err := repository.PushBlob(w.t.Context(), blob.Descriptor, blob.Content); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := repository.PushManifest(w.t.Context(), packed.Descriptor, packed.Manifest, packed.Tag.String()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// What a newer writer put into an entry stays there when the same image is
+// published again with other words, and goes with the image it described.
+func TestRepublishingKeepsWhatNewerWritersAdded(t *testing.T) {
+	w := newWorld(t, true, nil)
+	image := w.push("os/autosd", "1", "1")
+	w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
+	text, err := entry.Text(w.live("autosd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document entry.Document
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	document.PublishedAt = entry.NewTime(document.PublishedAt.Add(time.Millisecond))
+	newer := strings.Replace(string(text), `{"image":{`, `{"future":{"a":[1]},"image":{"cosigned":true,`, 1)
+	packed, err := entry.PackRewrite(&document, []byte(newer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(packed)
+
+	future := func() bool {
+		text, err := entry.Text(w.live("autosd"))
+		return err == nil && strings.Contains(string(text), `"future":{"a":[1]}`) && strings.Contains(string(text), `"cosigned":true`)
+	}
+	if result := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Tags: []string{"qa"}}); result.Outcome != catalog.Published || !future() {
+		t.Errorf("%s with another tag: what a newer writer added is gone", result.Outcome)
+	}
+	if w.publish(w.open(catalog.Options{}), w.push("os/autosd", "2", "2"), catalog.PublishOptions{}); future() {
+		t.Error("another image has what was said of the one before")
+	}
+}
+
+func TestAnEntryOfALaterFormatIsNotReplaced(t *testing.T) {
+	w := newWorld(t, true, nil)
+	image := w.push("os/autosd", "1", "1")
+	at := entry.NewTime(time.Now())
+	manifest := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"application/vnd.caib.catalog.entry.v2+json",` +
+		`"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + ocispec.DescriptorEmptyJSON.Digest.String() + `","size":2},"layers":[],` +
+		`"annotations":{"org.opencontainers.image.title":"autosd","org.opencontainers.image.created":"` + at.String() + `"}}`)
+	sum := digest.FromBytes(manifest)
+	w.write(&entry.Packed{
+		Tag: entry.NewTag("autosd", at, entry.OpPublish, sum), Manifest: manifest,
+		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sum, Size: int64(len(manifest))},
+		Blobs:      []entry.Blob{{Descriptor: ocispec.DescriptorEmptyJSON, Content: ocispec.DescriptorEmptyJSON.Data}},
+	})
+	var warned []error
+	c := w.open(catalog.Options{Warn: func(err error) { warned = append(warned, err) }})
+	if _, err := c.Publish(t.Context(), image, catalog.PublishOptions{}); !errors.Is(err, entry.ErrConflict) {
+		t.Errorf("publish over it: %v, want a conflict", err)
+	}
+	if _, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); !errors.Is(err, entry.ErrInvalid) {
+		t.Errorf("get: %v, want invalid", err)
+	}
+	if all := names(t, c); len(all) != 0 || len(warned) != 1 || !strings.Contains(warned[0].Error(), "later format") {
+		t.Errorf("list: %v with warnings %v", all, warned)
+	}
+}
+
+func TestAClockFarAheadIsReported(t *testing.T) {
+	w := newWorld(t, true, nil)
+	ahead := w.open(catalog.Options{Now: func() time.Time { return time.Now().Add(48 * time.Hour) }})
+	w.publish(ahead, w.push("os/autosd", "1", "1"), catalog.PublishOptions{})
+	result := w.publish(w.open(catalog.Options{}), w.push("os/autosd", "2", "2"), catalog.PublishOptions{})
+	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "ahead of this clock") {
+		t.Errorf("warnings %v", result.Warnings)
+	}
+}
