@@ -14,13 +14,12 @@ import (
 // otherwise spend most of its time on. What is plain is valid, and a fuzz test
 // holds that against the schema; what is not plain, the schema decides.
 
+// What words may hold besides letters and digits.
 const (
-	letters    = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	alphabet   = letters + "0123456789"
-	tagAlpha   = alphabet + "._:/@+-"
-	keyAlpha   = alphabet + "._/-"
-	verAlpha   = alphabet + "._:+~-"
-	mediaAlpha = alphabet + ".+-"
+	tagMarks   = "._:/@+-"
+	keyMarks   = "._/-"
+	verMarks   = "._:+~-"
+	mediaMarks = ".+-"
 	maxBytes   = 1<<53 - 1
 )
 
@@ -31,18 +30,18 @@ func (d *Document) isPlain(text []byte) bool {
 		return false
 	}
 	plain := CheckName(d.Name) == nil && d.Image.isPlain() && d.Metadata.isPlain() && d.Registry.isPlain() &&
-		(d.Version == "" || isWord(d.Version, verAlpha, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) &&
+		(d.Version == "" || isWord(d.Version, verMarks, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) &&
 		d.Source.isPlain() && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256
 	if !plain {
 		return false
 	}
 	for i, tag := range d.Tags {
-		if !isWord(tag, tagAlpha, 128) || slices.Contains(d.Tags[:i], tag) {
+		if !isWord(tag, tagMarks, 128) || slices.Contains(d.Tags[:i], tag) {
 			return false
 		}
 	}
 	for key, value := range d.Labels {
-		if !isWord(key, keyAlpha, 253) || !strings.Contains(alphabet, key[len(key)-1:]) || !isText(value, 1024) {
+		if !isWord(key, keyMarks, 253) || !isAlphanumeric(key[len(key)-1]) || !isText(value, 1024) {
 			return false
 		}
 	}
@@ -103,9 +102,21 @@ func isText(text string, most int) bool {
 	return true
 }
 
-// isWord reports a word of an alphabet that begins with a letter or digit.
-func isWord(text, alphabet_ string, most int) bool {
-	return text != "" && len(text) <= most && strings.Contains(alphabet, text[:1]) && strings.Trim(text, alphabet_) == ""
+// isWord reports letters, digits and marks that begin with a letter or digit.
+func isWord(text, marks string, most int) bool {
+	if text == "" || len(text) > most || !isAlphanumeric(text[0]) {
+		return false
+	}
+	for i := range len(text) {
+		if !isAlphanumeric(text[i]) && strings.IndexByte(marks, text[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
 func isDigest(d digest.Digest) bool {
@@ -115,7 +126,7 @@ func isDigest(d digest.Digest) bool {
 
 func isMediaType(mediaType string) bool {
 	major, minor, ok := strings.Cut(mediaType, "/")
-	return ok && isWord(major, mediaAlpha, 127) && isWord(minor, mediaAlpha, 127)
+	return ok && isWord(major, mediaMarks, 127) && isWord(minor, mediaMarks, 127)
 }
 
 func isSize(bytes int64) bool { return bytes >= 0 && bytes <= maxBytes }

@@ -44,12 +44,12 @@ func TestHostileManifests(t *testing.T) {
 		{"a size beyond what JSON can say", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Size = 1 << 53 })},
 		{"a broken digest", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Digest = "sha256:../../x" })},
 		{"a word as a digest", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers[0].Digest = "latest" })},
-		{"too many layers", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers = make([]ocispec.Descriptor, maxLayers+1) })},
+		{"too many layers", ocispec.MediaTypeImageManifest, with(func(m *ocispec.Manifest) { m.Layers = layers(maxLayers + 1) })},
 		{"an index that is a manifest", ocispec.MediaTypeImageManifest, index(layer("a", 10))},
 		{"a manifest that is an index", ocispec.MediaTypeImageIndex, sound},
 		{"an index that is not JSON", ocispec.MediaTypeImageIndex, []byte("<html>")},
 		{"an empty index", ocispec.MediaTypeImageIndex, index()},
-		{"10,000 platforms", ocispec.MediaTypeImageIndex, index(make([]ocispec.Descriptor, 10_000)...)},
+		{"10,000 platforms", ocispec.MediaTypeImageIndex, index(layers(10_000)...)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMemory()
@@ -63,6 +63,16 @@ func TestHostileManifests(t *testing.T) {
 			}
 		})
 	}
+}
+
+// layers describes many manifests, or layers, that nobody has.
+func layers(n int) (all []ocispec.Descriptor) {
+	for i := range n {
+		d := layer(fmt.Sprint(i), 1)
+		d.MediaType = ocispec.MediaTypeImageManifest
+		all = append(all, d)
+	}
+	return all
 }
 
 func TestHostileIndexes(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -143,6 +144,10 @@ func (l *Log) scanAll(ctx context.Context, s *snapshot, wanted map[entry.Tag]boo
 	return errors.Join(faults...)
 }
 
+// batchSize is how many records a worker decodes at a time: enough that handing
+// them over costs little beside.
+const batchSize = 32
+
 // scan reads one segment: the tags of all its records, and the wanted ones
 // decoded into the cache. A record that is not genuine is not returned, if it
 // was wanted; the others are held against their tags when they are.
@@ -152,40 +157,45 @@ func (l *Log) scan(ctx context.Context, segment ocispec.Descriptor, wanted map[e
 		return nil, err
 	}
 	var tags []entry.Tag
-	workers := errgroup.Group{}
-	workers.SetLimit(2)
 	var forged sync.Map
-	for n, err := range lines(blob) {
-		if err != nil {
-			_ = workers.Wait()
-			return tags, err
+	workers := errgroup.Group{}
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	batch := make([]line, 0, batchSize)
+	flush := func() {
+		own := batch
+		batch = make([]line, 0, batchSize)
+		workers.Go(func() error {
+			for _, n := range own {
+				if manifest, sum, err := n.open(); err != nil {
+					forged.Store(n.tag, err)
+				} else {
+					_, _ = l.learn(n.tag, sum, manifest) // what is no revision is reported when it decides
+				}
+			}
+			return nil
+		})
+	}
+	for n, fault := range lines(blob) {
+		if fault != nil {
+			err = fault
+			break
 		}
 		if n.tag.Op == entry.OpSnapshot {
 			continue
 		}
 		tags = append(tags, n.tag)
-		if !wanted[n.tag] {
-			continue
-		}
-		own := line{tag: n.tag, text: slices.Clone(n.text)}
-		workers.Go(func() error {
-			manifest, sum, err := own.open()
-			if err != nil {
-				forged.Store(own.tag, err)
-				return nil
+		if wanted[n.tag] {
+			if batch = append(batch, line{tag: n.tag, text: slices.Clone(n.text)}); len(batch) == batchSize {
+				flush()
 			}
-			l.learn(own.tag, sum, manifest)
-			return nil
-		})
-	}
-	_ = workers.Wait() // never fails: forgeries are collected
-	genuine := tags[:0]
-	for _, tag := range tags {
-		if _, bad := forged.Load(tag); !bad {
-			genuine = append(genuine, tag)
 		}
 	}
-	return genuine, nil
+	flush()
+	_ = workers.Wait() // never fails: forgeries are collected
+	return slices.DeleteFunc(tags, func(tag entry.Tag) bool {
+		_, bad := forged.Load(tag)
+		return bad
+	}), err
 }
 
 // segment returns a segment's bytes, from the cache where it has them.

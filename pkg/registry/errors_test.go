@@ -82,7 +82,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 	// Port 1 is reserved and nothing listens there.
 	for operation, err := range everything(t, open(t, "127.0.0.1:1", quick())) {
-		if kind(err) != "unreachable" || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		if kind(err) != "unreachable" || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "http://") {
 			t.Errorf("a refused connection: %s: %v", operation, err)
 		}
 	}
@@ -162,7 +162,7 @@ func TestErrorsShowNoQuery(t *testing.T) {
 // A registry's words reach the terminal as text.
 func TestErrorsArePrintable(t *testing.T) {
 	long := strings.Repeat("ä", 1500)
-	for _, message := range []string{`\u001b[2J\u202e`, `\n`, long} {
+	for _, message := range []string{`\u001b[2J\u202e`, `\n`, long, "x" + long} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, 403, "application/json", `{"errors":[{"code":"DENIED","message":"`+message+`"}]}`)
 		})

@@ -3,6 +3,7 @@ package registry
 import (
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -45,6 +46,11 @@ func TestReferrers(t *testing.T) {
 			if got, err := repository.Referrers(t.Context(), subject); err != nil || len(got) != 0 {
 				t.Fatalf("before: %v, %v", got, err)
 			}
+			stranger := describe(ocispec.MediaTypeImageManifest, []byte("{}"))
+			d, manifest := manifestOf(t, "of another", &stranger)
+			if err := repository.PushReferrer(t.Context(), d, manifest, stranger); err != nil {
+				t.Fatal(err)
+			}
 			want := map[digest.Digest]bool{}
 			for _, text := range []string{"a", "b", "a"} { // a twice
 				d, manifest := manifestOf(t, text, &subject)
@@ -68,32 +74,39 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-// Another client that overwrites the fallback index with its own is noticed.
+// Another client that overwrites the fallback index with its own is noticed,
+// whether it does so before we look for our referrer or just after.
 func TestLostReferrerIsWrittenAgain(t *testing.T) {
-	registry := inProcess(t, false)
-	overwritten := 0
-	var plain Repository
-	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		forward(t, w, r, registry)
-		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256-") && overwritten < 2 {
-			overwritten++
-			index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
-			if err := plain.PushManifest(r.Context(), describe(ocispec.MediaTypeImageIndex, index), index, r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]); err != nil {
-				t.Error(err)
+	for _, method := range []string{http.MethodPut, http.MethodGet} {
+		t.Run("after our "+method, func(t *testing.T) {
+			registry := inProcess(t, false)
+			plain := open(t, registry, quick())
+			written, lost := false, false
+			proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				forward(t, w, r, registry)
+				if !strings.Contains(r.URL.Path, "/manifests/sha256-") {
+					return
+				}
+				written = written || r.Method == http.MethodPut
+				if written && !lost && r.Method == method {
+					lost = true
+					index := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}`)
+					if err := plain.PushManifest(r.Context(), describe(ocispec.MediaTypeImageIndex, index), index, path.Base(r.URL.Path)); err != nil {
+						t.Error(err)
+					}
+				}
+			}))
+			t.Cleanup(proxy.Close)
+			subject := subjectIn(t, plain)
+			d, manifest := manifestOf(t, "a", &subject)
+			if err := open(t, strings.TrimPrefix(proxy.URL, "http://"), quick()).PushReferrer(t.Context(), d, manifest, subject); err != nil {
+				t.Fatal(err)
 			}
-		}
-	}))
-	t.Cleanup(proxy.Close)
-	plain = open(t, registry, quick())
-	subject := subjectIn(t, plain)
-	repository := open(t, strings.TrimPrefix(proxy.URL, "http://"), quick())
-	d, manifest := manifestOf(t, "a", &subject)
-	if err := repository.PushReferrer(t.Context(), d, manifest, subject); err != nil {
-		t.Fatal(err)
-	}
-	got, err := plain.Referrers(t.Context(), subject)
-	if err != nil || !digests(got)[d.Digest] || overwritten != 2 {
-		t.Errorf("%v, %v after %d losses", got, err, overwritten)
+			got, err := plain.Referrers(t.Context(), subject)
+			if err != nil || !digests(got)[d.Digest] || !lost {
+				t.Errorf("%v, %v; lost on the way: %t", got, err, lost)
+			}
+		})
 	}
 }
 

@@ -106,6 +106,13 @@ func TestAlteredBlobs(t *testing.T) {
 	}
 }
 
+func TestMissingBlobsAreAskedForOnce(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "application/json", `{}`) })
+	if _, err := open(t, s.host, quick()).Blob(t.Context(), describe("application/x", []byte("blob"))); kind(err) != "not found" || len(s.requests()) != 1 {
+		t.Errorf("%v after %v", err, s.requests())
+	}
+}
+
 func TestBlobsAreBounded(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) {})
 	repository := open(t, s.host, quick())
