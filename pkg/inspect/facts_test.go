@@ -1,7 +1,9 @@
 package inspect
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -49,6 +51,42 @@ func TestMetadataWitnesses(t *testing.T) {
 				m.put(t, tag, ocispec.MediaTypeImageIndex, list)
 			}
 			if diff := cmp.Diff(tt.want, m.mustInspect(t).Metadata); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestCreationTimes(t *testing.T) {
+	year := func(y int) *time.Time {
+		at := time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC)
+		return &at
+	}
+	for _, tt := range []struct {
+		name       string
+		configs    []*time.Time
+		annotation string
+		want       *entry.Time
+	}{
+		{"none", []*time.Time{nil}, "", nil},
+		{"of the configuration", []*time.Time{&built}, "2020-01-01T00:00:00Z", at(built)},
+		{"of the annotation", []*time.Time{nil}, "2020-01-01T00:00:00Z", at(*year(2020))},
+		{"an annotation that is no time", []*time.Time{nil}, "yesterday", nil},
+		{"the newest of several", []*time.Time{year(2021), year(2023), year(2022)}, "", at(*year(2023))},
+		{"the zero time, which says nothing", []*time.Time{{}}, "", nil},
+		{"the zero time of one platform", []*time.Time{{}, year(2021)}, "", at(*year(2021))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory()
+			var children []ocispec.Descriptor
+			for i, created := range tt.configs {
+				config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Created: created, Platform: ocispec.Platform{Architecture: fmt.Sprint("a", i), OS: "linux"}})
+				child := manifest(config, layer("a", 1))
+				child.Annotations = map[string]string{ocispec.AnnotationCreated: tt.annotation}
+				children = append(children, m.put(t, fmt.Sprint("child", i), ocispec.MediaTypeImageManifest, child))
+			}
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+			if diff := cmp.Diff(tt.want, m.mustInspect(t).Observed.CreatedAt); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -18,7 +18,8 @@ import (
 const (
 	maxLine     = 2*entry.MaxManifest + 4<<20 // bytes of one record
 	maxSegment  = 1 << 30                     // bytes of one segment, decompressed
-	zstdWindow  = 4 << 20
+	zstdWindow  = 1 << 20                     // of segments that are written
+	maxWindow   = 16 << 20                    // of segments that are read
 	stateWindow = 64 << 10
 )
 
@@ -80,7 +81,7 @@ func parseLine(text []byte) (n line, ok bool) {
 func lines(segment []byte) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		decoder, err := zstd.NewReader(bytes.NewReader(segment),
-			zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(4*zstdWindow), zstd.WithDecoderLowmem(true))
+			zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			yield(line{}, err)
 			return

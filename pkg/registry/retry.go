@@ -11,6 +11,9 @@ import (
 // maxBackoff caps the wait before a repeat, where the registry names none.
 const maxBackoff = 5 * time.Second
 
+// maxUnboundedWait is the longest wait begun where no deadline bounds it.
+const maxUnboundedWait = 2 * time.Minute
+
 // policy decides which exchange is repeated, and when: 429 and 5xx, and
 // exchanges without a usable answer, as long as the request can be sent twice.
 // Retry-After is honoured in both its forms; a wait that the command's
@@ -43,7 +46,11 @@ func (p policy) Retry(attempt int, response *http.Response, err error) (time.Dur
 	case status < 500 || status == http.StatusNotImplemented || !repeatable(response.Request):
 		return give, nil
 	}
-	if deadline, ok := response.Request.Context().Deadline(); ok && time.Until(deadline) <= wait {
+	left := maxUnboundedWait
+	if deadline, ok := response.Request.Context().Deadline(); ok {
+		left = time.Until(deadline)
+	}
+	if left <= wait {
 		return give, nil
 	}
 	return wait, nil

@@ -129,7 +129,7 @@ func TestRetryAfterReplacesTheWait(t *testing.T) {
 	}{
 		{"seconds", 429, "17", 17 * time.Second, 17 * time.Second},
 		{"seconds with 503", 503, "17", 17 * time.Second, 17 * time.Second},
-		{"a date", 429, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 59 * time.Minute, time.Hour},
+		{"a date", 429, time.Now().Add(time.Minute).UTC().Format(http.TimeFormat), 50 * time.Second, time.Minute},
 		{"a date that is past", 429, "Sun, 01 Mar 2020 10:00:00 GMT", 0, 0},
 		{"nonsense", 429, "soon", time.Millisecond / 2, time.Millisecond},
 		{"not with 500", 500, "17", time.Millisecond / 2, time.Millisecond},
@@ -207,6 +207,15 @@ func TestRepeatedPutSendsTheBodyAgain(t *testing.T) {
 	for _, sum := range sums {
 		if sum != d.Digest {
 			t.Errorf("sent %v, want %s each time", sums, d.Digest)
+		}
+	}
+}
+
+// Without a deadline a registry could send its client to sleep for years.
+func TestNoUnboundedWait(t *testing.T) {
+	for value, want := range map[string]bool{"60": true, "3600": false, "Sun, 01 Mar 2099 10:00:30 GMT": false} {
+		if got := repeats(t, exchange(t, http.MethodGet, "/v2/a/tags/list", http.StatusTooManyRequests, value), nil); got != want {
+			t.Errorf("Retry-After %s: repeated %t, want %t", value, got, want)
 		}
 	}
 }
