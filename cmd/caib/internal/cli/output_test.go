@@ -56,6 +56,16 @@ func TestPlainWriter(t *testing.T) {
 	}
 }
 
+func TestBothStreamsAreGuarded(t *testing.T) {
+	var out, errs bytes.Buffer
+	streams := Streams{Out: &out, Err: &errs}.clean()
+	fmt.Fprint(streams.Out, evil)
+	fmt.Fprint(streams.Err, evil)
+	if out.Len() == 0 || steering(out.String()) || errs.String() != out.String() {
+		t.Errorf("stdout %q, stderr %q", &out, &errs)
+	}
+}
+
 // However a text is cut into writes, the same comes out.
 func TestPlainWriterCuts(t *testing.T) {
 	text := "a\x1bä\u009b\u202e🚗\xff大\n"
