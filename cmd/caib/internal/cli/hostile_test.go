@@ -342,3 +342,20 @@ func TestInterruptedBeforeItBegan(t *testing.T) {
 		t.Errorf("exit code %d: %s%s", code, &out, &errs)
 	}
 }
+
+// A config file is read whole or not at all.
+func TestHugeConfig(t *testing.T) {
+	env := homeEnv(t)
+	dir := filepath.Join(env["XDG_CONFIG_HOME"], "caib")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	text := "output: name\n" + strings.Repeat("# x\n", maxConfig/4) + "colour: red\n"
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := run(t, env, "catalog", "list")
+	if code != exitInvalid || stdout != "" || !strings.Contains(stderr, "config.yaml: longer than") {
+		t.Errorf("exit code %d: %s%s", code, stdout, quoted(stderr))
+	}
+}
