@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -82,15 +83,23 @@ func carryTree(old, known, fresh any) any {
 }
 
 // SameContent reports whether two documents say the same, apart from when and
-// by whom they were published: publishing one over the other changes nothing.
+// by whom they were published, and which signatures were there: publishing one
+// over the other changes nothing. An image that is published is often signed
+// afterwards.
 func (d *Document) SameContent(other *Document) bool {
 	a, b := *d, *other
 	a.PublishedAt, b.PublishedAt = Time{}, Time{}
 	a.PublishedBy, b.PublishedBy = "", ""
+	a.Registry.Referrers, b.Registry.Referrers = unsigned(a.Registry.Referrers), unsigned(b.Registry.Referrers)
 	left, err := canonical(a)
 	if err != nil {
 		return false
 	}
 	right, err := canonical(b)
 	return err == nil && bytes.Equal(left, right)
+}
+
+// unsigned leaves out the signatures among referrers.
+func unsigned(all []Referrer) []Referrer {
+	return slices.DeleteFunc(slices.Clone(all), func(r Referrer) bool { return r.Kind() == KindSignature })
 }

@@ -16,6 +16,7 @@ type Document struct {
 	Artifacts   []Artifact        `json:"artifacts,omitempty"`
 	Source      Source            `json:"source"`
 	Labels      map[string]string `json:"labels,omitempty"`
+	Mismatches  []Mismatch        `json:"mismatches,omitempty"`
 	PublishedAt Time              `json:"publishedAt"` // the time of the revision's tag
 	PublishedBy string            `json:"publishedBy,omitempty"`
 }
@@ -56,6 +57,7 @@ type Observed struct {
 	SizeBytes  int64      `json:"sizeBytes,omitempty"` // every distinct blob counted once
 	LayerCount int        `json:"layerCount,omitempty"`
 	Platforms  []Platform `json:"platforms,omitempty"` // of a multi-platform index
+	Referrers  []Referrer `json:"referrers,omitempty"` // what is attached to the image or to a platform of it
 }
 
 // Platform is one manifest of a multi-platform index.
@@ -77,7 +79,18 @@ type Artifact struct {
 	Format           string        `json:"format,omitempty"` // raw, qcow2, simg
 	Title            string        `json:"title,omitempty"`  // file name
 	Partition        string        `json:"partition,omitempty"`
+	Compression      string        `json:"compression,omitempty"`      // gzip, lz4, xz; "" for none
 	DecompressedSize int64         `json:"decompressedSize,omitempty"` // bytes; 0: not stated
+}
+
+// Mismatch is a field of the metadata of which image and publisher said
+// different things. The image's word is published, unless the publisher
+// overrode it.
+type Mismatch struct {
+	Field      string `json:"field"` // as in the document: "distro", "exportFormat"
+	Image      string `json:"image"`
+	Publisher  string `json:"publisher"`
+	Overridden bool   `json:"overridden,omitempty"` // the publisher's word is published
 }
 
 // SourceType says where an entry came from.

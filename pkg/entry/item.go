@@ -38,11 +38,13 @@ type Item struct {
 	DownloadURL      string            `json:"downloadUrl"` // the first artifact's reference, else the image's
 	IsMultiArch      bool              `json:"isMultiArch"`
 	PlatformVariants []PlatformVariant `json:"platformVariants,omitempty"`
+	Referrers        []ReferrerRef     `json:"referrers,omitempty"`
 	AccessCount      int64             `json:"accessCount"`
 	StatusReason     string            `json:"statusReason,omitempty"`
 	StatusMessage    string            `json:"statusMessage,omitempty"`
 	Revision         string            `json:"revision"`          // manifest digest of the revision
 	Verdict          string            `json:"verdict,omitempty"` // empty: signatures were not checked
+	Conditions       []Condition       `json:"conditions,omitempty"`
 	Catalog          string            `json:"catalog,omitempty"` // set when several catalogs are read together
 }
 
@@ -53,6 +55,7 @@ type ArtifactRef struct {
 	Digest           string `json:"digest"`
 	SizeBytes        int64  `json:"sizeBytes,omitempty"`
 	Format           string `json:"format,omitempty"`
+	Compression      string `json:"compression,omitempty"`
 	Title            string `json:"title,omitempty"`
 	Partition        string `json:"partition,omitempty"`
 	DecompressedSize int64  `json:"decompressedSize,omitempty"`
@@ -101,12 +104,14 @@ func NewItem(revision *Revision) Item {
 	for _, a := range d.Artifacts {
 		item.ArtifactRefs = append(item.ArtifactRefs, ArtifactRef{
 			Type: a.Type, URL: a.Reference, Digest: a.Digest.String(), SizeBytes: a.SizeBytes,
-			Format: a.Format, Title: a.Title, Partition: a.Partition, DecompressedSize: a.DecompressedSize,
+			Format: a.Format, Compression: a.Compression, Title: a.Title, Partition: a.Partition, DecompressedSize: a.DecompressedSize,
 		})
 	}
 	if len(item.ArtifactRefs) > 0 {
 		item.DownloadURL = item.ArtifactRefs[0].URL
 	}
+	item.Referrers = referrerRefs(d)
+	item.Conditions = mismatchConditions(d)
 	return item
 }
 

@@ -16,15 +16,14 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// fields that clients of the HTTP API read. conditions
-// is not among them yet: it comes with probing.
+// fields that clients of the HTTP API read.
 const contractFields = `name registryUrl digest tags phase architecture distro distroVersion targets bootc
 	sizeBytes layerCount lastVerified publishedAt createdAt sourceImageBuild sourceType scheduleName buildMode
 	exportFormat labels artifactRefs downloadUrl isMultiArch platformVariants accessCount statusReason
-	statusMessage version description kernelVersion publishedBy revision verdict`
+	statusMessage version description kernelVersion publishedBy revision verdict conditions`
 
 // fields that we show besides.
-const ourFields = "imageCreatedAt catalog"
+const ourFields = "imageCreatedAt referrers catalog"
 
 // fullItem is the item of a document that sets everything, with the fields
 // that others than the document fill.
@@ -73,7 +72,9 @@ func TestItemPartsJSON(t *testing.T) {
 		want string // those fields, then ours
 	}{
 		{item.Targets[0], "name notes verified"},
-		{item.ArtifactRefs[0], "type url digest sizeBytes format title partition decompressedSize"},
+		{item.ArtifactRefs[0], "type url digest sizeBytes format title partition compression decompressedSize"},
+		{item.Referrers[0], "kind type url digest sizeBytes title fileDigest platform"},
+		{item.Conditions[0], "type status reason message lastTransitionTime"},
 		{item.PlatformVariants[0], "architecture os variant digest sizeBytes layerCount"},
 	} {
 		text, err := json.Marshal(tt.part)

@@ -31,7 +31,7 @@ func (d *Document) isPlain(text []byte) bool {
 	}
 	plain := CheckName(d.Name) == nil && d.Image.isPlain() && d.Metadata.isPlain() && d.Registry.isPlain() &&
 		(d.Version == "" || isWord(d.Version, verMarks, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) &&
-		d.Source.isPlain() && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256
+		d.Source.isPlain() && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256 && len(d.Mismatches) <= 32
 	if !plain {
 		return false
 	}
@@ -45,7 +45,8 @@ func (d *Document) isPlain(text []byte) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(d.Artifacts, func(a Artifact) bool { return !a.isPlain() })
+	return !slices.ContainsFunc(d.Artifacts, func(a Artifact) bool { return !a.isPlain() }) &&
+		!slices.ContainsFunc(d.Mismatches, func(m Mismatch) bool { return !m.isPlain() })
 }
 
 func (i *Image) isPlain() bool {
@@ -68,8 +69,13 @@ func (m *Metadata) isPlain() bool {
 	})
 }
 
+func (m *Mismatch) isPlain() bool {
+	return m.Field != "" && isText(m.Field, 256) && isText(m.Image, 256) && isText(m.Publisher, 256)
+}
+
 func (o *Observed) isPlain() bool {
-	return isSize(o.SizeBytes) && isCount(o.LayerCount) && len(o.Platforms) <= 256 &&
+	return isSize(o.SizeBytes) && isCount(o.LayerCount) && len(o.Platforms) <= 256 && len(o.Referrers) <= 256 &&
+		!slices.ContainsFunc(o.Referrers, func(r Referrer) bool { return !r.isPlain() }) &&
 		!slices.ContainsFunc(o.Platforms, func(p Platform) bool {
 			return p.Architecture == "" || !isText(p.Architecture, 256) || !isText(p.OS, 256) || !isText(p.Variant, 256) ||
 				!isDigest(p.Digest) || !isSize(p.SizeBytes) || !isCount(p.LayerCount)
@@ -78,7 +84,13 @@ func (o *Observed) isPlain() bool {
 
 func (a *Artifact) isPlain() bool {
 	return a.Type != "" && isText(a.Type, 256) && a.Reference != "" && isText(a.Reference, 1024) && isDigest(a.Digest) &&
-		isSize(a.SizeBytes) && isText(a.Format, 256) && isText(a.Title, 256) && isText(a.Partition, 256) && isSize(a.DecompressedSize)
+		isSize(a.SizeBytes) && isText(a.Format, 256) && isText(a.Title, 256) && isText(a.Partition, 256) &&
+		isText(a.Compression, 256) && isSize(a.DecompressedSize)
+}
+
+func (r *Referrer) isPlain() bool {
+	return r.Type != "" && isText(r.Type, 256) && isText(r.PredicateType, 256) && isDigest(r.Digest) && isSize(r.SizeBytes) &&
+		isText(r.Title, 256) && (r.FileDigest == "" || isDigest(r.FileDigest)) && (r.Subject == "" || isDigest(r.Subject))
 }
 
 func (s *Source) isPlain() bool {

@@ -40,13 +40,17 @@ func fullDocument() *Document {
 		Registry: Observed{CreatedAt: &built, SizeBytes: 1<<53 - 1, LayerCount: 67, Platforms: []Platform{
 			{Architecture: "arm64", OS: "linux", Variant: "v8", Digest: digest.FromString("arm"), SizeBytes: 700, LayerCount: 40},
 			{Architecture: "amd64", OS: "linux", Digest: digest.FromString("amd"), SizeBytes: 600, LayerCount: 27},
-		}},
+		}, Referrers: []Referrer{{
+			Type: "application/vnd.dev.sigstore.bundle.v0.3+json", PredicateType: "https://slsa.dev/provenance/v1", Digest: digest.FromString("bundle"),
+			SizeBytes: 900, Title: "provenance.json", FileDigest: digest.FromString("file"), Subject: digest.FromString("arm"),
+		}}},
 		Artifacts: []Artifact{{
 			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/automotive/disk:2.0.1", Digest: digest.FromString("disk"),
-			SizeBytes: 4096, Format: "qcow2", Title: "disk.qcow2.gz", Partition: "root", DecompressedSize: 1 << 33,
+			SizeBytes: 4096, Format: "qcow2", Title: "disk.qcow2.gz", Partition: "root", Compression: "gzip", DecompressedSize: 1 << 33,
 		}},
 		Source:      Source{Type: SourceScheduled, ImageBuild: "autosd-nightly-77", Schedule: "autosd-nightly"},
 		Labels:      map[string]string{"team": "platform", "verification-interval": "30m"},
+		Mismatches:  []Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9", Overridden: true}},
 		PublishedAt: sampleTime, PublishedBy: "ci@build-7",
 	}
 }
