@@ -37,6 +37,14 @@ type Fetcher interface {
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
 }
 
+// BlobStater tells whether content is there, without reading it.
+type BlobStater interface {
+	// StatBlob reports whether a blob is there, and of the size that its
+	// descriptor says. A blob of another size is an entry.ErrInvalid: the
+	// manifest that names it lies.
+	StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error
+}
+
 // Pusher writes content. Writing what is there already succeeds.
 type Pusher interface {
 	PushBlob(ctx context.Context, descriptor ocispec.Descriptor, content []byte) error
@@ -45,12 +53,16 @@ type Pusher interface {
 	PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error
 }
 
-// ReferrerStore knows the artifacts that refer to a subject.
-type ReferrerStore interface {
+// ReferrerLister knows the artifacts that refer to a subject.
+type ReferrerLister interface {
 	// Referrers lists the manifests whose subject is the given one. Where the
 	// registry has no Referrers API, it reads the fallback tag; artifact type
 	// and annotations in the result are then another client's word.
 	Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error)
+}
+
+// ReferrerPusher attaches artifacts to a subject.
+type ReferrerPusher interface {
 	// PushReferrer writes a manifest with a subject and returns once it is
 	// listed among the subject's referrers. Other clients may still lose it
 	// later, where the registry has no Referrers API.
@@ -62,8 +74,10 @@ type ReferrerStore interface {
 type Repository interface {
 	TagLister
 	Fetcher
+	BlobStater
 	Pusher
-	ReferrerStore
+	ReferrerLister
+	ReferrerPusher
 }
 
 // MaxBlob bounds the blobs that are read, in bytes: configs, entry documents

@@ -93,6 +93,19 @@ func (l *layout) Blob(_ context.Context, descriptor ocispec.Descriptor) ([]byte,
 	return blob, l.failed("read "+descriptor.Digest.String(), err)
 }
 
+// StatBlob implements BlobStater.
+func (l *layout) StatBlob(_ context.Context, descriptor ocispec.Descriptor) error {
+	path, err := l.path(descriptor.Digest)
+	var info fs.FileInfo
+	if err == nil {
+		info, err = os.Stat(path)
+	}
+	if err == nil && info.Size() != descriptor.Size {
+		err = wrongSize(info.Size(), descriptor.Size)
+	}
+	return l.failed("look for "+descriptor.Digest.String(), err)
+}
+
 // PushBlob implements Pusher.
 func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
 	return l.failed("write "+descriptor.Digest.String(), l.change(ctx, func() error {
@@ -115,7 +128,7 @@ func (l *layout) PushManifest(ctx context.Context, descriptor ocispec.Descriptor
 	}))
 }
 
-// Referrers implements ReferrerStore: a layout has no such list, so it looks
+// Referrers implements ReferrerLister: a layout has no such list, so it looks
 // into every manifest that the index names.
 func (l *layout) Referrers(_ context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	index, err := l.index()
@@ -135,7 +148,7 @@ func (l *layout) Referrers(_ context.Context, subject ocispec.Descriptor) ([]oci
 	return found, nil
 }
 
-// PushReferrer implements ReferrerStore.
+// PushReferrer implements ReferrerPusher.
 func (l *layout) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, _ ocispec.Descriptor) error {
 	return l.failed("attach", l.change(ctx, func() error {
 		if err := l.write(descriptor.Digest, manifest); err != nil {

@@ -18,7 +18,7 @@ import (
 // not show up among its subject's referrers.
 const listAttempts = 8
 
-// Referrers implements ReferrerStore.
+// Referrers implements ReferrerLister.
 func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	var all []ocispec.Descriptor
 	err := r.oras.Referrers(ctx, subject, "", func(page []ocispec.Descriptor) error {
@@ -32,7 +32,7 @@ func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descri
 // looked for again.
 const settle = 100 * time.Millisecond
 
-// PushReferrer implements ReferrerStore. It asks for the referrers first: that
+// PushReferrer implements ReferrerPusher. It asks for the referrers first: that
 // tells whether the registry has the Referrers API, which no header does
 // reliably. Without it, the list is one index that every client reads, changes
 // and overwrites (SPEC section 9). A client that read it before our write may

@@ -122,6 +122,19 @@ func (r *remoteRepository) blob(ctx context.Context, descriptor ocispec.Descript
 	return content.ReadAll(body, descriptor)
 }
 
+// StatBlob implements BlobStater by HEAD.
+func (r *remoteRepository) StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
+	found, err := r.oras.Blobs().Resolve(ctx, descriptor.Digest.String())
+	if err == nil && found.Size != descriptor.Size {
+		err = wrongSize(found.Size, descriptor.Size)
+	}
+	return classify(ctx, "look for "+r.named(descriptor.Digest.String()), err)
+}
+
+func wrongSize(got, want int64) error {
+	return fmt.Errorf("%w: a blob of %d bytes, where its manifest says %d", entry.ErrInvalid, got, want)
+}
+
 // PushBlob implements Pusher. The empty configuration is looked for first: it
 // is nearly always there.
 func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
