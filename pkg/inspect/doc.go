@@ -1,10 +1,12 @@
 // Package inspect looks at an image where it is stored and says what it is:
-// digest, media type, sizes, layers, platforms, and what its builder wrote
-// into annotations and labels. It reads manifests and configs, never layers.
+// digest, media type, sizes, layers, platforms, what its builder wrote into
+// annotations and labels, and what is attached to it. It reads manifests and
+// configs; of layers it only makes sure that they are there.
 //
 //	image, err := inspect.Inspect(ctx, repository, ref)
 //	fmt.Println(image.Descriptor.Digest, image.Observed.SizeBytes)
 //
 // Images are other people's: everything is bounded, checked against its
-// digest, and text that could not stand in a catalog is dropped and reported.
+// digest and size, and text that could not stand in a catalog is dropped and
+// reported.
 package inspect

@@ -1,39 +1,22 @@
 package inspect
 
 import (
-	"fmt"
 	"regexp"
-	"strconv"
-	"strings"
+	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 const (
 	automotive    = "automotive.sdv.cloud.redhat.com/"
-	diskFamily    = "application/vnd.automotive.disk."
 	labelBootc    = "containers.bootc"
 	maxFactLength = 256
 )
 
 // plainText is what may stand in an entry: one printable line.
 var plainText = regexp.MustCompile(`^[^\x00-\x1f\x7f-\x9f\x{061c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}\x{feff}]*$`)
-
-func isIndex(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageIndex || mediaType == "application/vnd.docker.distribution.manifest.list.v2+json"
-}
-
-func isManifest(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageManifest || mediaType == "application/vnd.docker.distribution.manifest.v2+json"
-}
-
-func isConfig(mediaType string) bool {
-	return mediaType == ocispec.MediaTypeImageConfig || mediaType == "application/vnd.docker.container.image.v1+json"
-}
 
 // facts collects metadata from what builders write. The first word on a
 // subject stands.
@@ -44,8 +27,7 @@ func (f facts) text(what, value string) string {
 	if len(value) <= maxFactLength && plainText.MatchString(value) {
 		return value
 	}
-	f.look.image.Warnings = append(f.look.image.Warnings,
-		fmt.Sprintf("the image's %s is not a line of at most %d printable characters: left out", what, maxFactLength))
+	f.look.warn("the image's %s is not a line of at most %d printable characters: left out", what, maxFactLength)
 	return ""
 }
 
@@ -83,40 +65,39 @@ func (f facts) config(config ocispec.Image) {
 	f.annotations(config.Config.Labels)
 }
 
-// disk lists the files of a disk image artifact. Each is fetched by pulling
-// the artifact, so its reference is the artifact's; its digest is the file's.
-func (f facts) disk(artifact digest.Digest, manifest ocispec.Manifest) {
-	format, isDisk := diskFormat(manifest.ArtifactType)
-	if !isDisk {
-		return
+// platform describes one manifest of an index. What the config says counts:
+// the index's word is only a hint, and another tool's.
+func (f facts) platform(n *node) entry.Platform {
+	platform := n.config.Platform
+	if platform.Architecture == "" && n.descriptor.Platform != nil {
+		platform = *n.descriptor.Platform
 	}
-	f.set(&f.look.image.Metadata.ExportFormat, "disk format", format)
-	for _, layer := range manifest.Layers {
-		layerFormat, ok := diskFormat(layer.MediaType)
-		if !ok {
-			layerFormat = format
-		}
-		size, err := strconv.ParseInt(layer.Annotations[automotive+"decompressed-size"], 10, 64)
-		if err != nil || size < 0 || size > maxBytes {
-			size = 0
-		}
-		at := registry.Reference{Registry: f.look.ref.Registry, Repository: f.look.ref.Repository, Layout: f.look.ref.Layout, Digest: artifact}
-		f.look.image.Artifacts = append(f.look.image.Artifacts, entry.Artifact{
-			Type: f.text("layer media type", layer.MediaType), Reference: at.String(), Digest: layer.Digest, SizeBytes: layer.Size,
-			Format:    f.text("layer format", layerFormat),
-			Title:     f.text("layer title", layer.Annotations[ocispec.AnnotationTitle]),
-			Partition: f.text("partition annotation", layer.Annotations[automotive+"partition"]), DecompressedSize: size,
-		})
+	if platform.Architecture == "" {
+		platform.Architecture = n.manifest.Annotations[automotive+"arch"]
+	}
+	return entry.Platform{
+		Architecture: entry.Architecture(f.text("architecture", platform.Architecture)),
+		OS:           f.text("os", platform.OS),
+		Variant:      f.text("variant", platform.Variant),
+		Digest:       n.descriptor.Digest, SizeBytes: n.size(), LayerCount: len(n.manifest.Layers),
 	}
 }
 
-// diskFormat reads the format from a disk media type: raw, qcow2 or simg,
-// whatever the compression.
-func diskFormat(mediaType string) (string, bool) {
-	rest, ok := strings.CutPrefix(mediaType, diskFamily)
-	if !ok {
-		return "", false
+// created keeps the newest creation time; the zero time, and years that RFC
+// 3339 cannot write, are as good as none.
+func (f facts) created(n *node) {
+	at := n.config.Created
+	if at == nil {
+		if parsed, err := time.Parse(time.RFC3339, n.manifest.Annotations[ocispec.AnnotationCreated]); err == nil {
+			at = &parsed
+		}
 	}
-	format, _, _ := strings.Cut(rest, "+")
-	return format, format != ""
+	if at == nil || at.IsZero() || at.UTC().Year() < 1 || at.UTC().Year() > 9999 {
+		return
+	}
+	created := entry.NewTime(*at)
+	observed := &f.look.image.Observed
+	if observed.CreatedAt == nil || created.After(observed.CreatedAt.Time) {
+		observed.CreatedAt = &created
+	}
 }

@@ -113,10 +113,12 @@ func TestHostileIndexes(t *testing.T) {
 func TestIndexThatNamesItself(t *testing.T) {
 	for _, mediaType := range []string{ocispec.MediaTypeImageIndex, ocispec.MediaTypeImageManifest} {
 		m := newMemory()
-		self := digest.FromString("self")
-		m.put(t, tag, ocispec.MediaTypeImageIndex, index(ocispec.Descriptor{MediaType: mediaType, Digest: self, Size: 5}))
-		m.manifests[self.String()] = m.manifests[tag]
-		if image, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) || len(m.asked) > 2 {
+		self := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromString("self"), Size: 100}
+		self.Size = m.put(t, tag, ocispec.MediaTypeImageIndex, index(self)).Size
+		m.put(t, tag, ocispec.MediaTypeImageIndex, index(self))
+		m.manifests[self.Digest.String()] = m.manifests[tag]
+		image, err := m.inspect(t)
+		if !errors.Is(err, entry.ErrInvalid) || len(m.asked) > 2 || (mediaType == ocispec.MediaTypeImageIndex && !strings.Contains(err.Error(), "contains itself")) {
 			t.Errorf("as %s: %+v, %v after asking for %v", mediaType, image, err, m.asked)
 		}
 	}
@@ -169,7 +171,7 @@ func TestHostileText(t *testing.T) {
 			if diff := cmp.Diff(entry.Metadata{}, image.Metadata); diff != "" {
 				t.Errorf("metadata:\n%s", diff)
 			}
-			want := []entry.Artifact{{Type: file.MediaType, Reference: "registry.example.com/team/image@" + d.Digest.String(), Digest: file.Digest, SizeBytes: 10}}
+			want := []entry.Artifact{{Type: file.MediaType, Reference: "registry.example.com/team/image@" + d.Digest.String(), Digest: file.Digest, SizeBytes: 10, Compression: "gzip"}}
 			if diff := cmp.Diff(want, image.Artifacts); diff != "" {
 				t.Errorf("artifacts:\n%s", diff)
 			}
@@ -192,18 +194,154 @@ func TestHostilePlatforms(t *testing.T) {
 	child := m.put(t, "child", ocispec.MediaTypeImageManifest, manifest(config, layer("a", 1)))
 	m.put(t, tag, ocispec.MediaTypeImageIndex, index(child, child))
 	image := m.mustInspect(t)
+	// What is named twice is there once.
 	platform := entry.Platform{Variant: "v8", Digest: child.Digest, SizeBytes: config.Size + 1, LayerCount: 1}
-	if diff := cmp.Diff([]entry.Platform{platform, platform}, image.Observed.Platforms); diff != "" || len(image.Warnings) == 0 {
+	if diff := cmp.Diff([]entry.Platform{platform}, image.Observed.Platforms); diff != "" || len(image.Warnings) == 0 {
 		t.Errorf("warnings %v\n%s", image.Warnings, diff)
 	}
 }
 
-// Of two sizes of one blob the first counts, whatever the second says.
-func TestSizesThatContradict(t *testing.T) {
+// A manifest or an index that lies about sizes is not published.
+func TestSizesThatLie(t *testing.T) {
+	image := manifest(ocispec.DescriptorEmptyJSON, layer("a", 10), layer("b", 20))
+	for _, tt := range []struct {
+		name string
+		put  func(m *memory)
+		want string
+	}{
+		{"two sizes of one blob", func(m *memory) {
+			m.put(t, tag, ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON, layer("a", 10), layer("a", 1<<52)))
+		}, "10 bytes in one place and 4503599627370496 in another"},
+		{"two sizes in two platforms", func(m *memory) {
+			other := manifest(ocispec.DescriptorEmptyJSON, layer("a", 11))
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(
+				m.put(t, "a", ocispec.MediaTypeImageManifest, image), m.put(t, "b", ocispec.MediaTypeImageManifest, other)))
+		}, "10 bytes in one place and 11 in another"},
+		{"a layer of another size", func(m *memory) {
+			m.put(t, tag, ocispec.MediaTypeImageManifest, image)
+			m.sizes[layer("b", 0).Digest] = 21
+		}, "look for sha256:"},
+		{"a platform of another size", func(m *memory) {
+			child := m.put(t, "child", ocispec.MediaTypeImageManifest, image)
+			child.Size++
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(child))
+		}, "where its index says"},
+		{"a platform of another media type", func(m *memory) {
+			child := m.put(t, "child", ocispec.MediaTypeImageManifest, image)
+			child.MediaType = ocispec.MediaTypeImageIndex
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(child))
+		}, "where its index says"},
+		{"a platform of a gigabyte", func(m *memory) {
+			child := m.put(t, "child", ocispec.MediaTypeImageManifest, image)
+			child.Size = 1 << 30
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(child))
+		}, "has a size of 1073741824 bytes"},
+		{"manifests of a gigabyte together", func(m *memory) {
+			children := layers(250)
+			for i := range children {
+				children[i].Size = entry.MaxManifest
+			}
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+		}, "manifests of more than 67108864 bytes together"},
+		{"many blobs", func(m *memory) {
+			var children []ocispec.Descriptor
+			for i := range 3 {
+				many := layers(2000)
+				for n := range many {
+					many[n].Digest = digest.FromString(fmt.Sprint(i, n))
+				}
+				children = append(children, m.put(t, fmt.Sprint(i), ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON, many...)))
+			}
+			m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+		}, "more than the 4096 blobs allowed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMemory()
+			tt.put(m)
+			image, err := m.inspect(t)
+			if image != nil || !errors.Is(err, entry.ErrInvalid) || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("%+v, %v; want %q", image, err, tt.want)
+			}
+		})
+	}
+}
+
+// An image of which a layer is missing cannot be pulled, so it is not one to
+// publish; layers that are kept elsewhere by design are not looked for.
+func TestMissingLayers(t *testing.T) {
 	m := newMemory()
-	m.put(t, tag, ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON, layer("a", 10), layer("a", 1<<52), layer("b", 20), layer("b", 1<<52)))
-	if got := m.mustInspect(t).Observed.SizeBytes; got != 32 {
-		t.Errorf("%d bytes, want 32", got)
+	foreign := layer("foreign", 5)
+	foreign.MediaType = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+	m.put(t, tag, ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON, layer("a", 10), layer("a", 10), foreign))
+	m.mustInspect(t)
+	if diff := cmp.Diff([]digest.Digest{layer("a", 0).Digest}, m.looked); diff != "" {
+		t.Errorf("looked for:\n%s", diff)
+	}
+	m.gone[layer("a", 0).Digest] = true
+	if image, err := m.inspect(t); !errors.Is(err, entry.ErrNotFound) || image != nil {
+		t.Errorf("%+v, %v", image, err)
+	}
+}
+
+func TestNestedIndexes(t *testing.T) {
+	m := newMemory()
+	leaf := func(name string) ocispec.Descriptor {
+		config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: name, OS: "linux"}})
+		return m.put(t, name, ocispec.MediaTypeImageManifest, manifest(config, layer(name, 1)))
+	}
+	nest := func(children ...ocispec.Descriptor) ocispec.Descriptor {
+		return m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
+	}
+	a, b, c := leaf("a"), leaf("b"), leaf("c")
+	nest(nest(a), b, nest(a, nest(c), b), c)
+	var got []string
+	for _, platform := range m.mustInspect(t).Observed.Platforms {
+		got = append(got, platform.Architecture)
+	}
+	// Each once, where it stands nearest to the top.
+	if diff := cmp.Diff([]string{"a", "b", "c"}, got); diff != "" {
+		t.Error(diff)
+	}
+	deep := a
+	for range maxDepth {
+		deep = nest(deep)
+	}
+	m.mustInspect(t)
+	nest(deep)
+	if _, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), "more than 4 deep") {
+		t.Errorf("too deep: %v", err)
+	}
+}
+
+// Indexes that name each other many times are read once: no more requests than
+// there are manifests.
+func TestIndexesThatMultiply(t *testing.T) {
+	m := newMemory()
+	config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: "a", OS: "linux"}})
+	below := m.put(t, "leaf", ocispec.MediaTypeImageManifest, manifest(config, layer("a", 1)))
+	for range maxDepth {
+		var many []ocispec.Descriptor
+		for range maxPlatforms {
+			many = append(many, below)
+		}
+		below = m.put(t, tag, ocispec.MediaTypeImageIndex, index(many...))
+	}
+	if image := m.mustInspect(t); len(image.Observed.Platforms) != 1 || len(m.asked) != maxDepth+2 {
+		t.Errorf("%d platforms after %d requests", len(image.Observed.Platforms), len(m.asked))
+	}
+	// Nor more manifests in all than in one index.
+	var halves []ocispec.Descriptor
+	for i := range 2 {
+		var children []ocispec.Descriptor
+		for n := range maxPlatforms - 1 {
+			children = append(children, m.put(t, "c", ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON, layer(fmt.Sprint(i, n), 1))))
+		}
+		halves = append(halves, m.put(t, "h", ocispec.MediaTypeImageIndex, index(children...)))
+	}
+	m.put(t, tag, ocispec.MediaTypeImageIndex, index(halves...))
+	m.asked = nil
+	if _, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) || len(m.asked) != 3 {
+		t.Errorf("%v after %d requests", err, len(m.asked))
 	}
 }
 

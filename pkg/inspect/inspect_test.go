@@ -6,12 +6,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 func at(t time.Time) *entry.Time {
@@ -82,72 +80,11 @@ func TestDiskArtifact(t *testing.T) {
 		Metadata:   entry.Metadata{Architecture: "arm64", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, ExportFormat: "qcow2"},
 		Artifacts: []entry.Artifact{{
 			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/team/image@" + d.Digest.String(),
-			Digest: file.Digest, SizeBytes: file.Size, Format: "qcow2", Title: "disk.qcow2.gz", DecompressedSize: 4 << 16,
+			Digest: file.Digest, SizeBytes: file.Size, Format: "qcow2", Title: "disk.qcow2.gz", Compression: "gzip", DecompressedSize: 4 << 16,
 		}},
 	}
 	if diff := cmp.Diff(want, m.mustInspect(t)); diff != "" {
 		t.Error(diff)
-	}
-}
-
-// One layer a partition, in a layout directory.
-func TestPartitionedDisk(t *testing.T) {
-	client, err := registry.New(registry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref := registry.Reference{Layout: t.TempDir(), Tag: tag}
-	repository, err := client.Open(ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newMemory()
-	partition := func(name, mediaType, size string, bytes int64) ocispec.Descriptor {
-		d := layer(name, bytes)
-		d.MediaType = mediaType
-		d.Annotations = map[string]string{automotive + "partition": name, automotive + "decompressed-size": size, ocispec.AnnotationTitle: name + ".simg"}
-		return d
-	}
-	disk := manifest(ocispec.DescriptorEmptyJSON,
-		partition("boot_a", "application/vnd.automotive.disk.simg+lz4", "1048576", 100),
-		partition("system_a", "application/vnd.automotive.disk.simg", "not a number", 200),
-		partition("meta", "application/vnd.oci.image.layer.v1.tar+gzip", "-5", 300))
-	disk.ArtifactType = "application/vnd.automotive.disk.simg+lz4"
-	disk.Annotations = map[string]string{automotive + "arch": "aarch64", automotive + "multi-layer": "true", automotive + "target": "ride4_sa8775p_sx"}
-	d := m.put(t, tag, ocispec.MediaTypeImageManifest, disk)
-	if err := repository.PushManifest(t.Context(), d, m.manifests[tag].body, tag); err != nil {
-		t.Fatal(err)
-	}
-	image, err := Inspect(t.Context(), repository, ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := "oci:" + ref.Layout + "@" + d.Digest.String()
-	want := &Image{
-		Descriptor: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
-		Observed:   entry.Observed{SizeBytes: 602, LayerCount: 3},
-		Metadata:   entry.Metadata{Architecture: "arm64", Targets: []entry.Target{{Name: "ride4_sa8775p_sx"}}, ExportFormat: "simg"},
-		Artifacts: []entry.Artifact{
-			{Type: "application/vnd.automotive.disk.simg+lz4", Reference: at, Digest: digest.FromString("boot_a"), SizeBytes: 100, Format: "simg", Title: "boot_a.simg", Partition: "boot_a", DecompressedSize: 1 << 20},
-			{Type: "application/vnd.automotive.disk.simg", Reference: at, Digest: digest.FromString("system_a"), SizeBytes: 200, Format: "simg", Title: "system_a.simg", Partition: "system_a"},
-			{Type: "application/vnd.oci.image.layer.v1.tar+gzip", Reference: at, Digest: digest.FromString("meta"), SizeBytes: 300, Format: "simg", Title: "meta.simg", Partition: "meta"},
-		},
-	}
-	if diff := cmp.Diff(want, image); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestDiskFormats(t *testing.T) {
-	for mediaType, want := range map[string]string{
-		"application/vnd.automotive.disk.raw": "raw", "application/vnd.automotive.disk.raw+xz": "raw",
-		"application/vnd.automotive.disk.qcow2+gzip": "qcow2", "application/vnd.automotive.disk.simg+lz4": "simg",
-		"application/vnd.automotive.disk.": "", "application/vnd.automotive.disk.+gzip": "",
-		"application/vnd.oci.image.layer.v1.tar+gzip": "", "": "",
-	} {
-		if got, ok := diskFormat(mediaType); got != want || ok != (want != "") {
-			t.Errorf("%s: %q, %t", mediaType, got, ok)
-		}
 	}
 }
 
@@ -184,14 +121,20 @@ func TestAttestationsAreNoPlatforms(t *testing.T) {
 	m := newMemory()
 	config := m.config(t, ocispec.MediaTypeImageConfig, ocispec.Image{Platform: ocispec.Platform{Architecture: "amd64", OS: "linux"}})
 	child := m.put(t, "child", ocispec.MediaTypeImageManifest, manifest(config, layer("a", 10)))
-	attestation := m.put(t, "attestation", ocispec.MediaTypeImageManifest, manifest(config, layer("sbom", 1<<40)))
+	sbom := layer("sbom", 1<<40)
+	sbom.MediaType, sbom.Annotations = "application/vnd.in-toto+json", map[string]string{"in-toto.io/predicate-type": "https://spdx.dev/Document"}
+	attestation := m.put(t, "attestation", ocispec.MediaTypeImageManifest, manifest(config, sbom))
+	attestation.Annotations = map[string]string{"vnd.docker.reference.digest": child.Digest.String(), "vnd.docker.reference.type": "attestation-manifest"}
 	attestation.Platform = &ocispec.Platform{Architecture: "unknown", OS: "unknown"}
 	other := layer("something else", 5)
 	m.put(t, tag, ocispec.MediaTypeImageIndex, index(attestation, child, other))
 	image := m.mustInspect(t)
 	want := entry.Observed{SizeBytes: config.Size + 10, LayerCount: 1, Platforms: []entry.Platform{
 		{Architecture: "amd64", OS: "linux", Digest: child.Digest, SizeBytes: config.Size + 10, LayerCount: 1},
-	}}
+	}, Referrers: []entry.Referrer{{
+		Type: "application/vnd.in-toto+json", PredicateType: "https://spdx.dev/Document", Digest: attestation.Digest,
+		SizeBytes: 1 << 40, FileDigest: sbom.Digest, Subject: child.Digest,
+	}}}
 	if diff := cmp.Diff(want, image.Observed); diff != "" {
 		t.Error(diff)
 	}

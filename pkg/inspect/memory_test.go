@@ -22,7 +22,12 @@ type memory struct {
 	mu        sync.Mutex
 	manifests map[string]stored
 	blobs     map[digest.Digest][]byte
+	gone      map[digest.Digest]bool  // layers that are not there
+	sizes     map[digest.Digest]int64 // layers of another size than is said
+	attached  map[digest.Digest][]ocispec.Descriptor
+	refuse    error // what the list of referrers answers
 	asked     []string
+	looked    []digest.Digest
 }
 
 type stored struct {
@@ -31,7 +36,8 @@ type stored struct {
 }
 
 func newMemory() *memory {
-	return &memory{manifests: map[string]stored{}, blobs: map[digest.Digest][]byte{}}
+	return &memory{manifests: map[string]stored{}, blobs: map[digest.Digest][]byte{},
+		gone: map[digest.Digest]bool{}, sizes: map[digest.Digest]int64{}, attached: map[digest.Digest][]ocispec.Descriptor{}}
 }
 
 func (m *memory) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
@@ -59,6 +65,41 @@ func (m *memory) Blob(_ context.Context, d ocispec.Descriptor) ([]byte, error) {
 		return nil, fmt.Errorf("fetch %s: %w", d.Digest, entry.ErrNotFound)
 	}
 	return blob, nil
+}
+
+func (m *memory) StatBlob(_ context.Context, d ocispec.Descriptor) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.looked = append(m.looked, d.Digest)
+	if size, lies := m.sizes[d.Digest]; lies && size != d.Size {
+		return fmt.Errorf("look for %s: %w", d.Digest, entry.ErrInvalid)
+	}
+	if m.gone[d.Digest] {
+		return fmt.Errorf("look for %s: %w", d.Digest, entry.ErrNotFound)
+	}
+	return nil
+}
+
+func (m *memory) Referrers(_ context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.attached[subject.Digest], m.refuse
+}
+
+// attach stores an artifact that refers to a subject.
+func (m *memory) attach(t testing.TB, subject ocispec.Descriptor, artifactType string, layers ...ocispec.Descriptor) ocispec.Descriptor {
+	t.Helper()
+	artifact := manifest(ocispec.DescriptorEmptyJSON, layers...)
+	artifact.ArtifactType, artifact.Subject = artifactType, &subject
+	return m.attachManifest(t, subject, artifact)
+}
+
+func (m *memory) attachManifest(t testing.TB, subject ocispec.Descriptor, artifact ocispec.Manifest) ocispec.Descriptor {
+	t.Helper()
+	d := m.put(t, "referrer", ocispec.MediaTypeImageManifest, artifact)
+	d.ArtifactType = artifact.ArtifactType
+	m.attached[subject.Digest] = append(m.attached[subject.Digest], d)
+	return d
 }
 
 func (m *memory) PushBlob(_ context.Context, d ocispec.Descriptor, content []byte) error {

@@ -1,0 +1,137 @@
+package inspect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+const (
+	maxReferrers = 64 // read of one image; the entry document has a bound
+	// ours are the attachments of catalogs: they come from entries, and are no
+	// part of any.
+	ours = "application/vnd.caib.catalog."
+)
+
+// referrer is an artifact that is said to refer to the image.
+type referrer struct {
+	descriptor ocispec.Descriptor
+	subject    digest.Digest
+	manifest   ocispec.Manifest // read by fetchReferrers
+}
+
+// attached finds what refers to the image and to its platforms: disk images
+// become artifacts, the rest is listed. A registry that does not say what
+// there is makes the inspection incomplete, not impossible: some answer 401 or
+// 500 to this question alone.
+func (l *look) attached(ctx context.Context, root *node, manifests []*node) error {
+	found, err := l.listReferrers(ctx, subjects(root, manifests))
+	if err == nil {
+		err = l.fetchReferrers(ctx, found)
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		l.image.Incomplete = true
+		l.warn("what is attached to the image is not known: %v", err)
+		return nil
+	}
+	for _, r := range found {
+		l.addReferrer(r, root.descriptor.Digest)
+	}
+	root.each(l.addAttestation)
+	slices.SortFunc(l.image.Observed.Referrers, func(a, b entry.Referrer) int {
+		return cmp.Or(strings.Compare(a.Kind(), b.Kind()), strings.Compare(a.Type, b.Type),
+			strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.FileDigest.String(), b.FileDigest.String()))
+	})
+	return nil
+}
+
+// subjects are the manifests that something may refer to: the image's own
+// first.
+func subjects(root *node, manifests []*node) []ocispec.Descriptor {
+	all := []ocispec.Descriptor{plain(root.descriptor)}
+	if root.isIndex() {
+		for _, n := range manifests {
+			all = append(all, plain(n.descriptor))
+		}
+	}
+	return all
+}
+
+// listReferrers returns the referrers of all subjects, each once, those with a
+// known type first.
+func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor) ([]*referrer, error) {
+	lists := make([][]ocispec.Descriptor, len(subjects))
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, subject := range subjects {
+		group.Go(func() (err error) {
+			lists[i], err = l.from.Referrers(within, subject)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var found []*referrer
+	seen := map[digest.Digest]bool{}
+	for i, list := range lists {
+		for _, d := range list {
+			if !seen[d.Digest] && !strings.HasPrefix(d.ArtifactType, ours) && (isManifest(d.MediaType) || isIndex(d.MediaType)) && isDigest(d.Digest) {
+				seen[d.Digest] = true
+				found = append(found, &referrer{descriptor: d, subject: subjects[i].Digest})
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *referrer) int { return a.rank() - b.rank() })
+	if len(found) > maxReferrers {
+		l.warn("%d artifacts are attached to the image: only %d are listed", len(found), maxReferrers)
+		found = found[:maxReferrers]
+	}
+	return found, nil
+}
+
+// rank puts what is known before what is not: a registry where anybody may
+// attach anything must not push out what matters.
+func (r *referrer) rank() int {
+	claimed := entry.Referrer{Type: r.descriptor.ArtifactType}
+	if _, _, disk := diskFormat(r.descriptor.ArtifactType); disk || claimed.Kind() != "" {
+		return 0
+	}
+	return 1
+}
+
+// fetchReferrers reads the manifests: the list's own words about type and
+// annotations are another client's where the registry has no Referrers API.
+// One that is gone, or refers to something else, loses its subject.
+func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, r := range found {
+		group.Go(func() error {
+			_, body, err := l.from.Manifest(within, r.descriptor.Digest.String())
+			switch {
+			case errors.Is(err, entry.ErrNotFound), err == nil && json.Unmarshal(body, &r.manifest) != nil:
+				r.subject = ""
+			case err != nil:
+				return fmt.Errorf("referrer %s: %w", r.descriptor.Digest, err)
+			case r.manifest.Subject == nil || r.manifest.Subject.Digest != r.subject || strings.HasPrefix(r.manifest.ArtifactType, ours):
+				r.subject = ""
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}

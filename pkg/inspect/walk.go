@@ -1,0 +1,185 @@
+package inspect
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Bounds of the tree below an image.
+const (
+	maxPlatforms = 256 // manifests of all its indexes; the entry schema allows no more platforms
+	maxDepth     = 4   // indexes within indexes
+	maxText      = 64 << 20
+	maxLayers    = 4096
+	parallel     = 8
+)
+
+// node is a manifest or an index of an image, read.
+type node struct {
+	descriptor ocispec.Descriptor // as the index above describes it
+	parent     *node
+	index      *ocispec.Index // of an index
+	children   []*node
+	manifest   ocispec.Manifest
+	config     ocispec.Image // zero for an artifact
+}
+
+func (n *node) isIndex() bool { return n.index != nil }
+
+// each visits a node and all below it, in the order of their indexes.
+func (n *node) each(visit func(*node)) {
+	visit(n)
+	for _, child := range n.children {
+		child.each(visit)
+	}
+}
+
+// manifests returns the manifests of an image in the order of their indexes.
+func (n *node) manifests() (all []*node) {
+	n.each(func(n *node) {
+		if !n.isIndex() && !n.isAttestation() {
+			all = append(all, n)
+		}
+	})
+	return all
+}
+
+// walk reads the tree below the image's manifest or index, level by level.
+// What several indexes name is read once.
+func (l *look) walk(ctx context.Context) (*node, error) {
+	descriptor, body, err := l.from.Manifest(ctx, l.ref.Target())
+	if err != nil {
+		return nil, err
+	}
+	root := &node{descriptor: descriptor}
+	if err := l.read(ctx, root, body); err != nil {
+		return nil, err
+	}
+	seen := map[digest.Digest]bool{descriptor.Digest: true}
+	text := descriptor.Size
+	for depth, level := 0, []*node{root}; len(level) > 0; depth++ {
+		var below []*node
+		for _, n := range level {
+			if err := n.adopt(seen); err != nil {
+				return nil, err
+			}
+			below = append(below, n.children...)
+		}
+		for _, n := range below {
+			if text += n.descriptor.Size; text > maxText {
+				return nil, fmt.Errorf("%w: manifests of more than %d bytes together", entry.ErrInvalid, maxText)
+			}
+		}
+		switch {
+		case len(below) > 0 && depth == maxDepth:
+			return nil, fmt.Errorf("%w: indexes within indexes, more than %d deep", entry.ErrInvalid, maxDepth)
+		case len(seen) > maxPlatforms+1:
+			return nil, fmt.Errorf("%w: more than the %d manifests allowed", entry.ErrInvalid, maxPlatforms)
+		}
+		if err := l.fetch(ctx, below); err != nil {
+			return nil, err
+		}
+		level = below
+	}
+	return root, nil
+}
+
+// adopt makes nodes of what an index names, apart from what was seen already.
+func (n *node) adopt(seen map[digest.Digest]bool) error {
+	if !n.isIndex() {
+		return nil
+	}
+	if len(n.index.Manifests) > maxPlatforms {
+		return fmt.Errorf("%w: an index of %d manifests, more than the %d allowed", entry.ErrInvalid, len(n.index.Manifests), maxPlatforms)
+	}
+	for _, d := range n.index.Manifests {
+		if !isManifest(d.MediaType) && !isIndex(d.MediaType) {
+			continue
+		}
+		if !isDigest(d.Digest) { // else it might be taken for a tag
+			return fmt.Errorf("%w: index: %q is no digest", entry.ErrInvalid, d.Digest)
+		}
+		if d.Size < 0 || d.Size > entry.MaxManifest {
+			return fmt.Errorf("%w: index: %s has a size of %d bytes", entry.ErrInvalid, d.Digest, d.Size)
+		}
+		for above := n; above != nil; above = above.parent {
+			if above.descriptor.Digest == d.Digest {
+				return fmt.Errorf("%w: index %s contains itself", entry.ErrInvalid, d.Digest)
+			}
+		}
+		if !seen[d.Digest] {
+			seen[d.Digest] = true
+			n.children = append(n.children, &node{descriptor: d, parent: n})
+		}
+	}
+	return nil
+}
+
+// fetch reads nodes that their indexes describe, and holds them against the
+// description.
+func (l *look) fetch(ctx context.Context, nodes []*node) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, n := range nodes {
+		group.Go(func() error {
+			found, body, err := l.from.Manifest(within, n.descriptor.Digest.String())
+			if err != nil {
+				return fmt.Errorf("platform %s: %w", n.descriptor.Digest, err)
+			}
+			if found.Size != n.descriptor.Size || found.MediaType != n.descriptor.MediaType {
+				return fmt.Errorf("%w: platform %s is %s of %d bytes, where its index says %s of %d", entry.ErrInvalid,
+					n.descriptor.Digest, mediaType(found.MediaType), found.Size, mediaType(n.descriptor.MediaType), n.descriptor.Size)
+			}
+			return l.read(within, n, body)
+		})
+	}
+	return group.Wait()
+}
+
+// read parses a manifest with its config, or an index.
+func (l *look) read(ctx context.Context, n *node, body []byte) error {
+	switch {
+	case isIndex(n.descriptor.MediaType):
+		n.index = new(ocispec.Index)
+		if err := json.Unmarshal(body, n.index); err != nil {
+			return fmt.Errorf("%w: index: %v", entry.ErrInvalid, err)
+		}
+		return nil
+	case !isManifest(n.descriptor.MediaType):
+		return fmt.Errorf("%w: media type %q is neither a manifest nor an index", entry.ErrInvalid, n.descriptor.MediaType)
+	}
+	if err := json.Unmarshal(body, &n.manifest); err != nil {
+		return fmt.Errorf("%w: manifest: %v", entry.ErrInvalid, err)
+	}
+	if len(n.manifest.Layers) > maxLayers {
+		return fmt.Errorf("%w: %d layers, more than the %d allowed", entry.ErrInvalid, len(n.manifest.Layers), maxLayers)
+	}
+	for _, d := range n.blobs() {
+		if d.Size < 0 || d.Size > maxBytes || !isDigest(d.Digest) {
+			return fmt.Errorf("%w: manifest: a descriptor with size %d and digest %q", entry.ErrInvalid, d.Size, d.Digest)
+		}
+	}
+	if !isConfig(n.manifest.Config.MediaType) || n.isAttestation() {
+		return nil
+	}
+	text, err := l.from.Blob(ctx, plain(n.manifest.Config))
+	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	if err := json.Unmarshal(text, &n.config); err != nil {
+		return fmt.Errorf("%w: config: %v", entry.ErrInvalid, err)
+	}
+	return nil
+}
+
+// blobs returns what a manifest names: its config, then its layers.
+func (n *node) blobs() []ocispec.Descriptor {
+	return append([]ocispec.Descriptor{n.manifest.Config}, n.manifest.Layers...)
+}
