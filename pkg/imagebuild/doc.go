@@ -1,0 +1,13 @@
+// Package imagebuild reads ImageBuild objects of the automotive build operator
+// (group automotive.sdv.cloud.redhat.com, version v1alpha1) as kubectl prints
+// them, and tells what there is to publish:
+//
+//	builds, err := imagebuild.Parse(text, "build.yaml")
+//	for _, build := range builds {
+//		result, err := c.PublishBuild(ctx, build, catalog.PublishOptions{})
+//	}
+//
+// YAML and JSON, one object, a List, or several documents. Files are other
+// people's: every error names the place in the file and is an
+// entry.ErrInvalid.
+package imagebuild
