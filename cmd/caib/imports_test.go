@@ -25,12 +25,13 @@ const (
 // layers says which packages of ours each package may import. One that is not
 // here may import what it likes, but nothing below pkg may be missing.
 var layers = map[string][]string{
-	"schema":       {},
-	"pkg/entry":    {"schema"},
-	"pkg/registry": {"pkg/entry"},
-	"pkg/ocilog":   {"pkg/entry"},
-	"pkg/inspect":  {"pkg/entry", "pkg/registry"},
-	"pkg/catalog":  {"pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect"},
+	"schema":         {},
+	"pkg/entry":      {"schema"},
+	"pkg/registry":   {"pkg/entry"},
+	"pkg/ocilog":     {"pkg/entry"},
+	"pkg/inspect":    {"pkg/entry", "pkg/registry"},
+	"pkg/imagebuild": {"pkg/entry"},
+	"pkg/catalog":    {"pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild"},
 }
 
 type listed struct {

@@ -141,6 +141,42 @@ func Disk(ctx context.Context, to Pusher, tag string, build Build) (ocispec.Desc
 	})
 }
 
+// Store takes an image and what is attached to it.
+type Store interface {
+	Pusher
+	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
+	PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error
+}
+
+// Attach attaches one file to an image, such as the manifest that it was built
+// from.
+func Attach(ctx context.Context, to Store, image, artifactType, title string, content []byte) (ocispec.Descriptor, error) {
+	subject, err := to.Resolve(ctx, image)
+	if err != nil {
+		return subject, err
+	}
+	file, err := pushBlob(ctx, to, artifactType, content)
+	if err != nil {
+		return file, err
+	}
+	file.Annotations = map[string]string{ocispec.AnnotationTitle: title}
+	empty := ocispec.DescriptorEmptyJSON
+	if err := to.PushBlob(ctx, empty, empty.Data); err != nil {
+		return empty, err
+	}
+	empty.Data = nil
+	text, err := json.Marshal(ocispec.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		ArtifactType: artifactType, Config: empty, Layers: []ocispec.Descriptor{file},
+		Subject: &ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size},
+	})
+	if err != nil {
+		return empty, err
+	}
+	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, ArtifactType: artifactType, Digest: digest.FromBytes(text), Size: int64(len(text))}
+	return d, to.PushReferrer(ctx, d, text, subject)
+}
+
 func push(ctx context.Context, to Pusher, reference, mediaType string, manifest any) (ocispec.Descriptor, error) {
 	text, err := json.Marshal(manifest)
 	if err != nil {

@@ -109,6 +109,22 @@ func (w *world) push(repository, tag, version string) string {
 	return reference
 }
 
+// attach attaches an artifact with one file to an image.
+func (w *world) attach(image, artifactType string) {
+	w.t.Helper()
+	ref, err := registry.ParseReference(image)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	to, err := w.client.Open(ref)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := samples.Attach(w.t.Context(), to, ref.Target(), artifactType, "file", []byte(artifactType)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) publish(c *catalog.Catalog, image string, options catalog.PublishOptions) catalog.Result {
 	w.t.Helper()
 	result, err := c.Publish(w.t.Context(), image, options)

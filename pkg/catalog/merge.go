@@ -1,8 +1,9 @@
 package catalog
 
 import (
-	"fmt"
+	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -10,48 +11,80 @@ import (
 
 var zeroTime time.Time
 
-// merge completes what the image says with what its publisher says. Where they
-// differ the image's word stands, and a difference names both.
-func merge(said, typed entry.Metadata, observed entry.Observed) (entry.Metadata, []string) {
-	var differences []string
-	differ := func(what, ours, theirs string) {
-		differences = append(differences, fmt.Sprintf("%s is %q according to the image, not %q: the image's word is published", what, theirs, ours))
+// merge completes the document's metadata.
+func (p *publication) merge(context.Context) error {
+	m := merger{override: p.options.Override}
+	p.document.Metadata = m.merge(p.image.Metadata, p.options.Metadata, p.image.Observed)
+	p.document.Mismatches = m.mismatches
+	for _, mismatch := range m.mismatches {
+		p.result.Warnings = append(p.result.Warnings, mismatch.String())
 	}
-	field := func(what string, said *string, typed string) {
-		switch {
-		case typed == "" || typed == *said:
-		case *said == "":
-			*said = typed
-		default:
-			differ(what, typed, *said)
-		}
-	}
-	typed.Architecture = entry.Architecture(typed.Architecture)
-	several := len(observed.Platforms) > 1
-	if several && typed.Architecture != "" {
-		if !slices.ContainsFunc(observed.Platforms, func(p entry.Platform) bool { return p.Architecture == typed.Architecture }) {
-			differ("architecture", typed.Architecture, "several platforms")
-		}
-		typed.Architecture = ""
-	}
-	field("architecture", &said.Architecture, typed.Architecture)
-	field("os", &said.OS, typed.OS)
-	field("variant", &said.Variant, typed.Variant)
-	field("distro", &said.Distro, typed.Distro)
-	field("distro version", &said.DistroVersion, typed.DistroVersion)
-	field("kernel version", &said.KernelVersion, typed.KernelVersion)
-	field("build mode", &said.BuildMode, typed.BuildMode)
-	field("export format", &said.ExportFormat, typed.ExportFormat)
-	said.Bootc = said.Bootc || typed.Bootc
-	said.Targets = mergeTargets(said.Targets, typed.Targets)
-	return said, differences
+	return nil
 }
 
-// mergeTargets adds the typed targets to the image's; a target that both name
-// takes what was typed about it.
-func mergeTargets(said, typed []entry.Target) []entry.Target {
-	all := slices.Clone(said)
-	for _, target := range typed {
+// merger completes what the image says with what its publisher says. Where the
+// two differ the image's word stands, unless the publisher overrides it, and a
+// mismatch names both.
+type merger struct {
+	override   bool
+	mismatches []entry.Mismatch
+}
+
+func (m *merger) merge(image, publisher entry.Metadata, observed entry.Observed) entry.Metadata {
+	publisher.Architecture = entry.Architecture(publisher.Architecture)
+	m.architecture(&image, publisher.Architecture, observed)
+	m.field("os", &image.OS, publisher.OS)
+	m.field("variant", &image.Variant, publisher.Variant)
+	m.field("distro", &image.Distro, publisher.Distro)
+	m.field("distroVersion", &image.DistroVersion, publisher.DistroVersion)
+	m.field("kernelVersion", &image.KernelVersion, publisher.KernelVersion)
+	m.field("buildMode", &image.BuildMode, publisher.BuildMode)
+	m.field("exportFormat", &image.ExportFormat, publisher.ExportFormat)
+	image.Bootc = image.Bootc || publisher.Bootc
+	image.Targets = mergeTargets(image.Targets, publisher.Targets)
+	return image
+}
+
+func (m *merger) field(name string, image *string, publisher string) {
+	switch {
+	case publisher == "" || publisher == *image:
+		return
+	case *image != "":
+		m.mismatches = append(m.mismatches, entry.Mismatch{Field: name, Image: *image, Publisher: publisher, Overridden: m.override})
+		if !m.override {
+			return
+		}
+	}
+	*image = publisher
+}
+
+// architecture is that of the only platform; naming one of several is no
+// mismatch, and does not make it the image's only one.
+func (m *merger) architecture(image *entry.Metadata, publisher string, observed entry.Observed) {
+	if len(observed.Platforms) < 2 {
+		m.field("architecture", &image.Architecture, publisher)
+		return
+	}
+	var all []string
+	for _, platform := range observed.Platforms {
+		if !slices.Contains(all, platform.Architecture) {
+			all = append(all, platform.Architecture)
+		}
+	}
+	if publisher == "" || slices.Contains(all, publisher) {
+		return
+	}
+	several := strings.Join(all, ",")
+	if m.field("architecture", &several, publisher); m.override {
+		image.Architecture = publisher
+	}
+}
+
+// mergeTargets adds the publisher's targets to the image's; a target that both
+// name takes what the publisher says about it.
+func mergeTargets(image, publisher []entry.Target) []entry.Target {
+	all := slices.Clone(image)
+	for _, target := range publisher {
 		same := func(t entry.Target) bool { return t.Name == target.Name }
 		if i := slices.IndexFunc(all, same); i >= 0 {
 			all[i] = target

@@ -3,11 +3,8 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"path"
-	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -24,7 +21,6 @@ import (
 type publication struct {
 	catalog   *Catalog
 	options   PublishOptions
-	source    entry.Source
 	mustBeNew bool
 	result    Result
 
@@ -35,26 +31,20 @@ type publication struct {
 	document   *entry.Document
 	view       *ocilog.View // by compare
 	old        *entry.Revision
-	packed     *entry.Packed // by pack
+	elsewhere  []*entry.Revision // live under other names
+	packed     *entry.Packed     // by pack
 }
-
-// errUnchanged ends a publication that would change nothing.
-var errUnchanged = errors.New("unchanged")
 
 func (p *publication) run(ctx context.Context, image string) error {
 	if err := p.identify(image); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{p.inspect, p.compare, p.pack}
+	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.compare, p.pack}
 	if !p.options.DryRun {
-		steps = append(steps, p.append)
+		steps = append(steps, p.append, p.move)
 	}
 	for _, step := range steps {
-		if err := step(ctx); errors.Is(err, errUnchanged) {
-			p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
-			p.result.Attachment = Attachment{Outcome: AttachSkipped}
-			return nil
-		} else if err != nil {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -64,18 +54,9 @@ func (p *publication) run(ctx context.Context, image string) error {
 // identify reads the reference and validates what the publisher typed, before
 // anything is asked of any registry.
 func (p *publication) identify(image string) error {
-	ref, err := registry.ParseReference(image)
+	ref, err := imageReference(image)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
-	}
-	if ref.Tag == "" && ref.Digest == "" {
-		ref.Tag = "latest"
-	}
-	if ref.Layout != "" {
-		// Readers stand in other directories.
-		if ref.Layout, err = filepath.Abs(ref.Layout); err != nil {
-			return fmt.Errorf("image: %w", err)
-		}
 	}
 	p.ref, p.name = ref, cmp.Or(p.options.Name, defaultName(ref))
 	if err := entry.CheckName(p.name); err != nil {
@@ -86,7 +67,7 @@ func (p *publication) identify(image string) error {
 	_, err = entry.Pack(&entry.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,
 		Image: entry.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
-		Tags:  o.Tags, Metadata: o.Metadata, Source: p.source, Labels: o.Labels,
+		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),
 	})
 	return err
@@ -106,13 +87,11 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 	if o.Digest != "" && found.Digest != o.Digest {
 		return fmt.Errorf("%w: %s is %s, not %s", entry.ErrConflict, p.ref, found.Digest, o.Digest)
 	}
-	metadata, differences := merge(p.image.Metadata, o.Metadata, p.image.Observed)
-	p.result.Warnings = append(p.result.Warnings, differences...)
 	p.document = &entry.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,
 		Image: entry.Image{Reference: p.ref.String(), Digest: found.Digest, MediaType: found.MediaType, Size: found.Size},
-		Tags:  o.Tags, Metadata: metadata, Registry: p.image.Observed,
-		Artifacts: p.image.Artifacts, Source: p.source, Labels: o.Labels,
+		Tags:  o.Tags, Registry: p.image.Observed,
+		Artifacts: p.image.Artifacts, Source: o.Source, Labels: o.Labels,
 	}
 	return nil
 }
@@ -133,8 +112,11 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		switch {
 		case d.Name == p.name:
 			p.old = revision
-		case d.Image.Reference == p.document.Image.Reference:
+		case d.Image.Reference == p.document.Image.Reference && !p.options.Move:
 			return fmt.Errorf("%w: %s is published as %q already", entry.ErrConflict, d.Image.Reference, d.Name)
+		case d.Image.Reference == p.document.Image.Reference:
+			p.elsewhere = append(p.elsewhere, revision)
+			p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
 		}
 	}
 	head, err := p.view.Head(ctx, p.name, zeroTime)
@@ -145,15 +127,36 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, p.name)
 	case p.old != nil && p.mustBeNew:
 		return fmt.Errorf("%w: entry %q exists already", entry.ErrConflict, p.name)
-	case p.old != nil && p.old.Document.SameContent(p.document):
-		return errUnchanged
 	}
+	p.complete()
 	return nil
 }
 
-// pack makes the revision. One that describes the same image as before keeps
-// what newer writers put into it.
+// complete takes over from the live entry what an incomplete inspection of the
+// same image did not see.
+func (p *publication) complete() {
+	if !p.image.Incomplete || p.old == nil || p.old.Document.Image.Digest != p.document.Image.Digest {
+		return
+	}
+	old := p.old.Document
+	p.document.Registry.Referrers = old.Registry.Referrers
+	p.document.Metadata.ExportFormat = cmp.Or(p.document.Metadata.ExportFormat, old.Metadata.ExportFormat)
+	beside := entry.Repository(old.Image.Reference)
+	for _, a := range old.Artifacts {
+		if entry.Repository(a.Reference) == beside && !slices.Contains(p.document.Artifacts, a) {
+			p.document.Artifacts = append(p.document.Artifacts, a)
+		}
+	}
+}
+
+// pack makes the revision, unless it would change nothing. One that describes
+// the same image as before keeps what newer writers put into it.
 func (p *publication) pack(ctx context.Context) (err error) {
+	p.result.Attachment = Attachment{Outcome: AttachSkipped}
+	if p.old != nil && p.old.Document.SameContent(p.document) {
+		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
+		return nil
+	}
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
 	p.document.PublishedBy = p.catalog.options.Author
@@ -175,7 +178,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.result.Outcome, p.result.Attachment = Planned, Attachment{Outcome: AttachSkipped}
+	p.result.Outcome = Planned
 	p.result.Item, p.result.Tag = entry.NewItem(revision), p.packed.Tag.String()
 	return nil
 }
@@ -183,6 +186,9 @@ func (p *publication) pack(ctx context.Context) (err error) {
 // append puts the revision into the log, then attaches it to its image and
 // writes a snapshot; those two report their outcome and fail nothing.
 func (p *publication) append(ctx context.Context) error {
+	if p.result.Outcome == Unchanged {
+		return nil
+	}
 	if err := p.catalog.log.Append(ctx, p.packed); err != nil {
 		return fmt.Errorf("publish %s: %w", p.name, err)
 	}
@@ -196,12 +202,4 @@ func (p *publication) append(ctx context.Context) error {
 		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the entry is published, but no snapshot was written: %v", err))
 	}
 	return nil
-}
-
-// defaultName is the last component of the image's repository or directory.
-func defaultName(ref registry.Reference) string {
-	if ref.Layout != "" {
-		return strings.ToLower(filepath.Base(filepath.Clean(ref.Layout)))
-	}
-	return path.Base(ref.Repository)
 }

@@ -16,11 +16,19 @@ type PublishOptions struct {
 	Tags        []string
 	Labels      map[string]string
 	// Metadata fills in what the image does not say. Where the two differ the
-	// image's word stands, and a warning names both.
+	// image's word stands, a warning names both, and the entry records it.
 	Metadata entry.Metadata
-	Digest   digest.Digest // pins the image: anything else is refused; "" does not
-	NoAttach bool          // write nothing to the image's repository
-	DryRun   bool          // write nothing at all
+	Override bool // Metadata stands where the two differ
+	// Disk is the reference of a disk image that was built together with the
+	// image: its files become artifacts of the entry. "" is none.
+	Disk   string
+	Source entry.Source  // where the image comes from; zero is Manual, and External for Add
+	Digest digest.Digest // pins the image: anything else is refused; "" does not
+	// Move ends the entries with other names that have the same image
+	// reference. Without it, such an entry is a conflict.
+	Move     bool
+	NoAttach bool // write nothing to the image's repository
+	DryRun   bool // write nothing at all
 }
 
 // Outcome says what a publication did.
@@ -40,6 +48,8 @@ type Result struct {
 	Tag        string     `json:"tag,omitempty"` // of the revision in the catalog's repository
 	Attachment Attachment `json:"attachment"`
 	Snapshot   bool       `json:"snapshot"` // a snapshot was due, and written
+	// MovedFrom are the names that were ended, or would be in a dry run.
+	MovedFrom []string `json:"movedFrom,omitempty"`
 	// Warnings are what went less than well without making the publication
 	// less valid.
 	Warnings []string `json:"warnings,omitempty"`
@@ -48,18 +58,24 @@ type Result struct {
 // Publish inspects an image and makes it the live state of an entry, new or
 // not (SPEC section 12). Calling it again with the same image and options
 // changes nothing. An image that is live under another name is an
-// entry.ErrConflict; one that cannot be read is not published.
+// entry.ErrConflict, unless it is moved; one that cannot be read is not
+// published.
 func (c *Catalog) Publish(ctx context.Context, image string, options PublishOptions) (Result, error) {
-	p := &publication{catalog: c, options: options, source: entry.Source{Type: entry.SourceManual}}
-	err := p.run(ctx, image)
-	return p.result, err
+	return c.publish(ctx, image, options, entry.SourceManual, false)
 }
 
 // Add publishes an image that somebody else built, under a name that must be
 // new, and never writes to the image's repository.
 func (c *Catalog) Add(ctx context.Context, name, image string, options PublishOptions) (Result, error) {
 	options.Name, options.NoAttach = name, true
-	p := &publication{catalog: c, options: options, source: entry.Source{Type: entry.SourceExternal}, mustBeNew: true}
+	return c.publish(ctx, image, options, entry.SourceExternal, true)
+}
+
+func (c *Catalog) publish(ctx context.Context, image string, options PublishOptions, source entry.SourceType, mustBeNew bool) (Result, error) {
+	if options.Source.Type == "" {
+		options.Source.Type = source
+	}
+	p := &publication{catalog: c, options: options, mustBeNew: mustBeNew}
 	err := p.run(ctx, image)
 	return p.result, err
 }

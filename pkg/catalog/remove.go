@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // RemoveOptions say why an entry goes.
@@ -31,23 +32,33 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if head == nil || head.Tag.Op == entry.OpRemove {
 		return event, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
-	packed, err := entry.PackRemoval(&entry.Removal{
-		Name: name, Reason: options.Reason, Revision: head.Digest,
-		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: c.options.Author,
-	})
+	revision, err := c.end(ctx, view, head, options.Reason)
 	if err != nil {
 		return event, nil, err
 	}
-	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
-	if err != nil {
-		return event, nil, err
-	}
-	if err := c.log.Append(ctx, packed); err != nil {
-		return event, nil, fmt.Errorf("remove %s: %w", name, err)
-	}
-	c.forget()
 	if _, err := c.log.Compact(ctx, view); err != nil {
 		warnings = append(warnings, fmt.Sprintf("the entry is removed, but no snapshot was written: %v", err))
 	}
 	return entry.NewEvent(revision), warnings, nil
+}
+
+// end appends the removal of a revision.
+func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, reason string) (*entry.Revision, error) {
+	name := head.Tag.Name
+	packed, err := entry.PackRemoval(&entry.Removal{
+		Name: name, Reason: reason, Revision: head.Digest,
+		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: c.options.Author,
+	})
+	if err != nil {
+		return nil, err
+	}
+	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.log.Append(ctx, packed); err != nil {
+		return nil, fmt.Errorf("remove %s: %w", name, err)
+	}
+	c.forget()
+	return revision, nil
 }

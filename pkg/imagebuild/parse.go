@@ -1,8 +1,8 @@
 package imagebuild
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"

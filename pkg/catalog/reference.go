@@ -1,0 +1,34 @@
+package catalog
+
+import (
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// imageReference reads the reference of an image, complete enough to stand in
+// an entry.
+func imageReference(text string) (registry.Reference, error) {
+	ref, err := registry.ParseReference(text)
+	if err != nil {
+		return ref, err
+	}
+	if ref.Tag == "" && ref.Digest == "" {
+		ref.Tag = "latest"
+	}
+	if ref.Layout != "" {
+		// Readers stand in other directories.
+		ref.Layout, err = filepath.Abs(ref.Layout)
+	}
+	return ref, err
+}
+
+// defaultName is the last component of the image's repository or directory.
+func defaultName(ref registry.Reference) string {
+	if ref.Layout != "" {
+		return strings.ToLower(filepath.Base(filepath.Clean(ref.Layout)))
+	}
+	return path.Base(ref.Repository)
+}
