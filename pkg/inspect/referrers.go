@@ -52,7 +52,7 @@ func (l *look) attached(ctx context.Context, root *node, manifests []*node) erro
 	}
 	root.each(l.addAttestation)
 	slices.SortFunc(l.image.Observed.Referrers, func(a, b entry.Referrer) int {
-		return cmp.Or(strings.Compare(a.Kind(), b.Kind()), strings.Compare(a.Type, b.Type),
+		return cmp.Or(unnamed(a)-unnamed(b), strings.Compare(a.Kind(), b.Kind()), strings.Compare(a.Type, b.Type),
 			strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.FileDigest.String(), b.FileDigest.String()))
 	})
 	return nil
@@ -134,4 +134,12 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 		})
 	}
 	return group.Wait()
+}
+
+// unnamed puts referrers without a plain name last.
+func unnamed(r entry.Referrer) int {
+	if r.Kind() == "" {
+		return 1
+	}
+	return 0
 }

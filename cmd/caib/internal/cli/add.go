@@ -52,7 +52,7 @@ func publishHint(err error) error {
 	case errors.Is(err, entry.ErrConflict) && strings.Contains(text, "exists already"):
 		return withHint(err, "`caib catalog publish IMAGE --name NAME` gives it a new state, `caib catalog remove NAME` ends it")
 	case errors.Is(err, entry.ErrConflict) && strings.Contains(text, "is published as"):
-		return withHint(err, "publish it under that name, or end that entry first with `caib catalog remove NAME`")
+		return withHint(err, "publish it under that name, or give it this one with `caib catalog publish IMAGE --name NAME --move`")
 	case errors.Is(err, entry.ErrInvalid) && strings.Contains(text, "name "):
 		return withHint(err, "give the entry another name with --name")
 	case errors.Is(err, entry.ErrNotFound):

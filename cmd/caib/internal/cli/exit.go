@@ -96,6 +96,10 @@ func withHint(err error, format string, args ...any) error {
 
 // hint finds the help for an error: its own, or that of its kind.
 func hint(err error) string {
+	var told *partly
+	if errors.As(err, &told) {
+		return ""
+	}
 	var own hinted
 	if errors.As(err, &own) {
 		return own.hint
@@ -129,23 +133,36 @@ func message(err error) string {
 
 // report tells how a run ended and returns its exit code.
 func (a *app) report(err error) int {
-	code, word := exitCode(err)
+	code, _ := exitCode(err)
 	if err == nil {
 		return code
 	}
 	if a.settings.output == "json" {
-		object := map[string]any{"code": word, "message": message(err)}
-		if help := hint(err); help != "" {
-			object["hint"] = help
-		}
-		text, _ := json.Marshal(map[string]any{"error": object}) // strings always marshal
+		text, _ := json.Marshal(map[string]any{"error": newProblem(err)}) // strings always marshal
 		fmt.Fprintf(a.system.Err, "%s\n", text)
 		return code
 	}
+	a.tell(err)
+	return code
+}
+
+// problem is an error for programs.
+type problem struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func newProblem(err error) *problem {
+	_, word := exitCode(err)
+	return &problem{word, message(err), hint(err)}
+}
+
+// tell is an error for people.
+func (a *app) tell(err error) {
 	paint(a.system.Err, a.errColour(), red, "error: ")
 	fmt.Fprintln(a.system.Err, message(err))
 	if help := hint(err); help != "" {
 		fmt.Fprintln(a.system.Err, "hint: "+help)
 	}
-	return code
 }

@@ -23,9 +23,10 @@ func newGet(a *app) *cobra.Command {
 		Use:   "get NAME",
 		Short: "Show everything about one entry",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
-files to flash with references and digests, and where it came from. Of several
-catalogs, the first that has the entry answers.`,
+files to flash with references and checksums, what is attached to it, and where
+it came from. Of several catalogs, the first that has the entry answers.`,
 		Example: `  caib catalog get autosd
+  caib catalog get autosd -o table
   caib catalog get autosd -o json
   caib catalog get autosd --version 1.3`,
 		Args:              cobra.ExactArgs(1),
@@ -59,7 +60,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	case "json":
 		return o.document("json", item)
 	case "table", "wide":
-		return o.table([]entry.Item{item}, o.settings.output == "wide")
+		return o.details(&item, o.settings.output == "wide")
 	case "name":
 		_, err := fmt.Fprintln(o.system.Out, item.Name)
 		return err

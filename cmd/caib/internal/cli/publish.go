@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -17,6 +19,7 @@ import (
 type publication struct {
 	options catalog.PublishOptions
 	targets []string
+	notes   map[string]string
 	digest  string
 }
 
@@ -27,6 +30,7 @@ func (p *publication) register(flags *pflag.FlagSet) {
 	listFlag(flags, &o.Tags, "tags", "words to find the entry by; separated by commas, or repeated")
 	flags.Var(pairs{&o.Labels}, "label", "a label of the entry; may be repeated")
 	listFlag(flags, &p.targets, "target", "board or machine the image is for: NAME, or NAME:verified; may be repeated")
+	flags.Var(pairs{&p.notes}, "target-note", "a note on a target: NAME=TEXT; may be repeated")
 	flags.StringVar(&m.Architecture, "architecture", "", "architecture, where the image does not say")
 	flags.StringVar(&m.OS, "os", "", "operating system, where the image does not say")
 	flags.StringVar(&m.Variant, "variant", "", "architecture variant, where the image does not say")
@@ -36,6 +40,7 @@ func (p *publication) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&m.Bootc, "bootc", false, "the image is a bootc container")
 	flags.StringVar(&m.BuildMode, "build-mode", "", "how it was built: bootc, image or package")
 	flags.StringVar(&m.ExportFormat, "export-format", "", "disk format, where the image does not say")
+	flags.BoolVar(&o.Override, "override", false, "publish what is typed here where the image says something else")
 	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be published, and write nothing")
 }
@@ -48,6 +53,14 @@ func (p *publication) complete() error {
 			return fmt.Errorf("%w: --target %q: want NAME or NAME:verified", entry.ErrInvalid, text)
 		}
 		p.options.Metadata.Targets = append(p.options.Metadata.Targets, entry.Target{Name: name, Verified: marked})
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.notes)) {
+		targets := &p.options.Metadata.Targets
+		i := slices.IndexFunc(*targets, func(t entry.Target) bool { return t.Name == name })
+		if i < 0 {
+			*targets, i = append(*targets, entry.Target{Name: name}), len(*targets)
+		}
+		(*targets)[i].Notes = p.notes[name]
 	}
 	if p.digest != "" {
 		parsed, err := digest.Parse(p.digest)
@@ -62,26 +75,37 @@ func (p *publication) complete() error {
 type publishOptions struct {
 	*app
 	publication
+	file string
 }
 
 func newPublish(a *app) *cobra.Command {
 	o := &publishOptions{app: a}
 	command := &cobra.Command{
-		Use:   "publish IMAGE",
+		Use:   "publish IMAGE | -f FILE",
 		Short: "Publish an image of yours",
 		Long: `Inspect an image and publish it as an entry of the catalog: a new one, or the new
-state of the entry with that name. Architecture, platforms, sizes, distro and
-target come from the image where it says them. Publishing the same again
-changes nothing. The entry is also attached to the image, so that whoever has
-the image finds it.`,
+state of the entry with that name. Architecture, platforms, sizes, distro,
+target and files come from the image where it says them; where a flag says
+something else, the image's word is published with a warning, unless --override
+is given. Publishing the same again changes nothing. The entry is also attached
+to the image, so that whoever has the image finds it.
+
+With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
+JSON: one, a List, or several documents. Each completed build becomes an entry
+with the name of the build; one that cannot be published does not stop the
+others.`,
 		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd-rpi4 \
       --version 1.4 --target rpi4:verified --tags nightly,qa
-  caib catalog publish oci:./build/image:latest --dry-run -o yaml`,
-		Args: cobra.ExactArgs(1),
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
+  caib catalog publish oci:./build/image:latest --dry-run -o yaml
+  kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
+		Args: cobra.MaximumNArgs(1),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
+	flags.StringVarP(&o.file, "file", "f", "", "publish the ImageBuild objects of this file; - is standard input")
+	flags.BoolVar(&o.options.Move, "move", false, "end the entry that has this image under another name")
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
 	o.register(flags)
 	a.completeFlags(command)
@@ -91,6 +115,12 @@ the image finds it.`,
 func (o *publishOptions) run(ctx context.Context, args []string) error {
 	if err := o.complete(); err != nil {
 		return err
+	}
+	if (len(args) == 0) == (o.file == "") {
+		return fmt.Errorf("%w: give either an IMAGE or -f FILE", entry.ErrInvalid)
+	}
+	if o.file != "" {
+		return o.publishFile(ctx)
 	}
 	c, err := o.openOne()
 	if err != nil {
@@ -102,9 +132,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 
 // published prints what became of a publication.
 func (a *app) published(result catalog.Result, err error) error {
-	for _, warning := range result.Warnings {
-		a.warn(warning)
-	}
+	a.warnings(result)
 	if err != nil {
 		return publishHint(err)
 	}
@@ -115,12 +143,32 @@ func (a *app) published(result catalog.Result, err error) error {
 		_, err := fmt.Fprintln(a.system.Out, result.Item.Name)
 		return err
 	}
+	a.outcome(result)
+	return nil
+}
+
+func (a *app) warnings(result catalog.Result) {
+	for _, warning := range result.Warnings {
+		a.warn(warning)
+	}
+}
+
+// outcome is one publication for people: a line, then what was done besides.
+func (a *app) outcome(result catalog.Result) {
 	fmt.Fprintf(a.system.Out, "%s %s %s@%s\n", result.Outcome, result.Item.Name, trimDigest(result.Item.RegistryURL), result.Item.Digest)
+	dry := result.Outcome == catalog.Planned
 	switch result.Outcome {
 	case catalog.Published:
 		a.done("revision %s", result.Tag)
 	case catalog.Planned:
 		a.note("nothing was written (dry run)")
+	}
+	for _, name := range result.MovedFrom {
+		if dry {
+			a.note("%s would be removed", name)
+		} else {
+			a.done("removed %s", name)
+		}
 	}
 	switch result.Attachment.Outcome {
 	case catalog.Attached:
@@ -132,7 +180,6 @@ func (a *app) published(result catalog.Result, err error) error {
 	if result.Snapshot {
 		a.done("snapshot written")
 	}
-	return nil
 }
 
 // trimDigest leaves out a digest that the reference was published with.

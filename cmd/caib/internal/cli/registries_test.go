@@ -292,6 +292,20 @@ func cmdPush(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// attach IMAGE TYPE TITLE attaches a file to an image.
+func cmdAttach(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: attach IMAGE TYPE TITLE")
+	}
+	repository, ref, err := openRepository(args[0])
+	ts.Check(err)
+	_, err = samples.Attach(context.Background(), repository, ref.Tag, args[1], args[2], []byte(args[2]))
+	ts.Check(err)
+	for _, f := range worldOf(ts).registries {
+		f.takeWrites()
+	}
+}
+
 func pushSample(kind, reference string, build samples.Build) (ocispec.Descriptor, error) {
 	repository, ref, err := openRepository(reference)
 	if err != nil {

@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			"registry":   cmdRegistry,
 			"stub":       cmdStub,
 			"push":       cmdPush,
+			"attach":     cmdAttach,
 			"tags":       cmdTags,
 			"writes":     cmdWrites,
 			"refuse":     cmdRefuse,

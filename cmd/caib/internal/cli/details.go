@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// details prints everything about one entry for people: every reference can be
+// pasted as it stands.
+func (a *app) details(item *entry.Item, wide bool) error {
+	writer := tabwriter.NewWriter(a.system.Out, 0, 0, 2, ' ', 0)
+	for _, field := range fields(item) {
+		if field[1] != "" {
+			fmt.Fprintf(writer, "%s:\t%s\n", field[0], oneLine.Replace(field[1]))
+		}
+	}
+	if err := writer.Flush(); err != nil {
+		return err
+	}
+	for _, s := range []section{platforms(item), artifacts(item), attached(item, wide), conditions(item)} {
+		if len(s.rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(a.system.Out, "\n%s\n", s.title)
+		if err := a.rows(s.header, s.rows); err != nil {
+			return err
+		}
+	}
+	if commands := commands(item); len(commands) > 0 {
+		fmt.Fprintf(a.system.Out, "\nGet it with\n  %s\n", strings.Join(commands, "\n  "))
+	}
+	return nil
+}
+
+func fields(i *entry.Item) [][2]string {
+	layers := fmt.Sprintf("%s in %d layers", size(i.SizeBytes), i.LayerCount)
+	if i.LayerCount == 1 {
+		layers = size(i.SizeBytes) + " in 1 layer"
+	}
+	labels := make([]string, 0, len(i.Labels))
+	for _, key := range slices.Sorted(maps.Keys(i.Labels)) {
+		labels = append(labels, key+"="+i.Labels[key])
+	}
+	built := ""
+	if i.ImageCreatedAt != nil {
+		built = moment(*i.ImageCreatedAt)
+	}
+	return [][2]string{
+		{"Name", i.Name}, {"Version", i.Version}, {"Description", i.Description},
+		{"Image", i.RegistryURL}, {"Digest", i.Digest}, {"Size", layers},
+		{"Architecture", strings.Join(i.Architectures(), ", ")},
+		{"Distro", strings.TrimSpace(i.Distro + " " + i.DistroVersion)}, {"Kernel", i.KernelVersion},
+		{"Targets", targets(i.Targets)}, {"Build mode", i.BuildMode}, {"Format", format(i)},
+		{"Tags", strings.Join(i.Tags, ", ")}, {"Labels", strings.Join(labels, ", ")},
+		{"Phase", strings.TrimSpace(i.Phase + " " + i.StatusReason + " " + i.StatusMessage)}, {"Last verified", moment(i.LastVerified)},
+		{"Signed", i.Verdict}, {"Built", built},
+		{"Published", strings.TrimSuffix(moment(i.PublishedAt)+" by "+i.PublishedBy, " by ")},
+		{"Source", strings.TrimSpace(i.SourceType + " " + i.SourceImageBuild)}, {"Schedule", i.ScheduleName},
+		{"Download", i.DownloadURL}, {"Revision", i.Revision}, {"Catalog", i.Catalog},
+	}
+}
+
+func targets(all []entry.Target) string {
+	words := make([]string, len(all))
+	for n, target := range all {
+		words[n] = target.Name
+		if target.Verified {
+			words[n] += " (verified)"
+		}
+		if target.Notes != "" {
+			words[n] += ": " + target.Notes
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func moment(t entry.Time) string { return t.UTC().Format(time.DateTime) + " UTC" }
+
+// section is one table among the details.
+type section struct {
+	title  string
+	header []string
+	rows   [][]string
+}
+
+func platforms(i *entry.Item) section {
+	s := section{"Platforms", []string{"ARCH", "OS", "VARIANT", "LAYERS", "SIZE", "REFERENCE"}, nil}
+	for _, p := range i.PlatformVariants {
+		s.rows = append(s.rows, []string{p.Architecture, p.OS, p.Variant, fmt.Sprint(p.LayerCount), size(p.SizeBytes), entry.Repository(i.RegistryURL) + "@" + p.Digest})
+	}
+	return s
+}
+
+func artifacts(i *entry.Item) section {
+	s := section{"Artifacts", []string{"TITLE", "PARTITION", "FORMAT", "COMPRESSION", "SIZE", "UNPACKED", "CHECKSUM", "REFERENCE"}, nil}
+	for _, a := range i.ArtifactRefs {
+		unpacked := ""
+		if a.DecompressedSize > 0 {
+			unpacked = size(a.DecompressedSize)
+		}
+		s.rows = append(s.rows, []string{a.Title, a.Partition, a.Format, a.Compression, size(a.SizeBytes), unpacked, a.Digest, a.URL})
+	}
+	return s
+}
+
+// attached lists the referrers: by plain name where they have one, else by
+// type.
+func attached(i *entry.Item, wide bool) section {
+	s := section{"Attached", []string{"WHAT", "TITLE", "SIZE", "CHECKSUM", "REFERENCE"}, nil}
+	if wide {
+		s.header = append(s.header, "TYPE", "PLATFORM")
+	}
+	for _, r := range i.Referrers {
+		what := r.Kind
+		if what == "" {
+			what = r.Type
+		}
+		row := []string{what, r.Title, size(r.SizeBytes), r.FileDigest, r.URL}
+		if wide {
+			row = append(row, r.Type, r.Platform)
+		}
+		s.rows = append(s.rows, row)
+	}
+	return s
+}
+
+func conditions(i *entry.Item) section {
+	s := section{"Conditions", []string{"TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"}, nil}
+	for _, c := range i.Conditions {
+		s.rows = append(s.rows, []string{c.Type, c.Status, c.Reason, moment(c.LastTransitionTime), c.Message})
+	}
+	return s
+}
+
+// commands are what fetches an image of a registry: the image itself where it
+// is a container, and every artifact.
+func commands(i *entry.Item) (all []string) {
+	if strings.HasPrefix(i.RegistryURL, "oci:") {
+		return nil
+	}
+	pinned := entry.Repository(i.RegistryURL) + "@" + i.Digest
+	isArtifact := slices.ContainsFunc(i.ArtifactRefs, func(a entry.ArtifactRef) bool { return a.URL == pinned })
+	if !isArtifact && i.Bootc {
+		all = append(all, "bootc switch "+pinned)
+	}
+	if !isArtifact {
+		all = append(all, "podman pull "+pinned)
+	}
+	for _, a := range i.ArtifactRefs {
+		if command := "oras pull " + a.URL; !slices.Contains(all, command) {
+			all = append(all, command)
+		}
+	}
+	return all
+}

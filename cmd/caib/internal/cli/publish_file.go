@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/imagebuild"
+)
+
+// buildResult is what became of one build of a file.
+type buildResult struct {
+	Build string `json:"build"`
+	*catalog.Result
+	Error *problem `json:"error,omitempty"`
+}
+
+// publishFile publishes every build of a file. One that cannot be published
+// does not stop the others, and does not go unsaid either.
+func (o *publishOptions) publishFile(ctx context.Context) error {
+	builds, err := o.readBuilds()
+	if err != nil {
+		return err
+	}
+	if len(builds) > 1 && (o.options.Name != "" || o.digest != "") {
+		return fmt.Errorf("%w: --name and --digest are for one build, and %s holds %d", entry.ErrInvalid, o.file, len(builds))
+	}
+	c, err := o.openOne()
+	if err != nil {
+		return err
+	}
+	results := make([]buildResult, len(builds))
+	var failed []error
+	for i, build := range builds {
+		result, err := c.PublishBuild(ctx, build, o.options)
+		o.warnings(result)
+		results[i] = buildResult{Build: build.Name, Result: &result}
+		if err != nil {
+			err = publishHint(err)
+			failed = append(failed, err)
+			results[i].Result, results[i].Error = nil, newProblem(err)
+		}
+		o.printBuild(results[i])
+		if err != nil && len(builds) > 1 && !o.structured() {
+			o.tell(err)
+		}
+	}
+	if o.structured() {
+		if err := o.document(o.settings.output, map[string]any{"items": results}); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(failed) == 0:
+		return nil
+	case len(builds) == 1:
+		return failed[0]
+	}
+	return &partly{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
+}
+
+// structured tells the formats that show all builds in one document.
+func (o *publishOptions) structured() bool {
+	return o.settings.output == "json" || o.settings.output == "yaml"
+}
+
+// printBuild tells people about one build as soon as it is published.
+func (o *publishOptions) printBuild(result buildResult) {
+	switch {
+	case result.Error != nil || o.structured():
+	case o.settings.output == "name":
+		fmt.Fprintln(o.system.Out, result.Item.Name)
+	default:
+		o.outcome(*result.Result)
+	}
+}
+
+// partly is an error whose causes were reported one by one; they decide the
+// exit code.
+type partly struct {
+	text   string
+	causes []error
+}
+
+func (p *partly) Error() string   { return p.text }
+func (p *partly) Unwrap() []error { return p.causes }
+
+func (o *publishOptions) readBuilds() ([]imagebuild.Build, error) {
+	name, from := o.file, o.system.In
+	if name == "-" {
+		name = "standard input"
+	} else {
+		file, err := os.Open(o.file)
+		if err != nil {
+			return nil, fmt.Errorf("%w: -f: %v", entry.ErrInvalid, err)
+		}
+		defer file.Close()
+		from = file
+	}
+	text, err := io.ReadAll(io.LimitReader(from, imagebuild.MaxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("%w: -f: %v", entry.ErrInvalid, err)
+	}
+	return imagebuild.Parse(text, name)
+}
