@@ -17,6 +17,8 @@ import (
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage driver in use
 	"github.com/sirupsen/logrus"
+
+	"github.com/oci-catalog/caib/e2e/tools"
 )
 
 // Distribution3 starts CNCF distribution 3.1 on the file system. It has no
@@ -51,8 +53,7 @@ func Distribution3Handler(dir string, del bool) http.Handler {
 // process of its own. It has no Referrers API.
 func Distribution2(t testing.TB) Server {
 	t.Helper()
-	const program = "docker-registry"
-	need(t, program, "docker-registry")
+	program := tools.Debian(t, "docker-registry", "docker-registry")
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf("version: 0.1\nlog: {level: info, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: \"127.0.0.1:0\"}\n", filepath.Join(dir, "data"))
@@ -102,9 +103,4 @@ func readAddress(log io.Reader, address chan<- string) {
 		}
 	}
 	_, _ = io.Copy(io.Discard, log)
-}
-
-func found(program string) bool {
-	_, err := exec.LookPath(program)
-	return err == nil
 }

@@ -5,7 +5,6 @@ package registries
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 )
@@ -43,17 +42,4 @@ func serve(t testing.TB, server Server, handler http.Handler) Server {
 	t.Cleanup(listener.Close)
 	server.Host = strings.TrimPrefix(listener.URL, "http://")
 	return server
-}
-
-// need skips a test whose Debian package is not installed; under CI, where
-// everything is, that is a failure.
-func need(t testing.TB, program, debianPackage string) {
-	t.Helper()
-	if found(program) {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is missing: install the Debian package %s", program, debianPackage)
-	}
-	t.Skipf("%s is missing: install the Debian package %s to run this test", program, debianPackage)
 }

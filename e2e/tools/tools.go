@@ -72,10 +72,17 @@ type Result struct {
 // has one.
 func Run(t testing.TB, env []string, program string, args ...string) Result {
 	t.Helper()
+	return RunIn(t, "", env, program, args...)
+}
+
+// RunIn is Run in a working directory; "" is that of the test.
+func RunIn(t testing.TB, dir string, env []string, program string, args ...string) Result {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	command := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr bytes.Buffer
+	command.Dir = dir
 	command.Env, command.Stdout, command.Stderr = Env(t, env), &stdout, &stderr
 	err := command.Run()
 	var exit *exec.ExitError
