@@ -150,7 +150,7 @@ func (l *Log) build(ctx context.Context, old *snapshot, tail []line, view *View)
 	var blobs []entry.Blob
 	for i, p := range plan(counts, len(tail)) {
 		if len(p.sources) == 1 && p.sources[0] != newTail {
-			next.segments = append(next.segments, old.segments[p.sources[0]])
+			next.segments, next.kept = append(next.segments, old.segments[p.sources[0]]), i+1
 			for tag, at := range old.where {
 				if at == p.sources[0] {
 					next.where[tag] = i
@@ -193,9 +193,10 @@ func (l *Log) merge(ctx context.Context, old *snapshot, p part, tail []line, vie
 		if written[n.tag] || view.isGone(n.tag) {
 			return nil
 		}
-		if _, _, err := n.open(); err != nil {
+		if _, err := n.open(); err != nil {
 			return nil // not genuine: readers would drop it too
 		}
+		n = l.withSignatures(n)
 		written[n.tag] = true
 		tags = append(tags, n.tag)
 		return writer.add(n)
@@ -269,6 +270,11 @@ func (l *Log) push(ctx context.Context, next *snapshot, blobs []entry.Blob) erro
 	l.snapshot, l.dirty = next, true
 	for tag := range next.where {
 		delete(l.tail, tag)
+	}
+	for tag := range l.added {
+		if i, covered := next.where[tag]; covered && i >= next.kept {
+			delete(l.added, tag)
+		}
 	}
 	l.mu.Unlock()
 	l.save()

@@ -28,14 +28,18 @@ func (l *Log) cached(tag entry.Tag) *entry.Revision {
 	return nil
 }
 
-// forget drops a revision that the registry no longer has.
-func (l *Log) forget(tag entry.Tag) {
+// forget drops a revision that the registry no longer has, and returns its
+// manifest where it was held. Its signatures stay known to this process.
+func (l *Log) forget(tag entry.Tag) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.tail[tag]; ok {
+	manifest, held := l.tail[tag]
+	if held || l.added[tag] {
 		delete(l.tail, tag)
+		delete(l.added, tag)
 		l.dirty = true
 	}
+	return manifest
 }
 
 // discard forgets a snapshot that only the cache knows, once it turned out that
@@ -110,8 +114,9 @@ func (v *View) fromSnapshot(ctx context.Context, want []entry.Tag, found map[ent
 			if !wanted[n.tag] {
 				continue
 			}
-			if manifest, sum, err := n.open(); err == nil {
-				v.take(n.tag, sum, manifest, found)
+			if o, err := n.open(); err == nil {
+				v.take(n.tag, o.digest, o.manifest, found)
+				v.log.learnSignatures(n.tag, o.signatures)
 			}
 		}
 	}

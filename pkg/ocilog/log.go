@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 
@@ -26,6 +27,8 @@ type Options struct {
 	Visible time.Duration
 	// Now is the clock for the times of snapshots; nil is the system's.
 	Now func() time.Time
+	// Signatures keeps those that snapshots carry, for Log.Signatures.
+	Signatures bool
 }
 
 // Log is the revision log of one catalog. It is safe for concurrent use.
@@ -41,7 +44,9 @@ type Log struct {
 	snapshot   *snapshot                   // the newest one read; nil before the first
 	restored   bool                        // the cache was looked at
 	remembered *snapshot                   // from the cache: its segments are not read yet
-	dirty      bool                        // tail or snapshot differ from the cache's copy
+	dirty      bool                        // tail, snapshot or added differ from the cache's copy
+	signatures map[entry.Tag][]jsontext.Value
+	added      map[entry.Tag]bool // of signatures: some that no snapshot is known to carry
 }
 
 // maxTail bounds the manifests held for the next snapshot. Beyond it they are
@@ -64,6 +69,7 @@ func New(target Target, id string, options Options) *Log {
 	return &Log{
 		target: target, id: id, options: options, decoded: decoded,
 		digests: map[entry.Tag]digest.Digest{}, tail: map[entry.Tag][]byte{},
+		signatures: map[entry.Tag][]jsontext.Value{}, added: map[entry.Tag]bool{},
 	}
 }
 
@@ -73,6 +79,7 @@ func New(target Target, id string, options Options) *Log {
 // repeated. If the tag does not show up in time, the error is an
 // entry.ErrTimeout: the revision is written, and readers will see it later.
 func (l *Log) Append(ctx context.Context, packed *entry.Packed) error {
+	l.restore()
 	for _, blob := range packed.Blobs {
 		if err := l.target.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
 			return err

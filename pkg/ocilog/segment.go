@@ -29,6 +29,14 @@ type record struct {
 	Tag        string           `json:"tag"`
 	Manifest   string           `json:"manifest"`
 	Signatures []jsontext.Value `json:"signatures,omitempty"`
+	Unknown    jsontext.Value   `json:",unknown"` // of later versions: kept
+}
+
+// opened is a record whose manifest is the one that its tag was made for.
+type opened struct {
+	manifest   []byte
+	digest     digest.Digest
+	signatures []jsontext.Value // nothing is known of them
 }
 
 // line is a record as it stands in a segment, read no further than its tag.
@@ -39,21 +47,32 @@ type line struct {
 
 // open reads the whole record and holds the manifest against the tag's hash:
 // what a snapshot says is never believed for itself.
-func (n line) open() ([]byte, digest.Digest, error) {
-	var r record
-	if err := json.Unmarshal(n.text, &r); err != nil {
-		return nil, "", fmt.Errorf("%w: record of %s: %v", entry.ErrInvalid, n.tag, err)
+func (n line) open() (opened, error) {
+	r, err := n.record()
+	if err != nil {
+		return opened{}, err
 	}
 	sum := digest.FromString(r.Manifest)
 	if r.Tag != n.tag.String() || !n.tag.Names(sum) {
-		return nil, "", fmt.Errorf("%w: record of %s: the manifest's digest is %s", entry.ErrInvalid, n.tag, sum)
+		return opened{}, fmt.Errorf("%w: record of %s: the manifest's digest is %s", entry.ErrInvalid, n.tag, sum)
 	}
-	return []byte(r.Manifest), sum, nil
+	return opened{[]byte(r.Manifest), sum, r.Signatures}, nil
+}
+
+func (n line) record() (r record, err error) {
+	if err := json.Unmarshal(n.text, &r); err != nil {
+		return record{}, fmt.Errorf("%w: record of %s: %v", entry.ErrInvalid, n.tag, err)
+	}
+	return r, nil
 }
 
 // newLine writes the record of a manifest.
-func newLine(tag entry.Tag, manifest []byte) (line, error) {
-	text, err := json.Marshal(record{Tag: tag.String(), Manifest: string(manifest)})
+func newLine(tag entry.Tag, manifest []byte, signatures ...jsontext.Value) (line, error) {
+	return record{Tag: tag.String(), Manifest: string(manifest), Signatures: signatures}.line(tag)
+}
+
+func (r record) line(tag entry.Tag) (line, error) {
+	text, err := json.Marshal(r)
 	return line{tag: tag, text: text}, err
 }
 

@@ -32,6 +32,7 @@ type snapshot struct {
 	manifest []byte
 	segments []ocispec.Descriptor
 	where    map[entry.Tag]int // which segment has a record of the tag
+	kept     int               // of a snapshot to be: how many segments are the old one's
 }
 
 // adopt makes the newest readable snapshot the log's own, decoding the wanted
@@ -166,10 +167,11 @@ func (l *Log) scan(ctx context.Context, segment ocispec.Descriptor, wanted map[e
 		batch = make([]line, 0, batchSize)
 		workers.Go(func() error {
 			for _, n := range own {
-				if manifest, sum, err := n.open(); err != nil {
+				if o, err := n.open(); err != nil {
 					forged.Store(n.tag, err)
 				} else {
-					_, _ = l.learn(n.tag, sum, manifest) // what is no revision is reported when it decides
+					_, _ = l.learn(n.tag, o.digest, o.manifest) // what is no revision is reported when it decides
+					l.learnSignatures(n.tag, o.signatures)
 				}
 			}
 			return nil

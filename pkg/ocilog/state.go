@@ -7,7 +7,8 @@ import (
 // The state of a log in the cache is one segment: a record of the newest
 // snapshot's manifest, and one of every revision that it does not cover. It
 // makes the next process's reading as cheap as this one's, and remembers what
-// a tag list must still show.
+// a tag list must still show. A record without a manifest holds signatures
+// that the snapshot's own record lacks.
 
 // restore takes what the cache knows of the log, once.
 func (l *Log) restore() {
@@ -25,14 +26,17 @@ func (l *Log) restore() {
 		if err != nil {
 			return
 		}
-		manifest, sum, err := n.open()
+		if r, err := n.record(); err == nil && n.tag.Op != entry.OpSnapshot {
+			l.add(n.tag, r.Signatures)
+		}
+		o, err := n.open()
 		if err != nil {
 			continue
 		}
 		if n.tag.Op == entry.OpSnapshot {
-			l.remembered, _ = parseSnapshot(n.tag, sum, manifest)
+			l.remembered, _ = parseSnapshot(n.tag, o.digest, o.manifest)
 		} else if len(l.tail) < maxTail {
-			l.tail[n.tag], l.digests[n.tag] = manifest, sum
+			l.tail[n.tag], l.digests[n.tag] = o.manifest, o.digest
 		}
 	}
 }
@@ -56,7 +60,15 @@ func (l *Log) save() {
 		}
 	}
 	for tag, manifest := range l.tail {
-		if n, err := newLine(tag, manifest); err == nil && writer.add(n) != nil {
+		if n, err := newLine(tag, manifest, l.signatures[tag]...); err == nil && writer.add(n) != nil {
+			return
+		}
+	}
+	for tag := range l.added {
+		if _, whole := l.tail[tag]; whole {
+			continue
+		}
+		if n, err := newLine(tag, nil, l.signatures[tag]...); err == nil && writer.add(n) != nil {
 			return
 		}
 	}

@@ -48,7 +48,7 @@ func TestVectorsOfSnapshots(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := n.open(); err != nil {
+				if _, err := n.open(); err != nil {
 					t.Error(err)
 				}
 				records = append(records, n.tag.String())

@@ -1,6 +1,7 @@
 package ocilog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,9 +22,12 @@ type View struct {
 	snapshots []entry.Tag        // that the registry lists, in log order
 	unlisted  map[entry.Tag]bool // known from a snapshot or the cache, but not listed
 
+	snapshot *snapshot // the newest one when the log was read; never nil
+
 	mu       sync.Mutex
 	warnings map[string]error
-	gone     map[entry.Tag]bool // looked up and known not to count
+	gone     map[entry.Tag]bool   // looked up and known not to count
+	deleted  map[entry.Tag][]byte // of those: no longer in the registry; the manifest, where it is held
 }
 
 // Read asks the target for its tags and reads the newest snapshot, if it is
@@ -37,7 +41,7 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 		return nil, err
 	}
 	revisions, snapshots := entry.ParseTags(listed)
-	view := &View{log: l, snapshots: snapshots, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}}
+	view := &View{log: l, snapshots: snapshots, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}, deleted: map[entry.Tag][]byte{}}
 	wanted := map[entry.Tag]bool{}
 	for _, tag := range entry.NewReplay(revisions, time.Time{}).Undecided() {
 		if (len(names) == 0 || slices.Contains(names, tag.Name)) && l.cached(tag) == nil {
@@ -51,6 +55,9 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 		return nil, timedOut(ctx)
 	}
 	view.tags = l.withUnlisted(revisions, view.unlisted)
+	l.mu.Lock()
+	view.snapshot = cmp.Or(l.snapshot, &snapshot{})
+	l.mu.Unlock()
 	return view, nil
 }
 
@@ -215,7 +222,10 @@ func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, err
 			case errors.Is(err, entry.ErrNotFound):
 				deleted++
 				v.setGone(tag)
-				v.log.forget(tag)
+				manifest := v.log.forget(tag)
+				v.mu.Lock()
+				v.deleted[tag] = manifest
+				v.mu.Unlock()
 			default:
 				return err
 			}
