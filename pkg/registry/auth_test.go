@@ -11,17 +11,15 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
 )
 
 func debugLogger(to io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func userAndPassword(user, password string) auth.CredentialFunc {
-	return func(context.Context, string) (auth.Credential, error) {
-		return auth.Credential{Username: user, Password: password}, nil
+func userAndPassword(user, password string) Keychain {
+	return func(context.Context, string, string) (Account, error) {
+		return Account{Username: user, Password: password, Source: "the test"}, nil
 	}
 }
 
@@ -42,7 +40,7 @@ func TestCredentials(t *testing.T) {
 	s := locked(t, "me", "s3cr3t")
 	for _, tt := range []struct {
 		name        string
-		credentials auth.CredentialFunc
+		credentials Keychain
 		want        string
 	}{
 		{"right", userAndPassword("me", "s3cr3t"), ""},
@@ -67,7 +65,7 @@ func writeFile(t *testing.T, path, text string, mode os.FileMode) string {
 	return path
 }
 
-func TestDockerConfig(t *testing.T) {
+func TestAuthFile(t *testing.T) {
 	s := locked(t, "me", "s3cr3t")
 	encoded := base64.StdEncoding.EncodeToString([]byte("me:s3cr3t"))
 	for _, tt := range []struct{ name, config, want string }{
@@ -76,7 +74,7 @@ func TestDockerConfig(t *testing.T) {
 		{"no entries", `{}`, "unauthorized"},
 	} {
 		file := writeFile(t, filepath.Join(t.TempDir(), "config.json"), tt.config, 0o600)
-		credentials, err := DockerConfig(file, true)
+		credentials, err := AuthFile(file, true)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
@@ -88,27 +86,27 @@ func TestDockerConfig(t *testing.T) {
 	}
 }
 
-func TestDockerConfigFiles(t *testing.T) {
+func TestAuthFileFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "config.json")
-	if _, err := DockerConfig(missing, true); kind(err) != "invalid" || !strings.Contains(err.Error(), missing) {
+	if _, err := AuthFile(missing, true); kind(err) != "invalid" || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a required file that is missing: %v", err)
 	}
-	credentials, err := DockerConfig(missing, false)
+	credentials, err := AuthFile(missing, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := credentials(t.Context(), "registry.example.com"); err != nil || got != auth.EmptyCredential {
+	if got, err := credentials(t.Context(), "registry.example.com", "team/image"); err != nil || !got.Anonymous() {
 		t.Errorf("credentials of a file that is missing: %v, %v", got, err)
 	}
 	broken := writeFile(t, filepath.Join(t.TempDir(), "config.json"), `{"auths":`, 0o600)
-	if _, err := DockerConfig(broken, false); kind(err) != "invalid" {
+	if _, err := AuthFile(broken, false); kind(err) != "invalid" {
 		t.Errorf("a broken file: %v", err)
 	}
 }
 
 // helper installs a credential helper that knows one host, and returns a
 // configuration file that names it.
-func helper(t *testing.T, config, host string) auth.CredentialFunc {
+func helper(t *testing.T, config, host string) Keychain {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the helper is a shell script")
@@ -124,7 +122,7 @@ echo "credentials not found in native keychain"
 exit 1
 `, 0o755)
 	t.Setenv("PATH", dir)
-	credentials, err := DockerConfig(writeFile(t, filepath.Join(dir, "config.json"), config, 0o600), true)
+	credentials, err := AuthFile(writeFile(t, filepath.Join(dir, "config.json"), config, 0o600), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +137,7 @@ func TestCredentialHelper(t *testing.T) {
 		{"for this host before the store", `{"credHelpers":{"` + s.host + `":"catalogtest"},"credsStore":"missing"}`, s.host, ""},
 		{"that does not know it", `{"credsStore":"catalogtest"}`, "other.example.com", "unauthorized"},
 		{"for another host", `{"credHelpers":{"other.example.com":"catalogtest"}}`, s.host, "unauthorized"},
-		{"that is not installed", `{"credsStore":"missing"}`, s.host, "unreachable"},
+		{"that is not installed", `{"credsStore":"missing"}`, s.host, "unauthorized"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			options := quick()
@@ -148,7 +146,7 @@ func TestCredentialHelper(t *testing.T) {
 			if kind(err) != tt.want {
 				t.Errorf("%v; want %q", err, tt.want)
 			}
-			if tt.want == "unreachable" && !strings.Contains(err.Error(), "docker-credential-missing") {
+			if strings.Contains(tt.config, `"credsStore":"missing"}`) && tt.want != "" && !strings.Contains(err.Error(), "docker-credential-missing") {
 				t.Errorf("the error does not name the helper: %v", err)
 			}
 		})

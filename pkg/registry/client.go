@@ -2,19 +2,18 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
+	"sync"
 	"time"
 
 	orasregistry "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
-	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -36,8 +35,13 @@ type Options struct {
 	PlainHTTP   HTTP
 	InsecureTLS bool   // accept any server certificate
 	CAFile      string // PEM authorities to trust besides the system's; "" is none
-	Credentials auth.CredentialFunc
-	UserAgent   string // "" is "caib"
+	// CertificateDirs hold a directory for each host[:port]: authorities as
+	// *.crt, client certificates as *.cert with their *.key (docker's and
+	// podman's certs.d). The first that has one for a host decides, and what is
+	// in it serves that host alone, not where it redirects to. nil is none.
+	CertificateDirs []string
+	Credentials     Keychain // nil is anonymous
+	UserAgent       string   // "" is "caib"
 	// InFlight bounds the requests under way to one host; 0 is 16.
 	InFlight int
 	// Attempts bounds how often one request is sent; 0 is 6, 1 never repeats.
@@ -46,16 +50,21 @@ type Options struct {
 	Backoff time.Duration
 	Proxy   func(*http.Request) (*url.URL, error) // nil is none
 	// Transport replaces the network, for tests and for counting; nil is the
-	// network. TLS options and Proxy do not apply to it.
+	// network. TLS options, certificates and Proxy do not apply to it.
 	Transport http.RoundTripper
 	Logger    *slog.Logger // one debug line a request; nil is none
 }
 
-// Client opens repositories. Connections, tokens and limits are shared by all
-// that it opened. It is safe for concurrent use.
+// Client opens repositories. Connections and limits are shared by all that it
+// opened, tokens by those of the same name. It is safe for concurrent use.
 type Client struct {
-	options Options
-	auth    *auth.Client
+	options   Options
+	network   *network // nil if Options.Transport replaces it
+	transport http.RoundTripper
+	secrets   *secrets
+
+	mu     sync.Mutex
+	logins map[string]*login // by host/repository
 }
 
 // New makes a client. It reads CAFile, and asks nothing of any registry.
@@ -75,48 +84,38 @@ func New(options Options) (*Client, error) {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
+	if options.Credentials == nil {
+		options.Credentials = Keychains()
+	}
+	c := &Client{options: options, secrets: &secrets{}, logins: map[string]*login{}}
 	base := options.Transport
 	if base == nil {
-		network, err := newNetwork(options)
+		network, err := newNetwork(options, c.secrets)
 		if err != nil {
 			return nil, err
 		}
-		base = network
+		c.network, base = network, network
 	}
-	transport := &retry.Transport{
-		Base:   &answers{base: newLimiter(&logging{base: base, logger: options.Logger}, options.InFlight)},
+	base = &logging{base: base, logger: options.Logger, secrets: c.secrets}
+	c.transport = &remembering{secrets: c.secrets, base: &retry.Transport{
+		Base:   &answers{base: newLimiter(base, options.InFlight)},
 		Policy: func() retry.Policy { return policy{attempts: options.Attempts, backoff: options.Backoff} },
-	}
-	client := &auth.Client{
-		Client:     &http.Client{Transport: transport},
-		Cache:      auth.NewCache(),
-		Credential: options.Credentials,
-		ClientID:   options.UserAgent,
-	}
-	client.SetUserAgent(options.UserAgent)
-	return &Client{options: options, auth: client}, nil
+	}}
+	return c, nil
 }
 
-// newNetwork is the transport of last resort: TLS, proxies, and a bound on
-// every phase of a connection. The command's deadline bounds the whole.
-func newNetwork(options Options) (http.RoundTripper, error) {
+// newNetwork is TLS, proxies, and a bound on every phase of a connection. The
+// command's deadline bounds the whole.
+func newNetwork(options Options, known *secrets) (*network, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: options.InsecureTLS}
 	if options.CAFile != "" {
-		pool, err := x509.SystemCertPool()
+		pool, err := withAuthorities(nil, options.CAFile)
 		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		pem, err := os.ReadFile(options.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("%w: CA file: %v", entry.ErrInvalid, err)
-		}
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%w: CA file %s: no PEM certificate in it", entry.ErrInvalid, options.CAFile)
+			return nil, fmt.Errorf("%w: CA file %s: %v", entry.ErrInvalid, options.CAFile, err)
 		}
 		config.RootCAs = pool
 	}
-	return &http.Transport{
-		Proxy:                  options.Proxy,
+	base := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -125,7 +124,27 @@ func newNetwork(options Options) (http.RoundTripper, error) {
 		MaxIdleConnsPerHost:    options.InFlight,
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
-	}, nil
+		OnProxyConnectResponse: proxyAnswer,
+	}
+	if options.Proxy != nil {
+		base.Proxy = func(request *http.Request) (*url.URL, error) {
+			proxy, err := options.Proxy(request)
+			if proxy != nil && proxy.User != nil {
+				password, _ := proxy.User.Password()
+				known.login(proxy.User.Username(), password)
+			}
+			return proxy, err
+		}
+	}
+	return &network{base: base, dirs: options.CertificateDirs, hosts: map[string]*http.Transport{}}, nil
+}
+
+// proxyAnswer gives a proxy that wants a login the kind of error that has.
+func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
+	if response.StatusCode == http.StatusProxyAuthRequired {
+		return fmt.Errorf("%w: the proxy %s wants another login", entry.ErrUnauthorized, proxy.Host)
+	}
+	return nil
 }
 
 // Open opens the repository that ref names; its tag and digest do not matter.
@@ -138,12 +157,19 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {
 		return nil, fmt.Errorf("%w: reference %q: %v", entry.ErrInvalid, ref, err)
 	}
+	if c.network != nil {
+		if _, err := c.network.transport(parsed.Host()); err != nil {
+			return nil, err
+		}
+	}
 	plain := c.options.PlainHTTP == HTTPAlways ||
 		(c.options.PlainHTTP == HTTPLoopback && loopback(ref.Registry))
+	login := c.login(ref, parsed.Host())
 	return &remoteRepository{
-		base: ref.Base(),
+		base:  ref.Base(),
+		login: login,
 		oras: &remote.Repository{
-			Client:               c.auth,
+			Client:               login.client,
 			Reference:            parsed,
 			PlainHTTP:            plain,
 			MaxMetadataBytes:     maxAnswer,
@@ -152,4 +178,18 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 			SkipReferrersGC:      true, // another client may have just written the index we would delete
 		},
 	}, nil
+}
+
+// login returns the login of a repository, the same for each time it is opened.
+func (c *Client) login(ref Reference, host string) *login {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.logins[ref.Base()]
+	if l == nil {
+		l = newLogin(host, func(ctx context.Context) (Account, error) {
+			return c.options.Credentials(ctx, ref.Registry, ref.Repository)
+		}, c.transport, c.options.UserAgent, c.secrets)
+		c.logins[ref.Base()] = l
+	}
+	return l
 }

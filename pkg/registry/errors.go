@@ -22,16 +22,17 @@ import (
 var errRefused = errors.New("the registry refused")
 
 // classify gives an error of the transport the kind that its cause has, and a
-// text that names the operation and the host, never a query string: those hold
-// tokens. What cannot be told apart is ErrUnreachable: the registry's answer
-// was no answer, so nothing can be said.
-func classify(ctx context.Context, operation string, err error) error {
+// text that names the operation and the host, never a query string, nor a
+// secret that a stranger repeats. A refusal names the account that was refused.
+// What cannot be told apart is ErrUnreachable: the registry's answer was no
+// answer, so nothing can be said.
+func (r *remoteRepository) classify(ctx context.Context, operation string, err error) error {
 	if err == nil {
 		return nil
 	}
 	for _, kind := range []error{entry.ErrInvalid, entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout, errRefused} {
 		if errors.Is(err, kind) {
-			return fmt.Errorf("%s: %w", operation, err)
+			return fmt.Errorf("%s: %w", operation, r.login.failure(err))
 		}
 	}
 	if ctx.Err() != nil {
@@ -42,27 +43,38 @@ func classify(ctx context.Context, operation string, err error) error {
 	}
 	var response *errcode.ErrorResponse
 	if errors.As(err, &response) {
-		return classifyStatus(operation, response)
+		return r.classifyStatus(operation, response)
 	}
 	switch {
 	case errors.Is(err, errdef.ErrNotFound):
 		return fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return fmt.Errorf("%s: %w: the registry asks for a login and none is stored for it", operation, entry.ErrUnauthorized)
+		return fmt.Errorf("%s: %w: the registry asks for a login and none is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as())
+	case clientCertificate(err):
+		return fmt.Errorf("%s: %w: the registry wants another client certificate: %s", operation, entry.ErrUnauthorized, printable(r.login.failure(err).Error()))
+	case strings.Contains(err.Error(), "missing username or password"): // oras-go has no name for it
+		return fmt.Errorf("%s: %w: the registry asks for a user and a password, and only a token is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as())
 	}
-	return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, reason(err))
+	return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, printable(r.login.failure(err).Error()))
 }
 
-func classifyStatus(operation string, response *errcode.ErrorResponse) error {
+func (r *remoteRepository) classifyStatus(operation string, response *errcode.ErrorResponse) error {
 	text := http.StatusText(response.StatusCode)
 	if len(response.Errors) > 0 {
 		text = response.Errors.Error()
 	}
-	where := printable(fmt.Sprintf("%s %s%s: %d: %s", response.Method, response.URL.Host, response.URL.Path, response.StatusCode, text))
-	switch status := response.StatusCode; {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnauthorized, where)
-	case status == http.StatusNotFound && isAPI(response.URL):
+	where := fmt.Sprintf("%s %s%s: %d: %s", response.Method, response.URL.Host, response.URL.Path, response.StatusCode, text)
+	where = printable(r.login.secrets.redact(where))
+	status := response.StatusCode
+	// A token service answers an identity token that it does not take by 400
+	// (RFC 6749, section 5.2); nobody else is sent a form.
+	refusedToken := status == http.StatusBadRequest && response.Method == http.MethodPost && !r.isAPI(response.URL)
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, refusedToken:
+		return fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
+	case status == http.StatusProxyAuthRequired:
+		return fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
+	case status == http.StatusNotFound && r.isAPI(response.URL):
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
 	case status == http.StatusNotFound, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
@@ -70,21 +82,22 @@ func classifyStatus(operation string, response *errcode.ErrorResponse) error {
 	return fmt.Errorf("%s: %w: %s", operation, errRefused, where)
 }
 
-// isAPI tells a registry's own routes from those of a token service or a blob
-// storage, whose 404 is not the registry's word.
-func isAPI(asked *url.URL) bool { return strings.HasPrefix(asked.Path, "/v2/") }
+// clientCertificate tells a TLS handshake that the registry ended because of
+// the certificate it was shown, or not shown. Go's alerts have no type to match.
+func clientCertificate(err error) bool {
+	text := err.Error()
+	return strings.Contains(text, "remote error: tls:") && strings.Contains(text, "certificate")
+}
+
+// isAPI tells the repository's own routes from those of a token service, which
+// some registries have below /v2/ too, or of a blob storage: their 404 is not
+// the registry's word.
+func (r *remoteRepository) isAPI(asked *url.URL) bool {
+	return strings.HasPrefix(asked.Path, "/v2/"+r.oras.Reference.Repository+"/")
+}
 
 // query is what follows the path in the URLs that error texts quote.
 var query = regexp.MustCompile(`\?[^\s"'<>]*`)
-
-// reason is the innermost useful text of a transport error, without queries.
-func reason(err error) string {
-	var failed *url.Error
-	if errors.As(err, &failed) {
-		err = failed.Err
-	}
-	return printable(query.ReplaceAllString(err.Error(), ""))
-}
 
 // printable makes one line of bounded length of what a stranger wrote.
 func printable(text string) string {

@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,4 +138,27 @@ func replace(path string, content []byte) error {
 		_ = dir.Close()
 	}
 	return nil
+}
+
+func (l *layout) account(context.Context) (Account, error) { return Account{}, nil }
+
+// canPush puts a file beside the others, or where the layout would be made, and
+// takes it away again.
+func (l *layout) canPush(context.Context) error {
+	dir := l.root
+	err := l.vacantOrLayout()
+	for parent := filepath.Dir(dir); err == nil && parent != dir; parent = filepath.Dir(dir) {
+		if _, missing := os.Stat(dir); !errors.Is(missing, fs.ErrNotExist) {
+			break
+		}
+		dir = parent
+	}
+	var probe *os.File
+	if err == nil {
+		probe, err = os.CreateTemp(dir, tempPrefix+"*")
+	}
+	if err == nil {
+		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+	}
+	return l.failed("write", err)
 }

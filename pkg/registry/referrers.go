@@ -25,7 +25,7 @@ func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descri
 		all = append(all, page...)
 		return nil
 	})
-	return all, classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
+	return all, r.classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
 }
 
 // settle is the least time after which a referrer in a fallback index is
@@ -47,7 +47,7 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 		}
 		begun := time.Now()
 		if err := r.oras.Manifests().Push(ctx, descriptor, bytes.NewReader(manifest)); err != nil {
-			return classify(ctx, operation, err)
+			return r.classify(ctx, operation, err)
 		}
 		turn := time.Since(begun)
 		listed, err = r.lists(ctx, subject, descriptor)
@@ -61,7 +61,7 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 			}
 		}
 	}
-	return classify(ctx, operation, err)
+	return r.classify(ctx, operation, err)
 }
 
 // lists tells whether a referrer is listed.

@@ -21,8 +21,9 @@ import (
 
 // remoteRepository is a repository of an OCI registry.
 type remoteRepository struct {
-	base string // host/repository, for messages
-	oras *remote.Repository
+	base  string // host/repository, for messages
+	login *login
+	oras  *remote.Repository
 }
 
 // blobAttempts bounds how often a blob is transferred whose bytes arrived
@@ -50,7 +51,7 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 		return nil
 	})
 	var response *errcode.ErrorResponse
-	missing := errors.As(err, &response) && response.StatusCode == http.StatusNotFound && isAPI(response.URL)
+	missing := errors.As(err, &response) && response.StatusCode == http.StatusNotFound && r.isAPI(response.URL)
 	switch {
 	case missing && pages > 0:
 		return nil, fmt.Errorf("%s: %w: page %d does not exist", operation, entry.ErrUnreachable, pages+1)
@@ -61,7 +62,7 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 	case missing:
 		return nil, nil
 	case err != nil:
-		return nil, classify(ctx, operation, err)
+		return nil, r.classify(ctx, operation, err)
 	}
 	return tags, nil
 }
@@ -76,7 +77,7 @@ func (r *remoteRepository) Resolve(ctx context.Context, reference string) (ocisp
 	if answered && ctx.Err() == nil {
 		descriptor, _, err = r.Manifest(ctx, reference)
 	}
-	return descriptor, classify(ctx, "resolve "+r.named(reference), err)
+	return descriptor, r.classify(ctx, "resolve "+r.named(reference), err)
 }
 
 // Manifest implements Fetcher.
@@ -84,14 +85,14 @@ func (r *remoteRepository) Manifest(ctx context.Context, reference string) (ocis
 	operation := "fetch " + r.named(reference)
 	descriptor, body, err := r.oras.FetchReference(ctx, reference)
 	if err != nil {
-		return ocispec.Descriptor{}, nil, classify(ctx, operation, err)
+		return ocispec.Descriptor{}, nil, r.classify(ctx, operation, err)
 	}
 	defer body.Close()
 	if descriptor.Size > entry.MaxManifest {
 		return ocispec.Descriptor{}, nil, fmt.Errorf("%s: %w: a manifest of %d bytes, more than the %d allowed", operation, entry.ErrUnreachable, descriptor.Size, entry.MaxManifest)
 	}
 	manifest, err := content.ReadAll(body, descriptor)
-	return descriptor, manifest, classify(ctx, operation, err)
+	return descriptor, manifest, r.classify(ctx, operation, err)
 }
 
 // Blob implements Fetcher.
@@ -110,7 +111,7 @@ func (r *remoteRepository) Blob(ctx context.Context, descriptor ocispec.Descript
 			break
 		}
 	}
-	return blob, classify(ctx, operation, err)
+	return blob, r.classify(ctx, operation, err)
 }
 
 func (r *remoteRepository) blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
@@ -128,7 +129,7 @@ func (r *remoteRepository) StatBlob(ctx context.Context, descriptor ocispec.Desc
 	if err == nil && found.Size != descriptor.Size {
 		err = wrongSize(found.Size, descriptor.Size)
 	}
-	return classify(ctx, "look for "+r.named(descriptor.Digest.String()), err)
+	return r.classify(ctx, "look for "+r.named(descriptor.Digest.String()), err)
 }
 
 func wrongSize(got, want int64) error {
@@ -153,7 +154,7 @@ func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Desc
 			break
 		}
 	}
-	return classify(ctx, operation, err)
+	return r.classify(ctx, operation, err)
 }
 
 // PushManifest implements Pusher. A registry that does not know a blob which
@@ -164,10 +165,10 @@ func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.
 	for attempt := 0; ; attempt++ {
 		err := r.oras.Manifests().PushReference(ctx, descriptor, bytes.NewReader(manifest), reference)
 		if !blobUnknown(err) || attempt == blobWaits {
-			return classify(ctx, operation, err)
+			return r.classify(ctx, operation, err)
 		}
 		if err := pause(ctx, jitter(50*time.Millisecond<<attempt)); err != nil {
-			return classify(ctx, operation, err)
+			return r.classify(ctx, operation, err)
 		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const (
@@ -48,7 +50,8 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	if err != nil {
-		return nil, &exchangeError{err: err, repeatable: repeatable(request) && request.Context().Err() == nil}
+		settled := request.Context().Err() != nil || errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrUnauthorized) || clientCertificate(err)
+		return nil, &exchangeError{err: err, repeatable: repeatable(request) && !settled}
 	}
 	return response, nil
 }
@@ -159,10 +162,12 @@ func (b *slotBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// logging writes one debug line a request: no headers, no query, no body.
+// logging writes one debug line a request: no headers, no query, no body, and
+// no secret that a redirect put into its host or path.
 type logging struct {
-	base   http.RoundTripper
-	logger *slog.Logger
+	base    http.RoundTripper
+	logger  *slog.Logger
+	secrets *secrets
 }
 
 func (l *logging) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -172,7 +177,9 @@ func (l *logging) RoundTrip(request *http.Request) (*http.Response, error) {
 	if response != nil {
 		status = response.StatusCode
 	}
-	l.logger.DebugContext(request.Context(), "request", "method", request.Method, "host", request.URL.Host,
-		"path", request.URL.Path, "status", status, "took", time.Since(start).Round(time.Microsecond))
+	if ctx := request.Context(); l.logger.Enabled(ctx, slog.LevelDebug) {
+		l.logger.DebugContext(ctx, "request", "method", request.Method, "host", l.secrets.redact(request.URL.Host),
+			"path", l.secrets.redact(request.URL.Path), "status", status, "took", time.Since(start).Round(time.Microsecond))
+	}
 	return response, err
 }

@@ -64,7 +64,7 @@ the right one for a board. The catalog needs no database and no server.`,
 	root.SetOut(a.system.Out)
 	root.SetErr(a.system.Err)
 	root.CompletionOptions.HiddenDefaultCmd = false
-	root.AddCommand(newCatalog(a), newVersion(a))
+	root.AddCommand(newCatalog(a), newConfig(a), newVersion(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	describeOwn(root)
@@ -89,8 +89,9 @@ a directory of yours, so that everything works before any registry exists.`,
 	a.settings.register(command.PersistentFlags())
 	command.AddCommand(
 		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a),
+		newLoginCheck(a),
 	)
-	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
+	a.completeSettings(command)
 	return command
 }
 

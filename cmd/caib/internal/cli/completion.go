@@ -80,6 +80,18 @@ func (a *app) completeFlags(command *cobra.Command) {
 	_ = command.RegisterFlagCompletionFunc("build-mode", cobra.FixedCompletions([]string{"bootc", "image", "package"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// completeSettings completes the flags that every verb has.
+func (a *app) completeSettings(command *cobra.Command) {
+	_ = command.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc("profile", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		config, err := readConfig(configPath(a.system.Getenv))
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveError
+		}
+		return slices.Sorted(maps.Keys(config.profiles)), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
 // completions collects values from all live entries. A catalog that cannot be
 // read completes nothing, and says nothing in the middle of a command line.
 func (a *app) completions(command *cobra.Command, values func(*entry.Item) []string) ([]string, cobra.ShellCompDirective) {

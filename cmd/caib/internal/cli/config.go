@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -17,18 +19,19 @@ import (
 // maxConfig bounds the config file, in bytes.
 const maxConfig = 1 << 20
 
-// config is the user's config.yaml: a mapping whose keys are the names of the
-// flags of `caib catalog`.
+// config is the user's config.yaml: a mapping whose keys are the names of
+// settings, and profiles, which are such mappings too.
 type config struct {
-	path string
-	keys map[string]*yaml.Node
+	path     string
+	keys     map[string]*yaml.Node
+	profiles map[string]map[string]*yaml.Node
 }
 
 // readConfig reads a config file; one that does not exist is empty. Unknown
-// keys and values that are no scalars are an entry.ErrInvalid that names the
-// line.
+// keys and values that their setting cannot have are an entry.ErrInvalid that
+// names the line, in a profile that is not used too.
 func readConfig(path string) (*config, error) {
-	c := &config{path: path, keys: map[string]*yaml.Node{}}
+	c := &config{path: path}
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) || path == "" {
 		return c, nil
@@ -55,54 +58,142 @@ func readConfig(path string) (*config, error) {
 	if len(root.Content) == 0 {
 		return c, nil
 	}
-	return c, c.read(root.Content[0])
+	c.keys, err = c.read(root.Content[0], "", false)
+	return c, err
 }
 
-func (c *config) read(mapping *yaml.Node) error {
-	at := func(node *yaml.Node, format string, args ...any) error {
-		return fmt.Errorf("%w: config %s:%d: %s", entry.ErrInvalid, c.path, node.Line, fmt.Sprintf(format, args...))
-	}
+func (c *config) invalid(node *yaml.Node, format string, args ...any) error {
+	return fmt.Errorf("%w: config %s:%d: %s", entry.ErrInvalid, c.path, node.Line, fmt.Sprintf(format, args...))
+}
+
+// read returns the values in a mapping, by the names of their settings. prefix
+// is what names in a nested mapping begin with; profile tells whether the
+// mapping is one.
+func (c *config) read(mapping *yaml.Node, prefix string, profile bool) (map[string]*yaml.Node, error) {
 	if mapping.Kind != yaml.MappingNode {
-		return at(mapping, "want a mapping")
+		return nil, c.invalid(mapping, "want a mapping")
 	}
-	var known []string
-	for _, source := range sources {
-		known = append(known, source.flag)
-	}
+	keys, seen := map[string]*yaml.Node{}, map[string]bool{}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		key, value := mapping.Content[i], mapping.Content[i+1]
+		name := prefix + key.Value
+		known := knownKeys(prefix, profile)
+		var nested map[string]*yaml.Node
+		var err error
 		switch {
 		case !slices.Contains(known, key.Value):
-			return at(key, "unknown key %q: want one of %s", key.Value, strings.Join(known, ", "))
-		case c.keys[key.Value] != nil:
-			return at(key, "key %q is given twice", key.Value)
-		case value.Kind == yaml.ScalarNode:
-		case value.Kind == yaml.SequenceNode && key.Value == "catalog":
-			for _, item := range value.Content {
-				if item.Kind != yaml.ScalarNode {
-					return at(item, "catalog: want a list of references")
-				}
-			}
+			err = c.invalid(key, "unknown key %q: want one of %s", key.Value, strings.Join(known, ", "))
+		case seen[name]:
+			err = c.invalid(key, "key %q is given twice", key.Value)
+		case name == "profiles":
+			err = c.readProfiles(value)
+		case len(knownKeys(name+".", profile)) > 0:
+			nested, err = c.read(value, name+".", profile)
 		default:
-			return at(value, "%s: want a single value", key.Value)
+			err = c.check(name, value)
+			nested = map[string]*yaml.Node{name: value}
 		}
-		c.keys[key.Value] = value
+		if err != nil {
+			return nil, err
+		}
+		seen[name] = true
+		maps.Copy(keys, nested)
+	}
+	return keys, nil
+}
+
+func (c *config) readProfiles(mapping *yaml.Node) error {
+	c.profiles = map[string]map[string]*yaml.Node{}
+	if mapping.Kind != yaml.MappingNode {
+		return c.invalid(mapping, "profiles: want a mapping")
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		name := mapping.Content[i]
+		if name.Value == "" || c.profiles[name.Value] != nil {
+			return c.invalid(name, "profiles: %q has no name of its own", name.Value)
+		}
+		keys, err := c.read(mapping.Content[i+1], "", true)
+		if err != nil {
+			return err
+		}
+		c.profiles[name.Value] = keys
 	}
 	return nil
 }
 
-// values returns what the file says of a key, and where.
-func (c *config) values(key string) (values []string, place string) {
-	node := c.keys[key]
+// knownKeys are the keys of a mapping.
+func knownKeys(prefix string, profile bool) (keys []string) {
+	for _, source := range sources {
+		rest, found := strings.CutPrefix(source.flag, prefix)
+		key, _, _ := strings.Cut(rest, ".")
+		if found && !slices.Contains(keys, key) && (key != "profile" || !profile) {
+			keys = append(keys, key)
+		}
+	}
+	if prefix == "" && !profile {
+		keys = append(keys, "profiles")
+	}
+	return keys
+}
+
+// check tries a value on a setting that nobody reads.
+func (c *config) check(name string, value *yaml.Node) error {
+	var unread settings
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, source := range sources {
+		source.define(&unread, set, source.flag)
+	}
+	kind := set.Lookup(name).Value.Type()
+	items := []*yaml.Node{value}
+	if value.Kind == yaml.SequenceNode && kind == "list" {
+		items = value.Content
+	}
+	for _, item := range items {
+		tag := item.ShortTag()
+		switch {
+		case item.Kind != yaml.ScalarNode && kind == "list":
+			return c.invalid(item, "%s: want a value or a list of values", name)
+		case item.Kind != yaml.ScalarNode, tag == "!!null":
+			return c.invalid(item, "%s: want a single value", name)
+		case kind == "bool" && tag != "!!bool":
+			return c.invalid(item, "%s: %q: want true or false", name, item.Value)
+		case (kind == "string" || kind == "list") && tag != "!!str":
+			return c.invalid(item, "%s: %q: want text; put it in quotes", name, item.Value)
+		}
+		if err := set.Set(name, item.Value); err != nil {
+			return c.invalid(item, "%s: %q: %v", name, item.Value, unwrapFlag(err))
+		}
+	}
+	return nil
+}
+
+// values returns what the file says of a setting, and where: the profile, else
+// the top. nil is nothing.
+func (c *config) values(profile, name string) (values []string, from origin) {
+	from.kind = "profile"
+	node := c.profiles[profile][name]
 	if node == nil {
-		return nil, ""
+		from.kind, node = "config", c.keys[name]
 	}
-	place = fmt.Sprintf("config %s:%d: %s", c.path, node.Line, key)
+	if node == nil {
+		return nil, origin{}
+	}
+	from.place = fmt.Sprintf("%s:%d", c.path, node.Line)
+	from.label = fmt.Sprintf("config %s: %s", from.place, name)
 	if node.Kind == yaml.ScalarNode {
-		return []string{node.Value}, place
+		return []string{node.Value}, from
 	}
+	values = []string{}
 	for _, item := range node.Content {
 		values = append(values, item.Value)
 	}
-	return values, place
+	return values, from
+}
+
+// listProfiles says which profiles there are.
+func (c *config) listProfiles() string {
+	if len(c.profiles) == 0 {
+		return "it has none"
+	}
+	return "it has " + strings.Join(slices.Sorted(maps.Keys(c.profiles)), ", ")
 }

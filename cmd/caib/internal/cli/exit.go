@@ -106,8 +106,12 @@ func hint(err error) string {
 	}
 	text := err.Error()
 	switch {
+	case strings.Contains(text, "the proxy ") && errors.Is(err, entry.ErrUnauthorized):
+		return "give the proxy's user and password in HTTPS_PROXY or HTTP_PROXY: http://USER:PASSWORD@PROXY"
+	case strings.Contains(text, "client certificate"):
+		return "put the client certificate (NAME.cert, NAME.key) into ~/.config/containers/certs.d/HOST or /etc/containers/certs.d/HOST"
 	case errors.Is(err, entry.ErrUnauthorized):
-		return "log in with `docker login HOST`, or give a credentials file with --authfile"
+		return "`caib catalog login-check REF` shows which login is used; log in with `docker login HOST` or `podman login HOST`, or give a credentials file with --authfile"
 	case strings.Contains(text, "does not look like a TLS handshake"):
 		return "the registry speaks plain HTTP: --plain-http"
 	case strings.Contains(text, "x509:"), strings.Contains(text, "certificate"):

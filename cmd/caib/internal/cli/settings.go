@@ -3,103 +3,127 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/http"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 var outputs = []string{"table", "wide", "json", "yaml", "name"}
 
-// settings are the flags that every verb has. Each is a flag, else an
-// environment variable, else a key of the config file, else its default.
+// settings are what every verb is told. Each is a flag, else an environment
+// variable, else a key of the profile in use, else a key of the config file,
+// else its default.
 type settings struct {
-	catalogs  []string
-	plainHTTP bool
-	insecure  bool
-	caFile    string
-	authFile  string
-	timeout   time.Duration
-	output    string
-	quiet     bool
-	verbose   bool
-	noColor   bool
+	profile      string
+	catalogs     []string
+	plainHTTP    bool
+	insecure     bool
+	caFile       string
+	authFile     string
+	serviceHosts []string
+	serviceToken string
+	timeout      time.Duration
+	output       string
+	quiet        bool
+	verbose      bool
+	noColor      bool
 
-	plainHTTPSet bool
-	authFileSet  bool
-	places       map[string]string // by flag: where its value comes from, unless it is the default
+	config  *config
+	origins map[string]origin // by setting: where its value comes from
+	set     *pflag.FlagSet    // every setting, whether a verb has a flag for it or not
 }
 
-// sources names, for each setting, its flag, which is its key in the config
-// file too, and its environment variable.
-var sources = []struct{ flag, env string }{
-	{"catalog", "CAIB_CATALOG"},
-	{"plain-http", "CAIB_PLAIN_HTTP"},
-	{"insecure", "CAIB_INSECURE"},
-	{"ca-file", "CAIB_CA_FILE"},
-	{"authfile", "REGISTRY_AUTH_FILE"},
-	{"timeout", "CAIB_TIMEOUT"},
-	{"output", "CAIB_OUTPUT"},
-	{"quiet", ""},
-	{"verbose", ""},
-	{"no-color", ""},
+// origin is where the value of a setting comes from.
+type origin struct {
+	kind  string // flag, environment, profile, config or default
+	place string // the flag, the variable, or FILE:LINE
+	label string // what an error message calls the place
 }
 
+// sources are the settings: one row each. A name is that of a flag, and of a
+// key in the config file; with dots, it is a key in a mapping, and no flag.
+var sources = []struct {
+	flag, env string
+	otherwise string // the default, in words
+	secret    bool   // never shown
+	define    func(s *settings, flags *pflag.FlagSet, name string)
+}{
+	{"profile", "CAIB_PROFILE", "none", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.profile, name, "", "the profile of the config file to use [CAIB_PROFILE]")
+	}},
+	{"catalog", "CAIB_CATALOG", "`oci:` directory in your data directory", false, func(s *settings, f *pflag.FlagSet, name string) {
+		listFlag(f, &s.catalogs, name, "the catalog: REGISTRY/REPOSITORY or oci:PATH; several for reading [CAIB_CATALOG]")
+	}},
+	{"plain-http", "CAIB_PLAIN_HTTP", "HTTPS; plain HTTP for loopback hosts only", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.BoolVar(&s.plainHTTP, name, false, "ask registries without TLS; the default for loopback hosts only [CAIB_PLAIN_HTTP]")
+	}},
+	{"insecure", "CAIB_INSECURE", "certificates are verified", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.BoolVar(&s.insecure, name, false, "accept any TLS certificate [CAIB_INSECURE]")
+	}},
+	{"ca-file", "CAIB_CA_FILE", "the system's authorities, and those of `certs.d`", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.caFile, name, "", "PEM file with certificate authorities to trust as well [CAIB_CA_FILE]")
+	}},
+	{"authfile", "REGISTRY_AUTH_FILE", "docker's configuration, with its credential helpers, then podman's `auth.json`", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.authFile, name, "", "credentials file in docker's or podman's format, instead of theirs [REGISTRY_AUTH_FILE]")
+	}},
+	{"service-account.hosts", "", "none", false, func(s *settings, f *pflag.FlagSet, name string) {
+		listFlag(f, &s.serviceHosts, name, "registries to log in to with a Kubernetes service-account token")
+	}},
+	{"service-account.token-file", "", "the token that a pod mounts", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.serviceToken, name, "", "file with that token")
+	}},
+	{"timeout", "CAIB_TIMEOUT", "30s; 5m for commands that write", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.DurationVar(&s.timeout, name, 0, "bound on the whole command; 30s, and 5m for commands that write [CAIB_TIMEOUT]")
+	}},
+	{"output", "CAIB_OUTPUT", "`table`; `yaml` for `get`", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.VarP(&choice{&s.output, outputs}, name, "o", "table, wide, json, yaml or name; table, and yaml for get [CAIB_OUTPUT]")
+	}},
+	{"quiet", "", "off", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.BoolVarP(&s.quiet, name, "q", false, "print results and errors only")
+	}},
+	{"verbose", "", "off", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.BoolVarP(&s.verbose, name, "v", false, "log every request to stderr")
+	}},
+	{"no-color", "NO_COLOR", "colours on a terminal only", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.BoolVar(&s.noColor, name, false, "no colours, on a terminal either [NO_COLOR]")
+	}},
+}
+
+// register gives a command the flags of all settings that have one.
 func (s *settings) register(flags *pflag.FlagSet) {
-	listFlag(flags, &s.catalogs, "catalog", "the catalog: REGISTRY/REPOSITORY or oci:PATH; several for reading [CAIB_CATALOG]")
-	flags.BoolVar(&s.plainHTTP, "plain-http", false, "ask registries without TLS; the default for loopback hosts only [CAIB_PLAIN_HTTP]")
-	flags.BoolVar(&s.insecure, "insecure", false, "accept any TLS certificate [CAIB_INSECURE]")
-	flags.StringVar(&s.caFile, "ca-file", "", "PEM file with certificate authorities to trust as well [CAIB_CA_FILE]")
-	flags.StringVar(&s.authFile, "authfile", "", "credentials file in docker's format [REGISTRY_AUTH_FILE]")
-	flags.DurationVar(&s.timeout, "timeout", 0, "bound on the whole command; 30s, and 5m for commands that write [CAIB_TIMEOUT]")
-	flags.VarP(&choice{&s.output, outputs}, "output", "o", "table, wide, json, yaml or name; table, and yaml for get [CAIB_OUTPUT]")
-	flags.BoolVarP(&s.quiet, "quiet", "q", false, "print results and errors only")
-	flags.BoolVarP(&s.verbose, "verbose", "v", false, "log every request to stderr")
-	flags.BoolVar(&s.noColor, "no-color", false, "no colours, on a terminal either [NO_COLOR]")
+	for _, source := range sources {
+		if !strings.Contains(source.flag, ".") {
+			source.define(s, flags, source.flag)
+		}
+	}
 }
 
 // resolve completes the flags from environment and config file. An invalid
 // value is an entry.ErrInvalid that names its place.
 func (s *settings) resolve(flags *pflag.FlagSet, system Streams) error {
-	config, err := readConfig(configPath(system.Getenv))
-	if err != nil {
+	var err error
+	if s.config, err = readConfig(configPath(system.Getenv)); err != nil {
 		return err
 	}
-	s.places = map[string]string{}
-	if !flags.Changed("no-color") && system.Getenv("NO_COLOR") != "" {
-		_ = flags.Set("no-color", "true") // whatever its value: https://no-color.org
-	}
-	for _, source := range sources {
-		if flags.Changed(source.flag) {
-			s.places[source.flag] = "--" + source.flag
-			continue
+	s.origins = map[string]origin{}
+	s.set = pflag.NewFlagSet("", pflag.ContinueOnError)
+	for _, source := range sources { // the profile first: it decides about the others
+		if flag := flags.Lookup(source.flag); flag != nil {
+			s.set.AddFlag(flag)
+		} else {
+			source.define(s, s.set, source.flag)
 		}
-		values, place := config.values(source.flag)
-		if env := system.Getenv(source.env); source.env != "" && env != "" {
-			values, place = []string{env}, source.env
-		}
-		s.places[source.flag] = place
-		for _, value := range values {
-			if err := flags.Set(source.flag, value); err != nil {
-				return fmt.Errorf("%w: %s: %q: %v", entry.ErrInvalid, place, value, unwrapFlag(err))
-			}
+		if err := s.complete(source.flag, source.env, system.Getenv); err != nil {
+			return err
 		}
 	}
-	s.plainHTTPSet = flags.Changed("plain-http")
-	s.authFileSet = flags.Changed("authfile")
-	if flags.Changed("timeout") && s.timeout <= 0 {
-		return fmt.Errorf("%w: %s: %s: want more than 0", entry.ErrInvalid, s.places["timeout"], s.timeout)
+	if s.set.Changed("timeout") && s.timeout <= 0 {
+		return fmt.Errorf("%w: %s: %s: want more than 0", entry.ErrInvalid, s.origins["timeout"].label, s.timeout)
 	}
 	if len(s.catalogs) == 0 {
 		dir, err := dataDir(system.Getenv)
@@ -111,10 +135,37 @@ func (s *settings) resolve(flags *pflag.FlagSet, system Streams) error {
 	return nil
 }
 
+// complete finds the value of one setting.
+func (s *settings) complete(name, env string, getenv func(string) string) error {
+	from := origin{kind: "default"}
+	values, inConfig := s.config.values(s.profile, name)
+	switch value := getenv(env); {
+	case s.set.Changed(name):
+		values, from = nil, origin{"flag", "--" + name, "--" + name}
+	case env != "" && value != "":
+		values, from = []string{value}, origin{"environment", env, env}
+		if env == "NO_COLOR" {
+			values = []string{"true"} // whatever its value: https://no-color.org
+		}
+	case values != nil:
+		from = inConfig
+	}
+	s.origins[name] = from
+	for _, value := range values {
+		if err := s.set.Set(name, value); err != nil {
+			return fmt.Errorf("%w: %s: %q: %v", entry.ErrInvalid, from.label, value, unwrapFlag(err))
+		}
+	}
+	if name == "profile" && s.profile != "" && s.config.profiles[s.profile] == nil {
+		return fmt.Errorf("%w: %s: no profile %q in config %s: %s", entry.ErrInvalid, from.label, s.profile, s.config.path, s.config.listProfiles())
+	}
+	return nil
+}
+
 // at names the place of a setting that turned out to be wrong.
 func (s *settings) at(flag string, err error) error {
-	if place := s.places[flag]; place != "" && errors.Is(err, entry.ErrInvalid) {
-		return fmt.Errorf("%s: %w", place, err)
+	if label := s.origins[flag].label; label != "" && errors.Is(err, entry.ErrInvalid) {
+		return fmt.Errorf("%s: %w", label, err)
 	}
 	return err
 }
@@ -156,123 +207,6 @@ func (c *choice) Set(text string) error {
 		}
 	}
 	return fmt.Errorf("want one of %s", strings.Join(c.all, ", "))
-}
-
-// client makes the registry client that the settings describe.
-func (a *app) client() (*registry.Client, error) {
-	s := &a.settings
-	path, required := s.authFile, s.authFileSet
-	if !required {
-		path = dockerConfigPath(a.system.Getenv)
-	}
-	credentials, err := registry.DockerConfig(path, required)
-	if err != nil {
-		return nil, s.at("authfile", err)
-	}
-	plain := registry.HTTPLoopback
-	if s.plainHTTPSet && s.plainHTTP {
-		plain = registry.HTTPAlways
-	} else if s.plainHTTPSet {
-		plain = registry.HTTPNever
-	}
-	logger := slog.New(slog.DiscardHandler)
-	if s.verbose {
-		logger = slog.New(slog.NewTextHandler(a.system.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	client, err := registry.New(registry.Options{
-		PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, Credentials: credentials,
-		UserAgent: "caib/" + version().Version, Proxy: http.ProxyFromEnvironment, Logger: logger,
-	})
-	return client, s.at("ca-file", err)
-}
-
-// open opens every catalog of the settings.
-func (a *app) open() ([]*catalog.Catalog, error) {
-	client, err := a.client()
-	if err != nil {
-		return nil, err
-	}
-	options := catalog.Options{
-		Registry: client, Author: a.system.author(), Now: a.system.Now,
-		Warn: func(err error) { a.warn(err.Error()) },
-	}
-	if dir, err := cacheDir(a.system.Getenv); err == nil {
-		options.Cache = ocilog.NewCache(filepath.Join(dir, "caib"), 0)
-	}
-	var opened []*catalog.Catalog
-	for _, reference := range a.settings.catalogs {
-		c, err := catalog.Open(reference, options)
-		if err != nil {
-			return nil, a.settings.at("catalog", err)
-		}
-		opened = append(opened, c)
-	}
-	return opened, nil
-}
-
-// openOne opens the one catalog that a verb writes to.
-func (a *app) openOne() (*catalog.Catalog, error) {
-	if len(a.settings.catalogs) > 1 {
-		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
-	}
-	opened, err := a.open()
-	if err != nil {
-		return nil, err
-	}
-	return opened[0], nil
-}
-
-// The directories of a user, as each operating system has them.
-
-func homeDir(getenv func(string) string, variable, darwin, unix string) (string, error) {
-	if dir := getenv(variable); dir != "" && filepath.IsAbs(dir) {
-		return dir, nil
-	}
-	switch runtime.GOOS {
-	case "windows":
-		if dir := getenv("LocalAppData"); dir != "" {
-			return dir, nil
-		}
-	case "darwin":
-		if home := getenv("HOME"); home != "" {
-			return filepath.Join(home, darwin), nil
-		}
-	default:
-		if home := getenv("HOME"); home != "" {
-			return filepath.Join(home, unix), nil
-		}
-	}
-	return "", fmt.Errorf("%w: no home directory is set: give --catalog", entry.ErrInvalid)
-}
-
-func dataDir(getenv func(string) string) (string, error) {
-	return homeDir(getenv, "XDG_DATA_HOME", "Library/Application Support", ".local/share")
-}
-
-func cacheDir(getenv func(string) string) (string, error) {
-	return homeDir(getenv, "XDG_CACHE_HOME", "Library/Caches", ".cache")
-}
-
-func configPath(getenv func(string) string) string {
-	dir, err := homeDir(getenv, "XDG_CONFIG_HOME", "Library/Application Support", ".config")
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "caib", "config.yaml")
-}
-
-func dockerConfigPath(getenv func(string) string) string {
-	if dir := getenv("DOCKER_CONFIG"); dir != "" {
-		return filepath.Join(dir, "config.json")
-	}
-	home := getenv("HOME")
-	if home == "" {
-		home = getenv("USERPROFILE")
-	}
-	if home == "" {
-		return os.DevNull
-	}
-	return filepath.Join(home, ".docker", "config.json")
 }
 
 // parseTime reads a moment: RFC 3339, a date (its beginning, UTC), or a

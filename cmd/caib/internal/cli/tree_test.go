@@ -36,14 +36,19 @@ var contractExits = map[int]string{
 // contractFlags are the flags that users and their scripts rely on, by verb;
 // those of "catalog" are every verb's.
 var contractFlags = map[string][]string{
-	"catalog": {"catalog", "plain-http", "insecure", "ca-file", "authfile", "timeout", "output", "quiet", "verbose", "no-color"},
+	"catalog": {"profile", "catalog", "plain-http", "insecure", "ca-file", "authfile", "timeout", "output", "quiet", "verbose", "no-color"},
 	"list":    {"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"},
 	"get":     {"version", "as-of"},
 	"publish": {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run"},
 	"add":     {"digest"},
 	"remove":  {"force", "reason"},
 	"history": {},
+
+	"login-check": {"push"},
 }
+
+// contractKeys are the settings that have no flag.
+var contractKeys = []string{"service-account.hosts", "service-account.token-file"}
 
 func tree() *cobra.Command { return newRoot(&app{system: System()}) }
 
@@ -101,9 +106,9 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog publish", "caib catalog remove",
+		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog publish", "caib catalog remove",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
-		"caib help", "caib version",
+		"caib config view", "caib help", "caib version",
 	}
 	if diff := cmp.Diff(want, verbs); diff != "" {
 		t.Errorf("verbs (-want +got)\n%s", diff)
@@ -241,12 +246,13 @@ func TestSources(t *testing.T) {
 	want := map[string]string{
 		"catalog": "CAIB_CATALOG", "plain-http": "CAIB_PLAIN_HTTP", "insecure": "CAIB_INSECURE", "ca-file": "CAIB_CA_FILE",
 		"authfile": "REGISTRY_AUTH_FILE", "timeout": "CAIB_TIMEOUT", "output": "CAIB_OUTPUT",
-		"quiet": "", "verbose": "", "no-color": "",
+		"quiet": "", "verbose": "", "no-color": "NO_COLOR",
+		"profile": "CAIB_PROFILE", "service-account.hosts": "", "service-account.token-file": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(slices.Values(contractFlags["catalog"]))); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(slices.Values(slices.Concat(contractFlags["catalog"], contractKeys)))); diff != "" {
 		t.Errorf("flags (-want +got)\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"table", "wide", "json", "yaml", "name"}, outputs); diff != "" {

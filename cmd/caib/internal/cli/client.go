@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/net/http/httpproxy"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// client makes the registry client that the settings describe.
+func (a *app) client() (*registry.Client, error) {
+	s := &a.settings
+	credentials, err := a.keychain()
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := a.proxies()
+	if err != nil {
+		return nil, err
+	}
+	plain := registry.HTTPLoopback
+	if set := s.origins["plain-http"].kind != "default"; set && s.plainHTTP {
+		plain = registry.HTTPAlways
+	} else if set {
+		plain = registry.HTTPNever
+	}
+	logger := slog.New(slog.DiscardHandler)
+	if s.verbose {
+		logger = slog.New(slog.NewTextHandler(a.system.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	client, err := registry.New(registry.Options{
+		PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, CertificateDirs: certificateDirs(a.system.Getenv),
+		Credentials: credentials, UserAgent: "caib/" + version().Version, Proxy: proxies, Logger: logger,
+	})
+	return client, s.at("ca-file", err)
+}
+
+// keychain is where logins are looked for: the file of --authfile, or docker's
+// and then podman's; then the service-account token, for the hosts that the
+// config file names.
+func (a *app) keychain() (registry.Keychain, error) {
+	s := &a.settings
+	files, given := []string{s.authFile}, s.origins["authfile"].kind != "default"
+	if !given {
+		files = append([]string{dockerConfigPath(a.system.Getenv)}, podmanAuthFiles(a.system.Getenv)...)
+	}
+	var found []registry.Keychain
+	for _, file := range files {
+		keychain, err := registry.AuthFile(file, given)
+		if err != nil {
+			return nil, s.at("authfile", err)
+		}
+		found = append(found, keychain)
+	}
+	return registry.Keychains(append(found, registry.ServiceAccount(s.serviceToken, s.serviceHosts...))...), nil
+}
+
+// proxyVariables are those that curl and Go programs know; each has a spelling
+// in lower case too.
+var proxyVariables = [][]string{{"HTTPS_PROXY", "https_proxy"}, {"HTTP_PROXY", "http_proxy"}, {"NO_PROXY", "no_proxy"}}
+
+// proxySettings returns the variables that are set, and their values.
+func (a *app) proxySettings() (names, values []string) {
+	for _, spellings := range proxyVariables {
+		for _, name := range spellings {
+			if value := a.system.Getenv(name); value != "" {
+				names, values = append(names, name), append(values, value)
+				break
+			}
+		}
+	}
+	return names, values
+}
+
+// proxies says by way of which proxy a request goes. A proxy that is no URL is
+// an entry.ErrInvalid that does not quote it: it may hold a password.
+func (a *app) proxies() (func(*http.Request) (*url.URL, error), error) {
+	config := httpproxy.Config{CGI: a.system.Getenv("REQUEST_METHOD") != ""}
+	names, values := a.proxySettings()
+	for i, name := range names {
+		switch {
+		case slices.Contains(proxyVariables[2], name):
+			config.NoProxy = values[i]
+			continue
+		case slices.Contains(proxyVariables[1], name):
+			config.HTTPProxy = values[i]
+		default:
+			config.HTTPSProxy = values[i]
+		}
+		if !isProxy(values[i]) {
+			return nil, fmt.Errorf("%w: %s: want the URL of a proxy, such as http://proxy.example.com:3128", entry.ErrInvalid, name)
+		}
+	}
+	choose := config.ProxyFunc()
+	return func(request *http.Request) (*url.URL, error) { return choose(request.URL) }, nil
+}
+
+// isProxy tells what httpproxy understands; it ignores anything else.
+func isProxy(value string) bool {
+	for _, text := range []string{value, "http://" + value} {
+		proxy, err := url.Parse(text)
+		if err == nil && proxy.Host != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// open opens every catalog of the settings.
+func (a *app) open() ([]*catalog.Catalog, error) {
+	client, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	options := catalog.Options{
+		Registry: client, Author: a.system.author(), Now: a.system.Now,
+		Warn: func(err error) { a.warn(err.Error()) },
+	}
+	if dir, err := cacheDir(a.system.Getenv); err == nil {
+		options.Cache = ocilog.NewCache(filepath.Join(dir, "caib"), 0)
+	}
+	var opened []*catalog.Catalog
+	for _, reference := range a.settings.catalogs {
+		c, err := catalog.Open(reference, options)
+		if err != nil {
+			return nil, a.settings.at("catalog", err)
+		}
+		opened = append(opened, c)
+	}
+	return opened, nil
+}
+
+// openOne opens the one catalog that a verb writes to.
+func (a *app) openOne() (*catalog.Catalog, error) {
+	if len(a.settings.catalogs) > 1 {
+		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
+	}
+	opened, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	return opened[0], nil
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+type loginCheckOptions struct {
+	*app
+	push bool
+}
+
+func newLoginCheck(a *app) *cobra.Command {
+	o := &loginCheckOptions{app: a}
+	command := &cobra.Command{
+		Use:   "login-check REF",
+		Short: "Show which login is used for a reference, and what it may do",
+		Long: `Show where the login for a repository is stored, and ask its registry whether it
+may pull and whether it may push. For pushing, an upload is begun and given up:
+nothing is written. It fails if pulling does not work, and with --push if
+pushing does not.
+
+Logins are looked for in docker's configuration with its credential helpers,
+then in podman's auth.json, or in the file of --authfile alone; then the
+service-account token is taken, for the hosts that the config file names.`,
+		Example: `  caib catalog login-check registry.example.com/automotive/catalog
+  caib catalog login-check registry.example.com/automotive/catalog --push -o json`,
+		Args: cobra.ExactArgs(1),
+	}
+	command.Flags().BoolVar(&o.push, "push", false, "fail if the login may not push")
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
+}
+
+// loginCheck is what `caib catalog login-check` found out.
+type loginCheck struct {
+	Reference string `json:"reference"`
+	User      string `json:"user,omitempty"`
+	Source    string `json:"source"` // where the login is stored; never a secret
+	Pull      answer `json:"pull"`
+	Push      answer `json:"push"`
+}
+
+// answer is whether something works, and why not.
+type answer struct {
+	Works  string `json:"works"` // yes, no or unknown
+	Reason string `json:"reason,omitempty"`
+}
+
+func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
+	ref, err := registry.ParseReference(args[0])
+	if err != nil {
+		return err
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	account, err := client.Account(ctx, ref)
+	if err != nil {
+		return err
+	}
+	check := loginCheck{Reference: ref.String(), User: account.Username, Source: account.Source}
+	switch {
+	case ref.Layout != "":
+		check.Source = "no login is needed"
+	case account.Anonymous():
+		check.Source = account.String()
+	}
+	pull := client.CanPull(ctx, ref)
+	push := pull // of a registry that does not answer, nothing more is known
+	if answerOf(pull).Works != "unknown" {
+		push = client.CanPush(ctx, ref)
+	}
+	check.Pull, check.Push = answerOf(pull), answerOf(push)
+	if err := o.print(check); err != nil {
+		return err
+	}
+	switch {
+	case pull != nil:
+		return pull
+	case o.push:
+		return push
+	case push != nil:
+		o.note("pushing does not work: %v", push)
+	}
+	return nil
+}
+
+func answerOf(err error) answer {
+	switch {
+	case err == nil:
+		return answer{Works: "yes"}
+	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout), errors.Is(err, context.Canceled):
+		return answer{"unknown", err.Error()}
+	}
+	return answer{"no", err.Error()}
+}
+
+func (o *loginCheckOptions) print(check loginCheck) error {
+	switch o.settings.output {
+	case "json", "yaml":
+		return o.document(o.settings.output, check)
+	case "name":
+		_, err := fmt.Fprintln(o.system.Out, check.Source)
+		return err
+	}
+	return o.rows([]string{"REFERENCE", "USER", "SOURCE", "PULL", "PUSH"},
+		[][]string{{check.Reference, check.User, check.Source, check.Pull.Works, check.Push.Works}})
+}

@@ -1,0 +1,97 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Account is who a repository is asked as. The zero value is nobody: the
+// repository is asked anonymously. Printing an account shows no secret.
+type Account struct {
+	Username string
+	Password string `json:"-"`
+	// IdentityToken is what the registry's token service gives access tokens
+	// for; OAuth2 calls it a refresh token.
+	IdentityToken string `json:"-"`
+	// RegistryToken is an access token, sent to the registry as it is.
+	RegistryToken string `json:"-"`
+	// Source says where the account is stored, for messages: a file and its
+	// key, a credential helper. It holds no secret.
+	Source string
+}
+
+// Anonymous tells whether there is nothing to log in with.
+func (a Account) Anonymous() bool {
+	return a.Username == "" && a.Password == "" && a.IdentityToken == "" && a.RegistryToken == ""
+}
+
+// String names the account and where it comes from.
+func (a Account) String() string {
+	switch {
+	case a.Anonymous():
+		return "anonymous"
+	case a.Username == "":
+		return a.Source
+	}
+	return a.Username + " from " + a.Source
+}
+
+// GoString is String: %#v shows no secret either.
+func (a Account) GoString() string { return a.String() }
+
+// Keychain finds the account for a repository of a registry (host[:port]): the
+// zero Account where it has none. It is asked only once a registry wants a
+// login, and again when the registry refuses the last answer, so it should
+// look at what is stored now. It must be safe for concurrent use.
+type Keychain func(ctx context.Context, host, repository string) (Account, error)
+
+// Keychains asks several in turn; the first that has an account decides. One
+// that fails ends the search: the account might have been there.
+func Keychains(keychains ...Keychain) Keychain {
+	return func(ctx context.Context, host, repository string) (Account, error) {
+		for _, find := range keychains {
+			account, err := find(ctx, host, repository)
+			if err != nil || !account.Anonymous() {
+				return account, err
+			}
+		}
+		return Account{}, nil
+	}
+}
+
+// ServiceAccountToken is where a Kubernetes pod finds its token.
+const ServiceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+// maxToken bounds a token file, in bytes.
+const maxToken = 64 << 10
+
+// ServiceAccount logs in to the given hosts, and to no other, with a Kubernetes
+// service-account token, as OpenShift's internal registry wants it. The file,
+// ServiceAccountToken if path is "", is read for each login: tokens rotate.
+func ServiceAccount(path string, hosts ...string) Keychain {
+	if path == "" {
+		path = ServiceAccountToken
+	}
+	return func(_ context.Context, host, _ string) (Account, error) {
+		if !slices.Contains(hosts, host) {
+			return Account{}, nil
+		}
+		file, err := os.Open(path)
+		if err != nil {
+			return Account{}, fmt.Errorf("%w: service-account token for %s: %v", entry.ErrUnauthorized, host, err)
+		}
+		defer file.Close()
+		text, err := io.ReadAll(io.LimitReader(file, maxToken))
+		token := strings.TrimSpace(string(text))
+		if err != nil || token == "" {
+			return Account{}, fmt.Errorf("%w: service-account token for %s: %s holds none", entry.ErrUnauthorized, host, path)
+		}
+		return Account{Username: "serviceaccount", Password: token, Source: "service-account token " + path}, nil
+	}
+}

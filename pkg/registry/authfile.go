@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// maxAuthFile bounds a credentials file, in bytes.
+const maxAuthFile = 4 << 20
+
+// authFile is a credentials file: docker's config.json, or podman's auth.json,
+// which has the same fields.
+type authFile struct {
+	path        string
+	Auths       map[string]authEntry `json:"auths"`
+	CredHelpers map[string]string    `json:"credHelpers"`
+	CredsStore  string               `json:"credsStore"`
+}
+
+type authEntry struct {
+	Auth          string `json:"auth"` // base64 of user:password
+	Username      string `json:"username"`
+	Password      string `json:"password"`
+	IdentityToken string `json:"identitytoken"`
+	RegistryToken string `json:"registrytoken"`
+}
+
+// AuthFile finds accounts in a credentials file in docker's or podman's format.
+// Its keys are host, host/namespace or host/namespace/repository, and the
+// longest that fits decides; docker's old keys (https://host/v1/) stand for
+// the host. A credential helper or store that the file names for a host is
+// asked before the entry of that host. The file is read anew for each login.
+// One that does not exist holds nothing, unless it is required.
+func AuthFile(path string, required bool) (Keychain, error) {
+	if _, err := readAuthFile(path, required); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, host, repository string) (Account, error) {
+		file, err := readAuthFile(path, required)
+		if err != nil {
+			return Account{}, err
+		}
+		return file.find(ctx, host, repository)
+	}, nil
+}
+
+// readAuthFile never quotes what is in the file: secrets are.
+func readAuthFile(path string, required bool) (*authFile, error) {
+	file := &authFile{path: path}
+	opened, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !required {
+		return file, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: credentials file: %v", entry.ErrInvalid, err)
+	}
+	defer opened.Close()
+	text, err := io.ReadAll(io.LimitReader(opened, maxAuthFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: credentials file: %v", entry.ErrInvalid, err)
+	case len(text) > maxAuthFile:
+		return nil, fmt.Errorf("%w: credentials file %s: longer than %d bytes", entry.ErrInvalid, path, maxAuthFile)
+	case strings.TrimSpace(string(text)) == "":
+		return file, nil
+	}
+	if err := json.Unmarshal(text, file); err != nil {
+		return nil, fmt.Errorf("%w: credentials file %s: not JSON as docker and podman write it", entry.ErrInvalid, path)
+	}
+	return file, nil
+}
+
+// find looks for the longest key: the repository, then each namespace above
+// it, then the host.
+func (f *authFile) find(ctx context.Context, host, repository string) (Account, error) {
+	host = hubHost(host)
+	for key := host + "/" + repository; key != host; key = key[:strings.LastIndexByte(key, '/')] {
+		if account, err := f.entry(key); err != nil || !account.Anonymous() {
+			return account, err
+		}
+	}
+	if helper := f.helper(host); helper != "" {
+		if account, err := askHelper(ctx, helper, host, f.path); err != nil || !account.Anonymous() {
+			return account, err
+		}
+	}
+	return f.entry(host)
+}
+
+// entry returns the account under a key, or under an old spelling of it.
+func (f *authFile) entry(key string) (Account, error) {
+	stored, found := f.Auths[key]
+	as := key
+	for _, spelling := range slices.Sorted(maps.Keys(f.Auths)) {
+		if !found && hubHost(plainKey(spelling)) == key {
+			stored, as, found = f.Auths[spelling], spelling, true
+		}
+	}
+	account := Account{
+		Username: stored.Username, Password: stored.Password, Source: fmt.Sprintf("%s (%s)", f.path, as),
+		IdentityToken: stored.IdentityToken, RegistryToken: stored.RegistryToken,
+	}
+	if stored.Auth != "" {
+		text, err := base64.StdEncoding.DecodeString(stored.Auth)
+		user, password, ok := strings.Cut(string(text), ":")
+		if err != nil || !ok {
+			return Account{}, fmt.Errorf("%w: credentials file %s: %s: auth is not base64 of user:password", entry.ErrInvalid, f.path, as)
+		}
+		account.Username, account.Password = user, strings.Trim(password, "\x00")
+	}
+	if account.Anonymous() {
+		return Account{}, nil
+	}
+	return account, nil
+}
+
+// helper names the credential helper for a host; "" is none. An empty name for
+// a host takes it out of the store.
+func (f *authFile) helper(host string) string {
+	for _, spelling := range slices.Sorted(maps.Keys(f.CredHelpers)) {
+		if hubHost(plainKey(spelling)) == host {
+			return f.CredHelpers[spelling]
+		}
+	}
+	return f.CredsStore
+}
+
+// plainKey is a key without what old versions of docker wrote around it.
+func plainKey(key string) string {
+	plain := strings.TrimPrefix(strings.TrimPrefix(key, "https://"), "http://")
+	trimmed := strings.TrimSuffix(plain, "/")
+	if trimmed == key {
+		return key
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(trimmed, "/v1"), "/v2")
+}
+
+// hubHost gives Docker Hub's hosts one name.
+func hubHost(key string) string {
+	host, path, found := strings.Cut(key, "/")
+	switch host {
+	case "index.docker.io", "registry-1.docker.io":
+		host = "docker.io"
+	}
+	if found {
+		return host + "/" + path
+	}
+	return host
+}
