@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/oci-catalog/caib/schema"
 )
 
 // The closed set of error kinds. Every error that a package of this project
@@ -31,16 +33,13 @@ var (
 )
 
 // Problem is one violation found in a document.
-type Problem struct {
-	Pointer string // JSON pointer (RFC 6901) to the offending value; "" is the whole document
-	Reason  string
-}
+type Problem = schema.Problem
 
 // ValidationError reports a document that violates its JSON Schema. It is an
 // ErrInvalid.
 type ValidationError struct {
 	Document string    // "entry" or "removal"
-	Problems []Problem // never empty; at most maxProblems
+	Problems []Problem // never empty; at most schema.MaxProblems
 }
 
 // Error lists every problem, "; " between them. A pointer holds names that a

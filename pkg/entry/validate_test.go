@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/oci-catalog/caib/schema"
 )
 
 // pointers packs a document that cannot be packed, and returns where its
@@ -267,7 +269,7 @@ func TestValidationListsAFewProblems(t *testing.T) {
 	for i := range 60 {
 		document.Tags = append(document.Tags, fmt.Sprintf("bad %d", i))
 	}
-	if got := pointers(t, document); len(got) != maxProblems {
-		t.Errorf("%d problems, want %d", len(got), maxProblems)
+	if got := pointers(t, document); len(got) != schema.MaxProblems {
+		t.Errorf("%d problems, want %d", len(got), schema.MaxProblems)
 	}
 }
