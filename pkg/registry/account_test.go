@@ -41,6 +41,7 @@ func TestKeys(t *testing.T) {
 		{"docker's old key", []string{"https://r.example.com/v1/"}, "r.example.com", "team/image", "https://r.example.com/v1/"},
 		{"an old key without TLS", []string{"http://r.example.com"}, "r.example.com", "team/image", "http://r.example.com"},
 		{"the plain key before the old one", []string{"https://r.example.com/v1/", "r.example.com"}, "r.example.com", "team/image", "r.example.com"},
+		{"two old keys", []string{"https://r.example.com/v1/", "http://r.example.com"}, "r.example.com", "team/image", "http://r.example.com"},
 		{"an old key with a path", []string{"https://r.example.com/other"}, "r.example.com", "team/image", ""},
 		{"a namespace called v1", []string{"r.example.com/v1"}, "r.example.com", "team/image", ""},
 		{"Docker Hub", []string{hub}, "docker.io", "library/image", hub},

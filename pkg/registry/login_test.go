@@ -112,6 +112,18 @@ func TestAccountsStayOnTheirPath(t *testing.T) {
 	}
 }
 
+// oras-go asks for the credentials of another host in no case that is known;
+// it would get none.
+func TestCredentialsAreForTheRegistryOnly(t *testing.T) {
+	find := func(ctx context.Context) (Account, error) { return userAndPassword("me", "x")(ctx, "", "") }
+	l := newLogin("r.example.com", find, nil, "caib", &secrets{})
+	for host, want := range map[string]string{"r.example.com": "me", "r.example.com:443": "", "s.example.com": ""} {
+		if got, err := l.credential(t.Context(), host); err != nil || got.Username != want {
+			t.Errorf("%s: %q, %v", host, got.Username, err)
+		}
+	}
+}
+
 // other is a server that wants every login it can get.
 func other(t *testing.T, h *heard, secure bool) string {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
