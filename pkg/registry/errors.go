@@ -96,8 +96,12 @@ func (r *remoteRepository) isAPI(asked *url.URL) bool {
 	return strings.HasPrefix(asked.Path, "/v2/"+r.oras.Reference.Repository+"/")
 }
 
-// query is what follows the path in the URLs that error texts quote.
-var query = regexp.MustCompile(`\?[^\s"'<>]*`)
+// address and query are the parts of a URL that may hold secrets: user, path
+// and query in a whole one, and the query in one that is not.
+var (
+	address = regexp.MustCompile(`://(?:[^\s"'<>/?#@]*@)*([^\s"'<>/?#]*)[^\s"'<>]*`)
+	query   = regexp.MustCompile(`\?[^\s"'<>]*`)
+)
 
 // printable makes one line of bounded length of what a stranger wrote.
 func printable(text string) string {

@@ -56,8 +56,11 @@ func (s *secrets) add(secret string) {
 	if len(secret) < shortSecret {
 		return
 	}
-	quoted := strconv.Quote(secret)
-	spellings := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), quoted[1 : len(quoted)-1], strings.NewReplacer("+", "-", "/", "_").Replace(secret)}
+	quoted, escaped := strconv.Quote(secret), url.QueryEscape(secret)
+	spellings := []string{
+		secret, quoted[1 : len(quoted)-1], escaped, url.QueryEscape(escaped), url.PathEscape(secret),
+		strings.NewReplacer("+", "-", "/", "_").Replace(secret), // base64 for URLs
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, spelling := range spellings {
@@ -125,9 +128,12 @@ type redacted struct {
 func (r redacted) Error() string { return r.text }
 func (r redacted) Unwrap() error { return r.error }
 
-// failure masks the secrets in an error.
+// failure masks the secrets in an error, and of every URL leaves scheme and
+// host.
 func (s *secrets) failure(err error) error {
-	if text := query.ReplaceAllString(s.redact(err.Error()), ""); text != err.Error() {
+	text := s.redact(err.Error())
+	text = query.ReplaceAllString(address.ReplaceAllString(text, "://$1"), "")
+	if text != err.Error() {
 		return redacted{err, text}
 	}
 	return err
