@@ -1,6 +1,6 @@
 // Package schema holds the format of a caib catalog as machine-readable files,
-// the JSON Schemas of the documents that revisions carry, and holds documents
-// against them. SPEC.md beside them describes the whole format in prose, for
+// the JSON Schemas of the documents that revisions carry and of trust policies,
+// and holds documents against them. SPEC.md beside them describes the whole format in prose, for
 // other implementations.
 //
 // The validator is google/jsonschema-go with pointers added: the other library
@@ -14,6 +14,7 @@ import "embed"
 const (
 	EntryV1   = "entry.v1.schema.json"
 	RemovalV1 = "removal.v1.schema.json"
+	PolicyV1  = "policy.v1.schema.json"
 )
 
 // BaseURL is what the schemas' $id starts with; it is an identifier, nothing

@@ -1,0 +1,33 @@
+// Package trust signs revisions and images the way cosign does, finds and
+// checks such signatures, and says by a policy whether what they prove is
+// enough (schema/SPEC.md, section 14).
+//
+//	policy, err := trust.ReadPolicy(text, os.ReadFile)
+//	rule := policy.Rule("registry.example.com/automotive/catalog", "autosd")
+//	evidence := trust.Find(ctx, repository, revision.Digest)           // moves bytes
+//	check := policy.Check(rule, trust.Entry, revision.Digest, evidence) // decides
+//	report := trust.Compose(rule, check)
+//	if err := report.Err("entry autosd", revision.Digest); err != nil { … }
+//
+// What moves bytes (Find, Write, the keyless client) is separate from what
+// decides (Policy, Check, Compose), which is pure: it opens no connection, and
+// its only clock is the time that evidence proves. With keys, or with a trusted
+// root from a file, nothing but the registry is ever asked.
+//
+// # Verdicts
+//
+// A verdict is one of five, and each means one thing. Unknown is never taken
+// for unsigned, and what was not checked is never verified: the one place that
+// makes a check succeed is Policy.Check, once the signatures of a rule's
+// signers have been counted.
+//
+// # Which libraries check what
+//
+// The cryptography of the Go standard library checks signatures and chains;
+// certificate-transparency-go certificate timestamps; timestamp-authority
+// RFC 3161 timestamps; transparency-dev/merkle inclusion in a log. The glue
+// between them is here rather than sigstore-go's package verify, for two
+// reasons that a test each holds: that package links k8s.io/klog, and its
+// initialisation takes longer than that of the whole command. The end-to-end
+// tests hold this package against sigstore-go and against both cosigns.
+package trust

@@ -1,0 +1,151 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Store reads the signatures that stand in a repository. A tag, manifest or
+// blob that does not exist is an entry.ErrNotFound; every other error means
+// that nothing is known.
+type Store interface {
+	Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error)
+	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
+	Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error)
+}
+
+// Find looks up the signatures of a digest in its repository, in both formats.
+// What could not be looked up is in the evidence as its error, so that it is
+// never taken for absent.
+func Find(ctx context.Context, store Store, d digest.Digest) Evidence {
+	f := &finder{store: store, subject: d}
+	return Evidence{Err: errors.Join(f.bundles(ctx), f.legacy(ctx)), Signatures: f.found}
+}
+
+// FindMore is Find for a caller that can stop: enough is asked after each
+// format whether the signatures found so far will do.
+func FindMore(ctx context.Context, store Store, d digest.Digest, enough func(Evidence) bool) Evidence {
+	f := &finder{store: store, subject: d}
+	err := f.bundles(ctx)
+	if evidence := (Evidence{f.found, err}); enough(evidence) {
+		return evidence
+	}
+	return Evidence{Err: errors.Join(err, f.legacy(ctx)), Signatures: f.found}
+}
+
+type finder struct {
+	store   Store
+	subject digest.Digest
+	found   []Signature
+}
+
+// bundles reads the referrers that hold sigstore bundles. What the list says
+// of a referrer is its writer's word: only its manifest tells.
+func (f *finder) bundles(ctx context.Context) error {
+	referrers, err := f.store.Referrers(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: f.subject})
+	if err != nil {
+		return err
+	}
+	if len(referrers) > maxReferrers {
+		return fmt.Errorf("%w: %s has %d referrers, more than the %d that are looked at", entry.ErrUnreachable, f.subject, len(referrers), maxReferrers)
+	}
+	var faults error
+	for _, referrer := range referrers {
+		if err := f.referrer(ctx, referrer); err != nil {
+			faults = errors.Join(faults, err)
+		}
+		if len(f.found) > maxSignatures {
+			break
+		}
+	}
+	return faults
+}
+
+// referrer reads the bundles of one referrer. One that is listed and gone is
+// no signature: a client that lost a race in the fallback index leaves such.
+func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error {
+	_, text, err := f.store.Manifest(ctx, listed.Digest.String())
+	if errors.Is(err, entry.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var manifest ocispec.Manifest
+	if json.Unmarshal(text, &manifest) != nil || manifest.Subject == nil || manifest.Subject.Digest != f.subject {
+		return nil
+	}
+	for _, layer := range manifest.Layers {
+		if !isBundleType(layer.MediaType) {
+			continue
+		}
+		if predicate := manifest.Annotations[annotationPredicate]; layer.Size > maxSignature && predicate != "" && predicate != typeSignature {
+			continue // an attestation, and a large one
+		}
+		bundle, err := f.blob(ctx, layer)
+		if err != nil {
+			return err
+		}
+		if signature, ok := ParseSignature(bundle); ok && signature.Format == Bundle {
+			f.found = append(f.found, signature)
+		} else {
+			f.found = append(f.found, Signature{Bundle, []byte("{}")}) // counts as one that does not check
+		}
+	}
+	return nil
+}
+
+// legacy reads the signatures under the digest's own tag.
+func (f *finder) legacy(ctx context.Context) error {
+	_, text, err := f.store.Manifest(ctx, legacyTag(f.subject))
+	if errors.Is(err, entry.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var manifest ocispec.Manifest
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return fmt.Errorf("%w: %s is no image: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
+	}
+	for _, layer := range manifest.Layers {
+		if layer.MediaType != mediaTypePayload {
+			continue
+		}
+		payload, err := f.blob(ctx, layer)
+		if err != nil {
+			return err
+		}
+		signature, err := newLegacy(payload, layer.Annotations)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
+		}
+		if f.found = append(f.found, signature); len(f.found) > maxSignatures {
+			break
+		}
+	}
+	return nil
+}
+
+// blob reads a layer, whose bytes may be in its descriptor.
+func (f *finder) blob(ctx context.Context, layer ocispec.Descriptor) ([]byte, error) {
+	if layer.Size > maxSignature || layer.Size < 0 {
+		return nil, fmt.Errorf("%w: a signature of %d bytes, more than the %d allowed", entry.ErrUnreachable, layer.Size, maxSignature)
+	}
+	if layer.Digest.Validate() == nil && len(layer.Data) > 0 && layer.Digest == layer.Digest.Algorithm().FromBytes(layer.Data) {
+		return layer.Data, nil
+	}
+	content, err := f.store.Blob(ctx, ocispec.Descriptor{MediaType: layer.MediaType, Digest: layer.Digest, Size: layer.Size})
+	if errors.Is(err, entry.ErrNotFound) {
+		// The manifest is there and the blob is not: the registry lost it.
+		return nil, fmt.Errorf("%w: %v", entry.ErrUnreachable, err.Error())
+	}
+	return content, err
+}

@@ -1,0 +1,146 @@
+package trust
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// A pattern is a text in which * stands for any characters but a slash, and **
+// for any at all. The rule with more characters that are not * is the more
+// specific one: the catalog's pattern counts first, then the name's.
+
+func checkPattern(pattern string) error {
+	if len(pattern) > 1024 || strings.ContainsAny(pattern, "?[]\\") {
+		return fmt.Errorf("%w: pattern %q: only * and ** stand for other characters", entry.ErrInvalid, shorten(pattern))
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return fmt.Errorf("%w: pattern %q: %v", entry.ErrInvalid, shorten(pattern), err)
+	}
+	return nil
+}
+
+// matchPattern tells whether a pattern matches a whole text.
+func matchPattern(pattern, text string) bool {
+	if pattern == "" {
+		return true
+	}
+	// starts[i]: whether what was read of the pattern matches text[:i].
+	starts := make([]bool, len(text)+1)
+	starts[0] = true
+	for len(pattern) > 0 {
+		next := make([]bool, len(text)+1)
+		switch {
+		case strings.HasPrefix(pattern, "*"):
+			rest := strings.TrimLeft(pattern, "*")
+			slash := len(pattern)-len(rest) > 1
+			pattern = rest
+			reached := false
+			for i := range next {
+				reached = starts[i] || (reached && (slash || text[i-1] != '/'))
+				next[i] = reached
+			}
+		default:
+			for i := range text {
+				next[i+1] = starts[i] && text[i] == pattern[0]
+			}
+			pattern = pattern[1:]
+		}
+		starts = next
+	}
+	return starts[len(text)]
+}
+
+// specificity counts the characters of a pattern that stand for themselves.
+func specificity(pattern string) int { return len(strings.ReplaceAll(pattern, "*", "")) }
+
+// Applies tells whether the rule is about a name of a catalog.
+func (r *Rule) Applies(catalog, name string) bool {
+	return matchPattern(r.Catalog, catalog) && matchPattern(r.Name, name)
+}
+
+// Rule returns the rule for a name of a catalog: the most specific one that
+// applies, of two alike the first, else the default rule. It is nil where none
+// applies; then nobody is trusted.
+func (p *Policy) Rule(catalog, name string) *Rule {
+	if applying := p.applying(catalog, name); len(applying) > 0 {
+		return applying[0]
+	}
+	return p.defaultRule
+}
+
+// applying returns the rules that apply, the most specific one first.
+func (p *Policy) applying(catalog, name string) []*Rule {
+	var all []*Rule
+	for _, rule := range p.rules {
+		if rule.Applies(catalog, name) {
+			all = append(all, rule)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Rule) int {
+		return cmp.Or(cmp.Compare(specificity(b.Catalog), specificity(a.Catalog)), cmp.Compare(specificity(b.Name), specificity(a.Name)))
+	})
+	return all
+}
+
+// Explain says in sentences which rule applies to a name of a catalog, and why
+// that one.
+func (p *Policy) Explain(catalog, name string) []string {
+	var lines []string
+	applying := p.applying(catalog, name)
+	for _, rule := range p.rules {
+		why := "does not apply: its catalog pattern is " + orAny(rule.Catalog)
+		switch {
+		case slices.Contains(applying, rule) && rule == applying[0]:
+			why = "applies, and is the most specific that does"
+		case slices.Contains(applying, rule):
+			why = "applies, but " + applying[0].where + " is more specific or comes first"
+		case matchPattern(rule.Catalog, catalog):
+			why = "does not apply: its name pattern is " + orAny(rule.Name)
+		}
+		lines = append(lines, fmt.Sprintf("%s (catalog %s, name %s) %s", rule.where, orAny(rule.Catalog), orAny(rule.Name), why))
+	}
+	switch {
+	case len(applying) > 0:
+	case p.defaultRule != nil:
+		lines = append(lines, "no other rule applies, so the default rule does")
+	default:
+		lines = append(lines, "no rule applies and there is no default rule, so nobody is trusted to sign it")
+	}
+	if rule := p.Rule(catalog, name); rule != nil {
+		lines = append(lines, rule.Terms())
+	}
+	return lines
+}
+
+func orAny(pattern string) string {
+	if pattern == "" {
+		return "**"
+	}
+	return pattern
+}
+
+// Terms says what the rule demands.
+func (r *Rule) Terms() string {
+	var signers []string
+	for _, key := range r.Keys {
+		signers = append(signers, key.String())
+	}
+	for _, identity := range r.Identities {
+		signers = append(signers, identity.String())
+	}
+	slices.Sort(signers)
+	who := "any of "
+	if r.All {
+		who = "all of "
+	}
+	consequence := "what fails is refused"
+	if r.Warn() {
+		consequence = "what fails is reported and not refused"
+	}
+	return fmt.Sprintf("it wants the %s signed by %s%s; %s", strings.Join(r.Subjects(), " and the "), who, strings.Join(signers, ", "), consequence)
+}

@@ -1,0 +1,301 @@
+package trust
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/schema"
+)
+
+// maxPolicy bounds a policy file, in bytes.
+const maxPolicy = 1 << 20
+
+// Policy says who must have signed what (schema/policy.v1.schema.json). It is
+// immutable and safe for concurrent use.
+type Policy struct {
+	rules       []*Rule
+	defaultRule *Rule
+	root        *Root // nil: no keyless signature is believed
+	hash        string
+}
+
+// Require says what must be signed.
+type Require string
+
+// What a rule can require. The zero Require is RequireEntry.
+const (
+	RequireEntry Require = "entry"
+	RequireImage Require = "image"
+	RequireBoth  Require = "both"
+)
+
+// Rule says who must have signed the entries that it applies to.
+type Rule struct {
+	Catalog string  // pattern of catalog references; "" is every catalog
+	Name    string  // pattern of entry names; "" is every name
+	Require Require // what must be signed
+	Mode    Mode    // what becomes of entries that fail
+	All     bool    // every key and identity must have signed, not any one
+	Keys    []*PublicKey
+	// Identities are keyless signers; they need a trusted root.
+	Identities []*Identity
+
+	where string // how reports name the rule
+}
+
+// Mode says what becomes of entries that fail their rule.
+type Mode string
+
+// The modes. The zero Mode is Enforce.
+const (
+	Enforce Mode = "enforce"
+	Warn    Mode = "warn"
+)
+
+// Warn tells whether the rule only reports.
+func (r *Rule) Warn() bool { return r != nil && r.Mode == Warn }
+
+// Subjects are what the rule requires to be signed, in the order of checks.
+func (r *Rule) Subjects() []string {
+	switch {
+	case r != nil && r.Require == RequireImage:
+		return []string{Image}
+	case r != nil && r.Require == RequireBoth:
+		return []string{Entry, Image}
+	}
+	return []string{Entry}
+}
+
+// String names the rule; no rule at all has the empty name.
+func (r *Rule) String() string {
+	if r == nil {
+		return ""
+	}
+	return r.where
+}
+
+// New makes a policy of rules; root may be nil where no rule names an identity.
+// Rules that name nobody, a policy without rules, and identities without a
+// root are an entry.ErrInvalid: they would check nothing.
+func New(root *Root, defaultRule *Rule, rules ...*Rule) (*Policy, error) {
+	p := &Policy{rules: rules, defaultRule: defaultRule, root: root}
+	all := rules
+	if defaultRule != nil {
+		all = append(all[:len(all):len(all)], defaultRule)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%w: policy: no rules: it would check nothing", entry.ErrInvalid)
+	}
+	for i, rule := range all {
+		if rule.where == "" {
+			rule.where = fmt.Sprintf("rule %d", i+1)
+		}
+		if rule == defaultRule {
+			rule.where = "the default rule"
+		}
+		if err := rule.check(root); err != nil {
+			return nil, fmt.Errorf("policy: %s: %w", rule, err)
+		}
+	}
+	p.hash = p.digest(all)
+	return p, nil
+}
+
+func (r *Rule) check(root *Root) error {
+	switch r.Require {
+	case "", RequireEntry, RequireImage, RequireBoth:
+	default:
+		return fmt.Errorf("%w: require %q: want entry, image or both", entry.ErrInvalid, r.Require)
+	}
+	switch r.Mode {
+	case "", Enforce, Warn:
+	default:
+		return fmt.Errorf("%w: mode %q: want enforce or warn", entry.ErrInvalid, r.Mode)
+	}
+	if len(r.Keys)+len(r.Identities) == 0 {
+		return fmt.Errorf("%w: it names no key and no identity: it would check nothing", entry.ErrInvalid)
+	}
+	for _, identity := range r.Identities {
+		if root == nil {
+			return fmt.Errorf("%w: it names an identity, and there is no trusted root to check it by", entry.ErrInvalid)
+		}
+		if err := identity.compile(); err != nil {
+			return err
+		}
+	}
+	for _, pattern := range []string{r.Catalog, r.Name} {
+		if err := checkPattern(pattern); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Hash is the digest of all that decides: rules, key material and trusted root.
+// What one policy verified says nothing under another.
+func (p *Policy) Hash() string { return p.hash }
+
+func (p *Policy) digest(rules []*Rule) string {
+	h := sha256.New()
+	part := func(text string) { fmt.Fprintf(h, "%d:%s\n", len(text), text) }
+	part("caib trust policy, version 1")
+	for _, r := range rules {
+		for _, text := range []string{r.where, r.Catalog, r.Name, string(r.Require), string(r.Mode), fmt.Sprint(r.All, len(r.Keys), len(r.Identities))} {
+			part(text)
+		}
+		for _, key := range r.Keys {
+			part(string(key.der))
+		}
+		for _, i := range r.Identities {
+			part(i.subject.String())
+			part(i.issuer.String())
+		}
+	}
+	if p.root != nil {
+		part(string(p.root.sum[:]))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// The policy file.
+type (
+	policyJSON struct {
+		Version     int        `json:"version"`
+		TrustedRoot string     `json:"trustedRoot"`
+		Rules       []ruleJSON `json:"rules"`
+		Default     *ruleJSON  `json:"default"`
+	}
+	ruleJSON struct {
+		Catalog    string      `json:"catalog"`
+		Name       string      `json:"name"`
+		Require    Require     `json:"require"`
+		Mode       Mode        `json:"mode"`
+		Signers    string      `json:"signers"`
+		Keys       []keyJSON   `json:"keys"`
+		Identities []*Identity `json:"identities"`
+	}
+	keyJSON struct {
+		File string `json:"file"`
+		PEM  string `json:"pem"`
+	}
+)
+
+var policySchema = sync.OnceValues(func() (*schema.Validator, error) { return schema.Compile(schema.PolicyV1) })
+
+// ReadPolicy reads a policy file, YAML or JSON, and the keys and the trusted
+// root that it names, through read. What the schema does not know is an error,
+// not ignored: a misspelt rule must not go unheeded. The error is an
+// entry.ErrInvalid.
+func ReadPolicy(text []byte, read func(path string) ([]byte, error)) (*Policy, error) {
+	file, err := decodePolicy(text)
+	if err != nil {
+		return nil, err
+	}
+	var root *Root
+	if file.TrustedRoot != "" {
+		content, err := read(file.TrustedRoot)
+		if err != nil {
+			return nil, fmt.Errorf("%w: policy: trusted root: %v", entry.ErrInvalid, err)
+		}
+		if root, err = ParseRoot(content); err != nil {
+			return nil, fmt.Errorf("policy: %s: %w", file.TrustedRoot, err)
+		}
+	}
+	var rules []*Rule
+	for i := range file.Rules {
+		rule, err := file.Rules[i].rule(fmt.Sprintf("rule %d", i+1), read)
+		if err != nil {
+			return nil, err
+		}
+		rules = append(rules, rule)
+	}
+	var byDefault *Rule
+	if file.Default != nil {
+		if byDefault, err = file.Default.rule("the default rule", read); err != nil {
+			return nil, err
+		}
+	}
+	return New(root, byDefault, rules...)
+}
+
+func (r *ruleJSON) rule(where string, read func(path string) ([]byte, error)) (*Rule, error) {
+	rule := &Rule{
+		Catalog: r.Catalog, Name: r.Name, Require: r.Require, Mode: r.Mode, All: r.Signers == "all",
+		Identities: r.Identities, where: where,
+	}
+	for _, k := range r.Keys {
+		text, name := []byte(k.PEM), ""
+		if k.File != "" {
+			var err error
+			if text, err = read(k.File); err != nil {
+				return nil, fmt.Errorf("%w: policy: %s: key: %v", entry.ErrInvalid, where, err)
+			}
+			name = k.File
+		}
+		key, err := ParsePublicKey(name, text)
+		if err != nil {
+			return nil, fmt.Errorf("policy: %s: %w", where, err)
+		}
+		rule.Keys = append(rule.Keys, key)
+	}
+	return rule, nil
+}
+
+// decodePolicy reads one YAML document and holds it against the schema.
+func decodePolicy(text []byte) (*policyJSON, error) {
+	bad := func(err error) (*policyJSON, error) {
+		return nil, fmt.Errorf("%w: policy: %v", entry.ErrInvalid, err)
+	}
+	if len(text) > maxPolicy {
+		return bad(fmt.Errorf("longer than %d bytes", maxPolicy))
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var tree any
+	if err := decoder.Decode(&tree); err != nil {
+		return bad(err)
+	}
+	var more any
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return bad(errors.New("want one document"))
+	}
+	plain, err := json.Marshal(tree)
+	if err != nil {
+		return bad(err)
+	}
+	validator, err := policySchema()
+	if err != nil {
+		return nil, err
+	}
+	var parsed any
+	if err := json.Unmarshal(plain, &parsed); err != nil {
+		return bad(err)
+	}
+	if problems := validator.Problems(parsed); len(problems) > 0 {
+		return bad(explain(problems))
+	}
+	file := new(policyJSON)
+	if err := json.Unmarshal(plain, file); err != nil {
+		return bad(err)
+	}
+	return file, nil
+}
+
+// explain makes one line of what violates the schema, and where.
+func explain(problems []schema.Problem) error {
+	all := make([]string, len(problems))
+	for i, p := range problems {
+		all[i] = fmt.Sprintf("%s: %s", printable(cmp.Or(p.Pointer, "/")), p.Reason)
+	}
+	return errors.New(strings.Join(all, "; "))
+}

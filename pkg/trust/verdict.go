@@ -1,0 +1,130 @@
+package trust
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Verdict says what is known about the signatures of something.
+type Verdict string
+
+// The verdicts. The zero Verdict means that signatures were not looked at.
+const (
+	Verified Verdict = "verified"
+	// Unsigned: whoever keeps the signatures was asked, and has none.
+	Unsigned Verdict = "unsigned"
+	// Untrusted: there are signatures, but not by those whom the policy names,
+	// or vouched for by a service that the trusted root does not name.
+	Untrusted Verdict = "untrusted"
+	// Invalid: there are signatures, and they do not hold for this digest.
+	Invalid Verdict = "invalid"
+	// Unknown: it could not be found out.
+	Unknown Verdict = "unknown"
+)
+
+// Subjects of checks.
+const (
+	Entry = "entry" // the revision in the catalog's repository
+	Image = "image" // the image in its own
+)
+
+// Check is what was found out about the signatures of one digest.
+type Check struct {
+	What   string        `json:"what"` // Entry or Image
+	Result Verdict       `json:"result"`
+	Digest digest.Digest `json:"digest"`
+	Signer string        `json:"signer,omitempty"` // who signed, as the policy names them
+	Format Format        `json:"format,omitempty"`
+	Time   *entry.Time   `json:"time,omitempty"` // when, where a trusted service says so
+	Reason string        `json:"reason,omitempty"`
+}
+
+// Report is the verdict on an entry under a rule.
+type Report struct {
+	Verdict Verdict `json:"verdict"`
+	Rule    string  `json:"rule,omitempty"` // the rule that applied, as policies name it
+	Warn    bool    `json:"warn,omitempty"` // the rule reports, and refuses nothing
+	Checks  []Check `json:"checks"`
+}
+
+// severity orders verdicts: what is worse decides. An answer that nobody could
+// give weighs more than what the others said.
+var severity = []Verdict{Verified, Unsigned, Untrusted, Invalid, Unknown}
+
+// Compose makes the verdict of an entry from the checks that a rule requires.
+// A check that is missing, or one too many, makes it unknown: nothing is
+// verified by not having been looked at.
+func Compose(rule *Rule, checks ...Check) Report {
+	report := Report{Verdict: Unknown, Rule: rule.String(), Warn: rule.Warn(), Checks: checks}
+	var done []string
+	worst := 0
+	for _, check := range checks {
+		done = append(done, check.What)
+		level := slices.Index(severity, check.Result)
+		if level < 0 {
+			level = len(severity) - 1
+		}
+		worst = max(worst, level)
+	}
+	if len(done) > 0 && slices.Equal(done, rule.Subjects()) {
+		report.Verdict = severity[worst]
+	}
+	return report
+}
+
+// Err returns nil for what may be used: an entry that is verified, or one
+// whose rule only warns. Else it is an *Error about what, the revision with
+// the given digest.
+func (r Report) Err(what string, revision digest.Digest) error {
+	if r.Verdict == Verified || r.Warn {
+		return nil
+	}
+	return &Error{What: what, Digest: revision, Verdict: r.Verdict, Reason: r.Reason()}
+}
+
+// Reason explains a verdict in one line: that of the check that decided it.
+func (r Report) Reason() string {
+	var all []string
+	for _, check := range r.Checks {
+		if check.Result == r.Verdict && check.Reason != "" {
+			all = append(all, check.What+": "+check.Reason)
+		}
+	}
+	if len(all) == 0 && r.Verdict == Unknown {
+		return "what the rule requires was not checked"
+	}
+	return strings.Join(all, "; ")
+}
+
+// Error says that something may not be used, or that nobody can tell. It is an
+// entry.ErrUntrusted, and for Unknown an entry.ErrUnreachable instead.
+type Error struct {
+	What    string
+	Digest  digest.Digest
+	Verdict Verdict
+	Reason  string
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s is %s", e.What, e.Verdict)
+	if e.Verdict == Unknown {
+		text = "the signatures of " + e.What + " could not be checked"
+	}
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
+}
+
+// Is gives the error its kind.
+func (e *Error) Is(target error) bool {
+	if e.Verdict == Unknown {
+		return target == entry.ErrUnreachable
+	}
+	return target == entry.ErrUntrusted
+}
