@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,8 +21,11 @@ const limit = 2 * time.Minute
 
 var (
 	dir   = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
-	caib  = sync.OnceValues(func() (string, error) { return build("caib", "github.com/oci-catalog/caib/cmd/caib") })
-	oras  = sync.OnceValues(func() (string, error) { return build("oras", "oras.land/oras/cmd/oras") })
+	caib  = sync.OnceValues(func() (string, error) { return build("caib", "", "github.com/oci-catalog/caib/cmd/caib") })
+	oras  = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
+	// The cosigns are tools of a module of their own, below this one.
+	cosign2 = sync.OnceValues(func() (string, error) { return build("cosign2", "cosign", "github.com/sigstore/cosign/v2/cmd/cosign") })
+	cosign3 = sync.OnceValues(func() (string, error) { return build("cosign3", "cosign", "github.com/sigstore/cosign/v3/cmd/cosign") })
 	built sync.Mutex
 )
 
@@ -30,6 +34,12 @@ func Caib(t testing.TB) string { t.Helper(); return must(t, caib) }
 
 // Oras builds the oras command, version 1.3, and returns its path.
 func Oras(t testing.TB) string { t.Helper(); return must(t, oras) }
+
+// Cosign2 builds the cosign command, version 2.6, and returns its path.
+func Cosign2(t testing.TB) string { t.Helper(); return must(t, cosign2) }
+
+// Cosign3 builds the cosign command, version 3.1, and returns its path.
+func Cosign3(t testing.TB) string { t.Helper(); return must(t, cosign3) }
 
 func must(t testing.TB, program func() (string, error)) string {
 	t.Helper()
@@ -40,7 +50,9 @@ func must(t testing.TB, program func() (string, error)) string {
 	return path
 }
 
-func build(name, source string) (string, error) {
+// build builds a program from this module, or from the one in its directory
+// below.
+func build(name, below, source string) (string, error) {
 	built.Lock()
 	defer built.Unlock()
 	parent, err := dir()
@@ -48,7 +60,12 @@ func build(name, source string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(parent, name)
-	output, err := exec.Command("go", "build", "-o", path, source).CombinedOutput()
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	from := filepath.Join(strings.TrimSpace(string(root)), below)
+	output, err := exec.Command("go", "build", "-C", from, "-o", path, source).CombinedOutput()
 	if err != nil {
 		return "", errors.New("build " + source + ": " + err.Error() + "\n" + string(output))
 	}

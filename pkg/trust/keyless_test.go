@@ -1,0 +1,73 @@
+package trust
+
+import (
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	somebody = "https://ci.example.com/team/build"
+	theirs   = "https://issuer.example.com"
+)
+
+// signKeyless signs with a certificate of the lab.
+func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Signature {
+	l.t.Helper()
+	signer, err := NewKeyless(l.t.Context(), services, token(somebody, theirs))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	signature, err := Sign(l.t.Context(), signer, services, format, d, "registry.example.com/team/catalog")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return signature
+}
+
+// trusting is a policy that trusts one identity.
+func (l *lab) trusting(identity Identity) *Policy {
+	l.t.Helper()
+	policy, err := New(l.parsedRoot(), nil, &Rule{Identities: []*Identity{&identity}})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return policy
+}
+
+// What the services witness in each way is verified, and says who and when.
+func TestKeylessSignatures(t *testing.T) {
+	d := digest.FromString("revision")
+	for _, test := range []struct {
+		name    string
+		format  Format
+		log     int
+		stamped bool
+		prepare func(*lab)
+	}{
+		{"bundle, log", Bundle, 1, false, nil},
+		{"bundle, log and timestamp", Bundle, 1, true, nil},
+		{"bundle, second log and timestamp", Bundle, 2, true, nil},
+		{"bundle, timestamp only", Bundle, 0, true, func(l *lab) { l.noLog = true }},
+		{"bundle, no certificate log", Bundle, 1, false, func(l *lab) { l.noSCT, l.noCT = true, true }},
+		{"legacy, log", Legacy, 1, false, nil},
+		{"legacy, log and timestamp", Legacy, 1, true, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			if test.prepare != nil {
+				test.prepare(l)
+			}
+			signature := l.signKeyless(l.services(test.log, test.stamped), test.format, d)
+			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, signature)
+			if check.Result != Verified || check.Signer != somebody+" ("+theirs+")" || check.Time == nil || !check.Time.Equal(l.now) || check.Format != test.format {
+				t.Errorf("%+v", check)
+			}
+		})
+	}
+}
+
+// judge checks signatures under a policy's first rule.
+func (p *Policy) judge(d digest.Digest, signatures ...Signature) Check {
+	return p.Check(p.Rule("registry.example.com/team/catalog", "autosd"), Entry, d, Evidence{Signatures: signatures})
+}
