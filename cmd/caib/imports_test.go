@@ -31,7 +31,8 @@ var layers = map[string][]string{
 	"pkg/ocilog":     {"pkg/entry"},
 	"pkg/inspect":    {"pkg/entry", "pkg/registry"},
 	"pkg/imagebuild": {"pkg/entry"},
-	"pkg/catalog":    {"pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild"},
+	"pkg/trust":      {"schema", "pkg/entry", "pkg/registry"},
+	"pkg/catalog":    {"pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild", "pkg/trust"},
 }
 
 type listed struct {

@@ -14,7 +14,7 @@ const (
 // signKeyless signs with a certificate of the lab.
 func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Signature {
 	l.t.Helper()
-	signer, err := NewKeyless(l.t.Context(), services, token(somebody, theirs))
+	signer, err := NewKeyless(l.t.Context(), services, idToken(somebody, theirs))
 	if err != nil {
 		l.t.Fatal(err)
 	}

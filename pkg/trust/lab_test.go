@@ -49,7 +49,8 @@ type lab struct {
 	noCT      bool // the trusted root names no certificate log
 	noLog     bool // the trusted root names no transparency log
 	noStamper bool
-	mutate    func(*logEntry) // spoils what the log answers
+	logName   []byte    // what the log says its ID is; nil is the truth
+	stampAt   time.Time // the time of timestamps; zero is now
 }
 
 func newLab(t testing.TB) *lab {
@@ -176,8 +177,8 @@ func (l *lab) services(logVersion int, stamped bool) *Services {
 	return s
 }
 
-// token is an identity token as a pipeline gets one; the lab believes it.
-func token(subject, issuer string) string {
+// idToken is an identity token as a pipeline gets one; the lab believes it.
+func idToken(subject, issuer string) string {
 	claims, _ := json.Marshal(map[string]string{"sub": subject, "iss": issuer})
 	return "e30." + base64.RawURLEncoding.EncodeToString(claims) + ".c2ln"
 }
@@ -308,6 +309,13 @@ func (l *lab) sign(key *ecdsa.PrivateKey, message []byte) []byte {
 	return signature
 }
 
+func (l *lab) logID() []byte {
+	if l.logName != nil {
+		return l.logName
+	}
+	return keyID(l.t, l.logKey)
+}
+
 // checkpoint is that of a log with one entry.
 func (l *lab) checkpoint(origin string, body []byte) (root []byte, note string) {
 	root = rfc6962.DefaultHasher.HashLeaf(body)
@@ -342,7 +350,7 @@ func (l *lab) enter(proposed []byte) any {
 			"signatures":   []object{{"signature": e.Signatures[0].Sig, "verifier": p.Spec.Proposed.Verifiers[0]}},
 		}})
 	}
-	id := hex.EncodeToString(keyID(l.t, l.logKey))
+	id := hex.EncodeToString(l.logID())
 	promise := fmt.Sprintf(`{"body":%q,"integratedTime":%d,"logID":%q,"logIndex":7}`, encode(body), l.now.Unix(), id)
 	root, note := l.checkpoint("lab - 42", body)
 	return object{"uuid": object{
@@ -372,7 +380,7 @@ func (l *lab) enterV2(proposed []byte) any {
 	at, _ := url.Parse(l.server.URL)
 	root, note := l.checkpoint(at.Hostname(), body)
 	return object{
-		"logIndex": "0", "logId": object{"keyId": keyID(l.t, l.logKey)}, "kindVersion": object{"kind": "hashedrekord", "version": "0.0.2"},
+		"logIndex": "0", "logId": object{"keyId": l.logID()}, "kindVersion": object{"kind": "hashedrekord", "version": "0.0.2"},
 		"integratedTime": "0", "canonicalizedBody": body,
 		"inclusionProof": object{"logIndex": "0", "rootHash": root, "treeSize": "1", "hashes": []string{}, "checkpoint": object{"envelope": note}},
 	}
@@ -384,8 +392,12 @@ func (l *lab) stamp(query []byte) []byte {
 		l.t.Error(err)
 		return nil
 	}
+	at := l.now
+	if !l.stampAt.IsZero() {
+		at = l.stampAt
+	}
 	stamp := timestamp.Timestamp{
-		HashAlgorithm: request.HashAlgorithm, HashedMessage: request.HashedMessage, Time: l.now, Policy: asn1.ObjectIdentifier{1, 2, 3},
+		HashAlgorithm: request.HashAlgorithm, HashedMessage: request.HashedMessage, Time: at, Policy: asn1.ObjectIdentifier{1, 2, 3},
 		SerialNumber: big.NewInt(5), AddTSACertificate: true,
 	}
 	answer, err := stamp.CreateResponseWithOpts(l.stamper, l.stampKey, crypto.SHA256)

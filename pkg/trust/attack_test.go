@@ -1,0 +1,271 @@
+package trust
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// spoil changes one member of a bundle, found by its path.
+func spoil(t *testing.T, s Signature, change func(bundle map[string]any)) Signature {
+	t.Helper()
+	var tree map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(s.text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&tree); err != nil {
+		t.Fatal(err)
+	}
+	change(tree)
+	text, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Signature{s.Format, text}
+}
+
+func at(tree map[string]any, path ...string) map[string]any {
+	for _, key := range path {
+		if list, ok := tree[key].([]any); ok {
+			tree = list[0].(map[string]any)
+			continue
+		}
+		tree = tree[key].(map[string]any)
+	}
+	return tree
+}
+
+// flip changes one bit of a member that holds base64, and keeps its length.
+func flip(tree map[string]any, key string) {
+	text := []byte(tree[key].(string))
+	if text[20] == 'A' {
+		text[20] = 'B'
+	} else {
+		text[20] = 'A'
+	}
+	tree[key] = string(text)
+}
+
+// Each attack on keyless signatures ends in its verdict, and never in another
+// that would let it pass.
+func TestAttacksOnKeylessSignatures(t *testing.T) {
+	d, other := digest.FromString("revision"), digest.FromString("another")
+	right := Identity{Subject: somebody, Issuer: theirs}
+	for _, test := range []struct {
+		name     string
+		want     Verdict
+		log      int
+		stamped  bool
+		identity Identity
+		prepare  func(signing, trusted *lab) // before anything is signed
+		spoil    func(bundle map[string]any)
+		of       digest.Digest // what is signed; "" is what is asked for
+	}{
+		{name: "over another digest", want: Invalid, of: other},
+		{name: "right identity, wrong issuer", want: Untrusted, identity: Identity{Subject: somebody, Issuer: "https://evil.example.com"}},
+		{name: "right issuer, wrong identity", want: Untrusted, identity: Identity{Subject: "https://ci.example.com/team", Issuer: theirs}},
+		{name: "expression not anchored", want: Untrusted, identity: Identity{SubjectRegexp: `ci\.example\.com/team`, Issuer: theirs}},
+		{name: "alternatives not anchored", want: Untrusted, identity: Identity{SubjectRegexp: `https://a|b.*`, Issuer: theirs}},
+		{name: "issuer expression not anchored", want: Untrusted, identity: Identity{Subject: somebody, IssuerRegexp: `issuer`}},
+		{name: "expired certificate, late timestamp", want: Invalid, log: -1, stamped: true,
+			prepare: func(s, _ *lab) { s.noLog = true },
+			spoil:   nil, identity: right},
+		{name: "no timestamp and no log", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial"), "tlogEntries") }},
+		{name: "log entry without promise, and no timestamp", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial", "tlogEntries"), "inclusionPromise") }},
+		{name: "second log without timestamp", want: Invalid, log: 2},
+		{name: "another Rekor", want: Untrusted, log: 1,
+			prepare: func(s, _ *lab) { s.logKey = newKey(s.t) }},
+		{name: "another Rekor that claims the log's name", want: Invalid, log: 1,
+			prepare: func(s, _ *lab) { s.logName, s.logKey = keyID(s.t, s.logKey), newKey(s.t) }},
+		{name: "another certificate authority", want: Untrusted, log: 1,
+			prepare: func(s, _ *lab) { fresh := newLab(s.t); s.ca, s.caKey, s.root = fresh.ca, fresh.caKey, fresh.root }},
+		{name: "another timestamp authority", want: Untrusted, log: 2, stamped: true,
+			prepare: func(s, _ *lab) { fresh := newLab(s.t); s.stamper, s.stampKey = fresh.stamper, fresh.stampKey }},
+		{name: "certificate not logged", want: Invalid, log: 1, prepare: func(s, _ *lab) { s.noSCT = true }},
+		{name: "certificate logged by a stranger", want: Invalid, log: 1, prepare: func(s, _ *lab) { s.ctKey = newKey(s.t) }},
+		{name: "integrated time changed", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { at(b, "verificationMaterial", "tlogEntries")["integratedTime"] = "1700000000" }},
+		{name: "log entry of another signature", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { flip(at(b, "verificationMaterial", "tlogEntries"), "canonicalizedBody") }},
+		{name: "promise changed", want: Invalid, log: 1,
+			spoil: func(b map[string]any) {
+				flip(at(b, "verificationMaterial", "tlogEntries", "inclusionPromise"), "signedEntryTimestamp")
+			}},
+		{name: "proof for another tree", want: Invalid, log: 1,
+			spoil: func(b map[string]any) {
+				at(b, "verificationMaterial", "tlogEntries", "inclusionProof")["hashes"] = []string{encode(sum256(nil))}
+			}},
+		{name: "checkpoint changed", want: Invalid, log: 1,
+			spoil: func(b map[string]any) {
+				c := at(b, "verificationMaterial", "tlogEntries", "inclusionProof", "checkpoint")
+				c["envelope"] = "other - 42" + c["envelope"].(string)[len("lab - 42"):]
+			}},
+		{name: "signature changed", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { flip(at(b, "dsseEnvelope", "signatures"), "sig") }},
+		{name: "payload type changed", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { at(b, "dsseEnvelope")["payloadType"] = "text/plain" }},
+		{name: "two signatures in the envelope", want: Invalid, log: 1,
+			spoil: func(b map[string]any) {
+				e := at(b, "dsseEnvelope")
+				e["signatures"] = append(e["signatures"].([]any), e["signatures"].([]any)...)
+			}},
+		{name: "nothing in it", want: Invalid, log: 1, spoil: func(b map[string]any) { clear(b) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			signing := newLab(t)
+			trusted := *signing
+			if test.log == -1 {
+				trusted.noLog = true
+			}
+			if test.prepare != nil {
+				test.prepare(signing, &trusted)
+			}
+			if test.name == "expired certificate, late timestamp" {
+				signing.stampAt = signing.now.Add(time.Hour)
+			}
+			if test.identity == (Identity{}) {
+				test.identity = right
+			}
+			of := d
+			if test.of != "" {
+				of = test.of
+			}
+			log := test.log
+			if log == 0 {
+				log = 1
+			}
+			signature := signing.signKeyless(signing.services(max(log, 0), test.stamped), Bundle, of)
+			if test.spoil != nil {
+				signature = spoil(t, signature, test.spoil)
+			}
+			check := trusted.trusting(test.identity).judge(d, signature)
+			if check.Result != test.want || check.Reason == "" {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+			report := Compose(&Rule{}, check)
+			if err := report.Err("entry autosd", d); !errors.Is(err, entry.ErrUntrusted) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// Each attack on signatures by key ends in its verdict, in both formats.
+func TestAttacksOnKeySignatures(t *testing.T) {
+	d, other := digest.FromString("revision"), digest.FromString("another")
+	team, stranger := testSigner(t), testSigner(t)
+	for _, format := range []Format{Bundle, Legacy} {
+		sign := func(s Signer, of digest.Digest) Signature { return signed(t, s, format, of) }
+		broken := sign(team, d)
+		brokenWant := Invalid
+		if format == Bundle {
+			broken = spoil(t, broken, func(b map[string]any) { flip(at(b, "dsseEnvelope", "signatures"), "sig") })
+		} else {
+			// Nothing in the legacy format says which key is meant to have signed.
+			broken, brokenWant = spoil(t, broken, func(b map[string]any) { flip(at(b, "annotations"), annotationSignature) }), Untrusted
+		}
+		for _, test := range []struct {
+			name       string
+			want       Verdict
+			signatures []Signature
+		}{
+			{"right", Verified, []Signature{sign(team, d)}},
+			{"none", Unsigned, nil},
+			{"over another digest", Invalid, []Signature{sign(team, other)}},
+			{"wrong key", Untrusted, []Signature{sign(stranger, d)}},
+			{"broken", brokenWant, []Signature{broken}},
+			{"no JSON", Invalid, []Signature{{format, []byte("{")}}},
+			{"a stranger's and a broken one", Untrusted, []Signature{sign(team, other), sign(stranger, d)}},
+			{"right among wrong ones", Verified, []Signature{{format, []byte("{")}, sign(stranger, d), sign(team, other), sign(team, d)}},
+		} {
+			t.Run(string(format)+"/"+test.name, func(t *testing.T) {
+				check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).judge(d, test.signatures...)
+				if check.Result != test.want {
+					t.Errorf("%+v, want %s", check, test.want)
+				}
+			})
+		}
+	}
+}
+
+// An attestation is no signature: it says what somebody did, not that somebody
+// stands behind it.
+func TestAttestationsAreNoSignatures(t *testing.T) {
+	d, signer := digest.FromString("revision"), testSigner(t)
+	m := &material{envelope: newEnvelope(d)}
+	m.envelope.Payload = bytes.Replace(m.envelope.Payload, []byte(typeSignature), []byte("https://slsa.dev/provenance/v1"), 1)
+	signature, err := signer.Sign(t.Context(), m.envelope.pae())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.signature = signature
+	attestation, err := m.bundle(signer.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check := byKeys(t, &Rule{Keys: []*PublicKey{signer.PublicKey()}}).judge(d, attestation); check.Result != Unsigned {
+		t.Errorf("%+v", check)
+	}
+}
+
+// A rule that wants all of its signers is content with no fewer, and counts
+// nobody twice.
+func TestAllSigners(t *testing.T) {
+	d := digest.FromString("revision")
+	a, b := testSigner(t), testSigner(t)
+	rule := &Rule{Keys: []*PublicKey{a.PublicKey(), b.PublicKey()}, All: true}
+	for _, test := range []struct {
+		name    string
+		want    Verdict
+		signers []Signer
+	}{
+		{"both", Verified, []Signer{a, b}},
+		{"one", Untrusted, []Signer{a}},
+		{"one twice", Untrusted, []Signer{b, b}},
+		{"none", Unsigned, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var signatures []Signature
+			for i, s := range test.signers {
+				signatures = append(signatures, signed(t, s, []Format{Bundle, Legacy}[i%2], d))
+			}
+			if check := byKeys(t, rule).judge(d, signatures...); check.Result != test.want {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+		})
+	}
+}
+
+func testSigner(t testing.TB) Signer {
+	t.Helper()
+	signer, err := NewSigner(newKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signer
+}
+
+func signed(t testing.TB, s Signer, format Format, d digest.Digest) Signature {
+	t.Helper()
+	signature, err := Sign(t.Context(), s, nil, format, d, "registry.example.com/team/catalog")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signature
+}
+
+func byKeys(t testing.TB, rules ...*Rule) *Policy {
+	t.Helper()
+	policy, err := New(nil, nil, rules...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy
+}
