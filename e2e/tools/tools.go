@@ -20,13 +20,13 @@ import (
 const limit = 2 * time.Minute
 
 var (
-	dir   = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
-	caib  = sync.OnceValues(func() (string, error) { return build("caib", "", "github.com/oci-catalog/caib/cmd/caib") })
-	oras  = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
+	dir  = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
+	caib = sync.OnceValues(func() (string, error) { return build("caib", "", "github.com/oci-catalog/caib/cmd/caib") })
+	oras = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
 	// The cosigns are tools of a module of their own, below this one.
 	cosign2 = sync.OnceValues(func() (string, error) { return build("cosign2", "cosign", "github.com/sigstore/cosign/v2/cmd/cosign") })
 	cosign3 = sync.OnceValues(func() (string, error) { return build("cosign3", "cosign", "github.com/sigstore/cosign/v3/cmd/cosign") })
-	built sync.Mutex
+	built   sync.Mutex
 )
 
 // Caib builds the caib command and returns its path.

@@ -98,6 +98,8 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 			spoil: func(b map[string]any) {
 				flip(at(b, "verificationMaterial", "tlogEntries", "inclusionPromise"), "signedEntryTimestamp")
 			}},
+		{name: "promise only", want: Invalid, log: 1,
+			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial", "tlogEntries"), "inclusionProof") }},
 		{name: "proof for another tree", want: Invalid, log: 1,
 			spoil: func(b map[string]any) {
 				at(b, "verificationMaterial", "tlogEntries", "inclusionProof")["hashes"] = []string{encode(sum256(nil))}

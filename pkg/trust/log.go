@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -61,8 +60,8 @@ func (e *logEntry) verify(root *Root, m *material) (time.Time, error) {
 	if !known {
 		return time.Time{}, errStranger
 	}
-	if e.Promise == nil && e.Proof == nil {
-		return time.Time{}, errors.New("the log's entry has neither promise nor proof")
+	if e.Proof == nil && (m.proofs || e.Promise == nil) {
+		return time.Time{}, errors.New("the log's entry has no proof")
 	}
 	body, err := parseBody(e.Body)
 	if err != nil {
@@ -105,7 +104,9 @@ func (e *logEntry) promised(log logKey, at time.Time) error {
 var treeID = regexp.MustCompile(` - [0-9]+$`)
 
 // included checks the proof that the entry is in the tree that a checkpoint of
-// the log stands for. Root and size are the checkpoint's.
+// the log stands for. The root hash is the checkpoint's. Where in the tree the
+// entry stands is the proof's word: a leaf is no inner node, so what leads from
+// this leaf to that root proves that the tree has the leaf.
 func (e *logEntry) included(log logKey) error {
 	text, signatures, found := strings.Cut(e.Proof.Checkpoint.Envelope, "\n\n")
 	lines := strings.Split(text, "\n")
@@ -115,10 +116,6 @@ func (e *logEntry) included(log logKey) error {
 	if !treeID.MatchString(lines[0]) && lines[0] != log.origin {
 		return errors.New("the checkpoint is another log's")
 	}
-	size, err := strconv.ParseUint(lines[1], 10, 63)
-	if err != nil {
-		return errors.New("the log's checkpoint has no size")
-	}
 	hash, err := base64.StdEncoding.DecodeString(lines[2])
 	if err != nil {
 		return errors.New("the log's checkpoint has no root hash")
@@ -126,11 +123,11 @@ func (e *logEntry) included(log logKey) error {
 	if !signedNote(log, []byte(text+"\n"), signatures) {
 		return errors.New("the log's checkpoint is not by the log")
 	}
-	if e.Proof.Index < 0 {
+	if e.Proof.Index < 0 || e.Proof.Size < 0 {
 		return errors.New("the log's proof is malformed")
 	}
 	leaf := rfc6962.DefaultHasher.HashLeaf(e.Body)
-	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(e.Proof.Index), size, leaf, e.Proof.Hashes, hash); err != nil {
+	if err := proof.VerifyInclusion(rfc6962.DefaultHasher, uint64(e.Proof.Index), uint64(e.Proof.Size), leaf, e.Proof.Hashes, hash); err != nil {
 		return fmt.Errorf("the log's proof does not hold: %v", err)
 	}
 	return nil

@@ -32,6 +32,7 @@ const (
 
 const (
 	bundleFamily   = "application/vnd.dev.sigstore.bundle"
+	mediaTypeV01   = "application/vnd.dev.sigstore.bundle+json;version=0.1"
 	mediaTypeV03   = "application/vnd.dev.sigstore.bundle.v0.3+json"
 	mediaTypeSaved = "application/vnd.caib.catalog.simplesigning.v1+json"
 	typeInToto     = "application/vnd.in-toto+json"
@@ -82,6 +83,7 @@ type material struct {
 	entries      []logEntry
 	timestamps   [][]byte // RFC 3161, over the signature
 	envelope     *envelope
+	proofs       bool // its entries must prove that they are logged; a promise is not enough
 }
 
 // The JSON of a sigstore bundle, as far as it is used. Its 64-bit integers are
@@ -183,6 +185,7 @@ func openBundle(text []byte, want digest.Digest) (*material, error) {
 	}
 	v := b.Verification
 	m := &material{message: b.Envelope.pae(), signature: b.Envelope.Signatures[0].Sig, entries: v.Entries, envelope: b.Envelope}
+	m.proofs = b.MediaType != mediaTypeV01
 	if v.PublicKey != nil {
 		m.hint = v.PublicKey.Hint
 	}

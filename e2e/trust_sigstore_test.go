@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	"github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/testing/ca"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// sigstore's own virtual services make the signatures, and sigstore-go's own
+// verifier is the judge beside ours: on each of these, both say the same.
+
+const (
+	subject = "ci@example.com"
+	issuer  = "https://issuer.example.com"
+)
+
+// trustedRoot is the file that names the services; virtual certificates are in
+// no certificate log.
+func trustedRoot(t testing.TB, virtual *ca.VirtualSigstore) ([]byte, root.TrustedMaterial) {
+	t.Helper()
+	logs := virtual.RekorLogs()
+	for id, log := range logs {
+		raw, err := hex.DecodeString(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log.ID = raw
+	}
+	made, err := root.NewTrustedRoot(root.TrustedRootMediaType01, virtual.FulcioCertificateAuthorities(), nil, virtual.TimestampingAuthorities(), logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := made.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text, made
+}
+
+// statement is what cosign signs of a digest.
+func statement(d digest.Digest) []byte {
+	return fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":%q}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}`, d.Encoded())
+}
+
+// pack writes what the virtual services made as a bundle.
+func pack(t testing.TB, by *ca.VirtualSigstore, entity *ca.TestEntity) *protobundle.Bundle {
+	t.Helper()
+	content, err := entity.SignatureContent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	verification, err := entity.VerificationContent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := entity.TlogEntries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamps, err := entity.Timestamps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	envelope := content.EnvelopeContent().RawEnvelope()
+	payload, err := base64.StdEncoding.DecodeString(envelope.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	material := &protobundle.VerificationMaterial{
+		Content:                   &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: verification.Certificate().Raw}},
+		TimestampVerificationData: &protobundle.TimestampVerificationData{},
+	}
+	for _, e := range entries {
+		entry := e.TransparencyLogEntry()
+		if e.HasInclusionPromise() { // which it keeps to itself
+			promise, err := by.RekorSignPayload(tlog.RekorPayload{
+				Body: e.Body(), IntegratedTime: entry.IntegratedTime, LogIndex: entry.LogIndex, LogID: hex.EncodeToString(entry.LogId.KeyId),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry.InclusionPromise = &protorekor.InclusionPromise{SignedEntryTimestamp: promise}
+		}
+		if entry.KindVersion == nil {
+			entry.KindVersion = &protorekor.KindVersion{Kind: "dsse", Version: "0.0.1"}
+		}
+		material.TlogEntries = append(material.TlogEntries, entry)
+	}
+	for _, stamp := range stamps {
+		material.TimestampVerificationData.Rfc3161Timestamps = append(material.TimestampVerificationData.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
+	}
+	return &protobundle.Bundle{
+		MediaType: "application/vnd.dev.sigstore.bundle.v0.3+json", VerificationMaterial: material,
+		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{
+			Payload: payload, PayloadType: envelope.PayloadType, Signatures: []*protodsse.Signature{{Sig: content.Signature()}},
+		}},
+	}
+}
+
+// theirs is sigstore-go's word on a bundle.
+func theirs(t testing.TB, material root.TrustedMaterial, b *protobundle.Bundle, d digest.Digest, who string) error {
+	t.Helper()
+	parsed, err := bundle.NewBundle(b)
+	if err != nil {
+		return err
+	}
+	verifier, err := verify.NewVerifier(material, verify.WithTransparencyLog(1), verify.WithObserverTimestamps(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	identity, err := verify.NewShortCertificateIdentity(issuer, "", who, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := hex.DecodeString(d.Encoded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = verifier.Verify(parsed, verify.NewPolicy(verify.WithArtifactDigest("sha256", raw), verify.WithCertificateIdentity(identity)))
+	return err
+}
+
+func TestVirtualSigstore(t *testing.T) {
+	virtual, err := ca.NewVirtualSigstore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := ca.NewVirtualSigstore()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, material := trustedRoot(t, virtual)
+	parsed, err := trust.ParseRoot(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy, err := trust.New(parsed, nil, &trust.Rule{Identities: []*trust.Identity{{Subject: subject, Issuer: issuer}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("revision")
+	soon := time.Now().Add(5 * time.Minute)
+	first := func(b *protobundle.Bundle) *protorekor.TransparencyLogEntry {
+		return b.VerificationMaterial.TlogEntries[0]
+	}
+	for name, test := range map[string]struct {
+		want  trust.Verdict
+		make  func() (*ca.TestEntity, error)
+		spoil func(*protobundle.Bundle)
+	}{
+		"promise, no proof": {want: trust.Invalid, make: func() (*ca.TestEntity, error) {
+			return virtual.AttestAtTime(subject, issuer, statement(d), soon, false)
+		}},
+		"log with proof":   {want: trust.Verified, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }},
+		"second log":       {want: trust.Verified, make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }},
+		"log, not stamped": {want: trust.Verified, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: unstamped},
+		"another digest": {want: trust.Invalid, make: func() (*ca.TestEntity, error) {
+			return virtual.AttestAtTime(subject, issuer, statement(digest.FromString("x")), soon, true)
+		}},
+		"another issuer": {want: trust.Untrusted, make: func() (*ca.TestEntity, error) {
+			return virtual.AttestAtTime(subject, "https://evil.example.com", statement(d), soon, true)
+		}},
+		"another subject": {want: trust.Untrusted, make: func() (*ca.TestEntity, error) {
+			return virtual.AttestAtTime("x"+subject, issuer, statement(d), soon, true)
+		}},
+		"another sigstore": {want: trust.Untrusted, make: func() (*ca.TestEntity, error) {
+			return stranger.AttestAtTime(subject, issuer, statement(d), soon, true)
+		}},
+		"logged too late": {want: trust.Invalid, make: func() (*ca.TestEntity, error) {
+			return virtual.AttestAtTime(subject, issuer, statement(d), soon.Add(20*time.Minute), true)
+		}},
+		"not logged":          {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = nil }},
+		"second log, no time": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }, spoil: unstamped},
+		"log's time changed":  {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { first(b).IntegratedTime-- }},
+		"entry of another": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
+			other, err := virtual.AttestAtTime(subject, issuer, statement(d), soon, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.VerificationMaterial.TlogEntries = pack(t, virtual, other).VerificationMaterial.TlogEntries
+		}},
+		"signature changed": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
+			sig := b.GetDsseEnvelope().Signatures[0].Sig
+			sig[len(sig)-1] ^= 1
+		}},
+		"swapped certificate": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
+			other, err := virtual.AttestAtTime(subject, issuer, statement(d), soon, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.VerificationMaterial.Content = pack(t, virtual, other).VerificationMaterial.Content
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entity, err := test.make()
+			if err != nil {
+				t.Fatal(err)
+			}
+			by := virtual
+			if name == "another sigstore" {
+				by = stranger
+			}
+			b := pack(t, by, entity)
+			if test.spoil != nil {
+				test.spoil(b)
+			}
+			text, err := protojson.Marshal(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signature, ok := trust.ParseSignature(text)
+			if !ok {
+				t.Fatalf("no signature: %s", text)
+			}
+			check := policy.Check(policy.Rule("", ""), trust.Entry, d, trust.Evidence{Signatures: []trust.Signature{signature}})
+			if check.Result != test.want {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+			if err := theirs(t, material, b, d, subject); (err == nil) != (check.Result == trust.Verified) {
+				t.Errorf("ours %s (%s), sigstore-go's %v", check.Result, check.Reason, err)
+			}
+		})
+	}
+}
+
+func unstamped(b *protobundle.Bundle) { b.VerificationMaterial.TimestampVerificationData = nil }
+
+// What is signed here by key is a bundle to sigstore-go too.
+func TestBundlesParseElsewhere(t *testing.T) {
+	keys := someKeys(t)
+	for _, kind := range slices.Sorted(maps.Keys(keys)) {
+		signer, err := trust.ParsePrivateKey(keys[kind], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := trust.Sign(t.Context(), signer, nil, trust.Bundle, digest.FromString("x"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed bundle.Bundle
+		if err := parsed.UnmarshalJSON(signature.JSON()); err != nil || !json.Valid(signature.JSON()) {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
