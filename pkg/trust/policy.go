@@ -295,6 +295,9 @@ func decodePolicy(text []byte) (*policyJSON, error) {
 func explain(problems []schema.Problem) error {
 	all := make([]string, len(problems))
 	for i, p := range problems {
+		if strings.HasPrefix(p.Reason, "oneOf:") {
+			p.Reason = "want one of subject and subjectRegexp, and one of issuer and issuerRegexp"
+		}
 		all[i] = fmt.Sprintf("%s: %s", printable(cmp.Or(p.Pointer, "/")), p.Reason)
 	}
 	return errors.New(strings.Join(all, "; "))
