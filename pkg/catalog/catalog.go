@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // Options configure a Catalog. The zero value works: anonymous, HTTPS, no
@@ -28,6 +30,12 @@ type Options struct {
 	Author string
 	// Now is the clock of publications; nil is the system's.
 	Now func() time.Time
+	// Policy is what List, Get, History and Verify hold signatures against;
+	// nil checks none.
+	Policy *trust.Policy
+	// Verdicts remembers across processes what a policy verified; nil
+	// remembers nothing.
+	Verdicts *trust.Memory
 	// Warn is told what was noticed and did not change the result, each
 	// thing once. It may be called from several goroutines at once; nil
 	// ignores them.
@@ -36,9 +44,11 @@ type Options struct {
 
 // Catalog is an open catalog. It is safe for concurrent use.
 type Catalog struct {
-	reference registry.Reference
-	options   Options
-	log       *ocilog.Log
+	reference  registry.Reference
+	options    Options
+	repository registry.Repository
+	log        *ocilog.Log
+	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
 
 	mu     sync.Mutex
 	view   *ocilog.View // the last read; nil when a write made it stale
@@ -73,12 +83,12 @@ func Open(reference string, options Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Catalog{
-		reference: ref, options: options, warned: map[string]bool{},
-		log: ocilog.New(repository, ref.Base(), ocilog.Options{
-			Revisions: options.Revisions, Cache: options.Cache, Now: options.Now,
-		}),
-	}, nil
+	c := &Catalog{reference: ref, options: options, repository: repository, warned: map[string]bool{}}
+	c.log = ocilog.New(repository, ref.Base(), ocilog.Options{
+		Revisions: options.Revisions, Cache: options.Cache, Now: options.Now,
+		Signatures: options.Policy != nil, Lookup: c.lookUpForSnapshot,
+	})
+	return c, nil
 }
 
 // Reference returns the reference that the catalog was opened with.

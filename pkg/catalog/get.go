@@ -17,7 +17,8 @@ type GetOptions struct {
 }
 
 // Get returns one entry. A name that is not live is an entry.ErrNotFound; one
-// that a later format version decides is an entry.ErrInvalid.
+// that a later format version decides is an entry.ErrInvalid; one that the
+// policy refuses is a *trust.Error.
 func (c *Catalog) Get(ctx context.Context, name string, options GetOptions) (entry.Item, error) {
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
@@ -46,11 +47,11 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 	case err != nil:
 		return entry.Item{}, err
 	case revision == nil || revision.Tag.Op == entry.OpRemove:
-		return entry.Item{}, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+		return entry.Item{}, c.absent(ctx, view, name, revision)
 	case revision.Newer != "":
 		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, name, revision.Newer)
 	}
-	return entry.NewItem(revision), nil
+	return c.admit(ctx, view, revision, options.AsOf.IsZero())
 }
 
 func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string, options GetOptions) (entry.Item, error) {
@@ -67,7 +68,7 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 	if found == nil {
 		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
 	}
-	return entry.NewItem(found), nil
+	return c.admit(ctx, view, found, false)
 }
 
 // before drops the revisions that came after asOf; a zero asOf keeps all.

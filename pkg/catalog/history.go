@@ -8,7 +8,8 @@ import (
 )
 
 // History returns every revision of an entry, or of all entries for "", oldest
-// first. A name without any is an entry.ErrNotFound.
+// first, with the verdict of the policy where there is one; history refuses
+// nothing. A name without any is an entry.ErrNotFound.
 func (c *Catalog) History(ctx context.Context, name string) ([]entry.Event, error) {
 	if name != "" {
 		if err := entry.CheckName(name); err != nil {
@@ -36,6 +37,13 @@ func (c *Catalog) History(ctx context.Context, name string) ([]entry.Event, erro
 	events := make([]entry.Event, len(revisions))
 	for i, revision := range revisions {
 		events[i] = entry.NewEvent(revision)
+	}
+	if c.options.Policy != nil {
+		j := c.newJudge(nil)
+		defer j.done()
+		for i, report := range j.all(ctx, revisions) {
+			events[i].Verdict = string(report.Verdict)
+		}
 	}
 	return events, nil
 }

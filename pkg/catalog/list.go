@@ -14,7 +14,8 @@ type ListOptions struct {
 }
 
 // List returns the live entries that match. The error is of the kinds named in
-// the package comment; with an error there is no list at all.
+// the package comment; with an error there is no list at all, but with a
+// *RefusedError there is: of what the policy lets through.
 func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, error) {
 	if err := options.Query.Check(); err != nil {
 		return entry.Page{}, err
@@ -23,10 +24,14 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 	if err != nil {
 		return entry.Page{}, err
 	}
-	live, err := view.Live(ctx, options.AsOf)
+	live, removed, err := view.Heads(ctx, options.AsOf)
 	c.warn(view.Warnings()...)
 	if err != nil {
 		return entry.Page{}, err
+	}
+	if c.options.Policy != nil {
+		items, err := c.screen(ctx, view, options.AsOf.IsZero(), live, removed)
+		return options.Query.Select(items), err
 	}
 	items := make([]entry.Item, len(live))
 	for i, revision := range live {

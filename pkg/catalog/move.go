@@ -10,8 +10,13 @@ import (
 // the rest.
 func (p *publication) move(ctx context.Context) error {
 	for _, revision := range p.elsewhere {
-		if _, err := p.catalog.end(ctx, p.view, revision, "moved to "+p.name); err != nil {
+		ended, _, err := p.catalog.end(ctx, p.view, revision, "moved to "+p.name)
+		if err != nil {
 			return fmt.Errorf("%s is published, but %s is not ended: %w", p.name, revision.Document.Name, err)
+		}
+		if p.options.Sign != nil {
+			_, err := p.catalog.signRevision(ctx, p.options.Sign, ended)
+			p.unsigned.add(fmt.Sprintf("the removal of entry %q", revision.Document.Name), revision.Document.Name, err)
 		}
 	}
 	return nil

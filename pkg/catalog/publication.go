@@ -33,6 +33,7 @@ type publication struct {
 	old        *entry.Revision
 	elsewhere  []*entry.Revision // live under other names
 	packed     *entry.Packed     // by pack
+	unsigned   UnsignedError     // by sign: what is missing
 }
 
 func (p *publication) run(ctx context.Context, image string) error {
@@ -41,14 +42,14 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.compare, p.pack}
 	if !p.options.DryRun {
-		steps = append(steps, p.append, p.move)
+		steps = append(steps, p.append, p.compact, p.move)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	return p.unsigned.orNil()
 }
 
 // identify reads the reference and validates what the publisher typed, before
@@ -152,7 +153,7 @@ func (p *publication) complete() {
 // pack makes the revision, unless it would change nothing. One that describes
 // the same image as before keeps what newer writers put into it.
 func (p *publication) pack(ctx context.Context) (err error) {
-	p.result.Attachment = Attachment{Outcome: AttachSkipped}
+	p.result.Attachment, p.result.Signature = Attachment{Outcome: AttachSkipped}, Signed{Outcome: SignSkipped}
 	if p.old != nil && p.old.Document.SameContent(p.document) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil
@@ -183,19 +184,29 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	return nil
 }
 
-// append puts the revision into the log, then attaches it to its image and
-// writes a snapshot; those two report their outcome and fail nothing.
+// append puts the revision into the log, then signs it, attaches it to its
+// image and writes a snapshot. Those report their outcome and undo nothing; a
+// signature that was asked for and is missing is an error in the end.
 func (p *publication) append(ctx context.Context) error {
 	if p.result.Outcome == Unchanged {
-		return nil
+		return p.signAgain(ctx)
 	}
 	if err := p.catalog.log.Append(ctx, p.packed); err != nil {
 		return fmt.Errorf("publish %s: %w", p.name, err)
 	}
 	p.catalog.forget()
 	p.result.Outcome = Published
+	p.sign(ctx, p.packed.Tag, p.packed.Descriptor)
 	if !p.options.NoAttach {
 		p.result.Attachment = attach(ctx, p.repository, p.packed, p.image.Descriptor)
+	}
+	return nil
+}
+
+// compact writes a snapshot if one is due.
+func (p *publication) compact(ctx context.Context) error {
+	if p.result.Outcome == Unchanged {
+		return nil
 	}
 	var err error
 	if p.result.Snapshot, err = p.catalog.log.Compact(ctx, p.view); err != nil {

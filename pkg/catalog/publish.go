@@ -29,6 +29,9 @@ type PublishOptions struct {
 	Move     bool
 	NoAttach bool // write nothing to the image's repository
 	DryRun   bool // write nothing at all
+	// Sign signs the revision, and those that end entries with other names;
+	// nil signs nothing.
+	Sign *Signing
 }
 
 // Outcome says what a publication did.
@@ -43,11 +46,14 @@ const (
 
 // Result is what became of a publication.
 type Result struct {
-	Outcome    Outcome    `json:"outcome"`
-	Item       entry.Item `json:"item"`
-	Tag        string     `json:"tag,omitempty"` // of the revision in the catalog's repository
-	Attachment Attachment `json:"attachment"`
-	Snapshot   bool       `json:"snapshot"` // a snapshot was due, and written
+	Outcome   Outcome    `json:"outcome"`
+	Item      entry.Item `json:"item"`
+	Tag       string     `json:"tag,omitempty"` // of the revision in the catalog's repository
+	Signature Signed     `json:"signature"`
+	// ImageSignature is that of the image, where it was asked for.
+	ImageSignature *Signed    `json:"imageSignature,omitempty"`
+	Attachment     Attachment `json:"attachment"`
+	Snapshot       bool       `json:"snapshot"` // a snapshot was due, and written
 	// MovedFrom are the names that were ended, or would be in a dry run.
 	MovedFrom []string `json:"movedFrom,omitempty"`
 	// Warnings are what went less than well without making the publication
@@ -59,7 +65,8 @@ type Result struct {
 // not (SPEC section 12). Calling it again with the same image and options
 // changes nothing. An image that is live under another name is an
 // entry.ErrConflict, unless it is moved; one that cannot be read is not
-// published.
+// published. With an *UnsignedError the entry is published and a signature that
+// was asked for is missing.
 func (c *Catalog) Publish(ctx context.Context, image string, options PublishOptions) (Result, error) {
 	return c.publish(ctx, image, options, entry.SourceManual, false)
 }

@@ -11,11 +11,13 @@ import (
 // RemoveOptions say why an entry goes.
 type RemoveOptions struct {
 	Reason string
+	Sign   *Signing // signs the removal; nil signs nothing
 }
 
 // Remove ends an entry by appending a removal; its revisions stay readable in
 // the history. A name that is not live is an entry.ErrNotFound. The warnings
-// are what went less than well without making the removal less valid.
+// are what went less than well without making the removal less valid. With an
+// *UnsignedError the entry is removed, and the removal is not signed.
 func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions) (event entry.Event, warnings []string, err error) {
 	if err := entry.CheckName(name); err != nil {
 		return event, nil, err
@@ -32,33 +34,38 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if head == nil || head.Tag.Op == entry.OpRemove {
 		return event, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
-	revision, err := c.end(ctx, view, head, options.Reason)
+	revision, _, err := c.end(ctx, view, head, options.Reason)
 	if err != nil {
 		return event, nil, err
+	}
+	var unsigned UnsignedError
+	if options.Sign != nil {
+		_, err := c.signRevision(ctx, options.Sign, revision)
+		unsigned.add(fmt.Sprintf("the removal of entry %q", name), name, err)
 	}
 	if _, err := c.log.Compact(ctx, view); err != nil {
 		warnings = append(warnings, fmt.Sprintf("the entry is removed, but no snapshot was written: %v", err))
 	}
-	return entry.NewEvent(revision), warnings, nil
+	return entry.NewEvent(revision), warnings, unsigned.orNil()
 }
 
 // end appends the removal of a revision.
-func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, reason string) (*entry.Revision, error) {
+func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, reason string) (*entry.Revision, *entry.Packed, error) {
 	name := head.Tag.Name
 	packed, err := entry.PackRemoval(&entry.Removal{
 		Name: name, Reason: reason, Revision: head.Digest,
 		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: c.options.Author,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := c.log.Append(ctx, packed); err != nil {
-		return nil, fmt.Errorf("remove %s: %w", name, err)
+		return nil, nil, fmt.Errorf("remove %s: %w", name, err)
 	}
 	c.forget()
-	return revision, nil
+	return revision, packed, nil
 }

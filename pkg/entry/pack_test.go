@@ -23,7 +23,7 @@ func TestPackUnpackRoundTrip(t *testing.T) {
 	for _, document := range []*Document{minimal, sampleDocument("autosd-qemu"), fullDocument()} {
 		t.Run(document.Name, func(t *testing.T) {
 			packed := mustPack(t, document)
-			want := &Revision{Tag: packed.Tag, Digest: packed.Descriptor.Digest, Document: document}
+			want := &Revision{Tag: packed.Tag, Digest: packed.Descriptor.Digest, Size: packed.Descriptor.Size, Document: document}
 			if diff := cmp.Diff(want, mustUnpack(t, packed)); diff != "" {
 				t.Error(diff)
 			}
@@ -41,7 +41,7 @@ func TestPackRemovalRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Revision{Tag: packed.Tag, Digest: packed.Descriptor.Digest, Removal: removal}
+	want := &Revision{Tag: packed.Tag, Digest: packed.Descriptor.Digest, Size: packed.Descriptor.Size, Removal: removal}
 	if diff := cmp.Diff(want, mustUnpack(t, packed)); diff != "" {
 		t.Error(diff)
 	}

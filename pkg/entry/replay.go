@@ -73,6 +73,18 @@ func (r *Replay) Live() (live, newer []*Revision) {
 	return live, newer
 }
 
+// Removed returns the removals that stand, by name.
+func (r *Replay) Removed() []*Revision {
+	var removed []*Revision
+	for _, revision := range r.decided {
+		if revision.Tag.Op == OpRemove {
+			removed = append(removed, revision)
+		}
+	}
+	slices.SortFunc(removed, func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
+	return removed
+}
+
 // Head returns the revision that decided name, or nil.
 func (r *Replay) Head(name string) *Revision { return r.decided[name] }
 

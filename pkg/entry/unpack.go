@@ -14,6 +14,7 @@ import (
 type Revision struct {
 	Tag      Tag
 	Digest   digest.Digest // of the revision's manifest: what a signature covers
+	Size     int64         // of the manifest, in bytes
 	Document *Document     // of a publication
 	Removal  *Removal      // of a removal
 	Newer    string        // artifact type of a format version that this code cannot read
@@ -62,7 +63,7 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	if !ok || op != tag.Op {
 		return nil, invalid("artifact type %q does not %s", shorten(view.ArtifactType), tag.Op)
 	}
-	revision := &Revision{Tag: tag, Digest: sum}
+	revision := &Revision{Tag: tag, Digest: sum, Size: int64(len(manifest))}
 	if newer {
 		// The document cannot be read, so the annotations bind name and time.
 		var annotations map[string]string

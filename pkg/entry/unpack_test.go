@@ -183,7 +183,7 @@ func TestUnpackReadsAnyEncoding(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&Revision{Tag: tag, Digest: digest.FromBytes(manifest), Document: want}, revision); diff != "" {
+			if diff := cmp.Diff(&Revision{Tag: tag, Digest: digest.FromBytes(manifest), Size: int64(len(manifest)), Document: want}, revision); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -215,7 +215,7 @@ func TestNewerFormats(t *testing.T) {
 				return
 			}
 			revision, err := Unpack(tag, manifest)
-			want := &Revision{Tag: tag, Digest: digest.FromBytes(manifest), Newer: tt.artifactType}
+			want := &Revision{Tag: tag, Digest: digest.FromBytes(manifest), Size: int64(len(manifest)), Newer: tt.artifactType}
 			if diff := cmp.Diff(want, revision); err != nil || diff != "" {
 				t.Errorf("%v\n%s", err, diff)
 			}

@@ -128,6 +128,9 @@ func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
 					return err
 				}
 			}
+			if l.options.Lookup != nil && len(l.Signatures(tag)) == 0 {
+				l.AddSignatures(tag, l.options.Lookup(within, tag, digest.FromBytes(manifest))...)
+			}
 			// A manifest that is not UTF-8 fits into no record.
 			made[i], _ = newLine(tag, manifest)
 			return nil

@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -35,6 +36,19 @@ func (v *View) Deleted(ctx context.Context, name string) ([]*entry.Revision, err
 		}
 	}
 	return found, nil
+}
+
+// DeletedNames returns the names of which this view has met revisions that are
+// known and no longer in the registry, in text order: those to ask Deleted
+// about.
+func (v *View) DeletedNames() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	names := map[string]bool{}
+	for tag := range v.deleted {
+		names[tag.Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // remembered reads a revision without the registry's word that it stands.

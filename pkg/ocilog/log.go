@@ -29,6 +29,10 @@ type Options struct {
 	Now func() time.Time
 	// Signatures keeps those that snapshots carry, for Log.Signatures.
 	Signatures bool
+	// Lookup finds the signatures of a revision that are in the registry and
+	// not known here, for the next snapshot to carry; nil looks for none. It
+	// is asked of the revisions that the snapshot adds, Parallel at a time.
+	Lookup func(ctx context.Context, tag entry.Tag, manifest digest.Digest) [][]byte
 }
 
 // Log is the revision log of one catalog. It is safe for concurrent use.

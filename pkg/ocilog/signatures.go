@@ -30,18 +30,27 @@ func (l *Log) Signatures(tag entry.Tag) []jsontext.Value {
 // for the next process and the next snapshot. What is no JSON, or more than is
 // kept of one revision, is left out.
 func (l *Log) AddSignatures(tag entry.Tag, found ...[]byte) {
+	l.AddAllSignatures(map[entry.Tag][][]byte{tag: found})
+}
+
+// AddAllSignatures is AddSignatures for many revisions at once.
+func (l *Log) AddAllSignatures(found map[entry.Tag][][]byte) {
 	l.restore()
-	values := make([]jsontext.Value, 0, len(found))
-	for _, text := range found {
-		value := jsontext.Value(slices.Clone(text))
-		if value.Compact() == nil {
-			values = append(values, value)
+	added := false
+	for tag, texts := range found {
+		values := make([]jsontext.Value, 0, len(texts))
+		for _, text := range texts {
+			value := jsontext.Value(slices.Clone(text))
+			if value.Compact() == nil {
+				values = append(values, value)
+			}
 		}
+		l.mu.Lock()
+		more := l.add(tag, values)
+		l.dirty = l.dirty || more
+		l.mu.Unlock()
+		added = added || more
 	}
-	l.mu.Lock()
-	added := l.add(tag, values)
-	l.dirty = l.dirty || added
-	l.mu.Unlock()
 	if added {
 		l.save()
 	}

@@ -98,16 +98,23 @@ func (v *View) Tags() []entry.Tag { return v.tags }
 // asOf, ordered by name. Names that a later format version decides are left
 // out, with a warning.
 func (v *View) Live(ctx context.Context, asOf time.Time) ([]*entry.Revision, error) {
+	live, _, err := v.Heads(ctx, asOf)
+	return live, err
+}
+
+// Heads is Live with the removals that stand beside the publications, both
+// ordered by name: whoever demands signatures demands them of removals too.
+func (v *View) Heads(ctx context.Context, asOf time.Time) (live, removed []*entry.Revision, err error) {
 	replay, err := v.replay(ctx, v.tags, asOf)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	live, newer := replay.Live()
 	for _, revision := range newer {
 		v.warn(revision.Tag.String(), fmt.Errorf("entry %s is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
 	}
 	v.log.save()
-	return live, nil
+	return live, replay.Removed(), nil
 }
 
 // Head returns the revision that decides name at asOf, or now for a zero asOf:

@@ -23,6 +23,7 @@ import (
 type keyless struct {
 	Signer
 	certificate []byte // PEM
+	subject     string // as the token says
 }
 
 func (k *keyless) leaf() []byte { return k.certificate }
@@ -69,7 +70,7 @@ func NewKeyless(ctx context.Context, services *Services, token string) (Signer, 
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority %s: %w: %v", host(services.authority), entry.ErrUnreachable, err)
 	}
-	return &keyless{signer, certificate}, nil
+	return &keyless{signer, certificate, subject}, nil
 }
 
 // leafOf finds the certificate in the authority's answer, which must be of the

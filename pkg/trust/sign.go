@@ -101,3 +101,31 @@ func (m *material) legacy() (Signature, error) {
 	}
 	return newLegacy(m.message, annotations)
 }
+
+// Signed tells whether a signer has signed a digest before, in a format: whether
+// its key checks one of the signatures there. A keyless signer has a new key
+// each time, and never has; what certificates say is not believed here.
+func Signed(ctx context.Context, store Store, d digest.Digest, format Format, signer Signer) (bool, error) {
+	evidence := Find(ctx, store, d)
+	for _, signature := range evidence.Signatures {
+		m, err := signature.open(d)
+		if err == nil && signature.Format == format && signer.PublicKey().verifies(m.message, m.signature) {
+			return true, nil
+		}
+	}
+	return false, evidence.Err
+}
+
+// IsKeyless tells whether a signer has a certificate instead of a lasting key.
+func IsKeyless(signer Signer) bool {
+	_, certified := signer.(interface{ leaf() []byte })
+	return certified
+}
+
+// Describe says in a few words who signs.
+func Describe(signer Signer) string {
+	if k, ok := signer.(*keyless); ok {
+		return "identity " + printable(k.subject)
+	}
+	return signer.PublicKey().String()
+}

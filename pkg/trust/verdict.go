@@ -31,6 +31,9 @@ const (
 const (
 	Entry = "entry" // the revision in the catalog's repository
 	Image = "image" // the image in its own
+	// Latest is that no later revision was taken away. It is no subject that
+	// is signed: it can spoil a report, and never make one.
+	Latest = "latest"
 )
 
 // Check is what was found out about the signatures of one digest.
@@ -75,6 +78,18 @@ func Compose(rule *Rule, checks ...Check) Report {
 		report.Verdict = severity[worst]
 	}
 	return report
+}
+
+// Spoil adds a check that a rule does not require, and that makes the verdict
+// worse if it is worse. It never makes one better.
+func (r Report) Spoil(check Check) Report {
+	r.Checks = append(r.Checks[:len(r.Checks):len(r.Checks)], check)
+	level := slices.Index(severity, check.Result)
+	if level < 0 {
+		level = len(severity) - 1
+	}
+	r.Verdict = severity[max(level, slices.Index(severity, r.Verdict))]
+	return r
 }
 
 // Err returns nil for what may be used: an entry that is verified, or one

@@ -1,0 +1,207 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// Signing says how to sign.
+type Signing struct {
+	Signer   trust.Signer
+	Services *trust.Services // that witness the signature; nil is none
+	Format   trust.Format    // "" is trust.Bundle
+	Image    bool            // sign the image as well, in its own repository
+}
+
+func (s *Signing) format() trust.Format {
+	if s.Format == "" {
+		return trust.Bundle
+	}
+	return s.Format
+}
+
+// SignOutcome says what became of a signature.
+type SignOutcome string
+
+// The outcomes of signing.
+const (
+	SignWritten SignOutcome = "signed"
+	SignPresent SignOutcome = "signed before" // by the same key; nothing was written
+	SignSkipped SignOutcome = "skipped"       // not asked for, or nothing was written
+	SignFailed  SignOutcome = "failed"
+)
+
+// Signed reports an attempt to sign.
+type Signed struct {
+	Outcome SignOutcome   `json:"outcome"`
+	Digest  digest.Digest `json:"digest,omitempty"`
+	Signer  string        `json:"signer,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+}
+
+// UnsignedError says that something was written and not signed, although that
+// was asked for. Its kinds are those of the causes.
+type UnsignedError struct {
+	Names  []string // of the entries to sign
+	what   []string
+	causes []error
+}
+
+func (e *UnsignedError) Error() string {
+	return strings.Join(e.what, "; ")
+}
+
+// Unwrap returns why, one error for each signature that is missing.
+func (e *UnsignedError) Unwrap() []error { return e.causes }
+
+func (e *UnsignedError) add(what, name string, err error) {
+	if err != nil {
+		e.Names, e.causes = append(e.Names, name), append(e.causes, err)
+		e.what = append(e.what, fmt.Sprintf("%s is published unsigned: %v", what, err))
+	}
+}
+
+func (e *UnsignedError) orNil() error {
+	if len(e.causes) == 0 {
+		return nil
+	}
+	return e
+}
+
+// sign signs the revision that was written, and the image where that is asked
+// for.
+func (p *publication) sign(ctx context.Context, tag entry.Tag, descriptor ocispec.Descriptor) {
+	o := p.options.Sign
+	if o == nil {
+		return
+	}
+	var err error
+	p.result.Signature, err = p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), descriptor, &tag)
+	p.unsigned.add(fmt.Sprintf("entry %q", p.name), p.name, err)
+	if o.Image {
+		signed, err := p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)
+		p.result.ImageSignature = &signed
+		p.unsigned.add(fmt.Sprintf("the image of entry %q", p.name), p.name, err)
+	}
+}
+
+// signAgain signs what is published already: a publication whose signature
+// failed is repeated like this. A keyless signer cannot tell its signatures
+// from others', so it adds one only where there is none.
+func (p *publication) signAgain(ctx context.Context) error {
+	o := p.options.Sign
+	if o != nil && trust.IsKeyless(o.Signer) && len(trust.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
+		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
+		return nil
+	}
+	if o != nil {
+		p.sign(ctx, p.old.Tag, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: p.old.Digest, Size: p.old.Size})
+	}
+	return nil
+}
+
+// signRevision signs a revision of the log.
+func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *entry.Revision) (Signed, error) {
+	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: revision.Digest, Size: revision.Size}
+	return c.writeSignature(ctx, o, c.repository, c.Reference(), descriptor, &revision.Tag)
+}
+
+// writeSignature signs a digest, unless the same key did so before, and puts
+// the signature beside it; that of a revision is remembered for the next
+// snapshot.
+func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *entry.Tag) (Signed, error) {
+	signed := Signed{Outcome: SignFailed, Digest: subject.Digest, Signer: trust.Describe(o.Signer)}
+	c.collects.Store(true)
+	signature, present, err := c.makeSignature(ctx, o, to, reference, subject)
+	if err == nil && !present {
+		err = trust.Write(ctx, to, subject, signature, c.options.Now())
+	}
+	if err != nil {
+		signed.Reason = err.Error()
+		return signed, fmt.Errorf("sign %s: %w", subject.Digest, err)
+	}
+	signed.Outcome = SignWritten
+	if present {
+		signed.Outcome = SignPresent
+	} else if tag != nil {
+		c.log.AddSignatures(*tag, signature.JSON())
+	}
+	return signed, nil
+}
+
+func (c *Catalog) makeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor) (signature trust.Signature, present bool, err error) {
+	present, err = trust.Signed(ctx, to, subject.Digest, o.format(), o.Signer)
+	if err != nil || present {
+		return trust.Signature{}, present, err
+	}
+	signature, err = trust.Sign(ctx, o.Signer, o.Services, o.format(), subject.Digest, reference)
+	return signature, false, err
+}
+
+// SignResult is what became of signing an entry.
+type SignResult struct {
+	Name      string  `json:"name"`
+	Tag       string  `json:"tag"` // of the revision that was signed
+	Signature Signed  `json:"signature"`
+	Image     *Signed `json:"imageSignature,omitempty"`
+}
+
+// Sign signs what stands of a name: its live publication, or its removal. A
+// name that never was is an entry.ErrNotFound.
+func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignResult, error) {
+	result := SignResult{Name: name, Signature: Signed{Outcome: SignSkipped}}
+	if err := entry.CheckName(name); err != nil {
+		return result, err
+	}
+	view, err := c.refresh(ctx, name)
+	if err != nil {
+		return result, err
+	}
+	head, err := view.Head(ctx, name, zeroTime)
+	c.warn(view.Warnings()...)
+	switch {
+	case err != nil:
+		return result, err
+	case head == nil:
+		return result, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+	case head.Newer != "":
+		return result, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to sign it", entry.ErrConflict, name)
+	}
+	result.Tag = head.Tag.String()
+	if result.Signature, err = c.signRevision(ctx, &options, head); err != nil || !options.Image || head.Document == nil {
+		return result, err
+	}
+	image := head.Document.Image
+	ref, err := registry.ParseReference(image.Reference)
+	if err != nil {
+		return result, err
+	}
+	repository, err := c.options.Registry.Open(ref)
+	if err != nil {
+		return result, err
+	}
+	signed, err := c.writeSignature(ctx, &options, repository, ref.Base(), ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}, nil)
+	result.Image = &signed
+	return result, err
+}
+
+// lookUpForSnapshot finds the signatures of a revision for a snapshot to carry,
+// if this process has to do with signatures at all.
+func (c *Catalog) lookUpForSnapshot(ctx context.Context, _ entry.Tag, manifest digest.Digest) [][]byte {
+	if c.options.Policy == nil && !c.collects.Load() {
+		return nil
+	}
+	var texts [][]byte
+	for _, signature := range trust.Find(ctx, c.repository, manifest).Signatures {
+		texts = append(texts, signature.JSON())
+	}
+	return texts
+}
