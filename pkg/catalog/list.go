@@ -30,7 +30,7 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 		return entry.Page{}, err
 	}
 	if c.options.Policy != nil {
-		items, err := c.screen(ctx, view, options.AsOf.IsZero(), live, removed)
+		items, err := c.screen(ctx, view, options.AsOf.IsZero(), live, removed, nil)
 		return options.Query.Select(items), err
 	}
 	items := make([]entry.Item, len(live))

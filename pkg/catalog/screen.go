@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -31,7 +32,9 @@ func (e *RefusedError) Unwrap() []error { return e.Refused }
 // screen returns the live entries that the policy lets through, with their
 // verdicts, and an error for all else: entries that fail, removals that nobody
 // signed, and names whose last state was taken away.
-func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, live, removed []*entry.Revision) ([]entry.Item, error) {
+//
+// stands are names that are live although they are not among the revisions.
+func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, live, removed []*entry.Revision, stands map[string]bool) ([]entry.Item, error) {
 	j := c.newJudge(view)
 	if !current {
 		j.view = nil
@@ -40,7 +43,10 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, l
 	heads := slices.Concat(live, removed)
 	var items []entry.Item
 	var refused []error
-	stands := map[string]bool{}
+	stands = maps.Clone(stands)
+	if stands == nil {
+		stands = map[string]bool{}
+	}
 	for i, report := range j.all(ctx, heads) {
 		stands[heads[i].Tag.Name] = true
 		if err := c.verdict(heads[i], report); err != nil {

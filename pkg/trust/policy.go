@@ -142,6 +142,25 @@ func (r *Rule) check(root *Root) error {
 	return nil
 }
 
+// Enforced is the policy with every rule that only warns enforced.
+func (p *Policy) Enforced() *Policy {
+	strict := *p
+	enforce := func(r *Rule) *Rule {
+		if r == nil {
+			return nil
+		}
+		enforced := *r
+		enforced.Mode = Enforce
+		return &enforced
+	}
+	strict.rules = nil
+	for _, r := range p.rules {
+		strict.rules = append(strict.rules, enforce(r))
+	}
+	strict.defaultRule = enforce(p.defaultRule)
+	return &strict
+}
+
 // Hash is the digest of all that decides: rules, key material and trusted root.
 // What one policy verified says nothing under another.
 func (p *Policy) Hash() string { return p.hash }

@@ -29,12 +29,17 @@ to anything else is refused.`,
 		Args: cobra.ExactArgs(2),
 	}
 	o.register(command.Flags())
+	o.signing.register(command.Flags(), false)
 	a.completeFlags(command)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable}, o.run)
 }
 
 func (o *addOptions) run(ctx context.Context, args []string) error {
 	if err := o.complete(); err != nil {
+		return err
+	}
+	var err error
+	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
 		return err
 	}
 	c, err := o.openOne()

@@ -89,6 +89,7 @@ a directory of yours, so that everything works before any registry exists.`,
 	a.settings.register(command.PersistentFlags())
 	command.AddCommand(
 		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a),
+		newSign(a), newVerify(a), newPolicy(a),
 		newLoginCheck(a),
 	)
 	a.completeSettings(command)

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // client makes the registry client that the settings describe.
@@ -115,18 +118,48 @@ func isProxy(value string) bool {
 	return false
 }
 
-// open opens every catalog of the settings.
-func (a *app) open() ([]*catalog.Catalog, error) {
+// plainTransport carries requests to signing services: by way of the proxies,
+// to certificates of the system's authorities and those of --ca-file.
+func (a *app) plainTransport() (http.RoundTripper, error) {
+	proxies, err := a.proxies()
+	if err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = proxies
+	if a.settings.caFile != "" {
+		text, err := readFile("--ca-file", a.settings.caFile)
+		if err != nil {
+			return nil, err
+		}
+		pool, err := x509.SystemCertPool()
+		if err != nil {
+			pool = x509.NewCertPool()
+		}
+		pool.AppendCertsFromPEM(text)
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
+	}
+	return transport, nil
+}
+
+// open opens every catalog of the settings, and looks at no signatures.
+func (a *app) open() ([]*catalog.Catalog, error) { return a.openWith(nil) }
+
+// openWith opens every catalog of the settings under a policy; nil is none.
+func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	client, err := a.client()
 	if err != nil {
 		return nil, err
 	}
 	options := catalog.Options{
-		Registry: client, Author: a.system.author(), Now: a.system.Now,
+		Registry: client, Author: a.system.author(), Now: a.system.Now, Policy: policy,
 		Warn: func(err error) { a.warn(err.Error()) },
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {
 		options.Cache = ocilog.NewCache(filepath.Join(dir, "caib"), 0)
+		if policy != nil {
+			options.Verdicts = trust.NewMemory(filepath.Join(dir, "caib", "verdicts"))
+		}
 	}
 	var opened []*catalog.Catalog
 	for _, reference := range a.settings.catalogs {

@@ -13,6 +13,7 @@ import (
 
 type getOptions struct {
 	*app
+	demand
 	version string
 	asOf    string
 }
@@ -24,17 +25,21 @@ func newGet(a *app) *cobra.Command {
 		Short: "Show everything about one entry",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
 files to flash with references and checksums, what is attached to it, and where
-it came from. Of several catalogs, the first that has the entry answers.`,
+it came from. Of several catalogs, the first that has the entry answers. Under a
+trust policy, or with --verified, an entry whose signatures do not hold is
+refused.`,
 		Example: `  caib catalog get autosd
   caib catalog get autosd -o table
   caib catalog get autosd -o json
-  caib catalog get autosd --version 1.3`,
+  caib catalog get autosd --version 1.3
+  caib catalog get autosd --verified --key release.pub --require both`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeNames,
 	}
 	command.Flags().StringVar(&o.version, "version", "", "the newest publication with this version")
 	command.Flags().StringVar(&o.asOf, "as-of", "", "the entry as it was then: a time, a date, or how long ago (48h)")
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
+	o.demand.register(command.Flags())
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable}, o.run)
 }
 
 func (o *getOptions) run(ctx context.Context, args []string) error {
@@ -42,7 +47,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	catalogs, err := o.open()
+	catalogs, err := o.openVerified(&o.demand)
 	if err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		return item, err
 	})
 	if err != nil {
-		return namesHint(err)
+		return trustHint(namesHint(err))
 	}
 	switch o.settings.output {
 	case "json":

@@ -12,7 +12,10 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-type historyOptions struct{ *app }
+type historyOptions struct {
+	*app
+	demand
+}
 
 func newHistory(a *app) *cobra.Command {
 	o := &historyOptions{app: a}
@@ -20,12 +23,14 @@ func newHistory(a *app) *cobra.Command {
 		Use:   "history [NAME]",
 		Short: "Show every revision of an entry, or of all entries",
 		Long: `Show every revision, oldest first: when, what, by whom, and its digest. What was
-published or removed stays here; nothing overwrites it.`,
+published or removed stays here; nothing overwrites it. Under a trust policy, or
+with --verified, SIGNED is the verdict on each revision; none is refused.`,
 		Example: `  caib catalog history autosd
   caib catalog history -o json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeNames,
 	}
+	o.demand.register(command.Flags())
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
 }
 
@@ -34,7 +39,7 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 1 {
 		name = args[0]
 	}
-	catalogs, err := o.open()
+	catalogs, err := o.openVerified(&o.demand)
 	if err != nil {
 		return err
 	}

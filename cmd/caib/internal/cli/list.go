@@ -14,6 +14,7 @@ import (
 
 type listOptions struct {
 	*app
+	demand
 	query entry.Query
 	sort  string
 	asOf  string
@@ -26,11 +27,16 @@ func newList(a *app) *cobra.Command {
 		Aliases: []string{"ls"},
 		Short:   "List the live entries, newest first",
 		Long: `List the live entries of the catalog, newest first. Filters combine: an entry is
-shown if all of them match.`,
+shown if all of them match.
+
+Under a trust policy, or with --verified, only entries whose signatures hold are
+shown; each other one is named on stderr, and so is a removal that nobody
+signed, and a name whose newest signed state was taken away.`,
 		Example: `  caib catalog list
   caib catalog list --target rpi4 --architecture arm64 --latest
   caib catalog list --tags nightly,qa --label team=platform -o wide
-  caib catalog list --as-of 2026-03-01 -o json`,
+  caib catalog list --as-of 2026-03-01 -o json
+  caib catalog list --verified --key release.pub`,
 		Args: cobra.NoArgs,
 	}
 	flags := command.Flags()
@@ -44,8 +50,9 @@ shown if all of them match.`,
 	flags.BoolVar(&o.query.Latest, "latest", false, "only the newest per distro, architecture and target, or per schedule")
 	flags.IntVar(&o.query.Limit, "limit", 0, "at most this many entries; 0 is all")
 	flags.StringVar(&o.asOf, "as-of", "", "the catalog as it was then: a time, a date, or how long ago (48h)")
+	o.demand.register(flags)
 	a.completeFlags(command)
-	return a.verb(command, []int{exitUnauthorized, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitUntrusted, exitUnreachable}, o.run)
 }
 
 func (o *listOptions) run(ctx context.Context, _ []string) error {
@@ -57,24 +64,26 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 	if err := o.query.Check(); err != nil {
 		return err
 	}
-	catalogs, err := o.open()
+	catalogs, err := o.openVerified(&o.demand)
 	if err != nil {
 		return err
 	}
 	items, failed := o.read(ctx, catalogs, asOf)
 	page := o.query.Select(items)
-	if failed != nil && len(catalogs) == 1 {
+	var refused *catalog.RefusedError
+	if failed != nil && len(catalogs) == 1 && !errors.As(failed, &refused) {
 		return failed
 	}
 	if err := o.print(page); err != nil {
 		return err
 	}
 	o.remark(page, len(items), failed)
-	return failed
+	return o.refusals(failed)
 }
 
-// read collects the items of all catalogs. One that cannot be read does not
-// hide the others, and does not go unsaid either.
+// read collects the items of all catalogs. One that cannot be read, or has
+// entries that the policy refuses, does not hide the others, and does not go
+// unsaid either.
 func (o *listOptions) read(ctx context.Context, catalogs []*catalog.Catalog, asOf time.Time) ([]entry.Item, error) {
 	var items []entry.Item
 	var failed error
@@ -82,7 +91,6 @@ func (o *listOptions) read(ctx context.Context, catalogs []*catalog.Catalog, asO
 		page, err := c.List(ctx, catalog.ListOptions{AsOf: asOf})
 		if err != nil {
 			failed = errors.Join(failed, err)
-			continue
 		}
 		for _, item := range page.Items {
 			if len(catalogs) > 1 {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // publication holds the flags that publish and add share.
 type publication struct {
 	options catalog.PublishOptions
+	signing signing
 	targets []string
 	notes   map[string]string
 	digest  string
@@ -99,12 +101,14 @@ others.`,
       --version 1.4 --target rpi4:verified --tags nightly,qa
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
   caib catalog publish oci:./build/image:latest --dry-run -o yaml
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
   kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
 	flags.StringVarP(&o.file, "file", "f", "", "publish the ImageBuild objects of this file; - is standard input")
+	o.signing.register(flags, true)
 	flags.BoolVar(&o.options.Move, "move", false, "end the entry that has this image under another name")
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
 	o.register(flags)
@@ -113,11 +117,15 @@ others.`,
 }
 
 func (o *publishOptions) run(ctx context.Context, args []string) error {
-	if err := o.complete(); err != nil {
+	err := o.complete()
+	if err != nil {
 		return err
 	}
 	if (len(args) == 0) == (o.file == "") {
 		return fmt.Errorf("%w: give either an IMAGE or -f FILE", entry.ErrInvalid)
+	}
+	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
+		return err
 	}
 	if o.file != "" {
 		return o.publishFile(ctx)
@@ -133,18 +141,19 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 // published prints what became of a publication.
 func (a *app) published(result catalog.Result, err error) error {
 	a.warnings(result)
-	if err != nil {
+	var unsigned *catalog.UnsignedError
+	if err != nil && !errors.As(err, &unsigned) {
 		return publishHint(err)
 	}
 	switch a.settings.output {
 	case "json", "yaml":
-		return a.document(a.settings.output, result)
+		err = errors.Join(err, a.document(a.settings.output, result))
 	case "name":
-		_, err := fmt.Fprintln(a.system.Out, result.Item.Name)
-		return err
+		fmt.Fprintln(a.system.Out, result.Item.Name)
+	default:
+		a.outcome(result)
 	}
-	a.outcome(result)
-	return nil
+	return signHint(err)
 }
 
 func (a *app) warnings(result catalog.Result) {
@@ -169,6 +178,10 @@ func (a *app) outcome(result catalog.Result) {
 		} else {
 			a.done("removed %s", name)
 		}
+	}
+	a.signed("entry", result.Signature)
+	if result.ImageSignature != nil {
+		a.signed("image", *result.ImageSignature)
 	}
 	switch result.Attachment.Outcome {
 	case catalog.Attached:

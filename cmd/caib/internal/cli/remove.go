@@ -15,8 +15,9 @@ var errDeclined = errors.New("not removed: the answer was not yes")
 
 type removeOptions struct {
 	*app
-	force  bool
-	reason string
+	signing signing
+	force   bool
+	reason  string
 }
 
 func newRemove(a *app) *cobra.Command {
@@ -26,7 +27,8 @@ func newRemove(a *app) *cobra.Command {
 		Aliases: []string{"rm"},
 		Short:   "End an entry",
 		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
-not touched. On a terminal the command asks first; elsewhere it needs --force.`,
+not touched. On a terminal the command asks first; elsewhere it needs --force.
+Where readers demand signatures, the removal needs one too: --sign-key.`,
 		Example: `  caib catalog remove autosd
   caib catalog remove autosd --force --reason "superseded by autosd-rpi4"`,
 		Args:              cobra.ExactArgs(1),
@@ -34,6 +36,7 @@ not touched. On a terminal the command asks first; elsewhere it needs --force.`,
 	}
 	command.Flags().BoolVar(&o.force, "force", false, "do not ask")
 	command.Flags().StringVar(&o.reason, "reason", "", "why, for the history")
+	o.signing.register(command.Flags(), false)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
 }
 
@@ -62,8 +65,13 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 			return errDeclined
 		}
 	}
-	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason})
+	sign, err := o.signing.open(ctx, o.app)
 	if err != nil {
+		return err
+	}
+	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign})
+	var unsigned *catalog.UnsignedError
+	if err != nil && !errors.As(err, &unsigned) {
 		return namesHint(err)
 	}
 	for _, warning := range warnings {
@@ -71,12 +79,15 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	}
 	switch o.settings.output {
 	case "json", "yaml":
-		return o.document(o.settings.output, event)
+		err = errors.Join(err, o.document(o.settings.output, event))
 	case "name":
-		_, err := fmt.Fprintln(o.system.Out, event.Name)
-		return err
+		fmt.Fprintln(o.system.Out, event.Name)
+	default:
+		fmt.Fprintf(o.system.Out, "removed %s\n", event.Name)
+		o.done("revision %s", event.Tag)
+		if sign != nil && unsigned == nil {
+			o.done("removal signed")
+		}
 	}
-	fmt.Fprintf(o.system.Out, "removed %s\n", event.Name)
-	o.done("revision %s", event.Tag)
-	return nil
+	return signHint(err)
 }

@@ -27,6 +27,7 @@ type settings struct {
 	authFile     string
 	serviceHosts []string
 	serviceToken string
+	policy       string
 	timeout      time.Duration
 	output       string
 	quiet        bool
@@ -76,6 +77,9 @@ var sources = []struct {
 	}},
 	{"service-account.token-file", "", "the token that a pod mounts", false, func(s *settings, f *pflag.FlagSet, name string) {
 		f.StringVar(&s.serviceToken, name, "", "file with that token")
+	}},
+	{"policy", "CAIB_POLICY", "none: signatures are not checked", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.policy, name, "", "trust policy (YAML file) that what is read must satisfy [CAIB_POLICY]")
 	}},
 	{"timeout", "CAIB_TIMEOUT", "30s; 5m for commands that write", false, func(s *settings, f *pflag.FlagSet, name string) {
 		f.DurationVar(&s.timeout, name, 0, "bound on the whole command; 30s, and 5m for commands that write [CAIB_TIMEOUT]")
@@ -185,7 +189,7 @@ func (s *settings) limit(verb string) time.Duration {
 	switch {
 	case s.timeout > 0:
 		return s.timeout
-	case verb == "publish" || verb == "add" || verb == "remove":
+	case verb == "publish" || verb == "add" || verb == "remove" || verb == "sign" || verb == "verify":
 		return 5 * time.Minute
 	}
 	return 30 * time.Second

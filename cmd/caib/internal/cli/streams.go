@@ -190,3 +190,27 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 		return false, ctx.Err()
 	}
 }
+
+// readPassword reads a line that a terminal does not show.
+func (s Streams) readPassword(ctx context.Context) ([]byte, error) {
+	type answer struct {
+		text []byte
+		err  error
+	}
+	answered := make(chan answer, 1)
+	go func() { // ends with the process where nobody answers
+		if file, ok := s.In.(*os.File); ok {
+			text, err := term.ReadPassword(int(file.Fd()))
+			answered <- answer{text, err}
+			return
+		}
+		text, _ := bufio.NewReader(io.LimitReader(s.In, 1024)).ReadString('\n')
+		answered <- answer{[]byte(strings.TrimRight(text, "\r\n")), nil}
+	}()
+	select {
+	case a := <-answered:
+		return a.text, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,188 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// demand holds the flags with which reading commands demand signatures. They
+// make a policy of one rule, which takes the place of the one in the settings.
+type demand struct {
+	verified       bool
+	keys           []string
+	identity       []string
+	identityRegexp []string
+	issuer         string
+	issuerRegexp   string
+	root           string
+	require        string
+}
+
+var requirements = []string{string(trust.RequireEntry), string(trust.RequireImage), string(trust.RequireBoth)}
+
+func (d *demand) register(flags *pflag.FlagSet) {
+	flags.BoolVar(&d.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here")
+	flags.StringArrayVar(&d.keys, "key", nil, "a public key (PEM file) whose signature will do; may be repeated")
+	flags.StringArrayVar(&d.identity, "certificate-identity", nil, "a keyless signer whose signature will do; may be repeated")
+	flags.StringArrayVar(&d.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
+	flags.StringVar(&d.issuer, "certificate-oidc-issuer", "", "who must vouch for keyless signers")
+	flags.StringVar(&d.issuerRegexp, "certificate-oidc-issuer-regexp", "", "the same as a regular expression that matches the whole issuer")
+	flags.StringVar(&d.root, "trusted-root", "", "sigstore trusted root (JSON file) that keyless signatures are checked by")
+	flags.Var(&choice{&d.require, requirements}, "require", "what must be signed: entry, image or both; entry")
+}
+
+// asked tells whether signers are named on the command line.
+func (d *demand) asked() bool {
+	return len(d.keys)+len(d.identity)+len(d.identityRegexp) > 0 || d.issuer != "" || d.issuerRegexp != "" || d.root != "" || d.require != ""
+}
+
+// policy is the policy in force: of the flags, else of the settings, else none.
+func (a *app) policy(d *demand) (*trust.Policy, error) {
+	switch {
+	case d.asked():
+		policy, err := d.own()
+		if err != nil {
+			return nil, fmt.Errorf("signers: %w", err)
+		}
+		return policy, nil
+	case a.settings.policy != "":
+		policy, err := readPolicy(a.settings.policy)
+		if err != nil {
+			return nil, a.settings.at("policy", err)
+		}
+		if d.verified {
+			policy = policy.Enforced()
+		}
+		return policy, nil
+	case d.verified:
+		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
+			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer with --trusted-root, or a policy")
+	}
+	return nil, nil
+}
+
+// own makes the policy of the flags.
+func (d *demand) own() (*trust.Policy, error) {
+	rule := &trust.Rule{Require: trust.Require(d.require)}
+	for _, path := range d.keys {
+		text, err := readFile("--key", path)
+		if err != nil {
+			return nil, err
+		}
+		key, err := trust.ParsePublicKey(filepath.Base(path), text)
+		if err != nil {
+			return nil, err
+		}
+		rule.Keys = append(rule.Keys, key)
+	}
+	for _, subject := range d.identity {
+		rule.Identities = append(rule.Identities, &trust.Identity{Subject: subject, Issuer: d.issuer, IssuerRegexp: d.issuerRegexp})
+	}
+	for _, subject := range d.identityRegexp {
+		rule.Identities = append(rule.Identities, &trust.Identity{SubjectRegexp: subject, Issuer: d.issuer, IssuerRegexp: d.issuerRegexp})
+	}
+	if len(rule.Identities) == 0 && (d.issuer != "" || d.issuerRegexp != "") {
+		return nil, fmt.Errorf("%w: --certificate-oidc-issuer needs --certificate-identity", entry.ErrInvalid)
+	}
+	var root *trust.Root
+	if d.root != "" {
+		text, err := readFile("--trusted-root", d.root)
+		if err != nil {
+			return nil, err
+		}
+		if root, err = trust.ParseRoot(text); err != nil {
+			return nil, err
+		}
+	}
+	return trust.New(root, nil, rule)
+}
+
+// readPolicy reads a policy file; what it names is relative to it.
+func readPolicy(path string) (*trust.Policy, error) {
+	text, err := readFile("policy", path)
+	if err != nil {
+		return nil, err
+	}
+	return trust.ReadPolicy(text, func(named string) ([]byte, error) {
+		if !filepath.IsAbs(named) {
+			named = filepath.Join(filepath.Dir(path), named)
+		}
+		return readFile("policy", named)
+	})
+}
+
+// maxTrustFile bounds keys, roots and policies, in bytes.
+const maxTrustFile = 4 << 20
+
+func readFile(what, path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxTrustFile {
+		err = fmt.Errorf("%s is longer than %d bytes", path, maxTrustFile)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %v", entry.ErrInvalid, what, err)
+	}
+	return text, nil
+}
+
+// openVerified opens every catalog of the settings under the policy in force.
+func (a *app) openVerified(d *demand) ([]*catalog.Catalog, error) {
+	policy, err := a.policy(d)
+	if err != nil {
+		return nil, err
+	}
+	return a.openWith(policy)
+}
+
+// maxRefusals bounds the refused entries that are named one by one.
+const maxRefusals = 20
+
+// refusals tells of each entry that the policy refuses, and returns an error
+// that sums them up. Other errors come back as they are.
+func (a *app) refusals(err error) error {
+	var refused *catalog.RefusedError
+	if !errors.As(err, &refused) || len(refused.Refused) < 2 {
+		return trustHint(err)
+	}
+	for i, one := range refused.Refused {
+		if i == maxRefusals {
+			a.warn(fmt.Sprintf("and %d more", len(refused.Refused)-i))
+			break
+		}
+		a.warn("refused: " + one.Error())
+	}
+	return trustHint(err)
+}
+
+// trustHint says what to do about a refusal.
+func trustHint(err error) error {
+	var refusal *trust.Error
+	if errors.As(err, &refusal) && errors.Is(err, entry.ErrUntrusted) && !errors.Is(err, entry.ErrUnreachable) {
+		return withHint(err, "`caib catalog policy test NAME` says which rule applies; `caib catalog sign NAME` adds a signature")
+	}
+	return err
+}
+
+// password asks for the password of a private key: the environment, else a
+// person, else it is the empty one.
+func (a *app) password(ctx context.Context) ([]byte, error) {
+	if value := a.system.Getenv("COSIGN_PASSWORD"); value != "" || !a.system.InTerminal {
+		return []byte(value), nil
+	}
+	fmt.Fprint(a.system.Err, "Password of the private key: ")
+	defer fmt.Fprintln(a.system.Err)
+	return a.system.readPassword(ctx)
+}

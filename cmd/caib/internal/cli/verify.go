@@ -1,0 +1,244 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// verifyAtOnce is how many entries are verified at a time; the client bounds
+// the requests to each host.
+const verifyAtOnce = 16
+
+type verifyOptions struct {
+	*app
+	demand
+	all    bool
+	resume bool
+}
+
+func newVerify(a *app) *cobra.Command {
+	o := &verifyOptions{app: a}
+	command := &cobra.Command{
+		Use:   "verify NAME... | --all",
+		Short: "Check entries for real: image, content and signatures",
+		Long: `Check each entry for real: that its image is reachable and the one that was
+published, that every platform and layer is there, that the entry is attached to
+the image, and that its signatures are those that the policy, --key or
+--certificate-identity wants. Without any of these, signatures are not checked,
+and the verdict is "-". One line a check, a verdict an entry.
+
+With --all, an interrupted run is taken up again by --resume: what was found in
+order is not looked at again.`,
+		Example: `  caib catalog verify autosd
+  caib catalog verify autosd --key release.pub --require both
+  caib catalog verify --all --policy policy.yaml -o json
+  caib catalog verify autosd --trusted-root root.json \
+      --certificate-identity https://github.com/team/build/.github/workflows/release.yml@refs/heads/main \
+      --certificate-oidc-issuer https://token.actions.githubusercontent.com`,
+		ValidArgsFunction: a.completeNames,
+	}
+	flags := command.Flags()
+	flags.BoolVar(&o.all, "all", false, "verify every live entry")
+	flags.BoolVar(&o.resume, "resume", false, "with --all: leave out what an interrupted run has found in order")
+	o.demand.register(flags)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable}, o.run)
+}
+
+func (o *verifyOptions) run(ctx context.Context, args []string) error {
+	switch {
+	case o.all == (len(args) > 0):
+		return fmt.Errorf("%w: give either NAME... or --all", entry.ErrInvalid)
+	case o.resume && !o.all:
+		return fmt.Errorf("%w: --resume is for --all", entry.ErrInvalid)
+	}
+	policy, err := o.policy(&o.demand)
+	if err != nil {
+		return err
+	}
+	catalogs, err := o.openWith(policy)
+	if err != nil {
+		return err
+	}
+	hash := ""
+	if policy != nil {
+		hash = policy.Hash()
+	}
+	var jobs []*verifyJob
+	var failed error
+	for _, c := range catalogs {
+		var heads []catalog.Head
+		if o.all {
+			heads, err = c.Heads(ctx)
+			failed = errors.Join(failed, o.refusals(err))
+		}
+		for _, name := range args {
+			heads = append(heads, catalog.Head{Name: name})
+		}
+		for _, head := range heads {
+			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String()})
+		}
+	}
+	journal := o.openJournal(hash)
+	if o.resume {
+		jobs = slices.DeleteFunc(jobs, journal.has)
+	}
+	o.verify(ctx, jobs, journal)
+	if !o.all && len(catalogs) > 1 {
+		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
+	}
+	err = o.printVerified(jobs)
+	for _, job := range jobs {
+		failed = errors.Join(failed, job.err)
+	}
+	if o.all && ctx.Err() == nil {
+		journal.finish()
+	}
+	return o.summed(len(jobs), failed, err)
+}
+
+// verifyJob is one entry to verify.
+type verifyJob struct {
+	catalog  *catalog.Catalog
+	name     string
+	revision string // "" where it was not looked up
+	found    catalog.Verification
+	err      error
+	done     bool
+}
+
+// elsewhere tells a name that one catalog does not have and another does.
+func elsewhere(job *verifyJob, all []*verifyJob) bool {
+	return errors.Is(job.err, entry.ErrNotFound) && slices.ContainsFunc(all, func(other *verifyJob) bool {
+		return other != job && other.name == job.name && other.found.Checks != nil
+	})
+}
+
+// verify looks at all entries, some at a time, and shows how far it is.
+func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, journal *journal) {
+	bar := o.newProgress(len(jobs))
+	defer bar.clear()
+	group := errgroup.Group{}
+	group.SetLimit(verifyAtOnce)
+	for _, job := range jobs {
+		group.Go(func() error {
+			if ctx.Err() == nil {
+				job.found, job.err = job.catalog.Verify(ctx, job.name)
+				job.done = true
+			} else {
+				job.err = context.Cause(ctx)
+			}
+			if job.err == nil {
+				journal.add(job)
+			}
+			bar.step()
+			return nil
+		})
+	}
+	_ = group.Wait() // never fails: each job has its own error
+}
+
+func (o *verifyOptions) printVerified(jobs []*verifyJob) error {
+	switch o.settings.output {
+	case "json", "yaml":
+		items := []catalog.Verification{}
+		for _, job := range jobs {
+			if job.found.Name != "" {
+				items = append(items, job.found)
+			}
+		}
+		return o.document(o.settings.output, map[string]any{"items": items, "total": len(items), "summary": summary(jobs)})
+	case "name":
+		for _, job := range jobs {
+			if job.err == nil {
+				fmt.Fprintln(o.system.Out, job.name)
+			}
+		}
+		return nil
+	}
+	for _, job := range jobs {
+		if o.all && job.err == nil && o.settings.output != "wide" {
+			continue // a thousand lines that all is well help nobody
+		}
+		for _, check := range job.found.Checks {
+			fmt.Fprintf(o.system.Out, "%s  %s\n", job.name, checkLine(check))
+		}
+		fmt.Fprintf(o.system.Out, "%s  verdict: %s\n", job.name, job.word())
+	}
+	if o.all || len(jobs) > 1 {
+		counts := summary(jobs)
+		words := slices.Sorted(maps.Keys(counts))
+		for i, word := range words {
+			words[i] = fmt.Sprintf("%d %s", counts[word], word)
+		}
+		fmt.Fprintf(o.system.Out, "%d entries: %s\n", len(jobs), strings.Join(words, ", "))
+	}
+	return nil
+}
+
+// word sums up one entry: what is wrong with it, else the verdict of the
+// policy, else that its signatures were not checked.
+func (j *verifyJob) word() string {
+	worst := ""
+	for _, check := range j.found.Checks {
+		switch check.What {
+		case catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
+			if check.Result == catalog.ResultUnknown || check.Result == catalog.ResultFailed && worst == "" {
+				worst = check.Result
+			}
+		}
+	}
+	switch {
+	case !j.done || j.found.Checks == nil:
+		return catalog.ResultUnknown
+	case worst != "" && j.found.Verdict != "unknown":
+		return worst
+	case j.found.Verdict != "":
+		return string(j.found.Verdict)
+	}
+	return "in order, signatures not checked"
+}
+
+func summary(jobs []*verifyJob) map[string]int {
+	counts := map[string]int{}
+	for _, job := range jobs {
+		counts[job.word()]++
+	}
+	return counts
+}
+
+// checkLine is one check for people.
+func checkLine(check catalog.Check) string {
+	line := check.What + ": " + check.Result
+	if check.Signer != "" {
+		line += " by " + check.Signer
+	}
+	if check.Time != nil {
+		line += " at " + check.Time.Format(time.RFC3339)
+	}
+	if check.Reason != "" {
+		line += ": " + check.Reason
+	}
+	return line
+}
+
+// summed is the error of the whole run: one entry's own, or how many failed.
+func (o *verifyOptions) summed(entries int, failed, printed error) error {
+	if failed == nil || printed != nil {
+		return errors.Join(failed, printed)
+	}
+	if entries == 1 && !o.all {
+		return trustHint(namesHint(failed))
+	}
+	return &partly{text: "not every entry is in order", causes: []error{failed}}
+}

@@ -1,0 +1,210 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/inspect"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// What Verify looks at beside signatures, which trust.Entry, trust.Image and
+// trust.Latest stand for.
+const (
+	CheckReachable  = "reachable"  // the image's reference resolves
+	CheckDigest     = "digest"     // to what was published
+	CheckContent    = "content"    // every platform and every layer is there
+	CheckAttachment = "attachment" // the image knows its entry
+)
+
+// Results of those checks; those of signatures are verdicts.
+const (
+	ResultOK      = "ok"
+	ResultFailed  = "failed"
+	ResultAbsent  = "absent" // and need not be there
+	ResultUnknown = "unknown"
+)
+
+// Check is one thing that was looked at.
+type Check struct {
+	What   string        `json:"what"`
+	Result string        `json:"result"`
+	Digest digest.Digest `json:"digest,omitempty"`
+	Signer string        `json:"signer,omitempty"`
+	Format trust.Format  `json:"format,omitempty"`
+	Time   *entry.Time   `json:"time,omitempty"` // of the signature, where a trusted service says so
+	Reason string        `json:"reason,omitempty"`
+}
+
+// Verification is what was found out about an entry.
+type Verification struct {
+	Name     string        `json:"name"`
+	Revision string        `json:"revision"`
+	Verdict  trust.Verdict `json:"verdict,omitempty"` // empty: without a policy, signatures are not checked
+	Rule     string        `json:"rule,omitempty"`
+	Checks   []Check       `json:"checks"`
+}
+
+// Verify looks at a live entry for real: whether its image is reachable,
+// unchanged and whole, whether the image knows the entry, and under a policy
+// whether its signatures are enough. What it found out is returned with an
+// error too; the error has the kind of what is worst.
+func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error) {
+	v := Verification{Name: name}
+	if err := entry.CheckName(name); err != nil {
+		return v, err
+	}
+	view, reused, err := c.recent(ctx, name)
+	if err != nil {
+		return v, err
+	}
+	head, err := view.Head(ctx, name, zeroTime)
+	if err == nil && reused && (head == nil || head.Document == nil) {
+		if view, err = c.refresh(ctx, name); err != nil {
+			return v, err
+		}
+		head, err = view.Head(ctx, name, zeroTime)
+	}
+	c.warn(view.Warnings()...)
+	switch {
+	case err != nil:
+		return v, err
+	case head == nil || head.Tag.Op == entry.OpRemove:
+		return v, c.absent(ctx, view, name, head)
+	case head.Newer != "":
+		return v, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to verify it", entry.ErrInvalid, name, head.Newer)
+	}
+	return c.verify(ctx, view, head)
+}
+
+// Head is a live entry and the revision that makes it so.
+type Head struct {
+	Name     string
+	Revision digest.Digest
+}
+
+// Heads returns the live entries in text order of their names, without looking
+// at their signatures: they are what there is to verify. Under a policy, a
+// *RefusedError beside them names the removals that nobody signed and the
+// entries that were taken away.
+func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
+	view, err := c.refresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	live, removed, err := view.Heads(ctx, zeroTime)
+	c.warn(view.Warnings()...)
+	if err != nil {
+		return nil, err
+	}
+	heads := make([]Head, len(live))
+	stands := map[string]bool{}
+	for i, revision := range live {
+		heads[i] = Head{revision.Tag.Name, revision.Digest}
+		stands[revision.Tag.Name] = true
+	}
+	if c.options.Policy != nil {
+		_, err = c.screen(ctx, view, true, nil, removed, stands)
+	}
+	return heads, err
+}
+
+// verification is one under way.
+type verification struct {
+	*Catalog
+	Verification
+	revision *entry.Revision
+	failed   error
+}
+
+func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry.Revision) (Verification, error) {
+	v := &verification{Catalog: c, revision: revision}
+	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
+	if err := v.look(ctx); err != nil {
+		v.failed = errors.Join(v.failed, err)
+	}
+	if c.options.Policy != nil {
+		j := c.newJudge(view)
+		report := j.report(ctx, revision)
+		j.done()
+		v.Verdict, v.Rule = report.Verdict, report.Rule
+		v.Checks = append(v.Checks, signatureChecks(report)...)
+		v.failed = errors.Join(v.failed, c.verdict(revision, report))
+	}
+	return v.Verification, v.failed
+}
+
+// look checks the image where it is.
+func (v *verification) look(ctx context.Context) error {
+	image := v.revision.Document.Image
+	ref, err := registry.ParseReference(image.Reference)
+	if err != nil {
+		return err
+	}
+	repository, err := v.options.Registry.Open(ref)
+	if err != nil {
+		return err
+	}
+	found, err := repository.Resolve(ctx, ref.Target())
+	if !v.check(CheckReachable, image.Digest, err) {
+		return nil
+	}
+	if found.Digest != image.Digest {
+		err = fmt.Errorf("%w: %s is %s now", entry.ErrConflict, image.Reference, found.Digest)
+	}
+	v.check(CheckDigest, image.Digest, err)
+	ref.Tag, ref.Digest = "", image.Digest
+	_, err = inspect.Inspect(ctx, repository, ref)
+	v.check(CheckContent, image.Digest, err)
+	v.attachment(ctx, repository, ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size})
+	return nil
+}
+
+// check notes the result of looking for something.
+func (v *verification) check(what string, d digest.Digest, err error) bool {
+	c := Check{What: what, Result: ResultOK, Digest: d}
+	if err != nil {
+		c.Result, c.Reason = ResultFailed, err.Error()
+		if !errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrConflict) && !errors.Is(err, entry.ErrInvalid) {
+			c.Result = ResultUnknown
+		}
+		v.failed = errors.Join(v.failed, fmt.Errorf("entry %q: %s: %w", v.Name, what, err))
+	}
+	v.Checks = append(v.Checks, c)
+	return err == nil
+}
+
+// attachment looks for the entry beside the image. It need not be there: nobody
+// attaches to other people's images.
+func (v *verification) attachment(ctx context.Context, repository registry.Repository, image ocispec.Descriptor) {
+	c := Check{What: CheckAttachment, Result: ResultAbsent}
+	referrers, err := repository.Referrers(ctx, image)
+	for _, referrer := range referrers[:min(len(referrers), maxAttachments)] {
+		_, manifest, failed := repository.Manifest(ctx, referrer.Digest.String())
+		if failed != nil {
+			err = cmp.Or(err, failed)
+			continue
+		}
+		revision, failed := entry.UnpackAttachment(manifest)
+		if failed == nil && digest.FromBytes(revision) == v.revision.Digest {
+			c.Result, c.Digest, err = ResultOK, referrer.Digest, nil
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, entry.ErrNotFound) {
+		c.Result, c.Reason = ResultUnknown, err.Error()
+	}
+	v.Checks = append(v.Checks, c)
+}
+
+// maxAttachments bounds the referrers of an image among which its entry is
+// looked for.
+const maxAttachments = 256
