@@ -153,7 +153,10 @@ func (p *publication) complete() {
 // pack makes the revision, unless it would change nothing. One that describes
 // the same image as before keeps what newer writers put into it.
 func (p *publication) pack(ctx context.Context) (err error) {
-	p.result.Attachment, p.result.Signature = Attachment{Outcome: AttachSkipped}, Signed{Outcome: SignSkipped}
+	p.result.Attachment = Attachment{Outcome: AttachSkipped}
+	if p.options.Sign != nil {
+		p.result.Signature = &Signed{Outcome: SignSkipped}
+	}
 	if p.old != nil && p.old.Document.SameContent(p.document) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil

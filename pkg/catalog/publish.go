@@ -46,11 +46,11 @@ const (
 
 // Result is what became of a publication.
 type Result struct {
-	Outcome   Outcome    `json:"outcome"`
-	Item      entry.Item `json:"item"`
-	Tag       string     `json:"tag,omitempty"` // of the revision in the catalog's repository
-	Signature Signed     `json:"signature"`
-	// ImageSignature is that of the image, where it was asked for.
+	Outcome Outcome    `json:"outcome"`
+	Item    entry.Item `json:"item"`
+	Tag     string     `json:"tag,omitempty"` // of the revision in the catalog's repository
+	// Signature and ImageSignature are those that were asked for.
+	Signature      *Signed    `json:"signature,omitempty"`
 	ImageSignature *Signed    `json:"imageSignature,omitempty"`
 	Attachment     Attachment `json:"attachment"`
 	Snapshot       bool       `json:"snapshot"` // a snapshot was due, and written

@@ -83,8 +83,8 @@ func (p *publication) sign(ctx context.Context, tag entry.Tag, descriptor ocispe
 	if o == nil {
 		return
 	}
-	var err error
-	p.result.Signature, err = p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), descriptor, &tag)
+	written, err := p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), descriptor, &tag)
+	p.result.Signature = &written
 	p.unsigned.add(fmt.Sprintf("entry %q", p.name), p.name, err)
 	if o.Image {
 		signed, err := p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)

@@ -36,10 +36,11 @@ func (p *progress) step() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done++
-	if !p.visible() || (time.Since(p.shown) < progressEvery && p.done < p.total) {
+	now := p.app.system.Now()
+	if !p.visible() || (now.Sub(p.shown) < progressEvery && p.done < p.total) {
 		return
 	}
-	p.shown, p.drawn = time.Now(), true
+	p.shown, p.drawn = now, true
 	full := progressWidth * p.done / p.total
 	// Around the guard: the return to the line's beginning is ours.
 	fmt.Fprintf(raw(p.app.system.Err), "\r[%s%s] %d/%d", strings.Repeat("=", full), strings.Repeat(" ", progressWidth-full), p.done, p.total)

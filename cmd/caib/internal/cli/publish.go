@@ -180,9 +180,7 @@ func (a *app) outcome(result catalog.Result) {
 		}
 	}
 	a.signed("entry", result.Signature)
-	if result.ImageSignature != nil {
-		a.signed("image", *result.ImageSignature)
-	}
+	a.signed("image", result.ImageSignature)
 	switch result.Attachment.Outcome {
 	case catalog.Attached:
 		a.done("attached to the image")

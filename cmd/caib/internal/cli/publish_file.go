@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,11 +35,18 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	}
 	results := make([]buildResult, len(builds))
 	var failed []error
+	outcome := "not published"
 	for i, build := range builds {
 		result, err := c.PublishBuild(ctx, build, o.options)
 		o.warnings(result)
 		results[i] = buildResult{Build: build.Name, Result: &result}
-		if err != nil {
+		var unsigned *catalog.UnsignedError
+		switch {
+		case errors.As(err, &unsigned): // it is published all the same
+			err, outcome = signHint(err), "not published as asked"
+			failed = append(failed, err)
+			results[i].Error = newProblem(err)
+		case err != nil:
 			err = publishHint(err)
 			failed = append(failed, err)
 			results[i].Result, results[i].Error = nil, newProblem(err)
@@ -59,7 +67,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	case len(builds) == 1:
 		return failed[0]
 	}
-	return &partly{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
+	return &partly{text: fmt.Sprintf("%d of %d builds %s", len(failed), len(builds), outcome), causes: failed}
 }
 
 // structured tells the formats that show all builds in one document.
@@ -70,7 +78,7 @@ func (o *publishOptions) structured() bool {
 // printBuild tells people about one build as soon as it is published.
 func (o *publishOptions) printBuild(result buildResult) {
 	switch {
-	case result.Error != nil || o.structured():
+	case result.Result == nil || o.structured():
 	case o.settings.output == "name":
 		fmt.Fprintln(o.system.Out, result.Item.Name)
 	default:

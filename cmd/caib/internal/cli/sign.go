@@ -72,8 +72,6 @@ func (o *signOptions) printSigned(result catalog.SignResult) {
 	if result.Signature.Outcome == catalog.SignWritten || result.Signature.Outcome == catalog.SignPresent {
 		fmt.Fprintf(o.system.Out, "%s %s %s\n", result.Signature.Outcome, result.Name, result.Tag)
 	}
-	o.signed("entry", result.Signature)
-	if result.Image != nil {
-		o.signed("image", *result.Image)
-	}
+	o.signed("entry", &result.Signature)
+	o.signed("image", result.Image)
 }

@@ -108,8 +108,11 @@ func (s *signing) openKeyless(ctx context.Context, a *app, services *trust.Servi
 	return trust.NewKeyless(ctx, services, token)
 }
 
-// signed tells people what became of signatures.
-func (a *app) signed(what string, s catalog.Signed) {
+// signed tells people what became of a signature; nil was not asked for.
+func (a *app) signed(what string, s *catalog.Signed) {
+	if s == nil {
+		return
+	}
 	switch s.Outcome {
 	case catalog.SignWritten:
 		a.done("%s signed with %s", what, s.Signer)

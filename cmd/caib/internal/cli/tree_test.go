@@ -36,15 +36,23 @@ var contractExits = map[int]string{
 // contractFlags are the flags that users and their scripts rely on, by verb;
 // those of "catalog" are every verb's.
 var contractFlags = map[string][]string{
-	"catalog": {"profile", "catalog", "plain-http", "insecure", "ca-file", "authfile", "timeout", "output", "quiet", "verbose", "no-color"},
-	"list":    {"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"},
-	"get":     {"version", "as-of"},
-	"publish": {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run"},
-	"add":     {"digest"},
-	"remove":  {"force", "reason"},
-	"history": {},
+	"catalog": {"profile", "catalog", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
+	"list":    append([]string{"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"}, demandFlags...),
+	"get":     append([]string{"version", "as-of"}, demandFlags...),
+	"publish": {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
+	"add":     {"digest", "sign-key", "signature-format"},
+	"remove":  {"force", "reason", "sign-key", "signature-format"},
+	"history": demandFlags,
+	"sign":    {"sign-key", "sign-keyless", "sign-image", "signing-config", "identity-token", "signature-format"},
+	"verify":  append([]string{"all", "resume"}, demandFlags...),
 
 	"login-check": {"push"},
+}
+
+// demandFlags are those of every command that can demand signatures.
+var demandFlags = []string{
+	"verified", "key", "certificate-identity", "certificate-identity-regexp", "certificate-oidc-issuer", "certificate-oidc-issuer-regexp",
+	"trusted-root", "require",
 }
 
 // contractKeys are the settings that have no flag.
@@ -106,7 +114,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog publish", "caib catalog remove",
+		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog sign", "caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}
@@ -245,7 +253,7 @@ func TestSources(t *testing.T) {
 	}
 	want := map[string]string{
 		"catalog": "CAIB_CATALOG", "plain-http": "CAIB_PLAIN_HTTP", "insecure": "CAIB_INSECURE", "ca-file": "CAIB_CA_FILE",
-		"authfile": "REGISTRY_AUTH_FILE", "timeout": "CAIB_TIMEOUT", "output": "CAIB_OUTPUT",
+		"authfile": "REGISTRY_AUTH_FILE", "policy": "CAIB_POLICY", "timeout": "CAIB_TIMEOUT", "output": "CAIB_OUTPUT",
 		"quiet": "", "verbose": "", "no-color": "NO_COLOR",
 		"profile": "CAIB_PROFILE", "service-account.hosts": "", "service-account.token-file": "",
 	}
