@@ -109,8 +109,11 @@ func (c *config) readProfiles(mapping *yaml.Node) error {
 	}
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		name := mapping.Content[i]
-		if name.Value == "" || c.profiles[name.Value] != nil {
-			return c.invalid(name, "profiles: %q has no name of its own", name.Value)
+		switch {
+		case name.Value == "":
+			return c.invalid(name, "profiles: one has no name")
+		case c.profiles[name.Value] != nil:
+			return c.invalid(name, "profiles: there are two called %q", name.Value)
 		}
 		keys, err := c.read(mapping.Content[i+1], "", true)
 		if err != nil {

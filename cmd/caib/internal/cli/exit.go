@@ -94,6 +94,8 @@ func withHint(err error, format string, args ...any) error {
 	return hinted{err, fmt.Sprintf(format, args...)}
 }
 
+const loginHint = "`caib catalog login-check REF` shows which login is used; log in with `docker login HOST` or `podman login HOST`, or give a credentials file with --authfile"
+
 // hint finds the help for an error: its own, or that of its kind.
 func hint(err error) string {
 	var told *partly
@@ -111,7 +113,7 @@ func hint(err error) string {
 	case strings.Contains(text, "client certificate"):
 		return "put the client certificate (NAME.cert, NAME.key) into ~/.config/containers/certs.d/HOST or /etc/containers/certs.d/HOST"
 	case errors.Is(err, entry.ErrUnauthorized):
-		return "`caib catalog login-check REF` shows which login is used; log in with `docker login HOST` or `podman login HOST`, or give a credentials file with --authfile"
+		return loginHint
 	case strings.Contains(text, "does not look like a TLS handshake"):
 		return "the registry speaks plain HTTP: --plain-http"
 	case strings.Contains(text, "x509:"), strings.Contains(text, "certificate"):

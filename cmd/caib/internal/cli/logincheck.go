@@ -48,7 +48,7 @@ type loginCheck struct {
 
 // answer is whether something works, and why not.
 type answer struct {
-	Works  string `json:"works"` // yes, no or unknown
+	Status string `json:"status"` // ok, failed or unknown
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -63,7 +63,7 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	}
 	account, err := client.Account(ctx, ref)
 	if err != nil {
-		return err
+		return o.hint(err, ref)
 	}
 	check := loginCheck{Reference: ref.String(), User: account.Username, Source: account.Source}
 	switch {
@@ -74,7 +74,7 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	}
 	pull := client.CanPull(ctx, ref)
 	push := pull // of a registry that does not answer, nothing more is known
-	if answerOf(pull).Works != "unknown" {
+	if answerOf(pull).Status != "unknown" {
 		push = client.CanPush(ctx, ref)
 	}
 	check.Pull, check.Push = answerOf(pull), answerOf(push)
@@ -83,23 +83,31 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	}
 	switch {
 	case pull != nil:
-		return pull
+		return o.hint(pull, ref)
 	case o.push:
-		return push
+		return o.hint(push, ref)
 	case push != nil:
 		o.note("pushing does not work: %v", push)
 	}
 	return nil
 }
 
+// hint says where to log in, instead of how to find out.
+func (o *loginCheckOptions) hint(err error, ref registry.Reference) error {
+	if err != nil && hint(err) == loginHint {
+		return withHint(err, "log in with `docker login %[1]s` or `podman login %[1]s`, or give a credentials file with --authfile", ref.Registry)
+	}
+	return err
+}
+
 func answerOf(err error) answer {
 	switch {
 	case err == nil:
-		return answer{Works: "yes"}
+		return answer{Status: "ok"}
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout), errors.Is(err, context.Canceled):
 		return answer{"unknown", err.Error()}
 	}
-	return answer{"no", err.Error()}
+	return answer{"failed", err.Error()}
 }
 
 func (o *loginCheckOptions) print(check loginCheck) error {
@@ -111,5 +119,5 @@ func (o *loginCheckOptions) print(check loginCheck) error {
 		return err
 	}
 	return o.rows([]string{"REFERENCE", "USER", "SOURCE", "PULL", "PUSH"},
-		[][]string{{check.Reference, check.User, check.Source, check.Pull.Works, check.Push.Works}})
+		[][]string{{check.Reference, check.User, check.Source, check.Pull.Status, check.Push.Status}})
 }
