@@ -106,7 +106,7 @@ func (v *Validator) locate(part *jsonschema.Schema, value any, pointer string, f
 		return found
 	}
 	if err := v.alone(part, value); err != nil {
-		return append(found, Problem{pointer, reason(err)})
+		return append(found, Problem{pointer, v.why(part, value, err)})
 	}
 	switch below := value.(type) {
 	case map[string]any:
@@ -170,6 +170,31 @@ var (
 	// schema it was trying.
 	within = regexp.MustCompile(`^validating [^:]*: `)
 )
+
+// why explains what is wrong with a value itself. Of alternatives, the library
+// says only that none fits; here they differ in the members that they require.
+func (v *Validator) why(part *jsonschema.Schema, value any, err error) string {
+	for _, all := range part.AllOf {
+		if err := v.alone(all, value); err != nil {
+			return v.why(all, value, err)
+		}
+	}
+	text := reason(err)
+	for keyword, alternatives := range map[string][]*jsonschema.Schema{"anyOf": part.AnyOf, "oneOf": part.OneOf} {
+		if strings.HasPrefix(text, keyword+":") {
+			var members []string
+			for _, alternative := range alternatives {
+				members = append(members, strings.Join(alternative.Required, " and "))
+			}
+			fault := "missing: one of "
+			if strings.Contains(text, " both ") {
+				fault = "only one is wanted of "
+			}
+			return fault + strings.Join(members, ", ")
+		}
+	}
+	return text
+}
 
 func reason(err error) string {
 	text := err.Error()

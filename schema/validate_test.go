@@ -67,3 +67,34 @@ func TestProblemsArePointedAt(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestProblemsOfAlternatives(t *testing.T) {
+	validator, err := schema.Compile(schema.PolicyV1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		`{"version": 1}`:                "/: missing: one of rules, default",
+		`{"version": 1, "rules": [{}]}`: "/rules/0: missing: one of keys, identities",
+		`{"version": 1, "rules": [{"identities": [{"subject": "a"}]}]}`:                                      "/rules/0/identities/0: missing: one of issuer, issuerRegexp",
+		`{"version": 1, "rules": [{"identities": [{"subject": "a", "issuer": "b", "subjectRegexp": "c"}]}]}`: "/rules/0/identities/0: only one is wanted of subject, subjectRegexp",
+		`{"version": 1, "rule": []}`:                                          `/: missing: one of rules, default`,
+		`{"version": 1, "default": {"keys": [{"pem": "x"}], "mood": "warn"}}`: `/default: unexpected additional properties ["mood"]`,
+	} {
+		var document any
+		if err := json.Unmarshal([]byte(text), &document); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, problem := range validator.Problems(document) {
+			pointer := problem.Pointer
+			if pointer == "" {
+				pointer = "/"
+			}
+			got = append(got, pointer+": "+problem.Reason)
+		}
+		if diff := cmp.Diff([]string{want}, got); diff != "" {
+			t.Errorf("%s:\n%s", text, diff)
+		}
+	}
+}
