@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
+	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // a login in use
+	_ "github.com/distribution/distribution/v3/registry/auth/token"    // and another
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage driver in use
 	"github.com/sirupsen/logrus"
@@ -35,8 +37,20 @@ func Distribution3(t testing.TB, del bool) Server {
 // Distribution3Handler is CNCF distribution 3.1 as a handler, for programs that
 // serve it themselves. It keeps what it is given below dir.
 func Distribution3Handler(dir string, del bool) http.Handler {
+	return distribution3(dir, del, nil)
+}
+
+// Distribution3Locked is CNCF distribution 3.1 behind a login: htpasswd or
+// token, with the options of its configuration file.
+func Distribution3Locked(t testing.TB, login string, options configuration.Parameters) http.Handler {
+	t.Helper()
+	return distribution3(t.TempDir(), true, configuration.Auth{login: options})
+}
+
+func distribution3(dir string, del bool, login configuration.Auth) http.Handler {
 	logrus.SetOutput(io.Discard)
 	config := &configuration.Configuration{
+		Auth: login,
 		Storage: configuration.Storage{
 			"filesystem":  configuration.Parameters{"rootdirectory": dir},
 			"delete":      configuration.Parameters{"enabled": del},
