@@ -3,6 +3,7 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,10 +51,16 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	if err != nil {
-		settled := request.Context().Err() != nil || errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrUnauthorized) || clientCertificate(err)
-		return nil, &exchangeError{err: err, repeatable: repeatable(request) && !settled}
+		return nil, &exchangeError{err: err, repeatable: repeatable(request) && request.Context().Err() == nil && !settled(err)}
 	}
 	return response, nil
+}
+
+// settled tells errors that the same request would get again: certificates
+// that one side does not take, and what this package itself refuses.
+func settled(err error) bool {
+	var untrusted *tls.CertificateVerificationError
+	return errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrUnauthorized) || errors.As(err, &untrusted) || clientCertificate(err)
 }
 
 // repeatable tells the requests that can be sent twice. Starting an upload is
