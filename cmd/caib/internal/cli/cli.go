@@ -96,12 +96,18 @@ a directory of yours, so that everything works before any registry exists.`,
 	return command
 }
 
+// longestVerb bounds, in bytes, what may be a verb with a slip in it.
+const longestVerb = 64
+
 // noSuchCommand refuses what is no verb, with the verb that may be meant.
 func noSuchCommand(command *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	err := fmt.Errorf("unknown command %q for %q", args[0], command.CommandPath())
+	if len(args[0]) > longestVerb {
+		return err // the time to look for one that is alike grows with it
+	}
 	if meant := command.SuggestionsFor(args[0]); len(meant) > 0 {
 		return withHint(err, "did you mean `%s %s`?", command.CommandPath(), meant[0])
 	}
