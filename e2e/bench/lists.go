@@ -143,9 +143,9 @@ func listNaively(ctx context.Context, catalog string) error {
 	return group.Wait()
 }
 
-// wire returns the URLs that a cold list asks for, from caib's own log.
-func (b *bench) wire(catalog string) ([]string, error) {
-	command := b.command("", "catalog", "list", "--catalog", catalog, "--verbose", "-o", "name")()
+// wire returns the URLs that a cold list asks for with these options, from caib's own log.
+func (b *bench) wire(catalog string, more ...string) ([]string, error) {
+	command := b.command("", append([]string{"catalog", "list", "--catalog", catalog, "--verbose", "-o", "name"}, more...)...)()
 	var log strings.Builder
 	command.Stderr = &log
 	if err := command.Run(); err != nil {

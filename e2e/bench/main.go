@@ -14,15 +14,25 @@ import (
 	"path/filepath"
 )
 
+// plan says what to measure.
+type plan struct {
+	caib                        string
+	runs, entries, many, signed int
+	only                        string
+}
+
 func main() {
-	caib := flag.String("caib", "bin/caib", "the caib binary to measure")
-	runs := flag.Int("runs", 15, "counted runs of each command")
-	entries := flag.Int("entries", 1000, "entries on distribution 3.1")
-	many := flag.Int("many", 10_000, "entries on the in-process registry")
+	var p plan
+	flag.StringVar(&p.caib, "caib", "bin/caib", "the caib binary to measure")
+	flag.IntVar(&p.runs, "runs", 15, "counted runs of each command")
+	flag.IntVar(&p.entries, "entries", 1000, "entries on distribution 3.1")
+	flag.IntVar(&p.many, "many", 10_000, "entries on the in-process registry")
+	flag.IntVar(&p.signed, "signed", 200, "signed entries to verify")
+	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, trust or startup")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, flag.Args(), *caib, *runs, *entries, *many); err != nil {
+	if err := p.run(ctx, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -31,7 +41,7 @@ func main() {
 
 // run measures, or is one of the two roles that measuring starts in processes
 // of their own: a registry, and the client without a catalog.
-func run(ctx context.Context, role []string, caib string, runs, entries, many int) error {
+func (p *plan) run(ctx context.Context, role []string) error {
 	switch {
 	case len(role) == 2 && role[0] == "registry":
 		return serveRegistry(ctx, role[1])
@@ -40,7 +50,7 @@ func run(ctx context.Context, role []string, caib string, runs, entries, many in
 	case len(role) > 0:
 		return fmt.Errorf("unknown role %q", role)
 	}
-	binary, err := filepath.Abs(caib)
+	binary, err := filepath.Abs(p.caib)
 	if err != nil {
 		return err
 	}
@@ -49,13 +59,20 @@ func run(ctx context.Context, role []string, caib string, runs, entries, many in
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, caib: binary, dir: dir, runs: runs}
-	for _, part := range []func() error{
-		func() error { return b.lists(entries) },
-		func() error { return b.atScale(many) },
-		b.startUp,
+	b := &bench{ctx: ctx, caib: binary, dir: dir, runs: p.runs}
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"lists", func() error { return b.lists(p.entries) }},
+		{"scale", func() error { return b.atScale(p.many) }},
+		{"trust", func() error { return b.trust(p.signed, p.entries) }},
+		{"startup", b.startUp},
 	} {
-		if err := part(); err != nil {
+		if p.only != "" && p.only != part.name {
+			continue
+		}
+		if err := part.measure(); err != nil {
 			return err
 		}
 	}
