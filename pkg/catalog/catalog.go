@@ -84,10 +84,14 @@ func Open(reference string, options Options) (*Catalog, error) {
 		return nil, err
 	}
 	c := &Catalog{reference: ref, options: options, repository: repository, warned: map[string]bool{}}
-	c.log = ocilog.New(repository, ref.Base(), ocilog.Options{
-		Revisions: options.Revisions, Cache: options.Cache, Now: options.Now,
-		Signatures: options.Policy != nil, Lookup: c.lookUpForSnapshot,
-	})
+	log := ocilog.Options{Revisions: options.Revisions, Cache: options.Cache, Now: options.Now, Lookup: c.lookUpForSnapshot}
+	if options.Policy != nil {
+		if options.Verdicts == nil {
+			c.options.Verdicts = trust.NewMemory("") // of this process
+		}
+		log.Signatures, log.Learned = true, c.learned
+	}
+	c.log = ocilog.New(repository, ref.Base(), log)
 	return c, nil
 }
 

@@ -35,10 +35,10 @@ func (e *RefusedError) Unwrap() []error { return e.Refused }
 //
 // stands are names that are live although they are not among the revisions.
 func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, live, removed []*entry.Revision, stands map[string]bool) ([]entry.Item, error) {
-	j := c.newJudge(view)
 	if !current {
-		j.view = nil
+		view = nil
 	}
+	j := c.newJudge(view)
 	defer j.done()
 	heads := slices.Concat(live, removed)
 	var items []entry.Item
@@ -57,11 +57,9 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, l
 			items = append(items, item)
 		}
 	}
-	if current {
-		for _, name := range view.DeletedNames() {
-			if !stands[name] {
-				refused = appendError(refused, j.vanished(ctx, name))
-			}
+	for _, name := range slices.Sorted(maps.Keys(j.shadowed)) {
+		if !stands[name] {
+			refused = appendError(refused, j.vanished(ctx, name))
 		}
 	}
 	if len(refused) > 0 {
@@ -112,10 +110,10 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.
 	if c.options.Policy == nil {
 		return item, nil
 	}
-	j := c.newJudge(view)
 	if !current {
-		j.view = nil
+		view = nil
 	}
+	j := c.newJudge(view)
 	defer j.done()
 	report := j.report(ctx, revision)
 	if err := c.verdict(revision, report); err != nil {

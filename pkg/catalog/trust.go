@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
@@ -24,13 +25,23 @@ const lookups = 16
 type judge struct {
 	*Catalog
 	view *ocilog.View // nil where an older state was asked for
+	// shadowed are the names of which something is no longer in the registry.
+	shadowed map[string]bool
 
 	mu    sync.Mutex
 	found map[entry.Tag][][]byte // signatures that no snapshot carried
 }
 
+// newJudge makes the judge of a view whose heads were looked up, or of single
+// revisions for nil.
 func (c *Catalog) newJudge(view *ocilog.View) *judge {
-	return &judge{Catalog: c, view: view, found: map[entry.Tag][][]byte{}}
+	j := &judge{Catalog: c, view: view, shadowed: map[string]bool{}, found: map[entry.Tag][][]byte{}}
+	if view != nil {
+		for _, name := range view.DeletedNames() {
+			j.shadowed[name] = true
+		}
+	}
+	return j
 }
 
 // done keeps what was found out, for other processes and the next snapshot.
@@ -58,7 +69,7 @@ func (j *judge) report(ctx context.Context, revision *entry.Revision) trust.Repo
 		checks = append(checks, check)
 	}
 	report := trust.Compose(rule, checks...)
-	if j.view == nil || report.Verdict != trust.Verified {
+	if !j.shadowed[revision.Tag.Name] || report.Verdict != trust.Verified {
 		return report
 	}
 	switch lost, err := j.lost(ctx, revision.Tag.Name); {
@@ -79,13 +90,7 @@ func (j *judge) entry(ctx context.Context, rule *trust.Rule, revision *entry.Rev
 	if check, ok := j.options.Verdicts.Recall(policy, rule, trust.Entry, revision.Digest); ok {
 		return check
 	}
-	var evidence trust.Evidence
-	for _, text := range j.log.Signatures(revision.Tag) {
-		if signature, ok := trust.ParseSignature(text); ok {
-			evidence.Signatures = append(evidence.Signatures, signature)
-		}
-	}
-	check := policy.Check(rule, trust.Entry, revision.Digest, evidence)
+	check := policy.Check(rule, trust.Entry, revision.Digest, evidenceOf(j.log.Signatures(revision.Tag)))
 	if check.Result != trust.Verified && rule != nil {
 		var found []trust.Signature
 		check, found = j.lookUp(ctx, rule, trust.Entry, j.repository, revision.Digest)
@@ -93,6 +98,27 @@ func (j *judge) entry(ctx context.Context, rule *trust.Rule, revision *entry.Rev
 	}
 	j.options.Verdicts.Remember(policy, rule, check)
 	return check
+}
+
+func evidenceOf(texts []jsontext.Value) (evidence trust.Evidence) {
+	for _, text := range texts {
+		if signature, ok := trust.ParseSignature(text); ok {
+			evidence.Signatures = append(evidence.Signatures, signature)
+		}
+	}
+	return evidence
+}
+
+// learned checks the signatures that a snapshot carries while the rest of it
+// is still being decoded. What they prove is remembered; what they do not is
+// looked up when the revision is judged.
+func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value) {
+	policy := c.options.Policy
+	rule := policy.Rule(c.Reference(), revision.Tag.Name)
+	if _, known := c.options.Verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
+		return
+	}
+	c.options.Verdicts.Remember(policy, rule, policy.Check(rule, trust.Entry, revision.Digest, evidenceOf(signatures)))
 }
 
 func (j *judge) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {

@@ -29,6 +29,10 @@ type Options struct {
 	Now func() time.Time
 	// Signatures keeps those that snapshots carry, for Log.Signatures.
 	Signatures bool
+	// Learned is told of each revision that is decoded from a snapshot, with
+	// the signatures beside it, while others are still being decoded. It may
+	// be called from several goroutines at once; nil ignores them.
+	Learned func(revision *entry.Revision, signatures []jsontext.Value)
 	// Lookup finds the signatures of a revision that are in the registry and
 	// not known here, for the next snapshot to carry; nil looks for none. It
 	// is asked of the revisions that the snapshot adds, Parallel at a time.

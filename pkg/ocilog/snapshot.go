@@ -170,8 +170,11 @@ func (l *Log) scan(ctx context.Context, segment ocispec.Descriptor, wanted map[e
 				if o, err := n.open(); err != nil {
 					forged.Store(n.tag, err)
 				} else {
-					_, _ = l.learn(n.tag, o.digest, o.manifest) // what is no revision is reported when it decides
+					revision, err := l.learn(n.tag, o.digest, o.manifest) // what is no revision is reported when it decides
 					l.learnSignatures(n.tag, o.signatures)
+					if err == nil && l.options.Learned != nil {
+						l.options.Learned(revision, o.signatures)
+					}
 				}
 			}
 			return nil

@@ -46,7 +46,8 @@ type memoryLine struct {
 	Check Check  `json:"check"`
 }
 
-// NewMemory makes a memory in dir, which need not exist. Whoever can write
+// NewMemory makes a memory in dir, which need not exist; "" remembers for this
+// process only. Whoever can write
 // there can make things look verified: it is a directory of the user alone.
 func NewMemory(dir string) *Memory {
 	return &Memory{dir: dir, policies: map[string]*remembered{}}
@@ -84,6 +85,9 @@ func (m *Memory) of(p *Policy) *remembered {
 	}
 	of = &remembered{known: map[memoryKey]Check{}}
 	m.policies[p.hash] = of
+	if m.dir == "" {
+		return of
+	}
 	file, err := os.Open(m.path(p.hash))
 	if err != nil {
 		return of
@@ -109,7 +113,7 @@ func (m *Memory) Save() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for hash, of := range m.policies {
-		if of.fresh {
+		if of.fresh && m.dir != "" {
 			of.fresh = false
 			m.write(hash, of)
 		}
