@@ -61,7 +61,7 @@ func (b *bench) verifyMany(host, public string, signer trust.Signer, entries int
 	group.SetLimit(4)
 	for i := range entries {
 		group.Go(func() error {
-			image, err := pushImage(within, fmt.Sprintf("%s/os/image:v%d", host, i))
+			image, err := pushImage(within, fmt.Sprintf("%s/os/image:v%d", host, i), fmt.Sprint(i))
 			if err != nil {
 				return err
 			}
@@ -84,8 +84,10 @@ func (b *bench) verifyMany(host, public string, signer trust.Signer, entries int
 	loop := fmt.Sprintf("for r in %s; do %s verify --key %s --insecure-ignore-tlog=true --trusted-root %s $r >/dev/null || exit 1; done",
 		strings.Join(references, " "), cosign, public, root)
 	fmt.Printf("\n%d signed entries on distribution 3.1, caches empty\n", entries)
+	fmt.Println("  verify looks at every image and layer as well; list --key at the signatures, as cosign does")
 	return b.compare(3,
 		side{"caib catalog verify --all", b.command("", "catalog", "verify", "--all", "--key", public, "--catalog", where)},
+		side{"caib catalog list --key", b.command("", "catalog", "list", "--key", public, "--catalog", where)},
 		side{"a shell loop of cosign verify", func() *exec.Cmd {
 			command := exec.CommandContext(b.ctx, "sh", "-c", loop)
 			command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir}
@@ -104,7 +106,7 @@ func (b *bench) cosign() (string, error) {
 	return path, nil
 }
 
-func pushImage(ctx context.Context, reference string) (string, error) {
+func pushImage(ctx context.Context, reference, version string) (string, error) {
 	ref, err := registry.ParseReference(reference)
 	if err != nil {
 		return "", err
@@ -117,7 +119,7 @@ func pushImage(ctx context.Context, reference string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = samples.Bootc(ctx, to, ref.Tag, samples.Build{Distro: "autosd", Target: "rpi4", Architectures: []string{"arm64"}, Version: "1", Created: time.Unix(1e9, 0)})
+	_, err = samples.Bootc(ctx, to, ref.Tag, samples.Build{Distro: "autosd", Target: "rpi4", Architectures: []string{"arm64"}, Version: version, Created: time.Unix(1e9, 0)})
 	return reference, err
 }
 

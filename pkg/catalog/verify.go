@@ -142,30 +142,49 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry
 	return v.Verification, v.failed
 }
 
-// look checks the image where it is.
+// look checks the image where it is. An image that is as it was published takes
+// one look; only for another does it matter what of it is missing.
 func (v *verification) look(ctx context.Context) error {
 	image := v.revision.Document.Image
 	ref, err := registry.ParseReference(image.Reference)
 	if err != nil {
 		return err
 	}
-	repository, err := v.options.Registry.Open(ref)
+	repository, err := v.open(ref)
 	if err != nil {
 		return err
 	}
-	found, err := repository.Resolve(ctx, ref.Target())
-	if !v.check(CheckReachable, image.Digest, err) {
-		return nil
+	if found, err := inspect.Inspect(ctx, repository, ref); err == nil && found.Descriptor.Digest == image.Digest {
+		v.check(CheckReachable, image.Digest, nil)
+		v.check(CheckDigest, image.Digest, nil)
+		v.check(CheckContent, image.Digest, nil)
+	} else {
+		now, err := repository.Resolve(ctx, ref.Target())
+		if !v.check(CheckReachable, image.Digest, err) {
+			return nil
+		}
+		if now.Digest != image.Digest {
+			err = fmt.Errorf("%w: %s is %s now", entry.ErrConflict, image.Reference, now.Digest)
+		}
+		v.check(CheckDigest, image.Digest, err)
+		ref.Tag, ref.Digest = "", image.Digest
+		_, err = inspect.Inspect(ctx, repository, ref)
+		v.check(CheckContent, image.Digest, err)
 	}
-	if found.Digest != image.Digest {
-		err = fmt.Errorf("%w: %s is %s now", entry.ErrConflict, image.Reference, found.Digest)
-	}
-	v.check(CheckDigest, image.Digest, err)
-	ref.Tag, ref.Digest = "", image.Digest
-	_, err = inspect.Inspect(ctx, repository, ref)
-	v.check(CheckContent, image.Digest, err)
 	v.attachment(ctx, repository, ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size})
 	return nil
+}
+
+// open opens a repository once: what it learnt of its registry is used again.
+func (v *verification) open(ref registry.Reference) (registry.Repository, error) {
+	if opened, ok := v.opened.Load(ref.Base()); ok {
+		return opened.(registry.Repository), nil
+	}
+	repository, err := v.options.Registry.Open(ref)
+	if err == nil {
+		v.opened.Store(ref.Base(), repository)
+	}
+	return repository, err
 }
 
 // check notes the result of looking for something.
