@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -97,7 +98,7 @@ func (a *authority) serve(t *testing.T, want tls.ClientAuthType, handler http.Ha
 	return server.Listener.Addr().String(), &seen
 }
 
-func noTags(w http.ResponseWriter, _ *http.Request) {
+func oneTag(w http.ResponseWriter, _ *http.Request) {
 	answer(w, 200, "application/json", `{"tags":["a"]}`)
 }
 
@@ -117,7 +118,7 @@ func hostDir(t *testing.T, parent, host string, files map[string]string) {
 
 func TestCertificateDirs(t *testing.T) {
 	ours, theirs := newAuthority(t), newAuthority(t)
-	host, shown := ours.serve(t, tls.RequireAndVerifyClientCert, noTags)
+	host, shown := ours.serve(t, tls.RequireAndVerifyClientCert, oneTag)
 	certificate, key := ours.client(t)
 	foreign, foreignKey := theirs.client(t)
 	right := map[string]string{"ca.crt": ours.pem, "client.cert": certificate, "client.key": key, "README": "not read"}
@@ -177,6 +178,25 @@ func TestBrokenCertificateDirs(t *testing.T) {
 		if _, err := client.Open(Reference{Registry: "r.example.com", Repository: "team/image"}); err != nil {
 			t.Errorf("%s, and another host: %v", name, err)
 		}
+	}
+}
+
+// A certificate that is not trusted is not looked at again.
+func TestUntrustedServersAreAskedOnce(t *testing.T) {
+	var handshakes atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(oneTag))
+	server.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		handshakes.Add(1)
+		return nil, nil
+	}}
+	server.Config.ErrorLog = quietLog()
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	options := quick()
+	options.PlainHTTP = HTTPNever
+	_, err := open(t, server.Listener.Addr().String(), options).Tags(t.Context())
+	if kind(err) != "unreachable" || handshakes.Load() != 1 {
+		t.Errorf("%v after %d handshakes", err, handshakes.Load())
 	}
 }
 

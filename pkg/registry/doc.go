@@ -9,6 +9,22 @@
 //	repository, err := client.Open(ref)
 //	descriptor, manifest, err := repository.Manifest(ctx, ref.Tag)
 //
+// # Logging in
+//
+// Options.Credentials finds the account for each repository. Nothing is looked
+// for unless it is named: the environment is the caller's to read.
+//
+//	docker, err := registry.AuthFile("/home/ci/.docker/config.json", false)
+//	inCluster := registry.ServiceAccount("", "image-registry.openshift-image-registry.svc:5000")
+//	client, err := registry.New(registry.Options{Credentials: registry.Keychains(docker, inCluster)})
+//
+// An account, and every token got for it, goes to the repository it was found
+// for: not to another one of the same host, and not where a redirect leads. A
+// refusal says which account was refused; no error and no log line shows a
+// secret, nor one that a registry repeats.
+//
+// # Errors
+//
 // Every error wraps one of the kinds of package entry. A 401, 403, 429 or 5xx
 // never means "absent": only a plain 404 is ErrNotFound.
 package registry

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -143,8 +144,10 @@ func knownKeys(prefix string, profile bool) (keys []string) {
 func (c *config) check(name string, value *yaml.Node) error {
 	var unread settings
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	secret := false
 	for _, source := range sources {
 		source.define(&unread, set, source.flag)
+		secret = secret || (source.flag == name && source.secret)
 	}
 	kind := set.Lookup(name).Value.Type()
 	items := []*yaml.Node{value}
@@ -152,19 +155,22 @@ func (c *config) check(name string, value *yaml.Node) error {
 		items = value.Content
 	}
 	for _, item := range items {
-		tag := item.ShortTag()
+		tag, shown := item.ShortTag(), strconv.Quote(item.Value)
+		if secret {
+			shown = "the value"
+		}
 		switch {
 		case item.Kind != yaml.ScalarNode && kind == "list":
 			return c.invalid(item, "%s: want a value or a list of values", name)
 		case item.Kind != yaml.ScalarNode, tag == "!!null":
 			return c.invalid(item, "%s: want a single value", name)
 		case kind == "bool" && tag != "!!bool":
-			return c.invalid(item, "%s: %q: want true or false", name, item.Value)
+			return c.invalid(item, "%s: %s: want true or false", name, shown)
 		case (kind == "string" || kind == "list") && tag != "!!str":
-			return c.invalid(item, "%s: %q: want text; put it in quotes", name, item.Value)
+			return c.invalid(item, "%s: %s: want text; put it in quotes", name, shown)
 		}
 		if err := set.Set(name, item.Value); err != nil {
-			return c.invalid(item, "%s: %q: %v", name, item.Value, unwrapFlag(err))
+			return c.invalid(item, "%s: %s: %v", name, shown, unwrapFlag(err))
 		}
 	}
 	return nil
