@@ -16,7 +16,7 @@ import (
 
 // listAttempts bounds how often a referrer is written again because it does
 // not show up among its subject's referrers.
-const listAttempts = 8
+const listAttempts = 12
 
 // Referrers implements ReferrerLister.
 func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
@@ -54,7 +54,7 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 		switch {
 		case err != nil:
 		case !listed:
-			err = pause(ctx, jitter(settle<<attempt/4))
+			err = pause(ctx, jitter(min(settle<<attempt/4, time.Second)))
 		case r.fallback():
 			if err = pause(ctx, max(settle, 4*turn)+jitter(settle)); err == nil {
 				listed, err = r.lists(ctx, subject, descriptor)
