@@ -77,6 +77,8 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 			spoil:   nil, identity: right},
 		{name: "no timestamp and no log", want: Invalid, log: 1,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial"), "tlogEntries") }},
+		{name: "stamped and not logged", want: Invalid, log: 1, stamped: true,
+			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial"), "tlogEntries") }},
 		{name: "log entry without promise, and no timestamp", want: Invalid, log: 1,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial", "tlogEntries"), "inclusionPromise") }},
 		{name: "second log without timestamp", want: Invalid, log: 2},
@@ -90,6 +92,9 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 			prepare: func(s, _ *lab) { fresh := newLab(s.t); s.stamper, s.stampKey = fresh.stamper, fresh.stampKey }},
 		{name: "certificate not logged", want: Invalid, log: 1, prepare: func(s, _ *lab) { s.noSCT = true }},
 		{name: "certificate logged by a stranger", want: Invalid, log: 1, prepare: func(s, _ *lab) { s.ctKey = newKey(s.t) }},
+		{name: "certificate logged by a stranger that claims the log's name", want: Invalid, log: 1,
+			prepare: func(s, _ *lab) { s.ctName, s.ctKey = keyID(s.t, s.ctKey), newKey(s.t) }},
+		{name: "authority no longer used", want: Untrusted, log: 1, prepare: func(_, trusted *lab) { trusted.retired = true }},
 		{name: "integrated time changed", want: Invalid, log: 1,
 			spoil: func(b map[string]any) { at(b, "verificationMaterial", "tlogEntries")["integratedTime"] = "1700000000" }},
 		{name: "log entry of another signature", want: Invalid, log: 1,
@@ -156,6 +161,59 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+}
+
+// One signer signs one digest twice: the log's entry of one signature does not
+// prove the other.
+func TestEntryOfTheSignersOtherSignature(t *testing.T) {
+	l, d := newLab(t), digest.FromString("revision")
+	services := l.services(1, false)
+	signer, err := NewKeyless(t.Context(), services, idToken(somebody, theirs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bundles [2]Signature
+	for i := range bundles {
+		if bundles[i], err = Sign(t.Context(), signer, services, Bundle, d, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var entries any
+	spoil(t, bundles[0], func(b map[string]any) { entries = at(b, "verificationMaterial")["tlogEntries"] })
+	swapped := spoil(t, bundles[1], func(b map[string]any) { at(b, "verificationMaterial")["tlogEntries"] = entries })
+	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, swapped); check.Result != Invalid {
+		t.Errorf("%+v", check)
+	}
+}
+
+// A signature that another key made, rightly stamped, under somebody's
+// certificate.
+func TestCertificateOfAnother(t *testing.T) {
+	l, d := newLab(t), digest.FromString("revision")
+	l.noLog = true
+	services := l.services(0, true)
+	victim, err := NewKeyless(t.Context(), services, idToken(somebody, theirs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := testSigner(t)
+	m := &material{envelope: newEnvelope(d)}
+	if m.signature, err = thief.Sign(t.Context(), m.envelope.pae()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.addPEM(string(victim.(*keyless).leaf())); err != nil {
+		t.Fatal(err)
+	}
+	if err := services.witness(t.Context(), thief, m); err != nil {
+		t.Fatal(err)
+	}
+	forged, err := m.bundle(thief.PublicKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, forged); check.Result != Invalid {
+		t.Errorf("%+v", check)
 	}
 }
 

@@ -49,6 +49,8 @@ type lab struct {
 	noCT      bool // the trusted root names no certificate log
 	noLog     bool // the trusted root names no transparency log
 	noStamper bool
+	ctName    []byte    // what the certificate log says its ID is; nil is the truth
+	retired   bool      // the trusted root says that the authority is no longer used
 	logName   []byte    // what the log says its ID is; nil is the truth
 	stampAt   time.Time // the time of timestamps; zero is now
 }
@@ -132,6 +134,10 @@ func (l *lab) trustedRoot() []byte {
 		return []object{{"uri": l.server.URL, "certChain": object{"certificates": raw}, "validFor": valid}}
 	}
 	file := object{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1", "certificateAuthorities": chain(l.ca, l.root)}
+	if l.retired {
+		ended := object{"start": valid["start"], "end": l.now.AddDate(0, -1, 0).Format(time.RFC3339)}
+		file["certificateAuthorities"].([]object)[0]["validFor"] = ended
+	}
 	if !l.noLog {
 		file["tlogs"] = log(l.logKey)
 	}
@@ -270,6 +276,9 @@ func (l *lab) sct(before *x509.Certificate) []byte {
 	copy(issuer[:], sum256(l.ca.RawSubjectPublicKeyInfo))
 	sct := ct.SignedCertificateTimestamp{SCTVersion: ct.V1, Timestamp: uint64(l.now.UnixMilli())}
 	copy(sct.LogID.KeyID[:], keyID(l.t, l.ctKey))
+	if l.ctName != nil {
+		copy(sct.LogID.KeyID[:], l.ctName)
+	}
 	input, err := ct.SerializeSCTSignatureInput(sct, ct.LogEntry{Leaf: ct.MerkleTreeLeaf{
 		Version: ct.V1, LeafType: ct.TimestampedEntryLeafType,
 		TimestampedEntry: &ct.TimestampedEntry{
