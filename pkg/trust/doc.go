@@ -26,8 +26,8 @@
 // The cryptography of the Go standard library checks signatures and chains;
 // certificate-transparency-go certificate timestamps; timestamp-authority
 // RFC 3161 timestamps; transparency-dev/merkle inclusion in a log. The glue
-// between them is here rather than sigstore-go's package verify, for two
-// reasons that a test each holds: that package links k8s.io/klog, and its
-// initialisation takes longer than that of the whole command. The end-to-end
-// tests hold this package against sigstore-go and against both cosigns.
+// between them is here rather than sigstore-go's package verify, because that
+// links k8s.io/klog, which a test forbids, and because its initialisation takes
+// longer than the whole of a short command. The end-to-end tests hold this
+// package against sigstore-go and against both cosigns.
 package trust
