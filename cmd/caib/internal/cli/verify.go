@@ -75,12 +75,12 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		hash = policy.Hash()
 	}
 	var jobs []*verifyJob
-	var failed error
+	var unlisted, failed error
 	for _, c := range catalogs {
 		var heads []catalog.Head
 		if o.all {
 			heads, err = c.Heads(ctx)
-			failed = errors.Join(failed, o.refusals(err))
+			unlisted = errors.Join(unlisted, o.refusals(err))
 		}
 		for _, name := range args {
 			heads = append(heads, catalog.Head{Name: name})
@@ -104,7 +104,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if o.all && ctx.Err() == nil {
 		journal.finish()
 	}
-	return o.summed(len(jobs), failed, err)
+	return o.summed(len(jobs), unlisted, failed, err)
 }
 
 // verifyJob is one entry to verify.
@@ -181,7 +181,11 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob) error {
 		for i, word := range words {
 			words[i] = fmt.Sprintf("%d %s", counts[word], word)
 		}
-		fmt.Fprintf(o.system.Out, "%d entries: %s\n", len(jobs), strings.Join(words, ", "))
+		entries := fmt.Sprintf("%d entries", len(jobs))
+		if len(jobs) == 1 {
+			entries = "1 entry"
+		}
+		fmt.Fprintf(o.system.Out, "%s: %s\n", entries, strings.Join(words, ", "))
 	}
 	return nil
 }
@@ -233,12 +237,14 @@ func checkLine(check catalog.Check) string {
 }
 
 // summed is the error of the whole run: one entry's own, or how many failed.
-func (o *verifyOptions) summed(entries int, failed, printed error) error {
-	if failed == nil || printed != nil {
-		return errors.Join(failed, printed)
-	}
-	if entries == 1 && !o.all {
+func (o *verifyOptions) summed(entries int, unlisted, failed, printed error) error {
+	switch {
+	case printed != nil, failed == nil:
+		return errors.Join(unlisted, failed, printed)
+	case entries == 1 && !o.all:
 		return trustHint(namesHint(failed))
+	case unlisted != nil && o.settings.output != "json":
+		o.tell(unlisted)
 	}
-	return &partly{text: "not every entry is in order", causes: []error{failed}}
+	return &partly{text: "not every entry is in order", causes: []error{errors.Join(unlisted, failed)}}
 }
