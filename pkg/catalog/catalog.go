@@ -34,7 +34,7 @@ type Options struct {
 	// nil checks none.
 	Policy *trust.Policy
 	// Verdicts remembers across processes what a policy verified; nil
-	// remembers nothing.
+	// remembers it as long as the Catalog lives.
 	Verdicts *trust.Memory
 	// Warn is told what was noticed and did not change the result, each
 	// thing once. It may be called from several goroutines at once; nil
