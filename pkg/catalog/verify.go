@@ -154,7 +154,7 @@ func (v *verification) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if found, err := inspect.Inspect(ctx, repository, ref); err == nil && found.Descriptor.Digest == image.Digest {
+	if found, err := inspect.Check(ctx, repository, ref); err == nil && found.Digest == image.Digest {
 		v.check(CheckReachable, image.Digest, nil)
 		v.check(CheckDigest, image.Digest, nil)
 		v.check(CheckContent, image.Digest, nil)
@@ -168,7 +168,7 @@ func (v *verification) look(ctx context.Context) error {
 		}
 		v.check(CheckDigest, image.Digest, err)
 		ref.Tag, ref.Digest = "", image.Digest
-		_, err = inspect.Inspect(ctx, repository, ref)
+		_, err = inspect.Check(ctx, repository, ref)
 		v.check(CheckContent, image.Digest, err)
 	}
 	v.attachment(ctx, repository, ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size})

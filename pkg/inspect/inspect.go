@@ -35,11 +35,26 @@ type Image struct {
 // there is an entry.ErrNotFound; one that cannot be an image, or lies about
 // sizes, is an entry.ErrInvalid.
 func Inspect(ctx context.Context, from Source, ref registry.Reference) (*Image, error) {
-	l := &look{from: from, ref: ref, image: &Image{}, blobs: map[digest.Digest]int64{}}
-	if err := l.inspect(ctx); err != nil {
+	l := newLook(from, ref)
+	root, manifests, err := l.content(ctx)
+	if err == nil {
+		l.describe(root, manifests)
+		err = l.attached(ctx, root, manifests)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", ref, err)
 	}
 	return l.image, nil
+}
+
+// Check is Inspect without what is attached to the image: whether all of its
+// content is there, and what ref names now. The errors are the same.
+func Check(ctx context.Context, from Source, ref registry.Reference) (ocispec.Descriptor, error) {
+	l := newLook(from, ref)
+	if _, _, err := l.content(ctx); err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("check %s: %w", ref, err)
+	}
+	return l.image.Descriptor, nil
 }
 
 // look is one inspection under way.
@@ -50,24 +65,24 @@ type look struct {
 	blobs map[digest.Digest]int64 // every distinct blob, with its size
 }
 
-func (l *look) inspect(ctx context.Context) error {
-	root, err := l.walk(ctx)
-	if err != nil {
-		return err
+func newLook(from Source, ref registry.Reference) *look {
+	return &look{from: from, ref: ref, image: &Image{}, blobs: map[digest.Digest]int64{}}
+}
+
+// content reads manifests and configs, and looks for the layers.
+func (l *look) content(ctx context.Context) (root *node, manifests []*node, err error) {
+	if root, err = l.walk(ctx); err != nil {
+		return nil, nil, err
 	}
 	l.image.Descriptor = plain(root.descriptor)
-	manifests := root.manifests()
+	manifests = root.manifests()
 	if root.isIndex() && len(manifests) == 0 {
-		return fmt.Errorf("%w: the index names no manifest of an image", entry.ErrInvalid)
+		return nil, nil, fmt.Errorf("%w: the index names no manifest of an image", entry.ErrInvalid)
 	}
 	if err := l.count(manifests); err != nil {
-		return err
+		return nil, nil, err
 	}
-	l.describe(root, manifests)
-	if err := l.stat(ctx, manifests); err != nil {
-		return err
-	}
-	return l.attached(ctx, root, manifests)
+	return root, manifests, l.stat(ctx, manifests)
 }
 
 // describe collects what index, manifests and configs say. The outermost word

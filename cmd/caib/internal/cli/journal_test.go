@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/pkg/catalog"
+)
+
+// A run that was interrupted is taken up again: what it found in order is not
+// looked at a second time, unless the policy is another or nobody asks for it.
+func TestVerifyIsResumed(t *testing.T) {
+	env, dir := homeEnv(t), t.TempDir()
+	var revisions []string
+	for _, name := range []string{"a", "b"} {
+		image := "oci:" + filepath.Join(dir, name) + ":1"
+		if _, err := pushSample("bootc", image, samples.Build{Architectures: []string{"arm64"}, Version: name}); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := run(t, env, "catalog", "publish", image, "-o", "json")
+		if code != exitOK {
+			t.Fatal(stderr)
+		}
+		var result catalog.Result
+		if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+			t.Fatal(err)
+		}
+		revisions = append(revisions, result.Item.Revision)
+	}
+	reference := "oci:" + filepath.Join(env["XDG_DATA_HOME"], "caib", "catalog")
+	interrupted := func() {
+		t.Helper()
+		o := &verifyOptions{all: true, app: &app{system: Streams{Getenv: func(name string) string { return env[name] }}, settings: settings{catalogs: []string{reference}}}}
+		c, err := catalog.Open(reference, catalog.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := o.openJournal("")
+		j.add(&verifyJob{catalog: c, name: "a", found: catalog.Verification{Revision: revisions[0]}})
+	}
+	interrupted()
+	if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil { // to look again would be noticed
+		t.Fatal(err)
+	}
+	verify := func(want int, says string, args ...string) {
+		t.Helper()
+		code, stdout, stderr := run(t, env, append([]string{"catalog", "verify", "--all"}, args...)...)
+		if code != want || !strings.Contains(stdout, says) {
+			t.Errorf("%v: exit code %d, want %d\n%s%s", args, code, want, stdout, stderr)
+		}
+	}
+	verify(exitOK, "1 entry: 1 in order", "--resume")
+	verify(exitNotFound, "2 entries: 1 failed, 1 in order", "--resume") // that run reached its end
+	interrupted()
+	verify(exitNotFound, "2 entries: ") // not asked for
+	interrupted()
+	if code, stdout, _ := run(t, env, "catalog", "publish", "oci:"+filepath.Join(dir, "b")+":1", "--version", "2"); code != exitOK {
+		t.Fatal(stdout)
+	}
+	verify(exitOK, "1 entry: 1 in order", "--resume")
+}
+
+func TestProgress(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		terminal bool
+		settings settings
+		total    int
+		want     bool
+	}{
+		{"on a terminal", true, settings{}, 20, true},
+		{"few things", true, settings{}, progressFrom - 1, false},
+		{"elsewhere", false, settings{}, 20, false},
+		{"quietly", true, settings{quiet: true}, 20, false},
+		{"among requests", true, settings{verbose: true}, 20, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out bytes.Buffer
+			now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+			a := &app{settings: tt.settings, system: Streams{Err: &out, ErrTerminal: tt.terminal, Now: func() time.Time { now = now.Add(time.Second); return now }}}
+			bar := a.newProgress(tt.total)
+			for range tt.total {
+				bar.step()
+			}
+			drawn := out.String()
+			bar.clear()
+			if tt.want != (drawn != "") || tt.want != strings.HasSuffix(out.String(), "\r\x1b[K") {
+				t.Errorf("%q", out.String())
+			}
+			if tt.want && (!strings.Contains(drawn, "\r[===============               ] 10/20") || !strings.HasSuffix(drawn, "] 20/20")) {
+				t.Errorf("%q", drawn)
+			}
+		})
+	}
+}
