@@ -34,7 +34,7 @@ func TestVerifyIsResumed(t *testing.T) {
 		revisions = append(revisions, result.Item.Revision)
 	}
 	reference := "oci:" + filepath.Join(env["XDG_DATA_HOME"], "caib", "catalog")
-	interrupted := func() {
+	interrupted := func(done ...string) {
 		t.Helper()
 		o := &verifyOptions{all: true, app: &app{system: Streams{Getenv: func(name string) string { return env[name] }}, settings: settings{catalogs: []string{reference}}}}
 		c, err := catalog.Open(reference, catalog.Options{})
@@ -42,9 +42,11 @@ func TestVerifyIsResumed(t *testing.T) {
 			t.Fatal(err)
 		}
 		j := o.openJournal("")
-		j.add(&verifyJob{catalog: c, name: "a", found: catalog.Verification{Revision: revisions[0]}})
+		for i, name := range done {
+			j.add(&verifyJob{catalog: c, name: name, found: catalog.Verification{Revision: revisions[i]}})
+		}
 	}
-	interrupted()
+	interrupted("a")
 	if err := os.RemoveAll(filepath.Join(dir, "a")); err != nil { // to look again would be noticed
 		t.Fatal(err)
 	}
@@ -57,13 +59,13 @@ func TestVerifyIsResumed(t *testing.T) {
 	}
 	verify(exitOK, "1 entry: 1 in order", "--resume")
 	verify(exitNotFound, "2 entries: 1 failed, 1 in order", "--resume") // that run reached its end
-	interrupted()
+	interrupted("a")
 	verify(exitNotFound, "2 entries: ") // not asked for
-	interrupted()
+	interrupted("a", "b")
 	if code, stdout, _ := run(t, env, "catalog", "publish", "oci:"+filepath.Join(dir, "b")+":1", "--version", "2"); code != exitOK {
 		t.Fatal(stdout)
 	}
-	verify(exitOK, "1 entry: 1 in order", "--resume")
+	verify(exitOK, "1 entry: 1 in order", "--resume") // b has a new state since
 }
 
 func TestProgress(t *testing.T) {
