@@ -51,7 +51,11 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 	case revision.Newer != "":
 		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, name, revision.Newer)
 	}
-	return c.admit(ctx, view, revision, options.AsOf.IsZero())
+	item, err := c.admit(ctx, view, revision, options.AsOf.IsZero())
+	if err == nil && options.AsOf.IsZero() {
+		applyStatuses(view.Statuses(ctx).ByName, &item)
+	}
+	return item, err
 }
 
 func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string, options GetOptions) (entry.Item, error) {

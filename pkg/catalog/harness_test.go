@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -133,3 +134,14 @@ func (w *world) publish(c *catalog.Catalog, image string, options catalog.Publis
 	}
 	return result
 }
+
+func parse(t testing.TB, reference string) registry.Reference {
+	t.Helper()
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+func isKind(err, kind error) bool { return errors.Is(err, kind) }

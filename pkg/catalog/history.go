@@ -2,9 +2,11 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // History returns every revision of an entry, or of all entries for "", oldest
@@ -20,14 +22,19 @@ func (c *Catalog) History(ctx context.Context, name string) ([]entry.Event, erro
 	if err != nil {
 		return nil, err
 	}
-	revisions, err := view.History(ctx, name)
-	if err == nil && reused && len(revisions) == 0 {
+	events, err := history(ctx, view, name)
+	if reused && (errors.Is(err, entry.ErrNotFound) || err == nil && len(events) == 0) {
 		if view, err = c.refresh(ctx); err != nil {
 			return nil, err
 		}
-		revisions, err = view.History(ctx, name)
+		events, err = history(ctx, view, name)
 	}
 	c.warn(view.Warnings()...)
+	return events, err
+}
+
+func history(ctx context.Context, view *ocilog.View, name string) ([]entry.Event, error) {
+	revisions, err := view.History(ctx, name)
 	if err != nil {
 		return nil, err
 	}

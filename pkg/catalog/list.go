@@ -25,17 +25,25 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 		return entry.Page{}, err
 	}
 	live, removed, err := view.Heads(ctx, options.AsOf)
-	c.warn(view.Warnings()...)
 	if err != nil {
+		c.warn(view.Warnings()...)
 		return entry.Page{}, err
 	}
+	var items []entry.Item
 	if c.options.Policy != nil {
-		items, err := c.screen(ctx, view, options.AsOf.IsZero(), live, removed, nil)
-		return options.Query.Select(items), err
+		items, err = c.screen(ctx, view, options.AsOf.IsZero(), live, removed, nil)
+	} else {
+		items = make([]entry.Item, len(live))
+		for i, revision := range live {
+			items[i] = entry.NewItem(revision)
+		}
 	}
-	items := make([]entry.Item, len(live))
-	for i, revision := range live {
-		items[i] = entry.NewItem(revision)
+	if options.AsOf.IsZero() {
+		statuses := view.Statuses(ctx).ByName
+		for i := range items {
+			applyStatuses(statuses, &items[i])
+		}
 	}
-	return options.Query.Select(items), nil
+	c.warn(view.Warnings()...)
+	return options.Query.Select(items), err
 }

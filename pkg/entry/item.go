@@ -71,10 +71,6 @@ type PlatformVariant struct {
 	LayerCount   int    `json:"layerCount,omitempty"`
 }
 
-// PhaseAvailable is the phase of an entry whose image was inspected and found
-// whole; publication does that, so every entry starts there.
-const PhaseAvailable = "Available"
-
 // NewItem shows a publication. The item shares no mutable state with callers:
 // treat its slices and maps as read-only, they are the document's.
 func NewItem(revision *Revision) Item {

@@ -13,6 +13,9 @@ const (
 	MediaTypeRevision = "application/vnd.caib.catalog.revision.v1+json"
 	MediaTypeSnapshot = "application/vnd.caib.catalog.snapshot.v1"
 	MediaTypeSegment  = "application/vnd.caib.catalog.segment.v1+jsonl+zstd"
+	// MediaTypeStatus is a status artifact, MediaTypeStatuses its layer.
+	MediaTypeStatus   = "application/vnd.caib.catalog.status.v1"
+	MediaTypeStatuses = "application/vnd.caib.catalog.statuses.v1+jsonl+zstd"
 )
 
 const (

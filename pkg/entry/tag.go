@@ -37,6 +37,10 @@ func (o Op) String() string {
 // SnapshotName stands where a revision's tag has the entry's name.
 const SnapshotName = "_snapshot"
 
+// StatusName stands where a revision's tag has the entry's name, in the tags
+// of status artifacts (SPEC section 15). They are not of the log.
+const StatusName = "_status"
+
 const (
 	timeDigits = 9  // base 36: until the year 5188
 	hashDigits = 16 // of the manifest digest, hexadecimal
@@ -160,6 +164,29 @@ func ParseTags(listed []string) (revisions, snapshots []Tag) {
 		*tags = slices.Compact(*tags)
 	}
 	return revisions, snapshots
+}
+
+// StatusTag names a status manifest.
+func StatusTag(at Time, manifest digest.Digest) Tag {
+	return NewTag(StatusName, at, OpSnapshot, manifest)
+}
+
+// ParseStatusTags returns the tags of status artifacts among those of a
+// repository, oldest first.
+func ParseStatusTags(listed []string) []Tag {
+	var found []Tag
+	for _, text := range listed {
+		rest, is := strings.CutPrefix(text, StatusName+".")
+		if !is {
+			continue
+		}
+		if tag, ok := ParseTag(SnapshotName + "." + rest); ok {
+			tag.Name = StatusName
+			found = append(found, tag)
+		}
+	}
+	slices.SortFunc(found, Tag.Compare)
+	return slices.Compact(found)
 }
 
 // NextTime is the time a writer gives to a new revision of name: now, or just

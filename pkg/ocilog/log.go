@@ -54,6 +54,7 @@ type Log struct {
 	remembered *snapshot                   // from the cache: its segments are not read yet
 	dirty      bool                        // tail, snapshot or added differ from the cache's copy
 	signatures map[entry.Tag][]jsontext.Value
+	statuses   Statuses           // the newest ones read
 	added      map[entry.Tag]bool // of signatures: some that no snapshot is known to carry
 }
 

@@ -20,6 +20,7 @@ type View struct {
 	log       *Log
 	tags      []entry.Tag        // of revisions, in log order
 	snapshots []entry.Tag        // that the registry lists, in log order
+	statuses  []entry.Tag        // of status artifacts, oldest first
 	unlisted  map[entry.Tag]bool // known from a snapshot or the cache, but not listed
 
 	snapshot *snapshot // the newest one when the log was read; never nil
@@ -28,6 +29,10 @@ type View struct {
 	warnings map[string]error
 	gone     map[entry.Tag]bool   // looked up and known not to count
 	deleted  map[entry.Tag][]byte // of those: no longer in the registry; the manifest, where it is held
+}
+
+func newView(l *Log) *View {
+	return &View{log: l, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}, deleted: map[entry.Tag][]byte{}}
 }
 
 // Read asks the target for its tags and reads the newest snapshot, if it is
@@ -41,7 +46,8 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 		return nil, err
 	}
 	revisions, snapshots := entry.ParseTags(listed)
-	view := &View{log: l, snapshots: snapshots, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}, deleted: map[entry.Tag][]byte{}}
+	view := newView(l)
+	view.snapshots, view.statuses = snapshots, entry.ParseStatusTags(listed)
 	wanted := map[entry.Tag]bool{}
 	for _, tag := range entry.NewReplay(revisions, time.Time{}).Undecided() {
 		if (len(names) == 0 || slices.Contains(names, tag.Name)) && l.cached(tag) == nil {

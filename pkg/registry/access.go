@@ -60,12 +60,7 @@ func (r *remoteRepository) account(ctx context.Context) (Account, error) {
 func (r *remoteRepository) canPush(ctx context.Context) error {
 	operation := "begin an upload to " + r.base
 	ctx = auth.AppendRepositoryScope(ctx, r.oras.Reference, auth.ActionPull, auth.ActionPush)
-	scheme := "https"
-	if r.oras.PlainHTTP {
-		scheme = "http"
-	}
-	begin := scheme + "://" + r.oras.Reference.Host() + "/v2/" + r.oras.Reference.Repository + "/blobs/uploads/"
-	response, err := r.send(ctx, http.MethodPost, begin)
+	response, err := r.send(ctx, http.MethodPost, r.address("blobs/uploads/"))
 	if err != nil {
 		return r.classify(ctx, operation, err)
 	}

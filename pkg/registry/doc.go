@@ -69,6 +69,13 @@ type Pusher interface {
 	PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error
 }
 
+// Deleter deletes. Registries that do not delete refuse it.
+type Deleter interface {
+	// Delete deletes a tag and the manifest under it, which is under no other
+	// tag. A tag that does not exist is an entry.ErrNotFound.
+	Delete(ctx context.Context, tag string) error
+}
+
 // ReferrerLister knows the artifacts that refer to a subject.
 type ReferrerLister interface {
 	// Referrers lists the manifests whose subject is the given one. Where the
@@ -92,6 +99,7 @@ type Repository interface {
 	Fetcher
 	BlobStater
 	Pusher
+	Deleter
 	ReferrerLister
 	ReferrerPusher
 }

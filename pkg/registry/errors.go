@@ -17,6 +17,10 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
+// ErrThrottled is why a registry is entry.ErrUnreachable that answers, but not
+// so many requests.
+var ErrThrottled = errors.New("throttled")
+
 // errRefused is what a registry that was asked for something it does not do
 // answers. It has no kind that a caller could act upon.
 var errRefused = errors.New("the registry refused")
@@ -76,7 +80,9 @@ func (r *remoteRepository) classifyStatus(operation string, response *errcode.Er
 		return fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
 	case status == http.StatusNotFound && r.isAPI(response.URL):
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
-	case status == http.StatusNotFound, status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+	case status == http.StatusTooManyRequests:
+		return fmt.Errorf("%s: %w: %w: %s", operation, entry.ErrUnreachable, ErrThrottled, where)
+	case status == http.StatusNotFound, status == http.StatusRequestTimeout, status >= 500:
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
 	}
 	return fmt.Errorf("%s: %w: %s", operation, errRefused, where)

@@ -98,6 +98,10 @@ func (l *layout) list(added ocispec.Descriptor) error {
 	index := *old
 	index.Manifests = slices.DeleteFunc(slices.Clone(old.Manifests), same)
 	index.Manifests = append(index.Manifests, added)
+	return l.replaceIndex(&index)
+}
+
+func (l *layout) replaceIndex(index *ocispec.Index) error {
 	text, err := json.Marshal(index)
 	if err != nil {
 		return err
