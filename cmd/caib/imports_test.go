@@ -33,6 +33,7 @@ var layers = map[string][]string{
 	"pkg/imagebuild": {"pkg/entry"},
 	"pkg/trust":      {"schema", "pkg/entry", "pkg/registry"},
 	"pkg/catalog":    {"pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild", "pkg/trust"},
+	"pkg/health":     {"pkg/entry", "pkg/registry"},
 }
 
 type listed struct {

@@ -1,0 +1,19 @@
+// Package health watches the images of a catalog: it asks their registries,
+// evenly spread over an interval, whether each image is still what was
+// published, and keeps a phase for every entry (schema/SPEC.md, section 15).
+//
+//	monitor := health.New(health.Options{Probe: health.Registry(client)})
+//	monitor.Follow(items)               // whenever the catalog changed
+//	go monitor.Run(ctx)                 // probes until ctx ends
+//	statuses := monitor.Statuses()      // what is known, by key
+//
+// Probes are due at times that depend on the entry's name and the clock alone,
+// and a status is dated with the time its probe was due. So processes that
+// know nothing of each other probe at the same times and, as long as registries
+// answer them the same, keep the same statuses to the byte.
+//
+// A circuit breaker stands before each registry host: five failures in a row
+// open it, five minutes later one probe tries again. While it is not closed,
+// nothing that fails is held against an entry: its last phase stays, marked
+// stale.
+package health

@@ -1,0 +1,205 @@
+package health
+
+import (
+	"cmp"
+	"container/heap"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Options configure a Monitor. Only Probe is required.
+type Options struct {
+	Probe    Probe
+	Interval time.Duration // between probes of an entry; 0 is 1h
+	Retry    time.Duration // after the first failure, doubled with each further one; 0 is 5m
+	Timeout  time.Duration // of one probe; 0 is 30s
+	PerHost  int           // probes under way to one registry; 0 is 4
+	Parallel int           // probes under way in all; 0 is 16
+	Now      func() time.Time // the clock that probes are due by; nil is the system's
+	// Changed is told after a probe changed a status: the key of the item. It
+	// must not block. nil tells nobody.
+	Changed func(key string)
+	// Probed is told about every probe that was made. nil tells nobody.
+	Probed func(host, reason string, took time.Duration)
+}
+
+// Monitor keeps the statuses of a set of entries. It is safe for concurrent
+// use.
+type Monitor struct {
+	options Options
+	wake    chan struct{}
+
+	mu      sync.Mutex
+	entries map[string]*watched // by key
+	queue   queue
+	hosts   map[string]*host
+}
+
+// watched is one entry under watch. Its fields are guarded by the monitor.
+type watched struct {
+	item     entry.Item
+	status   entry.Status
+	due      time.Time
+	index    int // in the queue; -1 while its probe is under way
+	accesses *atomic.Int64
+}
+
+// New makes a monitor that watches nothing yet.
+func New(options Options) *Monitor {
+	options.Interval = cmp.Or(max(options.Interval, 0), defaultInterval)
+	options.Retry = cmp.Or(max(options.Retry, 0), defaultRetry)
+	options.Timeout = cmp.Or(max(options.Timeout, 0), 30*time.Second)
+	options.PerHost = cmp.Or(max(options.PerHost, 0), 4)
+	options.Parallel = cmp.Or(max(options.Parallel, 0), 16)
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Monitor{options: options, wake: make(chan struct{}, 1), entries: map[string]*watched{}, hosts: map[string]*host{}}
+}
+
+// Key names an item among those of several catalogs.
+func Key(item *entry.Item) string { return item.Catalog + "\x00" + item.Name }
+
+// Follow makes items those that are watched. An item whose revision is not the
+// one watched until now starts anew. Recorded are statuses that somebody
+// stored, by key: one that is newer than what is known here is taken over.
+func (m *Monitor) Follow(items []entry.Item, recorded map[string]*entry.Status) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.options.Now()
+	seen := make(map[string]bool, len(items))
+	for i := range items {
+		item := &items[i]
+		key := Key(item)
+		seen[key] = true
+		w := m.entries[key]
+		if w == nil {
+			w = &watched{index: -1, accesses: new(atomic.Int64)}
+			m.entries[key] = w
+		}
+		changed := w.item.Revision != item.Revision
+		w.item = *item
+		if changed {
+			w.status = fresh(item)
+		}
+		w.adopt(recorded[key])
+		if changed {
+			m.reschedule(w, m.next(item, &w.status, now))
+		}
+	}
+	for key, w := range m.entries {
+		if !seen[key] {
+			delete(m.entries, key)
+			if w.index >= 0 {
+				heap.Remove(&m.queue, w.index)
+			}
+		}
+	}
+	m.nudge()
+}
+
+// adopt takes a recorded status over where it says more than ours.
+func (w *watched) adopt(recorded *entry.Status) {
+	if recorded == nil {
+		return
+	}
+	accesses := max(w.status.Accesses, recorded.Accesses)
+	if recorded.Revision == w.item.Revision && recorded.LastVerified.After(w.status.LastVerified.Time) {
+		w.status = *recorded
+	}
+	w.status.Accesses = accesses
+}
+
+// nudge makes Run look at the queue again.
+func (m *Monitor) nudge() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Statuses returns what is known, by key.
+func (m *Monitor) Statuses() map[string]entry.Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string]entry.Status, len(m.entries))
+	for key, w := range m.entries {
+		all[key] = w.status
+	}
+	return all
+}
+
+// Status returns what is known of one item.
+func (m *Monitor) Status(key string) (entry.Status, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w, ok := m.entries[key]
+	if !ok {
+		return entry.Status{}, false
+	}
+	return w.status, true
+}
+
+// Accesses returns the counter of an item, for whoever serves it to count with;
+// what it counts is in the next merge, and in no status before. It returns nil
+// for an item that is not watched.
+func (m *Monitor) Accesses(key string) *atomic.Int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.entries[key]; w != nil {
+		return w.accesses
+	}
+	return nil
+}
+
+// Merge returns the statuses of one catalog as they are to be recorded: ours,
+// or the recorded ones where they are newer, and the accesses of both. It
+// reports false where that says nothing new. The accesses counted here since
+// the last merge are then part of the recorded ones.
+func (m *Monitor) Merge(catalog string, recorded map[string]*entry.Status) (merged []*entry.Status, news bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.entries {
+		if w.item.Catalog != catalog {
+			continue
+		}
+		old := recorded[w.item.Name]
+		w.adopt(old)
+		w.status.Accesses += w.accesses.Swap(0)
+		s := w.status
+		merged = append(merged, &s)
+		news = news || old == nil || !same(*old, s)
+	}
+	return merged, news
+}
+
+func same(a, b entry.Status) bool {
+	stale := (a.StaleSince == nil) == (b.StaleSince == nil)
+	a.StaleSince, b.StaleSince = nil, nil
+	return a == b && stale
+}
+
+// Breakers returns the state of each registry's breaker by host: closed,
+// half-open or open.
+func (m *Monitor) Breakers() map[string]string {
+	m.mu.Lock()
+	hosts := maps.Clone(m.hosts)
+	m.mu.Unlock()
+	states := map[string]string{}
+	for name, h := range hosts {
+		states[name] = h.breaker.State().String()
+	}
+	return states
+}
+
+// host is what stands before one registry.
+type host struct {
+	breaker *gobreaker.CircuitBreaker[verdict]
+	slots   chan struct{}
+}

@@ -1,0 +1,334 @@
+package health_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// lab is a monitor in simulated time over registries that a test commands.
+type lab struct {
+	*health.Monitor
+	mu     sync.Mutex
+	answer func(name string) error
+	probes []probe
+	now    int // probes under way
+	most   int
+}
+
+type probe struct {
+	name string
+	at   time.Time
+}
+
+func newLab(t *testing.T, options health.Options, items ...entry.Item) *lab {
+	l := &lab{answer: func(string) error { return nil }}
+	options.Probe = func(ctx context.Context, item *entry.Item) error {
+		l.mu.Lock()
+		l.probes = append(l.probes, probe{item.Name, time.Now()})
+		l.now++
+		l.most = max(l.most, l.now)
+		answer := l.answer
+		l.mu.Unlock()
+		time.Sleep(50 * time.Millisecond) // simulated
+		l.mu.Lock()
+		l.now--
+		l.mu.Unlock()
+		return answer(item.Name)
+	}
+	l.Monitor = health.New(options)
+	l.Follow(items, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { l.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return l
+}
+
+func (l *lab) answers(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answer = func(string) error { return err }
+}
+
+func (l *lab) during(d time.Duration) []probe {
+	l.mu.Lock()
+	l.probes = nil
+	l.mu.Unlock()
+	time.Sleep(d)
+	synctest.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.probes)
+}
+
+func image(i int, host string) entry.Item {
+	at := entry.NewTime(time.Now())
+	return entry.Item{Name: fmt.Sprintf("image-%05d", i), RegistryURL: host + "/os/image:1", Digest: "sha256:1", Revision: "sha256:r1",
+		Phase: entry.PhaseAvailable, PublishedAt: at, LastVerified: at}
+}
+
+func images(count int, host string) (all []entry.Item) {
+	for i := range count {
+		all = append(all, image(i, host))
+	}
+	return all
+}
+
+func (l *lab) status(t *testing.T, item entry.Item) entry.Status {
+	t.Helper()
+	s, ok := l.Status(health.Key(&item))
+	if !ok {
+		t.Fatalf("%s is not watched", item.Name)
+	}
+	return s
+}
+
+var away = fmt.Errorf("resolve: %w: connection refused", entry.ErrUnreachable)
+
+func TestProbesSpreadEvenly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, health.Options{PerHost: 3}, images(6000, "registry.example.com")...)
+		probes := l.during(2 * time.Hour)
+		if len(probes) != 12000 {
+			t.Errorf("%d probes of 6000 entries in two hours, want 12000", len(probes))
+		}
+		start := probes[0].at.Truncate(time.Minute)
+		perMinute := map[int]int{}
+		for _, p := range probes {
+			perMinute[int(p.at.Sub(start)/time.Minute)]++
+		}
+		for minute := 1; minute < 119; minute++ {
+			if n := perMinute[minute]; n < 50 || n > 160 {
+				t.Errorf("%d probes in minute %d, want about 100", n, minute)
+			}
+		}
+		if l.most > 3 {
+			t.Errorf("%d probes of one registry at once, want at most 3", l.most)
+		}
+	})
+}
+
+// A registry that goes away for hours: the entries that were asked are
+// Unavailable, the others keep their phase and are stale; none is Failed,
+// because the breaker opens before any failed five times.
+func TestRegistryAwayForHours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		items := images(200, "registry.example.com")
+		other := image(999, "other.example.com")
+		l := newLab(t, health.Options{}, append(items, other)...)
+		l.during(time.Hour)
+		l.answers(away)
+		probes := l.during(6 * time.Hour)
+		asked := 0
+		for _, p := range probes {
+			if p.name != other.Name {
+				asked++
+			}
+		}
+		if asked < 60 || asked > 5+6*12+1 {
+			t.Errorf("%d probes reached the registry in six hours, want the first 5 and one every 5 minutes", asked)
+		}
+		if state := l.Breakers()["registry.example.com"]; state == "closed" {
+			t.Errorf("the breaker is %s", state)
+		}
+		unavailable, stale := 0, 0
+		for _, item := range items {
+			s := l.status(t, item)
+			switch {
+			case s.Phase == entry.PhaseFailed:
+				t.Fatalf("%s is Failed: %+v", item.Name, s)
+			case s.Phase == entry.PhaseUnavailable:
+				unavailable++
+				if s.Reason != entry.ReasonRegistryUnreachable || s.Failures != 1 {
+					t.Errorf("%+v", s)
+				}
+			}
+			if s.StaleSince != nil {
+				stale++
+			}
+			if time.Since(s.LastVerified.Time) < 6*time.Hour-time.Minute {
+				t.Errorf("%s was last verified %s ago", item.Name, time.Since(s.LastVerified.Time))
+			}
+		}
+		if unavailable < 1 || unavailable > 5 || stale < 195 {
+			t.Errorf("%d are unavailable and %d stale, want at most 5 and nearly all", unavailable, stale)
+		}
+		if s := l.status(t, other); s.Phase != entry.PhaseFailed || s.Failures < 5 {
+			t.Errorf("the only image of another registry, asked while its breaker was closed: %+v", s)
+		}
+		l.answers(nil)
+		l.during(2 * time.Hour)
+		for _, item := range append(items, other) {
+			if s := l.status(t, item); s.Phase != entry.PhaseAvailable || s.Failures != 0 || s.StaleSince != nil || s.Reason != "" {
+				t.Fatalf("after it came back: %+v", s)
+			}
+		}
+		if state := l.Breakers()["registry.example.com"]; state != "closed" {
+			t.Errorf("the breaker is %s", state)
+		}
+	})
+}
+
+// Five failures in a row that the breaker let through make an entry Failed; the
+// waits between them double.
+func TestFiveFailuresInARow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		item := image(1, "registry.example.com")
+		l := newLab(t, health.Options{}, item)
+		l.during(time.Hour)
+		l.answers(fmt.Errorf("%w: %w: 429", entry.ErrUnreachable, registry.ErrThrottled))
+		var at []time.Time
+		for range 4 * 60 {
+			for range l.during(time.Minute) {
+				at = append(at, time.Now())
+			}
+			s := l.status(t, item)
+			want := entry.PhaseUnavailable
+			if len(at) >= 5 {
+				want = entry.PhaseFailed
+			}
+			if len(at) > 0 && s.Phase != want {
+				t.Fatalf("after %d failures: %+v", len(at), s)
+			}
+			if len(at) > 0 && (s.Reason != entry.ReasonThrottled || s.Failures != min(len(at), 5)) {
+				t.Fatalf("after %d failures: %+v", len(at), s)
+			}
+		}
+		if len(at) < 6 || at[1].Sub(at[0]) > 6*time.Minute || at[4].Sub(at[3]) < 15*time.Minute {
+			t.Errorf("probes at %v", at)
+		}
+	})
+}
+
+func TestWhatTheRegistrySaysCounts(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		reason string
+	}{
+		{fmt.Errorf("x: %w", entry.ErrNotFound), entry.ReasonManifestUnknown},
+		{fmt.Errorf("x: %w", health.ErrMismatch), entry.ReasonDigestMismatch},
+		{fmt.Errorf("x: %w", entry.ErrUnauthorized), entry.ReasonUnauthorized},
+		{fmt.Errorf("x: %w", entry.ErrInvalid), entry.ReasonInvalidManifest},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			items := images(10, "registry.example.com")
+			l := newLab(t, health.Options{}, items...)
+			l.answers(c.err)
+			l.during(time.Hour)
+			for _, item := range items {
+				if s := l.status(t, item); s.Phase != entry.PhaseFailed || s.Reason != c.reason || s.StaleSince != nil {
+					t.Fatalf("%v: %+v", c.err, s)
+				}
+			}
+			if state := l.Breakers()["registry.example.com"]; state != "closed" {
+				t.Errorf("%v: the breaker is %s: a registry that answers is not away", c.err, state)
+			}
+			l.answers(nil)
+			l.during(time.Hour)
+			if s := l.status(t, items[0]); s.Phase != entry.PhaseAvailable {
+				t.Errorf("the image came back: %+v", s)
+			}
+		})
+	}
+}
+
+// Two monitors that start at different times come to the same statuses.
+func TestReplicasAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		items := images(50, "registry.example.com")
+		a := newLab(t, health.Options{}, items...)
+		time.Sleep(17 * time.Minute)
+		b := newLab(t, health.Options{}, items...)
+		a.answers(fmt.Errorf("x: %w", entry.ErrNotFound))
+		b.answers(fmt.Errorf("x: %w", entry.ErrNotFound))
+		time.Sleep(3 * time.Hour)
+		a.answers(nil)
+		b.answers(nil)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		for key, s := range a.Statuses() {
+			if other, _ := b.Status(key); other != s {
+				t.Errorf("%+v and %+v", s, other)
+			}
+		}
+	})
+}
+
+func TestLabelOverridesTheInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		often, never, odd := image(1, "a.example.com"), image(2, "a.example.com"), image(3, "a.example.com")
+		often.Labels = map[string]string{"verification-interval": "10m"}
+		never.Labels = map[string]string{"verification-interval": "24h"}
+		odd.Labels = map[string]string{"verification-interval": "0s"}
+		l := newLab(t, health.Options{}, often, never, odd)
+		count := map[string]int{}
+		for _, p := range l.during(24 * time.Hour) {
+			count[p.name]++
+		}
+		if count[often.Name] != 144 || count[never.Name] != 1 || count[odd.Name] != 24 {
+			t.Errorf("probes in a day: %v", count)
+		}
+	})
+}
+
+// A clock that jumps, by days or back, does not make everything due at once,
+// and stops nothing.
+func TestClockJumps(t *testing.T) {
+	for _, jump := range []time.Duration{47*time.Hour + 13*time.Minute, -47 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			var offset atomic.Int64
+			now := func() time.Time { return time.Now().Add(time.Duration(offset.Load())) }
+			l := newLab(t, health.Options{Now: now}, images(600, "a.example.com")...)
+			l.during(time.Hour)
+			offset.Store(int64(jump))
+			if probes := l.during(10 * time.Minute); len(probes) < 60 || len(probes) > 160 {
+				t.Errorf("jump of %s: %d probes of 600 in ten minutes, want about 100", jump, len(probes))
+			}
+		})
+	}
+}
+
+func TestProbeNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		item := image(1, "a.example.com")
+		item.Labels = map[string]string{"verification-interval": "24h"}
+		l := newLab(t, health.Options{}, item)
+		l.answers(fmt.Errorf("x: %w", entry.ErrNotFound))
+		if !l.ProbeNow(t.Context(), health.Key(&item)) {
+			t.Error("it is not probed")
+		}
+		if s := l.status(t, item); s.Phase != entry.PhaseFailed {
+			t.Errorf("%+v", s)
+		}
+		if l.ProbeNow(t.Context(), "\x00none") {
+			t.Error("what is not watched is probed")
+		}
+	})
+}
+
+func TestMergeAddsAccesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		item := image(1, "a.example.com")
+		l := newLab(t, health.Options{}, item)
+		l.Accesses(health.Key(&item)).Add(3)
+		recorded := map[string]*entry.Status{item.Name: {Name: item.Name, Revision: "sha256:old", Phase: entry.PhaseFailed, Accesses: 10}}
+		merged, news := l.Merge("", recorded)
+		if !news || len(merged) != 1 || merged[0].Accesses != 13 || merged[0].Phase != entry.PhaseAvailable {
+			t.Errorf("%+v, news %t", merged[0], news)
+		}
+		again, news := l.Merge("", map[string]*entry.Status{item.Name: merged[0]})
+		if news || again[0].Accesses != 13 {
+			t.Errorf("merged again: %+v, news %t", again[0], news)
+		}
+	})
+}

@@ -1,0 +1,192 @@
+package health
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+const (
+	failuresToOpen = 5
+	openFor        = 5 * time.Minute
+	// maxSleep bounds how long a change of the clock goes unnoticed.
+	maxSleep = 30 * time.Second
+)
+
+// errBreaker is a probe that told something about the registry's breaker, and
+// nothing about the entry.
+var errBreaker = errors.New("the breaker of the registry is open")
+
+// Run probes what is due until ctx ends, and returns when the last probe has.
+func (m *Monitor) Run(ctx context.Context) {
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	slots := make(chan struct{}, m.options.Parallel)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.wake:
+		case <-timer.C:
+		}
+		for w, due := m.due(); w != nil; w, due = m.due() {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			probes.Go(func() {
+				defer func() { <-slots }()
+				m.probe(ctx, w, due)
+			})
+		}
+		timer.Reset(m.sleep())
+	}
+}
+
+// due takes the entry that waited longest out of the queue, or returns nil if
+// none is due. One that is late by half its interval was not waiting: the
+// process slept, or the clock was set. It waits for its next time, so that not
+// all are probed at once.
+func (m *Monitor) due() (*watched, time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) > 0 {
+		w, now := m.queue[0], m.options.Now()
+		late := now.Sub(w.due)
+		if late < 0 {
+			return nil, time.Time{}
+		}
+		if half := m.interval(&w.item) / 2; late > half {
+			m.reschedule(w, m.next(&w.item, &w.status, now))
+			continue
+		}
+		heap.Pop(&m.queue)
+		return w, w.due
+	}
+	return nil, time.Time{}
+}
+
+func (m *Monitor) sleep() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.queue) == 0 {
+		return maxSleep
+	}
+	now := m.options.Now()
+	first := m.queue[0]
+	if first.due.Sub(now) > m.interval(&first.item) {
+		// The clock was set back: what is due is not due for too long.
+		for _, w := range append(queue(nil), m.queue...) {
+			m.reschedule(w, m.next(&w.item, &w.status, now))
+		}
+		first = m.queue[0]
+	}
+	return min(max(first.due.Sub(now), 0), maxSleep)
+}
+
+// ProbeNow probes an item at once, whatever is due. It reports false for one
+// that is not watched, or whose probe is under way.
+func (m *Monitor) ProbeNow(ctx context.Context, key string) bool {
+	m.mu.Lock()
+	w := m.entries[key]
+	if w == nil || w.index < 0 {
+		m.mu.Unlock()
+		return false
+	}
+	heap.Remove(&m.queue, w.index)
+	w.index = -1
+	m.mu.Unlock()
+	m.probe(ctx, w, m.options.Now())
+	return true
+}
+
+// probe asks for one entry that is out of the queue, and puts it back.
+func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) {
+	m.mu.Lock()
+	item := w.item
+	m.mu.Unlock()
+	v, err := m.ask(ctx, &item)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.options.Now()
+	if m.entries[Key(&item)] != w {
+		return // no longer watched
+	}
+	old := w.status
+	if ctx.Err() == nil && w.item.Revision == item.Revision {
+		if errors.Is(err, errBreaker) {
+			w.status = stale(old, due)
+		} else {
+			w.status = after(old, v, err, due)
+		}
+	}
+	if w.index < 0 { // else Follow put it back
+		m.reschedule(w, m.next(&w.item, &w.status, now))
+	}
+	if w.status != old && m.options.Changed != nil {
+		m.options.Changed(Key(&item))
+	}
+	m.nudge()
+}
+
+// ask makes one probe behind the breaker of its registry.
+func (m *Monitor) ask(ctx context.Context, item *entry.Item) (verdict, error) {
+	name := hostOf(item)
+	h := m.host(name)
+	select {
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
+	case <-ctx.Done():
+		return verdict{}, ctx.Err()
+	}
+	trial := h.breaker.State() != gobreaker.StateClosed
+	var failure error
+	v, err := h.breaker.Execute(func() (verdict, error) {
+		within, cancel := context.WithTimeout(ctx, m.options.Timeout)
+		defer cancel()
+		begun := time.Now()
+		failure = m.options.Probe(within, item)
+		v := judge(failure)
+		if m.options.Probed != nil && ctx.Err() == nil {
+			m.options.Probed(name, v.reason, time.Since(begun))
+		}
+		return v, failure
+	})
+	switch {
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		return verdict{}, errBreaker
+	case trial && !v.answered:
+		return verdict{}, errBreaker
+	}
+	return v, failure
+}
+
+// host returns what stands before a registry. There are as many as the
+// catalogs name registries.
+func (m *Monitor) host(name string) *host {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.hosts[name]
+	if h == nil {
+		h = &host{
+			slots: make(chan struct{}, m.options.PerHost),
+			breaker: gobreaker.NewCircuitBreaker[verdict](gobreaker.Settings{
+				Name: name, MaxRequests: 1, Timeout: openFor,
+				ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
+				IsSuccessful: func(err error) bool { return judge(err).answered },
+				IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
+			}),
+		}
+		m.hosts[name] = h
+	}
+	return h
+}

@@ -1,0 +1,139 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// failuresToFail is how many failures in a row make an entry Failed.
+const failuresToFail = 5
+
+// ErrMismatch is what a probe returns that found another image than the one
+// that was published.
+var ErrMismatch = errors.New("another digest")
+
+// verdict is what the answer to a probe says about an entry.
+type verdict struct {
+	phase, reason string
+	answered      bool // the registry did its work: the breaker counts a success
+}
+
+// judge gives the answer to a probe its meaning (SPEC section 15).
+func judge(err error) verdict {
+	switch {
+	case err == nil:
+		return verdict{phase: entry.PhaseAvailable, answered: true}
+	case errors.Is(err, ErrMismatch):
+		return verdict{entry.PhaseFailed, entry.ReasonDigestMismatch, true}
+	case errors.Is(err, entry.ErrNotFound):
+		return verdict{entry.PhaseFailed, entry.ReasonManifestUnknown, true}
+	case errors.Is(err, entry.ErrUnauthorized):
+		return verdict{entry.PhaseFailed, entry.ReasonUnauthorized, true}
+	case errors.Is(err, entry.ErrInvalid):
+		return verdict{entry.PhaseFailed, entry.ReasonInvalidManifest, true}
+	case errors.Is(err, registry.ErrThrottled):
+		return verdict{entry.PhaseUnavailable, entry.ReasonThrottled, false}
+	}
+	return verdict{entry.PhaseUnavailable, entry.ReasonRegistryUnreachable, false}
+}
+
+// after is the status after a probe that was due at the given time and really
+// made.
+func after(old entry.Status, v verdict, err error, due time.Time) entry.Status {
+	at := entry.NewTime(due)
+	next := old
+	next.StaleSince, next.Reason, next.Message, next.Failures = nil, "", "", 0
+	if v.phase != entry.PhaseAvailable {
+		next.Reason, next.Message, next.Failures = v.reason, plain(err.Error()), old.Failures+1
+	}
+	if v.answered {
+		next.LastVerified = at
+	}
+	next.Phase = v.phase
+	if v.phase == entry.PhaseUnavailable && next.Failures >= failuresToFail {
+		next.Phase = entry.PhaseFailed
+		next.Message = plain(fmt.Sprintf("%d failures in a row; the last: %s", next.Failures, err))
+	}
+	if next.Phase != old.Phase {
+		next.Since = at
+	}
+	return next
+}
+
+// stale is the status after a probe that the breaker kept from being made, or
+// that tried on its behalf and failed: nothing new is known.
+func stale(old entry.Status, due time.Time) entry.Status {
+	if old.StaleSince == nil {
+		at := entry.NewTime(due)
+		old.StaleSince = &at
+	}
+	return old
+}
+
+// fresh is the status of a publication that was not probed yet.
+func fresh(item *entry.Item) entry.Status {
+	return entry.Status{
+		Name: item.Name, Revision: item.Revision, Phase: entry.PhaseAvailable,
+		LastVerified: item.PublishedAt, Since: item.PublishedAt,
+	}
+}
+
+// plain keeps a message within what a status may hold: one line of ASCII.
+func plain(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < 0x20 || r > 0x7e {
+			return '?'
+		}
+		return r
+	}, text)
+	if len(text) > entry.MaxStatusMessage {
+		text = text[:entry.MaxStatusMessage-3] + "..."
+	}
+	return text
+}
+
+// Probe asks the registry of an item whether the image is what was published.
+// It returns nil, ErrMismatch, or an error of the kinds of package entry.
+type Probe func(ctx context.Context, item *entry.Item) error
+
+// Registry probes by one HEAD request of the reference as published.
+func Registry(client *registry.Client) Probe {
+	return func(ctx context.Context, item *entry.Item) error {
+		ref, err := registry.ParseReference(item.RegistryURL)
+		if err != nil {
+			return err
+		}
+		repository, err := client.Open(ref)
+		if err != nil {
+			return err
+		}
+		tagged := ref
+		if tagged.Tag != "" {
+			tagged.Digest = "" // the tag is what people pull
+		}
+		found, err := repository.Resolve(ctx, tagged.Target())
+		if err != nil {
+			return err
+		}
+		if found.Digest.String() != item.Digest {
+			return fmt.Errorf("%w: %s is %s now, not %s", ErrMismatch, tagged, found.Digest, item.Digest)
+		}
+		return nil
+	}
+}
+
+// hostOf is the registry that an item's probe asks: what a breaker and the
+// limits are about.
+func hostOf(item *entry.Item) string {
+	ref, err := registry.ParseReference(item.RegistryURL)
+	if err != nil || ref.Layout != "" {
+		return "oci:"
+	}
+	return ref.Registry
+}
