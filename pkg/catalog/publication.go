@@ -163,7 +163,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	}
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
-	p.document.PublishedBy = p.catalog.options.Author
+	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)
 	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
 		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute)))
 	}

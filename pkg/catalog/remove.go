@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -11,7 +12,11 @@ import (
 // RemoveOptions say why an entry goes.
 type RemoveOptions struct {
 	Reason string
+<<<<<<< HEAD
 	Sign   *Signing // signs the removal; nil signs nothing
+=======
+	Author string // recorded as removedBy; "" is the catalog's
+>>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
 }
 
 // Remove ends an entry by appending a removal; its revisions stay readable in
@@ -34,7 +39,11 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if head == nil || head.Tag.Op == entry.OpRemove {
 		return event, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
+<<<<<<< HEAD
 	revision, _, err := c.end(ctx, view, head, options.Reason)
+=======
+	revision, err := c.end(ctx, view, head, options)
+>>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
 	if err != nil {
 		return event, nil, err
 	}
@@ -50,11 +59,15 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 }
 
 // end appends the removal of a revision.
+<<<<<<< HEAD
 func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, reason string) (*entry.Revision, *entry.Packed, error) {
+=======
+func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, options RemoveOptions) (*entry.Revision, error) {
+>>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
 	name := head.Tag.Name
 	packed, err := entry.PackRemoval(&entry.Removal{
-		Name: name, Reason: reason, Revision: head.Digest,
-		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: c.options.Author,
+		Name: name, Reason: options.Reason, Revision: head.Digest,
+		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: cmp.Or(options.Author, c.options.Author),
 	})
 	if err != nil {
 		return nil, nil, err

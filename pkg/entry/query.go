@@ -3,6 +3,7 @@ package entry
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -52,21 +53,34 @@ func (q Query) Check() error {
 
 // Select answers the query from items, which it leaves as they are.
 func (q Query) Select(items []Item) Page {
-	matched := make([]Item, 0, len(items))
+	refs := make([]*Item, len(items))
 	for i := range items {
-		if q.matches(&items[i]) {
-			matched = append(matched, items[i])
+		refs[i] = &items[i]
+	}
+	matched := q.Pick(refs)
+	page := Page{Items: make([]Item, 0, len(matched)), Total: len(matched)}
+	if q.Limit > 0 && len(matched) > q.Limit {
+		matched = matched[:q.Limit]
+	}
+	for _, item := range matched {
+		page.Items = append(page.Items, *item)
+	}
+	return page
+}
+
+// Pick returns all items that match, in order, whatever the limit.
+func (q Query) Pick(items []*Item) []*Item {
+	var matched []*Item
+	for _, item := range items {
+		if q.matches(item) {
+			matched = append(matched, item)
 		}
 	}
 	if q.Latest {
 		matched = latest(matched)
 	}
-	slices.SortStableFunc(matched, q.compare)
-	page := Page{Items: matched, Total: len(matched)}
-	if q.Limit > 0 && len(matched) > q.Limit {
-		page.Items = matched[:q.Limit]
-	}
-	return page
+	slices.SortStableFunc(matched, q.Compare)
+	return matched
 }
 
 func (q Query) matches(item *Item) bool {
@@ -93,7 +107,9 @@ func (q Query) matches(item *Item) bool {
 	return true
 }
 
-func (q Query) compare(a, b Item) int {
+// Compare is the order of the query's answer. Only creation, size, name and
+// catalog of an item count.
+func (q Query) Compare(a, b *Item) int {
 	order := 0
 	switch q.Sort {
 	case SortName:
@@ -107,23 +123,18 @@ func (q Query) compare(a, b Item) int {
 
 // latest keeps the newest item of each group: of a schedule where there is
 // one, else of the same distro, architectures and targets.
-func latest(items []Item) []Item {
+func latest(items []*Item) []*Item {
 	type group struct{ catalog, schedule, distro, architecture, target string }
-	newest := map[group]int{}
-	for i := range items {
-		item := &items[i]
+	newest := map[group]*Item{}
+	for _, item := range items {
 		key := group{catalog: item.Catalog, schedule: item.ScheduleName}
 		if key.schedule == "" {
 			key.distro, key.target = item.Distro, item.TargetNames()
 			key.architecture = strings.Join(item.Architectures(), ",")
 		}
-		if best, ok := newest[key]; !ok || (Query{}).compare(items[i], items[best]) < 0 {
-			newest[key] = i
+		if best := newest[key]; best == nil || (Query{}).Compare(item, best) < 0 {
+			newest[key] = item
 		}
 	}
-	kept := make([]Item, 0, len(newest))
-	for _, i := range newest {
-		kept = append(kept, items[i])
-	}
-	return kept
+	return slices.Collect(maps.Values(newest))
 }

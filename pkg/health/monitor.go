@@ -16,11 +16,11 @@ import (
 // Options configure a Monitor. Only Probe is required.
 type Options struct {
 	Probe    Probe
-	Interval time.Duration // between probes of an entry; 0 is 1h
-	Retry    time.Duration // after the first failure, doubled with each further one; 0 is 5m
-	Timeout  time.Duration // of one probe; 0 is 30s
-	PerHost  int           // probes under way to one registry; 0 is 4
-	Parallel int           // probes under way in all; 0 is 16
+	Interval time.Duration    // between probes of an entry; 0 is 1h
+	Retry    time.Duration    // after the first failure, doubled with each further one; 0 is 5m
+	Timeout  time.Duration    // of one probe; 0 is 30s
+	PerHost  int              // probes under way to one registry; 0 is 4
+	Parallel int              // probes under way in all; 0 is 16
 	Now      func() time.Time // the clock that probes are due by; nil is the system's
 	// Changed is told after a probe changed a status: the key of the item. It
 	// must not block. nil tells nobody.
