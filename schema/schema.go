@@ -14,14 +14,18 @@ import "embed"
 const (
 	EntryV1   = "entry.v1.schema.json"
 	RemovalV1 = "removal.v1.schema.json"
+<<<<<<< HEAD
 	PolicyV1  = "policy.v1.schema.json"
+=======
+	OpenAPI   = "openapi.yaml"
+>>>>>>> 24b2578 (pkg/server: serve catalogs over HTTP)
 )
 
 // BaseURL is what the schemas' $id starts with; it is an identifier, nothing
 // is ever fetched from it.
 const BaseURL = "https://github.com/oci-catalog/caib/schema/"
 
-// Files holds the schemas by file name. It is read-only.
+// Files holds the schemas, and the description of the HTTP API, by file name. It is read-only.
 //
-//go:embed *.schema.json
+//go:embed *.schema.json openapi.yaml
 var Files embed.FS

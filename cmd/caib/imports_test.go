@@ -34,6 +34,7 @@ var layers = map[string][]string{
 	"pkg/trust":      {"schema", "pkg/entry", "pkg/registry"},
 	"pkg/catalog":    {"pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild", "pkg/trust"},
 	"pkg/health":     {"pkg/entry", "pkg/registry"},
+	"pkg/server":     {"schema", "pkg/entry", "pkg/catalog", "pkg/health"},
 }
 
 type listed struct {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -16,6 +17,7 @@ type Look struct {
 	view     *ocilog.View
 	live     []*entry.Revision
 	statuses map[string]*entry.Status
+	recorded entry.Tag // of the artifact that the statuses are from
 }
 
 // Look asks the registry for the state of the catalog.
@@ -44,7 +46,8 @@ func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*Look, error) {
 		c.warn(view.Warnings()...)
 		return nil, err
 	}
-	l := &Look{catalog: c, view: view, live: live, statuses: view.Statuses(ctx).ByName}
+	statuses := view.Statuses(ctx)
+	l := &Look{catalog: c, view: view, live: live, statuses: statuses.ByName, recorded: statuses.Tag}
 	c.warn(view.Warnings()...)
 	return l, nil
 }
@@ -54,6 +57,11 @@ func (l *Look) Live() []*entry.Revision { return l.live }
 
 // Statuses returns the recorded statuses, by name of the entry; read-only.
 func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
+
+// Same tells whether both looks showed the same entries with the same statuses.
+func (l *Look) Same(other *Look) bool {
+	return slices.Equal(l.live, other.live) && l.recorded == other.recorded
+}
 
 // AsOf returns the entries as they were then, by name. What no cache holds is
 // asked of the registry.

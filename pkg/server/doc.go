@@ -1,0 +1,15 @@
+// Package server is the index server of caib catalog as an http.Handler: it
+// keeps catalogs in memory, follows their logs, watches their images, and
+// answers the catalog routes of the Build API (schema/openapi.yaml). It never
+// listens:
+//
+//	s, err := server.New(server.Options{Catalogs: []server.Catalog{c}, Probe: health.Registry(client)})
+//	go s.Run(ctx)                             // follow, probe, record
+//	err = (&http.Server{Handler: s}).Serve(listener)
+//
+// It is read-only unless Options.Publisher is set; then writes need a bearer
+// token. A registry that is away leaves the last good state. Bodies are
+// prepared, compressed and named by their hash when the state changes: a
+// request for what was asked before writes bytes, and servers that have read
+// the same log answer with the same ETag.
+package server

@@ -1,0 +1,284 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
+)
+
+const (
+	lookWithin = 2 * time.Minute // bounds one look at a log
+	settle     = time.Second     // between a change of phases and the state that shows it
+)
+
+// follower keeps the state of a server current: it looks at each log every now
+// and then, and makes a new state when one changed.
+type follower struct {
+	server   *Server
+	followed []*followed
+	phases   chan struct{} // a status changed
+	building sync.Mutex    // one new state at a time
+}
+
+// followed is one catalog.
+type followed struct {
+	catalog Catalog
+	looking sync.Mutex // one look at a time
+	now     chan struct{}
+
+	mu      sync.Mutex
+	look    *catalog.Look
+	read    time.Time // of the last look that succeeded; zero for one from the cache
+	failure error     // of the last look; nil if it succeeded
+	doubted bool      // the last look showed an empty catalog where there were entries
+}
+
+func newFollower(s *Server) *follower {
+	f := &follower{server: s, phases: make(chan struct{}, 1)}
+	for _, c := range s.options.Catalogs {
+		f.followed = append(f.followed, &followed{catalog: c, now: make(chan struct{}, 1)})
+	}
+	return f
+}
+
+func (f *followed) last() *catalog.Look {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.look
+}
+
+// label is what an item of several catalogs is marked with.
+func (f *follower) label(one *followed) string {
+	if len(f.followed) > 1 {
+		return one.catalog.Reference()
+	}
+	return ""
+}
+
+// run follows until ctx ends. What the cache holds is served at once.
+func (f *follower) run(ctx context.Context) {
+	recalled := false
+	for _, one := range f.followed {
+		if look, err := one.catalog.Recall(ctx); err == nil {
+			one.mu.Lock()
+			one.look = look
+			one.mu.Unlock()
+			recalled = true
+		}
+	}
+	if recalled {
+		f.rebuild()
+	}
+	var parts sync.WaitGroup
+	for _, one := range f.followed {
+		parts.Go(func() { f.follow(ctx, one) })
+	}
+	parts.Go(func() { f.settlePhases(ctx) })
+	parts.Wait()
+}
+
+// follow looks at one log again and again, at times that no two servers share.
+func (f *follower) follow(ctx context.Context, one *followed) {
+	for {
+		_ = f.refresh(ctx, one) // noted and shown by readyz
+		every := f.server.options.Refresh
+		if one.isDoubted() {
+			every = min(every, time.Second)
+		}
+		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-one.now:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+func (f *followed) isDoubted() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.doubted
+}
+
+// refresh looks at one log now. A failure leaves the last good state.
+func (f *follower) refresh(ctx context.Context, one *followed) error {
+	one.looking.Lock()
+	defer one.looking.Unlock()
+	within, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	begun := time.Now()
+	look, err := one.catalog.Look(within)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	one.mu.Lock()
+	had := one.look != nil && len(one.look.Live()) > 0
+	if err == nil && had && len(look.Live()) == 0 && !one.doubted {
+		// Registries show an empty repository while they start, or lose their
+		// storage: one such answer is not believed.
+		one.doubted, one.failure = true, errDoubted
+		one.mu.Unlock()
+		f.server.log.Warn("the catalog turned up empty: looking again before that is believed", "catalog", one.catalog.Reference())
+		f.mark()
+		return errDoubted
+	}
+	one.failure = err
+	same := err == nil && one.look != nil && look.Same(one.look)
+	if err == nil {
+		one.doubted, one.look, one.read = false, look, time.Now()
+	}
+	one.mu.Unlock()
+	if err != nil {
+		f.server.metrics.refreshFailures.Inc()
+		f.server.log.Warn("the catalog could not be read: serving the last state", "catalog", one.catalog.Reference(), "error", err.Error())
+		f.mark()
+		return err
+	}
+	f.server.log.Debug("catalog read", "catalog", one.catalog.Reference(), "entries", len(look.Live()), slog.Duration("took", time.Since(begun)))
+	if same && f.server.state.Load() != nil {
+		f.mark()
+		return nil
+	}
+	f.rebuild()
+	return nil
+}
+
+var errDoubted = problem(502, "unreachable", "the catalog turned up empty and is looked at again")
+
+// rebuild makes a new state from the last looks, if anything changed, and says
+// what happened. A catalog that was never read keeps all of them waiting.
+func (f *follower) rebuild() {
+	f.building.Lock()
+	defer f.building.Unlock()
+	live := make([][]*entry.Revision, len(f.followed))
+	for n, one := range f.followed {
+		look := one.last()
+		if look == nil {
+			return
+		}
+		live[n] = look.Live()
+	}
+	f.watch(live)
+	s := f.server
+	old := s.state.Load()
+	next := newState(old, live, reference(s.options.Catalogs), s.monitor)
+	if old != nil && sameImages(old, next) {
+		f.mark()
+		return
+	}
+	next.stale.Store(!f.isCurrent())
+	s.state.Store(next)
+	f.mark()
+	s.events.changed(old, next)
+	go next.warm() // ends by itself
+}
+
+// watch tells the monitor what there is to probe.
+func (f *follower) watch(live [][]*entry.Revision) {
+	monitor := f.server.monitor
+	if monitor == nil {
+		return
+	}
+	var items []entry.Item
+	recorded := map[string]*entry.Status{}
+	for n, one := range f.followed {
+		label := f.label(one)
+		for _, revision := range live[n] {
+			item := entry.NewItem(revision)
+			item.Catalog = label
+			items = append(items, item)
+		}
+		for name, status := range one.last().Statuses() {
+			probe := entry.Item{Name: name, Catalog: label}
+			recorded[health.Key(&probe)] = status
+		}
+	}
+	monitor.Follow(items, recorded)
+}
+
+func sameImages(a, b *state) bool {
+	if len(a.images) != len(b.images) {
+		return false
+	}
+	for n := range a.images {
+		if a.images[n] != b.images[n] {
+			return false
+		}
+	}
+	return true
+}
+
+// isCurrent tells whether every catalog was read lately enough.
+func (f *follower) isCurrent() bool {
+	for _, one := range f.followed {
+		one.mu.Lock()
+		current := !one.read.IsZero() && !one.doubted && time.Since(one.read) <= 3*f.server.options.Refresh
+		one.mu.Unlock()
+		if !current {
+			return false
+		}
+	}
+	return true
+}
+
+// mark updates whether the state counts as stale.
+func (f *follower) mark() {
+	if now := f.server.state.Load(); now != nil {
+		now.stale.Store(!f.isCurrent())
+	}
+}
+
+// statusChanged notes that a probe found out something.
+func (f *follower) statusChanged(string) {
+	select {
+	case f.phases <- struct{}{}:
+	default:
+	}
+}
+
+// settlePhases shows what probes found out, some changes at a time.
+func (f *follower) settlePhases(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.phases:
+		}
+		wait := settle
+		if !f.phaseChanged() {
+			wait = f.server.options.Refresh // only the times of probes: no hurry
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		f.rebuild()
+	}
+}
+
+// phaseChanged tells whether an entry is in another phase than is served.
+func (f *follower) phaseChanged() bool {
+	now := f.server.state.Load()
+	if now == nil {
+		return false
+	}
+	statuses := f.server.monitor.Statuses()
+	for _, i := range now.images {
+		if status, ok := statuses[health.Key(&i.item)]; ok && status.Phase != i.item.Phase {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// hostLabels bounds how many registries have a label of their own.
+type hostLabels struct {
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+func (h *hostLabels) label(host string) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.known[host] && len(h.known) >= maxHosts {
+		return otherHosts
+	}
+	h.known[host] = true
+	return host
+}
+
+func describeGauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+var (
+	imagesGauge    = describeGauge("images", "Entries by phase.", "phase")
+	entriesGauge   = describeGauge("entries", "Entries that are served.")
+	ageGauge       = describeGauge("index_age_seconds", "Time since the log was last read, of the catalog read longest ago.")
+	staleGauge     = describeGauge("index_stale", "1 while the served state is not known to be current.")
+	breakerGauge   = describeGauge("breaker_state", "Breaker of a registry: 0 closed, 1 half-open, 2 open.", "registry")
+	listenersGauge = describeGauge("event_listeners", "Listeners to events.")
+)
+
+// stateCollector shows the state of a server when it is scraped.
+type stateCollector struct{ server *Server }
+
+// Describe implements prometheus.Collector.
+func (c *stateCollector) Describe(descriptions chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{imagesGauge, entriesGauge, ageGauge, staleGauge, breakerGauge, listenersGauge} {
+		descriptions <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	s := c.server
+	gauge(listenersGauge, float64(len(s.events.slots)))
+	phases := map[string]int{"Pending": 0, "Verifying": 0, "Available": 0, "Unavailable": 0, "Failed": 0}
+	if now := s.state.Load(); now != nil {
+		gauge(entriesGauge, float64(len(now.images)))
+		for _, i := range now.images {
+			phases[i.item.Phase]++
+		}
+		stale := 0.0
+		if now.stale.Load() {
+			stale = 1
+		}
+		gauge(staleGauge, stale)
+	}
+	for phase, count := range phases {
+		gauge(imagesGauge, float64(count), phase)
+	}
+	if age, known := s.follower.age(); known {
+		gauge(ageGauge, age.Seconds())
+	}
+	if s.monitor == nil {
+		return
+	}
+	worst := map[string]float64{}
+	for host, state := range s.monitor.Breakers() {
+		value := map[string]float64{"half-open": 1, "open": 2}[state]
+		label := s.metrics.hosts.label(host)
+		worst[label] = max(worst[label], value)
+	}
+	for label, value := range worst {
+		gauge(breakerGauge, value, label)
+	}
+}
+
+// age is how long ago the catalog was read that was read longest ago; unknown
+// while one is served from the cache only.
+func (f *follower) age() (age time.Duration, known bool) {
+	for _, one := range f.followed {
+		one.mu.Lock()
+		read := one.read
+		one.mu.Unlock()
+		if read.IsZero() {
+			return 0, false
+		}
+		age = max(age, time.Since(read))
+	}
+	return age, true
+}

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// computeWithin bounds a request that is not answered from prepared bytes.
+const computeWithin = 30 * time.Second
+
+var errNoIndex = problem(http.StatusServiceUnavailable, "unreachable", "the catalog was not read yet: nothing can be said about it")
+
+// current returns the state, or answers that there is none yet.
+func (s *Server) current(w http.ResponseWriter, r *http.Request) *state {
+	now := s.state.Load()
+	if now == nil {
+		w.Header().Set("Retry-After", "1")
+		s.fail(w, r, errNoIndex)
+	}
+	return now
+}
+
+// list answers GET /v1/catalog/images.
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	now := s.current(w, r)
+	if now == nil {
+		return
+	}
+	if a := now.lists.find(r.URL.RawQuery); a != nil {
+		s.metrics.hits.Inc()
+		s.send(w, r, a, now.stale.Load())
+		return
+	}
+	s.metrics.misses.Inc()
+	q, err := parseListQuery(r.URL.RawQuery)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
+	defer cancel()
+	done, err := s.compute(ctx)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer done()
+	a, err := s.listFresh(ctx, now, q)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if q.asOf.IsZero() {
+		now.lists.keep(r.URL.RawQuery, a)
+	}
+	s.send(w, r, a, now.stale.Load())
+}
+
+func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answer, error) {
+	if q.asOf.IsZero() {
+		return now.list(q)
+	}
+	var items []entry.Item
+	for _, f := range s.follower.followed {
+		look := f.last()
+		if look == nil {
+			return nil, errNoIndex
+		}
+		then, err := look.AsOf(ctx, q.asOf)
+		if err != nil {
+			return nil, err
+		}
+		for i := range then {
+			then[i].Catalog = s.follower.label(f)
+		}
+		items = append(items, then...)
+	}
+	refs := make([]*entry.Item, len(items))
+	for i := range items {
+		refs[i] = &items[i]
+	}
+	return now.page(q, refs)
+}
+
+// get answers GET /v1/catalog/images/{name}.
+func (s *Server) get(w http.ResponseWriter, r *http.Request) {
+	now := s.current(w, r)
+	if now == nil {
+		return
+	}
+	name := r.PathValue("name")
+	if r.URL.RawQuery != "" {
+		s.getPast(w, r, now, name)
+		return
+	}
+	i := now.byName[name]
+	if i == nil {
+		s.fail(w, r, absent(name))
+		return
+	}
+	if i.accesses != nil {
+		i.accesses.Add(1)
+	}
+	s.send(w, r, i.answer(), now.stale.Load())
+}
+
+func absent(name string) error {
+	if err := entry.CheckName(name); err != nil {
+		return err
+	}
+	return fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+}
+
+// getPast answers for another state than the live one.
+func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, name string) {
+	values, err := parseValues(r.URL.RawQuery, nil, "version", "as-of")
+	options := catalog.GetOptions{Version: values.Get("version")}
+	if err == nil {
+		options.AsOf, err = parseAsOf(values)
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.computed(w, r, now, func(ctx context.Context) (any, error) {
+		for _, f := range s.follower.followed {
+			look := f.last()
+			if look == nil {
+				return nil, errNoIndex
+			}
+			item, err := look.Get(ctx, name, options)
+			if errors.Is(err, entry.ErrNotFound) {
+				continue
+			}
+			item.Catalog = s.follower.label(f)
+			return item, err
+		}
+		if options.Version != "" {
+			return nil, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
+		}
+		return nil, absent(name)
+	})
+}
+
+// history answers GET /v1/catalog/history, and that of one entry.
+func (s *Server) history(w http.ResponseWriter, r *http.Request) {
+	now := s.current(w, r)
+	if now == nil {
+		return
+	}
+	if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	name := r.PathValue("name")
+	s.computed(w, r, now, func(ctx context.Context) (any, error) {
+		events := []entry.Event{}
+		for _, f := range s.follower.followed {
+			look := f.last()
+			if look == nil {
+				return nil, errNoIndex
+			}
+			found, err := look.History(ctx, name)
+			if err != nil && !errors.Is(err, entry.ErrNotFound) {
+				return nil, err
+			}
+			for _, event := range found {
+				event.Catalog = s.follower.label(f)
+				events = append(events, event)
+			}
+		}
+		if name != "" && len(events) == 0 {
+			return nil, absent(name)
+		}
+		slices.SortStableFunc(events, func(a, b entry.Event) int { return a.At.Compare(b.At.Time) })
+		return struct {
+			Items []entry.Event `json:"items"`
+			Total int           `json:"total"`
+		}{events, len(events)}, nil
+	})
+}
+
+// computed answers what step returns, taking turns with others.
+func (s *Server) computed(w http.ResponseWriter, r *http.Request, now *state, step func(context.Context) (any, error)) {
+	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
+	defer cancel()
+	done, err := s.compute(ctx)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	defer done()
+	value, err := step(ctx)
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(value, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.send(w, r, newAnswer(body), now.stale.Load())
+}

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"net/http"
+	"time"
+)
+
+// alive answers GET /healthz: the process serves.
+func (s *Server) alive(w http.ResponseWriter, r *http.Request) {
+	s.answer(w, r, http.StatusOK, struct {
+		Status string `json:"status"`
+	}{"ok"})
+}
+
+// readiness is the answer of GET /readyz.
+type readiness struct {
+	Ready    bool           `json:"ready"`
+	Stale    bool           `json:"stale"` // served from the cache, or not read lately
+	Entries  int            `json:"entries"`
+	Age      *float64       `json:"ageSeconds"` // since the last look at the log; null: it was not read yet
+	Catalogs []catalogReady `json:"catalogs"`
+}
+
+type catalogReady struct {
+	Catalog string   `json:"catalog"`
+	Age     *float64 `json:"ageSeconds"`
+	Error   string   `json:"error,omitempty"` // of the last look
+}
+
+// ready answers GET /readyz: there is an index, and how old it is.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	answer := readiness{Stale: true, Catalogs: []catalogReady{}}
+	if age, known := s.follower.age(); known {
+		seconds := age.Seconds()
+		answer.Age = &seconds
+	}
+	for _, one := range s.follower.followed {
+		c := catalogReady{Catalog: one.catalog.Reference()}
+		one.mu.Lock()
+		if !one.read.IsZero() {
+			seconds := time.Since(one.read).Seconds()
+			c.Age = &seconds
+		}
+		if one.failure != nil {
+			c.Error = describe(one.failure).Code
+		}
+		one.mu.Unlock()
+		answer.Catalogs = append(answer.Catalogs, c)
+	}
+	status := http.StatusServiceUnavailable
+	if now := s.state.Load(); now != nil {
+		status = http.StatusOK
+		answer.Ready, answer.Stale, answer.Entries = true, !s.follower.isCurrent(), len(now.images)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	s.answer(w, r, status, answer)
+}

@@ -1,0 +1,59 @@
+package server
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// recordWithin bounds one record of statuses, that of the shutdown too.
+const recordWithin = 8 * time.Second
+
+// record stores the statuses every now and then, and once more when ctx ends.
+func (s *Server) record(ctx context.Context) {
+	if s.monitor == nil {
+		return
+	}
+	for {
+		every := s.options.Record
+		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+			defer cancel()
+			s.saveStatuses(last)
+			return
+		case <-timer.C:
+			s.saveStatuses(ctx)
+		}
+	}
+}
+
+// saveStatuses stores the statuses of each catalog, where there is a store;
+// else the accesses are counted in memory only.
+func (s *Server) saveStatuses(ctx context.Context) {
+	if s.state.Load() == nil {
+		return // nothing is known
+	}
+	for n, one := range s.follower.followed {
+		label := s.follower.label(one)
+		if n >= len(s.options.Statuses) {
+			_, _ = s.monitor.Merge(label, nil) // there is nowhere to record what it returns
+			continue
+		}
+		err := s.options.Statuses[n].SaveStatuses(ctx, func(recorded map[string]*entry.Status) []*entry.Status {
+			merged, news := s.monitor.Merge(label, recorded)
+			if !news {
+				return nil
+			}
+			return merged
+		})
+		if err != nil {
+			s.log.Warn("the statuses are not recorded", "catalog", one.catalog.Reference(), "error", err.Error())
+		}
+	}
+	s.follower.statusChanged("")
+}

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// response notes what a handler answered.
+type response struct {
+	http.ResponseWriter
+	begun  time.Time
+	status int
+	route  string
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (r *response) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (r *response) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// logged writes one line about a request: at debug level, or as a warning where
+// the server could not do its part. No header and no query is in it.
+func (s *Server) logged(w *response, r *http.Request, took time.Duration) {
+	level := slog.LevelDebug
+	if w.status >= 500 {
+		level = slog.LevelWarn
+	}
+	ctx := r.Context()
+	if !s.log.Enabled(ctx, level) {
+		return
+	}
+	s.log.LogAttrs(ctx, level, "request", slog.String("id", requestID(r)), slog.String("method", method(r)),
+		slog.String("route", w.route), slog.Int("status", w.status), slog.Duration("took", took))
+}
+
+// audit writes a line about something that was done, or refused, on behalf of
+// somebody.
+func (s *Server) audit(ctx context.Context, r *http.Request, action, who, name, digest string, err error) {
+	outcome, level := "done", slog.LevelInfo
+	if err != nil {
+		outcome, level = err.Error(), slog.LevelWarn
+	}
+	s.log.LogAttrs(ctx, level, "audit", slog.String("id", requestID(r)), slog.String("action", action), slog.String("by", who),
+		slog.String("name", name), slog.String("digest", digest), slog.String("outcome", outcome))
+}
+
+// requestIDs gives requests names.
+type requestIDs struct {
+	prefix string
+	count  *atomic.Uint64
+}
+
+func newRequestIDs() requestIDs {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return requestIDs{hex.EncodeToString(random[:]) + "-", new(atomic.Uint64)}
+}
+
+// of returns the name that a request brought along, if it is plain, else a new
+// one.
+func (i requestIDs) of(r *http.Request) string {
+	if given := r.Header["X-Request-Id"]; len(given) == 1 && plainID(given[0]) {
+		return given[0]
+	}
+	return i.prefix + strconv.FormatUint(i.count.Add(1), 36)
+}
+
+func plainID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"net/http"
+	"path"
+	"strings"
+	"time"
+)
+
+const (
+	imagesPath = "/v1/catalog/images"
+	imagePath  = imagesPath + "/"
+)
+
+// route is one operation of the API.
+type route struct {
+	pattern string
+	writes  bool // to the catalog: only for those who may publish
+	handler func(*Server, http.ResponseWriter, *http.Request)
+}
+
+// table returns all routes there are.
+func table() []route {
+	return []route{
+		{"GET " + imagesPath, false, (*Server).list},
+		{"GET " + imagesPath + "/{name}", false, (*Server).get},
+		{"GET " + imagesPath + "/{name}/history", false, (*Server).history},
+		{"GET /v1/catalog/history", false, (*Server).history},
+		{"GET /v1/catalog/events", false, (*Server).listen},
+		{"POST " + imagesPath + "/{name}/verify", false, (*Server).verifyImage},
+		{"POST " + imagesPath, true, (*Server).create},
+		{"POST /v1/catalog/publish", true, (*Server).publish},
+		{"DELETE " + imagesPath + "/{name}", true, (*Server).remove},
+		{"GET /openapi.json", false, (*Server).openAPI},
+		{"GET /healthz", false, (*Server).alive},
+		{"GET /readyz", false, (*Server).ready},
+		{"GET /metrics", false, (*Server).scrape},
+	}
+}
+
+// Routes returns the patterns of all routes, as http.ServeMux has them.
+func Routes() []string {
+	var all []string
+	for _, route := range table() {
+		all = append(all, route.pattern)
+	}
+	return all
+}
+
+func (s *Server) routes() {
+	s.mux = http.NewServeMux()
+	for _, route := range table() {
+		handler := func(w http.ResponseWriter, r *http.Request) { route.handler(s, w, r) }
+		if route.writes {
+			handler = s.authorised(handler)
+		}
+		s.mux.HandleFunc(route.pattern, s.metrics.counted(route.pattern, handler))
+	}
+	s.mux.HandleFunc("/", s.metrics.counted("other", s.unknown))
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := s.ids.of(r)
+	w.Header()["X-Request-Id"] = []string{id}
+	r.Header["X-Request-Id"] = []string{id}
+	begun := time.Now()
+	recorded := &response{ResponseWriter: w, begun: begun}
+	if !cleanPath(r) {
+		s.metrics.counted("other", func(w http.ResponseWriter, r *http.Request) {
+			s.fail(w, r, problem(http.StatusBadRequest, "invalid", "the path is not one of this server's: want plain letters, digits, dots and hyphens"))
+		})(recorded, r)
+	} else {
+		s.mux.ServeHTTP(recorded, r)
+	}
+	s.logged(recorded, r, time.Since(begun))
+}
+
+// cleanPath tells the paths that mean what they look like. ServeMux would
+// redirect the others, or decode them.
+func cleanPath(r *http.Request) bool {
+	p := r.URL.Path
+	if p == imagesPath {
+		return true
+	}
+	if r.URL.RawPath != "" || len(p) > 1024 || p == "" || p[0] != '/' {
+		return false
+	}
+	for i := range len(p) {
+		switch c := p[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '-', c == '_', c == '/':
+		default:
+			return false
+		}
+	}
+	return !strings.Contains(p, "/.") && !strings.Contains(p, "//") && (p == "/" || path.Clean(p) == p)
+}
+
+// unknown answers what is no route, or not with this method.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		probe := *r
+		probe.Method = method
+		if _, pattern := s.mux.Handler(&probe); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		s.fail(w, r, problem(http.StatusMethodNotAllowed, "invalid", "the route does not take "+method(r)))
+		return
+	}
+	s.fail(w, r, problem(http.StatusNotFound, "not_found", "there is no such route: /openapi.json lists them"))
+}
+
+func method(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return r.Method
+	}
+	return "this method"
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+const (
+	maxTokenFile = 1 << 20 // bytes
+	minToken     = 16      // bytes of a token
+	maxToken     = 4096
+)
+
+// Tokens are the bearer tokens of those who may publish. They are kept in a
+// file, one a line: a name, a colon, and the SHA-256 of the token in
+// hexadecimal. Lines that begin with # are comments. A file that changed is
+// read again; while it cannot be read, nobody may publish.
+type Tokens struct {
+	path string
+
+	mu    sync.Mutex
+	info  fs.FileInfo
+	known []token
+}
+
+type token struct {
+	name string
+	hash [sha256.Size]byte
+}
+
+// OpenTokens reads a token file. A malformed one is an entry.ErrInvalid that
+// names the line, and quotes nothing.
+func OpenTokens(path string) (*Tokens, error) {
+	t := &Tokens{path: path}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t, t.refresh()
+}
+
+// refresh reads the file if it is not the one that was read last. The caller
+// holds the lock.
+func (t *Tokens) refresh() error {
+	file, err := os.Open(t.path)
+	if err != nil {
+		return fmt.Errorf("%w: token file: %v", entry.ErrInvalid, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("%w: token file: %v", entry.ErrInvalid, err)
+	}
+	if t.info != nil && os.SameFile(info, t.info) && info.ModTime().Equal(t.info.ModTime()) && info.Size() == t.info.Size() {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxTokenFile+1))
+	if err != nil || len(text) > maxTokenFile {
+		return fmt.Errorf("%w: token file %s: not readable, or longer than %d bytes", entry.ErrInvalid, t.path, maxTokenFile)
+	}
+	known, err := parseTokens(text)
+	if err != nil {
+		return fmt.Errorf("%w: token file %s:%v", entry.ErrInvalid, t.path, err)
+	}
+	t.info, t.known = info, known
+	return nil
+}
+
+func parseTokens(text []byte) (known []token, err error) {
+	scanner := bufio.NewScanner(bytes.NewReader(text))
+	for number := 1; scanner.Scan(); number++ {
+		line := strings.TrimSpace(scanner.Text())
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, hash, found := strings.Cut(line, ":")
+		sum, err := hex.DecodeString(strings.TrimPrefix(strings.TrimSpace(hash), "sha256:"))
+		if name = strings.TrimSpace(name); !found || err != nil || len(sum) != sha256.Size || !plainID(name) {
+			return nil, fmt.Errorf("%d: want NAME:SHA256-OF-THE-TOKEN", number)
+		}
+		known = append(known, token{name, [sha256.Size]byte(sum)})
+	}
+	if len(known) == 0 {
+		return nil, fmt.Errorf("1: no token in it")
+	}
+	return known, scanner.Err()
+}
+
+// who returns the name of the token that is presented, or "" for none of ours.
+// How long it takes says nothing about any token.
+func (t *Tokens) who(presented string) (string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.refresh(); err != nil {
+		t.info = nil
+		return "", err
+	}
+	sum := sha256.Sum256([]byte(presented))
+	name, match := "", 0
+	for _, known := range t.known {
+		if same := subtle.ConstantTimeCompare(sum[:], known.hash[:]); same == 1 && match == 0 {
+			name, match = known.name, 1
+		}
+	}
+	if len(presented) < minToken || len(presented) > maxToken {
+		return "", nil
+	}
+	return name, nil
+}

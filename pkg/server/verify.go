@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/health"
+)
+
+const (
+	verifyEvery  = 10 * time.Second // at most one triggered probe of a name
+	maxVerifying = 64               // triggered probes under way
+	maxThrottled = 10_000           // names that are remembered
+)
+
+// throttle lets each name through once in a while.
+type throttle struct {
+	every time.Duration
+	slots chan struct{}
+	mu    sync.Mutex
+	last  map[string]time.Time
+}
+
+func newThrottle(every time.Duration) *throttle {
+	return &throttle{every: every, slots: make(chan struct{}, maxVerifying), last: map[string]time.Time{}}
+}
+
+// wait returns how long a name has to wait yet; 0 lets it through, now.
+func (t *throttle) wait(name string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	if left := t.every - now.Sub(t.last[name]); left > 0 {
+		return left
+	}
+	if len(t.last) >= maxThrottled {
+		for old, at := range t.last {
+			if now.Sub(at) > t.every {
+				delete(t.last, old)
+			}
+		}
+		if len(t.last) >= maxThrottled {
+			return t.every
+		}
+	}
+	t.last[name] = now
+	return 0
+}
+
+// verification is the answer to a request to verify.
+type verification struct {
+	Message   string `json:"message"`
+	Triggered bool   `json:"triggered"`
+}
+
+// verifyImage answers POST /v1/catalog/images/{name}/verify: a probe of the
+// entry starts now.
+func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
+	now := s.current(w, r)
+	if now == nil {
+		return
+	}
+	name := r.PathValue("name")
+	if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	i := now.byName[name]
+	running := s.running.Load()
+	switch {
+	case i == nil:
+		s.fail(w, r, absent(name))
+		return
+	case s.monitor == nil || running == nil:
+		s.fail(w, r, problem(http.StatusConflict, "conflict", "this server probes nothing"))
+		return
+	}
+	if wait := s.verify.wait(name); wait > 0 {
+		seconds := int(wait/time.Second) + 1
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", fmt.Sprintf("%s was verified a moment ago: ask again in %d s", name, seconds)))
+		return
+	}
+	select {
+	case s.verify.slots <- struct{}{}:
+	default:
+		w.Header().Set("Retry-After", "5")
+		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", "too many verifications are under way"))
+		return
+	}
+	s.audit(r.Context(), r, "verify", "anyone", name, i.item.Digest, nil)
+	s.probes.Go(func() {
+		defer func() { <-s.verify.slots }()
+		s.probeNow(*running, health.Key(&i.item))
+	})
+	s.computed(w, r, now, func(context.Context) (any, error) {
+		return verification{"verification of " + name + " is under way", true}, nil
+	})
+}
+
+// probeNow probes and shows the result.
+func (s *Server) probeNow(ctx context.Context, key string) {
+	if s.monitor.ProbeNow(ctx, key) && ctx.Err() == nil {
+		s.follower.rebuild()
+	}
+}
