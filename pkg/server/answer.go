@@ -107,12 +107,12 @@ func compress(encoding int, body []byte) []byte {
 }
 
 // send writes an answer, or that the client has it already.
-func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer, stale bool) {
+func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	f := a.form(accepted(r.Header["Accept-Encoding"]))
 	header := w.Header()
 	header["Etag"] = f.etag
 	header["Vary"] = varyEncoding
-	if stale {
+	if s.follower.isStale() {
 		header["X-Caib-Stale"] = staleMark
 	}
 	if known := r.Header["If-None-Match"]; len(known) > 0 && a.matches(known) {

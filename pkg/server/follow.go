@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -23,6 +25,7 @@ type follower struct {
 	server   *Server
 	followed []*followed
 	phases   chan struct{} // a status changed
+	fresh    atomic.Int64  // until when the state counts as current: nanoseconds since the server was made
 	building sync.Mutex    // one new state at a time
 }
 
@@ -175,9 +178,8 @@ func (f *follower) rebuild() {
 		f.mark()
 		return
 	}
-	next.stale.Store(!f.isCurrent())
-	s.state.Store(next)
 	f.mark()
+	s.state.Store(next)
 	s.events.changed(old, next)
 	go next.warm() // ends by itself
 }
@@ -217,24 +219,26 @@ func sameImages(a, b *state) bool {
 	return true
 }
 
-// isCurrent tells whether every catalog was read lately enough.
-func (f *follower) isCurrent() bool {
+// mark notes until when the state counts as current: as long as no catalog
+// missed three refreshes, and none is from the cache or in doubt.
+func (f *follower) mark() {
+	until := time.Duration(math.MaxInt64)
 	for _, one := range f.followed {
 		one.mu.Lock()
-		current := !one.read.IsZero() && !one.doubted && time.Since(one.read) <= 3*f.server.options.Refresh
-		one.mu.Unlock()
-		if !current {
-			return false
+		if one.read.IsZero() || one.doubted {
+			until = 0
+		} else {
+			until = min(until, one.read.Sub(f.server.started)+3*f.server.options.Refresh)
 		}
+		one.mu.Unlock()
 	}
-	return true
+	f.fresh.Store(int64(until))
 }
 
-// mark updates whether the state counts as stale.
-func (f *follower) mark() {
-	if now := f.server.state.Load(); now != nil {
-		now.stale.Store(!f.isCurrent())
-	}
+// isStale tells whether the state is not known to be current. Its clock does
+// not jump.
+func (f *follower) isStale() bool {
+	return int64(time.Since(f.server.started)) >= f.fresh.Load()
 }
 
 // statusChanged notes that a probe found out something.

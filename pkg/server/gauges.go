@@ -60,7 +60,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 			phases[i.item.Phase]++
 		}
 		stale := 0.0
-		if now.stale.Load() {
+		if s.follower.isStale() {
 			stale = 1
 		}
 		gauge(staleGauge, stale)

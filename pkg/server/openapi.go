@@ -34,5 +34,5 @@ func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.send(w, r, a, false)
+	s.send(w, r, a)
 }

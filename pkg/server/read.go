@@ -39,7 +39,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	}
 	if a := now.lists.find(r.URL.RawQuery); a != nil {
 		s.metrics.hits.Inc()
-		s.send(w, r, a, now.stale.Load())
+		s.send(w, r, a)
 		return
 	}
 	s.metrics.misses.Inc()
@@ -64,7 +64,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	if q.asOf.IsZero() {
 		now.lists.keep(r.URL.RawQuery, a)
 	}
-	s.send(w, r, a, now.stale.Load())
+	s.send(w, r, a)
 }
 
 func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answer, error) {
@@ -101,7 +101,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	}
 	name := r.PathValue("name")
 	if r.URL.RawQuery != "" {
-		s.getPast(w, r, now, name)
+		s.getPast(w, r, name)
 		return
 	}
 	i := now.byName[name]
@@ -112,7 +112,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	if i.accesses != nil {
 		i.accesses.Add(1)
 	}
-	s.send(w, r, i.answer(), now.stale.Load())
+	s.send(w, r, i.answer())
 }
 
 func absent(name string) error {
@@ -123,7 +123,7 @@ func absent(name string) error {
 }
 
 // getPast answers for another state than the live one.
-func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, name string) {
+func (s *Server) getPast(w http.ResponseWriter, r *http.Request, name string) {
 	values, err := parseValues(r.URL.RawQuery, nil, "version", "as-of")
 	options := catalog.GetOptions{Version: values.Get("version")}
 	if err == nil {
@@ -133,7 +133,7 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 		s.fail(w, r, err)
 		return
 	}
-	s.computed(w, r, now, func(ctx context.Context) (any, error) {
+	s.computed(w, r, func(ctx context.Context) (any, error) {
 		for _, f := range s.follower.followed {
 			look := f.last()
 			if look == nil {
@@ -155,8 +155,7 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 
 // history answers GET /v1/catalog/history, and that of one entry.
 func (s *Server) history(w http.ResponseWriter, r *http.Request) {
-	now := s.current(w, r)
-	if now == nil {
+	if s.current(w, r) == nil {
 		return
 	}
 	if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
@@ -164,7 +163,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PathValue("name")
-	s.computed(w, r, now, func(ctx context.Context) (any, error) {
+	s.computed(w, r, func(ctx context.Context) (any, error) {
 		events := []entry.Event{}
 		for _, f := range s.follower.followed {
 			look := f.last()
@@ -192,7 +191,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 }
 
 // computed answers what step returns, taking turns with others.
-func (s *Server) computed(w http.ResponseWriter, r *http.Request, now *state, step func(context.Context) (any, error)) {
+func (s *Server) computed(w http.ResponseWriter, r *http.Request, step func(context.Context) (any, error)) {
 	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
 	defer cancel()
 	done, err := s.compute(ctx)
@@ -210,5 +209,5 @@ func (s *Server) computed(w http.ResponseWriter, r *http.Request, now *state, st
 		s.fail(w, r, err)
 		return
 	}
-	s.send(w, r, newAnswer(body), now.stale.Load())
+	s.send(w, r, newAnswer(body))
 }

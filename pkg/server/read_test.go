@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
@@ -222,7 +221,11 @@ func TestReplicasGiveTheSameETags(t *testing.T) {
 func TestHistoryAndVersions(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a", "b")
-	between := time.Now().UTC().Format(time.RFC3339Nano)
+	item, err := w.catalog.Get(t.Context(), "b", catalog.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	between := item.PublishedAt.String()
 	if _, _, err := w.catalog.Remove(t.Context(), "b", catalog.RemoveOptions{}); err != nil {
 		t.Fatal(err)
 	}

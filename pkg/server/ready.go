@@ -50,7 +50,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusServiceUnavailable
 	if now := s.state.Load(); now != nil {
 		status = http.StatusOK
-		answer.Ready, answer.Stale, answer.Entries = true, !s.follower.isCurrent(), len(now.images)
+		answer.Ready, answer.Stale, answer.Entries = true, s.follower.isStale(), len(now.images)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	s.answer(w, r, status, answer)

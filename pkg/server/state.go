@@ -50,7 +50,6 @@ type state struct {
 	byRef  map[*entry.Item]*image // back from a query's result
 	byName map[string]*image      // of several catalogs, the first that has the name
 	lists  *lists
-	stale  atomic.Bool // it is not known to be current
 	loaded time.Time
 }
 

@@ -97,9 +97,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-s.verify.slots }()
 		s.probeNow(*running, health.Key(&i.item))
 	})
-	s.computed(w, r, now, func(context.Context) (any, error) {
-		return verification{"verification of " + name + " is under way", true}, nil
-	})
+	s.answer(w, r, http.StatusOK, verification{"verification of " + name + " is under way", true})
 }
 
 // probeNow probes and shows the result.
