@@ -14,11 +14,8 @@ import "embed"
 const (
 	EntryV1   = "entry.v1.schema.json"
 	RemovalV1 = "removal.v1.schema.json"
-<<<<<<< HEAD
 	PolicyV1  = "policy.v1.schema.json"
-=======
 	OpenAPI   = "openapi.yaml"
->>>>>>> 24b2578 (pkg/server: serve catalogs over HTTP)
 )
 
 // BaseURL is what the schemas' $id starts with; it is an identifier, nothing

@@ -22,18 +22,18 @@ func (c *Catalog) History(ctx context.Context, name string) ([]entry.Event, erro
 	if err != nil {
 		return nil, err
 	}
-	events, err := history(ctx, view, name)
+	events, err := c.history(ctx, view, name)
 	if reused && (errors.Is(err, entry.ErrNotFound) || err == nil && len(events) == 0) {
 		if view, err = c.refresh(ctx); err != nil {
 			return nil, err
 		}
-		events, err = history(ctx, view, name)
+		events, err = c.history(ctx, view, name)
 	}
 	c.warn(view.Warnings()...)
 	return events, err
 }
 
-func history(ctx context.Context, view *ocilog.View, name string) ([]entry.Event, error) {
+func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) ([]entry.Event, error) {
 	revisions, err := view.History(ctx, name)
 	if err != nil {
 		return nil, err

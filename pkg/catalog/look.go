@@ -16,6 +16,7 @@ type Look struct {
 	catalog  *Catalog
 	view     *ocilog.View
 	live     []*entry.Revision
+	empty    bool
 	statuses map[string]*entry.Status
 	recorded entry.Tag // of the artifact that the statuses are from
 }
@@ -41,19 +42,24 @@ func (c *Catalog) Recall(ctx context.Context) (*Look, error) {
 }
 
 func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*Look, error) {
-	live, err := view.Live(ctx, zeroTime)
+	live, removed, err := view.Heads(ctx, zeroTime)
 	if err != nil {
 		c.warn(view.Warnings()...)
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
-	l := &Look{catalog: c, view: view, live: live, statuses: statuses.ByName, recorded: statuses.Tag}
+	l := &Look{catalog: c, view: view, live: live, empty: len(live)+len(removed) == 0, statuses: statuses.ByName, recorded: statuses.Tag}
 	c.warn(view.Warnings()...)
 	return l, nil
 }
 
 // Live returns the live publications, by name; read-only.
 func (l *Look) Live() []*entry.Revision { return l.live }
+
+// Empty tells whether the log has no revisions at all: nothing was ever
+// published, or all of it was taken away. A catalog whose entries were removed
+// is not empty.
+func (l *Look) Empty() bool { return l.empty }
 
 // Statuses returns the recorded statuses, by name of the entry; read-only.
 func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
@@ -92,5 +98,5 @@ func (l *Look) History(ctx context.Context, name string) ([]entry.Event, error) 
 			return nil, err
 		}
 	}
-	return history(ctx, l.view, name)
+	return l.catalog.history(ctx, l.view, name)
 }

@@ -10,12 +10,8 @@ import (
 // the rest.
 func (p *publication) move(ctx context.Context) error {
 	for _, revision := range p.elsewhere {
-<<<<<<< HEAD
-		ended, _, err := p.catalog.end(ctx, p.view, revision, "moved to "+p.name)
+		ended, _, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author})
 		if err != nil {
-=======
-		if _, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author}); err != nil {
->>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
 			return fmt.Errorf("%s is published, but %s is not ended: %w", p.name, revision.Document.Name, err)
 		}
 		if p.options.Sign != nil {

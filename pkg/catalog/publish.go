@@ -27,17 +27,12 @@ type PublishOptions struct {
 	// Move ends the entries with other names that have the same image
 	// reference. Without it, such an entry is a conflict.
 	Move     bool
-<<<<<<< HEAD
-	NoAttach bool // write nothing to the image's repository
-	DryRun   bool // write nothing at all
-	// Sign signs the revision, and those that end entries with other names;
-	// nil signs nothing.
-	Sign *Signing
-=======
 	Author   string // recorded as publishedBy; "" is the catalog's
 	NoAttach bool   // write nothing to the image's repository
 	DryRun   bool   // write nothing at all
->>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
+	// Sign signs the revision, and those that end entries with other names;
+	// nil signs nothing.
+	Sign *Signing
 }
 
 // Outcome says what a publication did.

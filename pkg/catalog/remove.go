@@ -12,11 +12,8 @@ import (
 // RemoveOptions say why an entry goes.
 type RemoveOptions struct {
 	Reason string
-<<<<<<< HEAD
+	Author string   // recorded as removedBy; "" is the catalog's
 	Sign   *Signing // signs the removal; nil signs nothing
-=======
-	Author string // recorded as removedBy; "" is the catalog's
->>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
 }
 
 // Remove ends an entry by appending a removal; its revisions stay readable in
@@ -39,11 +36,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if head == nil || head.Tag.Op == entry.OpRemove {
 		return event, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
-<<<<<<< HEAD
-	revision, _, err := c.end(ctx, view, head, options.Reason)
-=======
-	revision, err := c.end(ctx, view, head, options)
->>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
+	revision, _, err := c.end(ctx, view, head, options)
 	if err != nil {
 		return event, nil, err
 	}
@@ -59,11 +52,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 }
 
 // end appends the removal of a revision.
-<<<<<<< HEAD
-func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, reason string) (*entry.Revision, *entry.Packed, error) {
-=======
-func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, options RemoveOptions) (*entry.Revision, error) {
->>>>>>> e1c521f (pkg/catalog: record another author than the catalog's; pick entries without copying them)
+func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, options RemoveOptions) (*entry.Revision, *entry.Packed, error) {
 	name := head.Tag.Name
 	packed, err := entry.PackRemoval(&entry.Removal{
 		Name: name, Reason: options.Reason, Revision: head.Digest,

@@ -124,8 +124,8 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 		return ctx.Err()
 	}
 	one.mu.Lock()
-	had := one.look != nil && len(one.look.Live()) > 0
-	if err == nil && had && len(look.Live()) == 0 && !one.doubted {
+	had := one.look != nil && !one.look.Empty()
+	if err == nil && had && look.Empty() && !one.doubted {
 		// Registries show an empty repository while they start, or lose their
 		// storage: one such answer is not believed.
 		one.doubted, one.failure = true, errDoubted
