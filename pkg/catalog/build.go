@@ -15,9 +15,23 @@ import (
 // comes before what the build says, field by field. A build that is not
 // completed, or exported nothing, is an entry.ErrInvalid.
 func (c *Catalog) PublishBuild(ctx context.Context, build imagebuild.Build, options PublishOptions) (Result, error) {
-	image, err := build.Image()
+	image, options, err := FromBuild(build, options)
 	if err != nil {
 		return Result{}, err
+	}
+	result, err := c.Publish(ctx, image, options)
+	if err != nil {
+		err = fmt.Errorf("%s: build %q: %w", build.Position, build.Name, err)
+	}
+	return result, err
+}
+
+// FromBuild returns the image that PublishBuild publishes, and the options it
+// completes.
+func FromBuild(build imagebuild.Build, options PublishOptions) (string, PublishOptions, error) {
+	image, err := build.Image()
+	if err != nil {
+		return "", options, err
 	}
 	options.Name = cmp.Or(options.Name, build.Name)
 	options.Source = build.Source
@@ -28,11 +42,7 @@ func (c *Catalog) PublishBuild(ctx context.Context, build imagebuild.Build, opti
 	if build.Disk != image {
 		options.Disk = build.Disk
 	}
-	result, err := c.Publish(ctx, image, options)
-	if err != nil {
-		err = fmt.Errorf("%s: build %q: %w", build.Position, build.Name, err)
-	}
-	return result, err
+	return image, options, nil
 }
 
 // asked completes what was typed with what the build was asked to be.

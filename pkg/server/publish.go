@@ -206,6 +206,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, action string, as
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), publishWithin)
 	defer cancel()
+	patiently(w, publishWithin)
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	result, err := step(ctx)
@@ -245,6 +246,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), publishWithin)
 	defer cancel()
+	patiently(w, publishWithin)
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	name := r.PathValue("name")

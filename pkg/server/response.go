@@ -38,6 +38,11 @@ func (r *response) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
+// patiently gives an answer that takes its time a write deadline of its own.
+func patiently(w http.ResponseWriter, within time.Duration) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within + 10*time.Second)) // without deadlines there is none
+}
+
 // logged writes one line about a request: at debug level, or as a warning where
 // the server could not do its part. No header and no query is in it.
 func (s *Server) logged(w *response, r *http.Request, took time.Duration) {

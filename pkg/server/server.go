@@ -29,6 +29,12 @@ type Publisher interface {
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
 }
 
+// Verifier looks at whole entries: a Catalog that is one lets requests wait for
+// what is found.
+type Verifier interface {
+	Verify(ctx context.Context, name string) (catalog.Verification, error)
+}
+
 // StatusStore is where statuses are recorded: package catalog has one.
 type StatusStore interface {
 	SaveStatuses(ctx context.Context, merge func(recorded map[string]*entry.Status) []*entry.Status) error
@@ -110,9 +116,12 @@ func (s *Server) Run(ctx context.Context) {
 	}
 	parts.Go(func() { s.follower.run(ctx) })
 	parts.Go(func() { s.record(ctx) })
+	parts.Go(func() {
+		<-ctx.Done()
+		s.events.close() // those who listen would keep a shutdown waiting
+	})
 	parts.Wait()
 	s.probes.Wait()
-	s.events.close()
 }
 
 // maxComputing bounds the requests that are not answered from prepared bytes,

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/health"
 )
 
@@ -15,6 +16,7 @@ const (
 	verifyEvery  = 10 * time.Second // at most one triggered probe of a name
 	maxVerifying = 64               // triggered probes under way
 	maxThrottled = 10_000           // names that are remembered
+	verifyWithin = 2 * time.Minute  // bounds a look at a whole entry
 )
 
 // throttle lets each name through once in a while.
@@ -55,6 +57,9 @@ func (t *throttle) wait(name string) time.Duration {
 type verification struct {
 	Message   string `json:"message"`
 	Triggered bool   `json:"triggered"`
+	// What was found out, where the request waits for it.
+	Verification *catalog.Verification `json:"verification,omitempty"`
+	Failure      *apiError             `json:"failure,omitempty"`
 }
 
 // verifyImage answers POST /v1/catalog/images/{name}/verify: a probe of the
@@ -65,7 +70,11 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PathValue("name")
-	if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
+	values, err := parseValues(r.URL.RawQuery, nil, "wait")
+	if wait := values.Get("wait"); err == nil && wait != "" && wait != "true" {
+		err = badQuery("wait %q: want true", printable(wait))
+	}
+	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
@@ -93,11 +102,41 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.audit(r.Context(), r, "verify", "anyone", name, i.item.Digest, nil)
+	if values.Get("wait") != "" {
+		defer func() { <-s.verify.slots }()
+		s.verifyWhole(w, r, i)
+		return
+	}
 	s.probes.Go(func() {
 		defer func() { <-s.verify.slots }()
 		s.probeNow(*running, health.Key(&i.item))
 	})
-	s.answer(w, r, http.StatusOK, verification{"verification of " + name + " is under way", true})
+	s.answer(w, r, http.StatusOK, verification{Message: "verification of " + name + " is under way", Triggered: true})
+}
+
+// verifyWhole looks at the whole entry, and answers what it found.
+func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
+	ctx, cancel := context.WithTimeout(r.Context(), verifyWithin)
+	defer cancel()
+	patiently(w, verifyWithin)
+	for _, one := range s.follower.followed {
+		verifier, ok := one.catalog.(Verifier)
+		if s.follower.label(one) != i.item.Catalog {
+			continue
+		}
+		if !ok {
+			break
+		}
+		found, err := verifier.Verify(ctx, i.item.Name)
+		answer := verification{Message: i.item.Name + " was verified", Triggered: true, Verification: &found}
+		if err != nil {
+			answer.Failure = describe(err)
+		}
+		s.probeNow(ctx, health.Key(&i.item))
+		s.answer(w, r, http.StatusOK, answer)
+		return
+	}
+	s.fail(w, r, problem(http.StatusConflict, "conflict", "this server verifies nothing"))
 }
 
 // probeNow probes and shows the result.

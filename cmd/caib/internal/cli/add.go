@@ -42,7 +42,7 @@ func (o *addOptions) run(ctx context.Context, args []string) error {
 	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
 		return err
 	}
-	c, err := o.openOne()
+	c, err := o.writer()
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ import (
 type app struct {
 	system   Streams
 	settings settings
-	started  bool // a verb began: errors before that are mistakes in the command line
+	noticed  func(text string) // told warnings; nil prints them
+	started  bool              // a verb began: errors before that are mistakes in the command line
 }
 
 // Main runs caib with the given arguments and returns its exit code. It never
@@ -88,7 +89,7 @@ a directory of yours, so that everything works before any registry exists.`,
 	}
 	a.settings.register(command.PersistentFlags())
 	command.AddCommand(
-		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a),
+		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a), newServe(a),
 		newSign(a), newVerify(a), newPolicy(a),
 		newLoginCheck(a),
 	)
@@ -125,7 +126,11 @@ func (a *app) verb(command *cobra.Command, codes []int, run func(ctx context.Con
 			return err
 		}
 		a.started = true
-		ctx, cancel := context.WithTimeout(command.Context(), a.settings.limit(command.Name()))
+		limit := a.settings.limit(command.Name())
+		if limit == 0 {
+			return run(command.Context(), args)
+		}
+		ctx, cancel := context.WithTimeout(command.Context(), limit)
 		defer cancel()
 		return run(ctx, args)
 	}

@@ -36,15 +36,19 @@ func (a *app) client() (*registry.Client, error) {
 	} else if set {
 		plain = registry.HTTPNever
 	}
-	logger := slog.New(slog.DiscardHandler)
-	if s.verbose {
-		logger = slog.New(slog.NewTextHandler(a.system.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
 	client, err := registry.New(registry.Options{
 		PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, CertificateDirs: certificateDirs(a.system.Getenv),
-		Credentials: credentials, UserAgent: "caib/" + version().Version, Proxy: proxies, Logger: logger,
+		Credentials: credentials, UserAgent: "caib/" + version().Version, Proxy: proxies, Logger: a.logger(),
 	})
 	return client, s.at("ca-file", err)
+}
+
+// logger tells of every request, where that is asked for.
+func (a *app) logger() *slog.Logger {
+	if !a.settings.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(a.system.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // keychain is where logins are looked for: the file of --authfile, or docker's
@@ -174,6 +178,9 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 
 // openOne opens the one catalog that a verb writes to.
 func (a *app) openOne() (*catalog.Catalog, error) {
+	if a.settings.server != "" {
+		return nil, fmt.Errorf("%w: this needs the registry, and cannot be done through the server %s", entry.ErrInvalid, a.settings.server)
+	}
 	if len(a.settings.catalogs) > 1 {
 		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
 	}

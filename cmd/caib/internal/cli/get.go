@@ -51,7 +51,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	item, err := first(catalogs, func(c *catalog.Catalog) (entry.Item, error) {
+	item, err := first(catalogs, func(c source) (entry.Item, error) {
 		item, err := c.Get(ctx, args[0], catalog.GetOptions{Version: o.version, AsOf: asOf})
 		if len(catalogs) > 1 {
 			item.Catalog = c.Reference()
@@ -83,7 +83,7 @@ func namesHint(err error) error {
 
 // first asks each catalog in turn until one has what is asked for. A catalog
 // that cannot be asked ends the search: it might have had it.
-func first[T any](catalogs []*catalog.Catalog, ask func(*catalog.Catalog) (T, error)) (answer T, err error) {
+func first[S, T any](catalogs []S, ask func(S) (T, error)) (answer T, err error) {
 	for _, c := range catalogs {
 		answer, err = ask(c)
 		if !errors.Is(err, entry.ErrNotFound) {

@@ -95,7 +95,7 @@ func (o *historyOptions) print(events []entry.Event) error {
 	if wide {
 		header = append(header, "DIGEST", "REASON", "TAG")
 	}
-	several := len(o.settings.catalogs) > 1
+	several := slices.ContainsFunc(events, func(e entry.Event) bool { return e.Catalog != "" })
 	if several {
 		header = append(header, "CATALOG")
 	}

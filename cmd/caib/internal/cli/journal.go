@@ -38,7 +38,7 @@ func (o *verifyOptions) openJournal(policy string) *journal {
 	if err != nil || !o.all {
 		return j
 	}
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{policy}, o.settings.catalogs...), "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{policy}, append(o.settings.catalogs, o.settings.server)...), "\n")))
 	j.path = filepath.Join(dir, "caib", "verify", hex.EncodeToString(sum[:])+".jsonl")
 	if !o.resume {
 		_ = os.Remove(j.path)

@@ -84,7 +84,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 // read collects the items of all catalogs. One that cannot be read, or has
 // entries that the policy refuses, does not hide the others, and does not go
 // unsaid either.
-func (o *listOptions) read(ctx context.Context, catalogs []*catalog.Catalog, asOf time.Time) ([]entry.Item, error) {
+func (o *listOptions) read(ctx context.Context, catalogs []source, asOf time.Time) ([]entry.Item, error) {
 	var items []entry.Item
 	var failed error
 	for _, c := range catalogs {
@@ -129,6 +129,6 @@ func (o *listOptions) remark(page entry.Page, all int, failed error) {
 	case len(page.Items) == 0 && failed == nil && o.asOf != "":
 		o.note("the catalog had no entries then")
 	case len(page.Items) == 0 && failed == nil:
-		o.note("the catalog %s is empty\nhint: publish an image with `caib catalog publish REGISTRY/REPOSITORY:TAG`", o.settings.catalogs[0])
+		o.note("the catalog %s is empty\nhint: publish an image with `caib catalog publish REGISTRY/REPOSITORY:TAG`", o.settings.reference())
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -91,7 +92,7 @@ func format(i *entry.Item) string {
 
 // table prints items in columns; several catalogs get a column of their own.
 func (a *app) table(items []entry.Item, wide bool) error {
-	several := len(a.settings.catalogs) > 1
+	several := slices.ContainsFunc(items, func(i entry.Item) bool { return i.Catalog != "" })
 	var header []string
 	for _, c := range columns {
 		if wide || !c.wide {

@@ -130,7 +130,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 	if o.file != "" {
 		return o.publishFile(ctx)
 	}
-	c, err := o.openOne()
+	c, err := o.writer()
 	if err != nil {
 		return err
 	}

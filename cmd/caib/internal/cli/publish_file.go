@@ -29,7 +29,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	if len(builds) > 1 && (o.options.Name != "" || o.digest != "") {
 		return fmt.Errorf("%w: --name and --digest are for one build, and %s holds %d", entry.ErrInvalid, o.file, len(builds))
 	}
-	c, err := o.openOne()
+	c, err := o.writer()
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	if !o.force && !o.system.InTerminal {
 		return withHint(fmt.Errorf("%w: remove %s: nobody is here to ask", entry.ErrInvalid, name), "give --force to remove it without a question")
 	}
-	c, err := o.openOne()
+	c, err := o.writer()
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ var outputs = []string{"table", "wide", "json", "yaml", "name"}
 type settings struct {
 	profile      string
 	catalogs     []string
+	server       string
+	token        string
 	plainHTTP    bool
 	insecure     bool
 	caFile       string
@@ -59,6 +61,12 @@ var sources = []struct {
 	}},
 	{"catalog", "CAIB_CATALOG", "`oci:` directory in your data directory", false, func(s *settings, f *pflag.FlagSet, name string) {
 		listFlag(f, &s.catalogs, name, "the catalog: REGISTRY/REPOSITORY or oci:PATH; several for reading [CAIB_CATALOG]")
+	}},
+	{"server", "CAIB_SERVER", "none", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.server, name, "", "the URL of an index server to ask instead of a registry [CAIB_SERVER]")
+	}},
+	{"token", "CAIB_TOKEN", "none", true, func(s *settings, f *pflag.FlagSet, name string) {
+		f.StringVar(&s.token, name, "", "the token to publish with through --server [CAIB_TOKEN]")
 	}},
 	{"plain-http", "CAIB_PLAIN_HTTP", "HTTPS; plain HTTP for loopback hosts only", false, func(s *settings, f *pflag.FlagSet, name string) {
 		f.BoolVar(&s.plainHTTP, name, false, "ask registries without TLS; the default for loopback hosts only [CAIB_PLAIN_HTTP]")
@@ -184,9 +192,11 @@ func unwrapFlag(err error) string {
 	return text
 }
 
-// limit is how long a verb may take.
+// limit is how long a verb may take; 0 is as long as it likes.
 func (s *settings) limit(verb string) time.Duration {
 	switch {
+	case verb == "serve":
+		return 0
 	case s.timeout > 0:
 		return s.timeout
 	case verb == "publish" || verb == "add" || verb == "remove" || verb == "sign" || verb == "verify":

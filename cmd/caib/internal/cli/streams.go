@@ -166,6 +166,10 @@ func (a *app) done(format string, args ...any) {
 
 // warn tells what went less than well.
 func (a *app) warn(text string) {
+	if a.noticed != nil {
+		a.noticed(text)
+		return
+	}
 	if !a.settings.quiet {
 		paint(a.system.Err, a.errColour(), yellow, "warning: ")
 		a.note("%s", text)

@@ -139,12 +139,12 @@ func readFile(what, path string) ([]byte, error) {
 }
 
 // openVerified opens every catalog of the settings under the policy in force.
-func (a *app) openVerified(d *demand) ([]*catalog.Catalog, error) {
+func (a *app) openVerified(d *demand) ([]source, error) {
 	policy, err := a.policy(d)
 	if err != nil {
 		return nil, err
 	}
-	return a.openWith(policy)
+	return a.sources(policy)
 }
 
 // maxRefusals bounds the refused entries that are named one by one.

@@ -66,7 +66,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	catalogs, err := o.openWith(policy)
+	catalogs, err := o.sources(policy)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 
 // verifyJob is one entry to verify.
 type verifyJob struct {
-	catalog  *catalog.Catalog
+	catalog  source
 	name     string
 	revision string // "" where it was not looked up
 	found    catalog.Verification

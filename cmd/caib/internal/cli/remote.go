@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// maxServerAnswer bounds one answer of an index server, in bytes.
+const maxServerAnswer = 64 << 20
+
+// remote is an index server, asked as if it were a catalog.
+type remote struct {
+	base   *url.URL
+	token  string
+	client *http.Client
+	log    *slog.Logger
+}
+
+// newRemote reads the settings about the server. A token is sent by HTTPS, or
+// to this machine, and elsewhere only where plain HTTP is asked for.
+func (a *app) newRemote() (*remote, error) {
+	s := &a.settings
+	invalid := func(reason string) (*remote, error) {
+		return nil, s.at("server", fmt.Errorf("%w: want a URL such as https://caib.example.com: %s", entry.ErrInvalid, reason))
+	}
+	base, err := url.Parse(s.server)
+	switch {
+	case err != nil:
+		return invalid("it does not parse")
+	case base.Scheme != "http" && base.Scheme != "https" || base.Host == "":
+		return invalid("its scheme is not http or https, or it has no host")
+	case base.User != nil || base.RawQuery != "" || base.Fragment != "":
+		return invalid("it has a user, a query or a fragment")
+	case s.token != "" && base.Scheme == "http" && !isLoopback(base.Hostname()) && !s.plainHTTP:
+		return invalid("a token is not sent without TLS; --plain-http would")
+	case strings.ContainsFunc(s.token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return nil, s.at("token", fmt.Errorf("%w: a token has no spaces and no special characters", entry.ErrInvalid))
+	}
+	transport, err := a.serverTransport()
+	if err != nil {
+		return nil, err
+	}
+	return &remote{base: base, token: s.token, log: a.logger(), client: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+func (a *app) serverTransport() (http.RoundTripper, error) {
+	carrier, err := a.plainTransport()
+	if err != nil {
+		return nil, err
+	}
+	if transport, ok := carrier.(*http.Transport); ok && a.settings.insecure {
+		transport.TLSClientConfig = transport.TLSClientConfig.Clone()
+		transport.TLSClientConfig.InsecureSkipVerify = true
+	}
+	return carrier, nil
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Reference returns the URL of the server.
+func (r *remote) Reference() string { return r.base.String() }
+
+// serverError is what a server says went wrong: its words, and their kind.
+type serverError struct {
+	sentence string
+	kind     error
+}
+
+func (e *serverError) Error() string { return e.sentence }
+func (e *serverError) Unwrap() error { return e.kind }
+
+// problemObject is an error as the API has it.
+type problemObject struct {
+	Sentence string `json:"error"`
+	Code     string `json:"code"`
+}
+
+// kind finds the error kind that a code of the API stands for; it is the word
+// of the exit table.
+func (p problemObject) kind(status int) error {
+	for _, row := range exits {
+		if row.word == p.Code && row.kind != nil {
+			return row.kind
+		}
+	}
+	if status >= 500 {
+		return entry.ErrUnreachable
+	}
+	return errors.New("refused")
+}
+
+func (p problemObject) err(status int) error { return &serverError{p.Sentence, p.kind(status)} }
+
+// call makes a request and decodes the answer. Where the server asks to wait,
+// it waits, as long as ctx lets it.
+func (r *remote) call(ctx context.Context, method, path string, query url.Values, body, into any) error {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	for {
+		wait, err := r.once(ctx, method, path, query, text, into)
+		if wait <= 0 {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+// once makes one request. A wait above 0 says when to make it again.
+func (r *remote) once(ctx context.Context, method, path string, query url.Values, text []byte, into any) (wait time.Duration, err error) {
+	address := r.base.JoinPath(path)
+	address.RawQuery = query.Encode()
+	request, err := http.NewRequestWithContext(ctx, method, address.String(), bytes.NewReader(text))
+	if err != nil {
+		return 0, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
+	}
+	if text != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if r.token != "" && method != http.MethodGet {
+		request.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	request.Header.Set("Prefer", "return=representation")
+	request.Header.Set("User-Agent", "caib/"+version().Version)
+	begun := time.Now()
+	response, err := r.client.Do(request)
+	if err != nil {
+		return 0, r.unanswered(ctx, method, path, err)
+	}
+	defer response.Body.Close()
+	r.log.Debug("request", "method", method, "host", r.base.Host, "path", address.Path, "status", response.StatusCode, "took", time.Since(begun).Round(time.Microsecond))
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxServerAnswer+1))
+	if err != nil || len(answer) > maxServerAnswer {
+		return 0, r.unanswered(ctx, method, path, errors.New("the answer ends early, or not at all"))
+	}
+	if response.StatusCode >= 300 {
+		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+		if response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusServiceUnavailable {
+			wait = time.Duration(min(seconds, 60)) * time.Second
+		}
+		return wait, r.refused(response, answer)
+	}
+	if into == nil || len(answer) == 0 {
+		return 0, nil
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return 0, r.unanswered(ctx, method, path, errors.New("the answer is not that of an index server"))
+	}
+	return 0, nil
+}
+
+// unanswered is why a request got no usable answer.
+func (r *remote) unanswered(ctx context.Context, method, path string, err error) error {
+	operation := fmt.Sprintf("%s %s%s", method, r.base.Host, path)
+	var failed *url.Error
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%s: %w", operation, entry.ErrTimeout)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", operation, ctx.Err())
+	}
+	return fmt.Errorf("%s: %w: %v", operation, entry.ErrUnreachable, err)
+}
+
+// refused is what a server says about a request that it does not serve.
+func (r *remote) refused(response *http.Response, answer []byte) error {
+	var problem problemObject
+	if json.Unmarshal(answer, &problem) != nil || problem.Sentence == "" {
+		return fmt.Errorf("%s: %w: status %d, and not in the words of an index server", r.base.Host, entry.ErrUnreachable, response.StatusCode)
+	}
+	err := problem.err(response.StatusCode)
+	switch {
+	case response.StatusCode == http.StatusUnauthorized:
+		return withHint(err, "give a token of the server with --token or CAIB_TOKEN")
+	case response.StatusCode == http.StatusForbidden && strings.Contains(problem.Sentence, "read-only"):
+		return withHint(err, "publish to the registry: leave out --server and give --catalog")
+	}
+	return err
+}

@@ -1,0 +1,230 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/net/netutil"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/server"
+)
+
+const (
+	headerTimeout  = 10 * time.Second // to send a request's headers
+	requestTimeout = time.Minute      // to send a request, and to take the answer
+	idleTimeout    = 2 * time.Minute
+	maxHeader      = 16 << 10 // bytes
+	graceful       = 9 * time.Second
+	// serverMemory is the soft limit of a server's heap, in bytes: room for
+	// 10,000 entries, their prepared answers and their connections.
+	serverMemory = 96 << 20
+)
+
+type serveOptions struct {
+	*app
+	listen       string
+	refresh      time.Duration
+	interval     time.Duration
+	allowPublish bool
+	tokenFile    string
+	cert, key    string
+	statusStore  bool
+	logFormat    string
+	logLevel     string
+	connections  int
+	listeners    int
+}
+
+func newServe(a *app) *cobra.Command {
+	o := &serveOptions{app: a}
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve catalogs over HTTP",
+		Long: `Serve one or several catalogs over HTTP: the catalog routes of the Build API,
+events, and metrics. The server keeps the catalogs in memory, follows them, and
+asks every registry now and then whether the images are still there. It starts
+from the cache, and serves the last good state while a registry is away.
+
+It is read-only unless --allow-publish is given. Then writes to the first catalog
+need a bearer token of --token-file: a file of lines NAME:SHA256, where SHA256 is
+that of the token (printf %s "$TOKEN" | sha256sum). Tokens and certificates are
+read again when their files change. --timeout does not end a server.`,
+		Example: `  caib catalog serve
+  caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
+  caib catalog serve --allow-publish --token-file tokens --log-format json`,
+		Args: cobra.NoArgs,
+	}
+	flags := command.Flags()
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
+	flags.DurationVar(&o.refresh, "refresh", 15*time.Second, "how often to look at the catalogs")
+	flags.DurationVar(&o.interval, "verify-interval", time.Hour, "how often to look for each image")
+	flags.BoolVar(&o.allowPublish, "allow-publish", false, "let those publish who have a token")
+	flags.StringVar(&o.tokenFile, "token-file", "", "file with the hashes of the tokens")
+	flags.StringVar(&o.cert, "tls-cert", "", "file with the certificate, PEM; plain HTTP without it")
+	flags.StringVar(&o.key, "tls-key", "", "file with the certificate's key, PEM")
+	flags.BoolVar(&o.statusStore, "status-store", false, "record what was found out about images in the catalog's repository")
+	flags.Var(&choice{&o.logFormat, []string{"text", "json"}}, "log-format", "text or json; text")
+	flags.Var(&choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "debug, info, warn or error; info. debug logs every request")
+	flags.IntVar(&o.connections, "max-connections", 4096, "connections at once; more wait")
+	flags.IntVar(&o.listeners, "max-listeners", 1000, "listeners to events at once; more are refused")
+	return a.verb(command, []int{exitUnauthorized}, o.run)
+}
+
+func (o *serveOptions) run(ctx context.Context, _ []string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.system.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(serverMemory)
+	}
+	log := o.serverLog()
+	o.noticed = func(text string) { log.Warn(text) }
+	handler, err := o.handler(log)
+	if err != nil {
+		return err
+	}
+	listener, err := o.listener()
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	return o.serve(ctx, log, listener, handler)
+}
+
+// check reports flags that do not go together.
+func (o *serveOptions) check() error {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf("%w: "+format, append([]any{entry.ErrInvalid}, args...)...)
+	}
+	policy, err := o.policy(&demand{})
+	switch {
+	case err != nil:
+		return err
+	case policy != nil:
+		return withHint(invalid("a trust policy is set, and a server does not check signatures yet"), "leave the policy out for the server: --policy \"\"")
+	case o.refresh < time.Second:
+		return invalid("--refresh %s: want at least 1s", o.refresh)
+	case o.interval < time.Minute:
+		return invalid("--verify-interval %s: want at least 1m", o.interval)
+	case (o.cert == "") != (o.key == ""):
+		return invalid("--tls-cert and --tls-key go together")
+	case o.allowPublish && o.tokenFile == "":
+		return invalid("--allow-publish needs --token-file")
+	case o.tokenFile != "" && !o.allowPublish:
+		return invalid("--token-file is for --allow-publish")
+	case o.connections < 1 || o.listeners < 1:
+		return invalid("--max-connections and --max-listeners: want more than 0")
+	}
+	return nil
+}
+
+func (o *serveOptions) serverLog() *slog.Logger {
+	var level slog.Level
+	if o.logLevel != "" {
+		_ = level.UnmarshalText([]byte(o.logLevel)) // one of the choices
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(o.system.Err, options))
+	}
+	return slog.New(slog.NewTextHandler(o.system.Err, options))
+}
+
+// handler makes the server over the catalogs of the settings.
+func (o *serveOptions) handler(log *slog.Logger) (*server.Server, error) {
+	catalogs, err := o.openWith(nil)
+	if err != nil {
+		return nil, err
+	}
+	client, err := o.client()
+	if err != nil {
+		return nil, err
+	}
+	options := server.Options{
+		Probe: health.Registry(client), Interval: o.interval, Refresh: o.refresh,
+		Listeners: o.listeners, Logger: log, Version: version().Version,
+	}
+	for _, c := range catalogs {
+		options.Catalogs = append(options.Catalogs, c)
+		if o.statusStore {
+			options.Statuses = append(options.Statuses, c)
+		}
+	}
+	if o.allowPublish {
+		options.Publisher = catalogs[0]
+		if options.Tokens, err = server.OpenTokens(o.tokenFile); err != nil {
+			return nil, err
+		}
+	}
+	return server.New(options)
+}
+
+func (o *serveOptions) listener() (net.Listener, error) {
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", o.listen, err)
+	}
+	listener = netutil.LimitListener(listener, o.connections)
+	if o.cert == "" {
+		return listener, nil
+	}
+	keys, err := openKeyPair(o.cert, o.key)
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return tls.NewListener(listener, &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}, GetCertificate: keys.certificate,
+	}), nil
+}
+
+// serve serves until ctx ends; then it finishes the requests under way and
+// records what was found out, within ten seconds.
+func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
+	httpServer := &http.Server{
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		handler.Run(running)
+	}()
+	served := make(chan error, 1)
+	go func() { served <- httpServer.Serve(listener) }()
+	log.Info("listening", "address", listener.Addr().String(), "tls", o.cert != "", "catalogs", o.settings.catalogs, "publish", o.allowPublish)
+	var failed error
+	select {
+	case <-ctx.Done():
+		log.Info("shutting down")
+	case failed = <-served:
+	}
+	stop()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+	defer cancel()
+	if err := httpServer.Shutdown(last); err != nil {
+		log.Warn("requests were cut off", "error", err.Error())
+		_ = httpServer.Close()
+	}
+	select {
+	case <-followed:
+	case <-last.Done():
+		log.Warn("the last statuses may not be recorded")
+	}
+	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", failed)
+	}
+	return nil
+}

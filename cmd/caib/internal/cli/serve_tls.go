@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"crypto/tls"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// lookAgain is how often a certificate's files are looked at.
+const lookAgain = time.Second
+
+// keyPair is a certificate with its key, read again when their files change.
+type keyPair struct {
+	cert, key string
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	changed [2]time.Time // of the files that pair is from
+	looked  time.Time
+}
+
+// openKeyPair reads a certificate. One that cannot be used is an
+// entry.ErrInvalid.
+func openKeyPair(cert, key string) (*keyPair, error) {
+	k := &keyPair{cert: cert, key: key}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.read(); err != nil {
+		return nil, fmt.Errorf("%w: certificate: %v", entry.ErrInvalid, err)
+	}
+	return k, nil
+}
+
+// certificate returns what is to be shown now. Files that are being replaced,
+// or do not fit together, leave the last one that did.
+func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if time.Since(k.looked) >= lookAgain {
+		_ = k.read() // the last one stays
+	}
+	return k.pair, nil
+}
+
+// read reads the files if they changed. The caller holds the lock.
+func (k *keyPair) read() error {
+	k.looked = time.Now()
+	var changed [2]time.Time
+	for i, path := range []string{k.cert, k.key} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		changed[i] = info.ModTime()
+	}
+	if k.pair != nil && changed == k.changed {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(k.cert, k.key)
+	if err != nil {
+		return err
+	}
+	k.pair, k.changed = &pair, changed
+	return nil
+}

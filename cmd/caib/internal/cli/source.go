@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/imagebuild"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// reader is where entries are found: a catalog in a registry, or an index
+// server.
+type reader interface {
+	Reference() string
+	List(ctx context.Context, options catalog.ListOptions) (entry.Page, error)
+	Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error)
+}
+
+type historian interface {
+	History(ctx context.Context, name string) ([]entry.Event, error)
+}
+
+type verifier interface {
+	Heads(ctx context.Context) ([]catalog.Head, error)
+	Verify(ctx context.Context, name string) (catalog.Verification, error)
+}
+
+// source is all that verbs read from.
+type source interface {
+	reader
+	historian
+	verifier
+}
+
+// publisher is what publish and add write to.
+type publisher interface {
+	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error)
+	PublishBuild(ctx context.Context, build imagebuild.Build, options catalog.PublishOptions) (catalog.Result, error)
+	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error)
+}
+
+// remover is what remove writes to.
+type remover interface {
+	reader
+	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
+}
+
+// writer is all that verbs write to.
+type writer interface {
+	publisher
+	remover
+}
+
+// sources opens the index server of the settings, else every catalog of them,
+// under a policy; nil is none. A server is not asked under a policy: what it
+// says of signatures is its word, and checking means to look.
+func (a *app) sources(policy *trust.Policy) ([]source, error) {
+	if a.settings.server != "" {
+		if policy != nil {
+			return nil, withHint(fmt.Errorf("%w: signatures cannot be verified through the server %s", entry.ErrInvalid, a.settings.server),
+				"ask the registry: leave out --server and give --catalog")
+		}
+		r, err := a.newRemote()
+		if err != nil {
+			return nil, err
+		}
+		return []source{r}, nil
+	}
+	catalogs, err := a.openWith(policy)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]source, len(catalogs))
+	for i, c := range catalogs {
+		all[i] = c
+	}
+	return all, nil
+}
+
+// writer opens the server, or the one catalog, that a verb writes to.
+func (a *app) writer() (writer, error) {
+	if a.settings.server != "" {
+		return a.newRemote()
+	}
+	return a.openOne()
+}
+
+// reference names what the settings read from, for messages.
+func (s *settings) reference() string {
+	if s.server != "" {
+		return s.server
+	}
+	return s.catalogs[0]
+}
