@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	verifyEvery  = 10 * time.Second // at most one triggered probe of a name
-	maxVerifying = 64               // triggered probes under way
-	maxThrottled = 10_000           // names that are remembered
-	verifyWithin = 2 * time.Minute  // bounds a look at a whole entry
+	verifyEvery  = 2 * time.Second // at most one triggered probe of a name
+	maxVerifying = 64              // triggered probes under way
+	maxThrottled = 10_000          // names that are remembered
+	verifyWithin = 2 * time.Minute // bounds a look at a whole entry
 )
 
 // throttle lets each name through once in a while.

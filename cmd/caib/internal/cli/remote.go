@@ -27,6 +27,7 @@ type remote struct {
 	token  string
 	client *http.Client
 	log    *slog.Logger
+	now    func() time.Time
 }
 
 // newRemote reads the settings about the server. A token is sent by HTTPS, or
@@ -53,7 +54,7 @@ func (a *app) newRemote() (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remote{base: base, token: s.token, log: a.logger(), client: &http.Client{
+	return &remote{base: base, token: s.token, log: a.logger(), now: a.system.Now, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
@@ -151,13 +152,13 @@ func (r *remote) once(ctx context.Context, method, path string, query url.Values
 	}
 	request.Header.Set("Prefer", "return=representation")
 	request.Header.Set("User-Agent", "caib/"+version().Version)
-	begun := time.Now()
+	begun := r.now()
 	response, err := r.client.Do(request)
 	if err != nil {
 		return 0, r.unanswered(ctx, method, path, err)
 	}
 	defer response.Body.Close()
-	r.log.Debug("request", "method", method, "host", r.base.Host, "path", address.Path, "status", response.StatusCode, "took", time.Since(begun).Round(time.Microsecond))
+	r.log.Debug("request", "method", method, "host", r.base.Host, "path", address.Path, "status", response.StatusCode, "took", r.now().Sub(begun).Round(time.Microsecond))
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxServerAnswer+1))
 	if err != nil || len(answer) > maxServerAnswer {
 		return 0, r.unanswered(ctx, method, path, errors.New("the answer ends early, or not at all"))

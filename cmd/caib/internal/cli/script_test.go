@@ -28,6 +28,7 @@ import (
 //	exits CODE caib ARG...   run it; the exit code must be CODE
 //	clock TIME               set the clock, which stands still
 //	terminal [in] [out] [err]  the streams that are terminals from now on
+//	serve NAME [ARG...]      run a server over the catalog of the environment; $NAME is its URL
 //	answer TEXT              what stands on the standard input of the next run
 //	interrupt NAME           the next request to registry NAME interrupts its run
 //	envfile FROM TO          copy a file, with $VARIABLES replaced
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"uncoloured": cmdUncoloured,
 			"unsteered":  cmdUnsteered,
 			"arrived":    cmdArrived,
+			"serve":      cmdServe,
 			"keypair":    cmdKeypair,
 		},
 		RequireExplicitExec: true,

@@ -178,7 +178,7 @@ func (o *serveOptions) listener() (net.Listener, error) {
 	if o.cert == "" {
 		return listener, nil
 	}
-	keys, err := openKeyPair(o.cert, o.key)
+	keys, err := openKeyPair(o.cert, o.key, o.system.Now)
 	if err != nil {
 		listener.Close()
 		return nil, err

@@ -16,6 +16,7 @@ const lookAgain = time.Second
 // keyPair is a certificate with its key, read again when their files change.
 type keyPair struct {
 	cert, key string
+	now       func() time.Time
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
@@ -25,8 +26,8 @@ type keyPair struct {
 
 // openKeyPair reads a certificate. One that cannot be used is an
 // entry.ErrInvalid.
-func openKeyPair(cert, key string) (*keyPair, error) {
-	k := &keyPair{cert: cert, key: key}
+func openKeyPair(cert, key string, now func() time.Time) (*keyPair, error) {
+	k := &keyPair{cert: cert, key: key, now: now}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.read(); err != nil {
@@ -40,7 +41,7 @@ func openKeyPair(cert, key string) (*keyPair, error) {
 func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if time.Since(k.looked) >= lookAgain {
+	if k.now().Sub(k.looked).Abs() >= lookAgain {
 		_ = k.read() // the last one stays
 	}
 	return k.pair, nil
@@ -48,7 +49,7 @@ func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // read reads the files if they changed. The caller holds the lock.
 func (k *keyPair) read() error {
-	k.looked = time.Now()
+	k.looked = k.now()
 	var changed [2]time.Time
 	for i, path := range []string{k.cert, k.key} {
 		info, err := os.Stat(path)

@@ -36,12 +36,13 @@ var contractExits = map[int]string{
 // contractFlags are the flags that users and their scripts rely on, by verb;
 // those of "catalog" are every verb's.
 var contractFlags = map[string][]string{
-	"catalog": {"profile", "catalog", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
+	"catalog": {"profile", "catalog", "server", "token", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
 	"list":    append([]string{"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"}, demandFlags...),
 	"get":     append([]string{"version", "as-of"}, demandFlags...),
 	"publish": {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
 	"add":     {"digest", "sign-key", "signature-format"},
 	"remove":  {"force", "reason", "sign-key", "signature-format"},
+	"serve":   {"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners"},
 	"history": demandFlags,
 	"sign":    {"sign-key", "sign-keyless", "sign-image", "signing-config", "identity-token", "signature-format"},
 	"verify":  append([]string{"all", "resume"}, demandFlags...),
@@ -114,7 +115,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog sign", "caib catalog verify",
+		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}
@@ -252,7 +253,7 @@ func TestSources(t *testing.T) {
 		got[source.flag] = source.env
 	}
 	want := map[string]string{
-		"catalog": "CAIB_CATALOG", "plain-http": "CAIB_PLAIN_HTTP", "insecure": "CAIB_INSECURE", "ca-file": "CAIB_CA_FILE",
+		"catalog": "CAIB_CATALOG", "server": "CAIB_SERVER", "token": "CAIB_TOKEN", "plain-http": "CAIB_PLAIN_HTTP", "insecure": "CAIB_INSECURE", "ca-file": "CAIB_CA_FILE",
 		"authfile": "REGISTRY_AUTH_FILE", "policy": "CAIB_POLICY", "timeout": "CAIB_TIMEOUT", "output": "CAIB_OUTPUT",
 		"quiet": "", "verbose": "", "no-color": "NO_COLOR",
 		"profile": "CAIB_PROFILE", "service-account.hosts": "", "service-account.token-file": "",

@@ -1,0 +1,254 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+const serveToken = "a-token-for-tests-0123456789"
+
+var listening = regexp.MustCompile(`msg=listening address=(\S+)`)
+
+// serving is a running `caib catalog serve`.
+type serving struct {
+	address string
+	stop    func() int // ends it and returns its exit code
+	log     *strings.Builder
+}
+
+// startServer runs `caib catalog serve` in this process until it is stopped.
+func startServer(getenv func(string) string, args ...string) (*serving, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	reader, writer := io.Pipe()
+	code := make(chan int, 1)
+	go func() {
+		args := append([]string{"catalog", "serve", "--listen", "127.0.0.1:0", "--refresh", "1s"}, args...)
+		code <- Main(ctx, args, Streams{
+			In: strings.NewReader(""), Out: io.Discard, Err: writer, Getenv: getenv, Now: time.Now, Author: "server@host",
+		})
+		writer.Close()
+	}()
+	s := &serving{log: &strings.Builder{}}
+	address, drained := make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(drained)
+		defer close(address)
+		for scanner := bufio.NewScanner(reader); scanner.Scan(); {
+			s.log.WriteString(scanner.Text() + "\n")
+			if found := listening.FindStringSubmatch(scanner.Text()); found != nil {
+				address <- found[1]
+			}
+		}
+	}()
+	s.stop = func() int { cancel(); ended := <-code; <-drained; return ended }
+	s.address = <-address
+	if s.address == "" {
+		return nil, fmt.Errorf("serve ends with %d: %s", s.stop(), s.log)
+	}
+	return s, nil
+}
+
+// cmdServe is `serve NAME [ARG...]`: a server over the catalog of the
+// environment, at $NAME afterwards; it ends with the script.
+func cmdServe(ts *testscript.TestScript, _ bool, args []string) {
+	env := map[string]string{}
+	getenv := func(name string) string {
+		if name == "CAIB_SERVER" || name == "CAIB_TOKEN" {
+			return ""
+		}
+		if value, ok := env[name]; ok {
+			return value
+		}
+		return ""
+	}
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CAIB_CATALOG"} {
+		env[name] = ts.Getenv(name)
+	}
+	env["XDG_CACHE_HOME"] = ts.MkAbs("server-cache")
+	sum := sha256.Sum256([]byte(serveToken))
+	ts.Check(os.WriteFile(ts.MkAbs("tokens"), []byte("ci:"+hex.EncodeToString(sum[:])+"\n"), 0o600))
+	for i := range args[1:] {
+		args[1+i] = strings.ReplaceAll(args[1+i], "TOKENS", ts.MkAbs("tokens"))
+	}
+	s, err := startServer(getenv, args[1:]...)
+	ts.Check(err)
+	ts.Defer(func() { s.stop() })
+	ts.Setenv(args[0], "http://"+s.address)
+	for range 400 {
+		response, err := http.Get("http://" + s.address + "/readyz")
+		if err == nil {
+			text, _ := io.ReadAll(response.Body)
+			response.Body.Close()
+			if strings.Contains(string(text), `"stale":false`) {
+				return
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ts.Fatalf("the server is not ready")
+}
+
+func get(t *testing.T, client *http.Client, url string) (int, string) {
+	t.Helper()
+	response, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// A server that is told to end finishes, listeners to events or not, and exits
+// with 0.
+func TestServeEndsGracefully(t *testing.T) {
+	env := homeEnv(t)
+	s, err := startServer(func(name string) string { return env[name] }, "--status-store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.Get("http://" + s.address + "/v1/catalog/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	begun := time.Now()
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d\n%s", code, s.log)
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s to end", took)
+	}
+	if _, err := net.Dial("tcp", s.address); err == nil {
+		t.Error("it still listens")
+	}
+}
+
+func TestServeRefusesWhatDoesNotFit(t *testing.T) {
+	env := homeEnv(t)
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for args, want := range map[string]int{
+		"--allow-publish": 2, "--token-file x": 2, "--allow-publish --token-file /nonexistent": 2, "--tls-cert x": 2, "--tls-cert x --tls-key y": 2,
+		"--refresh 1ms": 2, "--verify-interval 1s": 2, "--max-connections 0": 2, "--log-format xml": 2, "x": 2, "--catalog nonsense": 2,
+		"--listen " + taken.Addr().String(): 1,
+	} {
+		code, _, stderr := run(t, env, append([]string{"catalog", "serve", "--listen", "127.0.0.1:0"}, strings.Fields(args)...)...)
+		if code != want || !strings.Contains(stderr, "error: ") {
+			t.Errorf("%s: exit code %d, want %d\n%s", args, code, want, stderr)
+		}
+	}
+}
+
+// The certificate is read again when it changes.
+func TestServeReloadsItsCertificate(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	write := func() *tls.Certificate {
+		pair := makeCertificate(t)
+		for path, text := range map[string][]byte{cert: pair.cert, key: pair.key} {
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		parsed, err := tls.X509KeyPair(pair.cert, pair.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &parsed
+	}
+	first := write()
+	now := time.Now()
+	keys, err := openKeyPair(cert, key, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := write()
+	later := time.Now().Add(time.Minute)
+	for _, path := range []string{cert, key} {
+		if err := os.Chtimes(path, later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shown := func() string {
+		pair, err := keys.certificate(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pair.Certificate[0])
+	}
+	if shown() != string(first.Certificate[0]) {
+		t.Error("it is looked at for every connection")
+	}
+	now = now.Add(2 * time.Second)
+	if shown() != string(second.Certificate[0]) {
+		t.Error("the new certificate is not shown")
+	}
+	if err := os.WriteFile(key, []byte("half a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Second)
+	if shown() != string(second.Certificate[0]) {
+		t.Error("a broken file ends the last good certificate")
+	}
+}
+
+type pemPair struct{ cert, key []byte }
+
+func encode(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// Slow clients, long headers and too long bodies are ended, and the server
+// serves on.
+func TestServeEndsBadClients(t *testing.T) {
+	env := homeEnv(t)
+	s, err := startServer(func(name string) string { return env[name] })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	for what, text := range map[string]string{
+		"a long header":  "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 32<<10) + "\r\n\r\n",
+		"no request":     "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+		"a bad path":     "GET /v1/catalog/images/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"bad UTF-8":      "GET /v1/catalog/images/\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"a smuggled one": "POST /v1/catalog/images HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\n",
+	} {
+		connection, err := net.Dial("tcp", s.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(connection, text)
+		answer, _ := io.ReadAll(io.LimitReader(connection, 64))
+		connection.Close()
+		if !regexp.MustCompile(`^HTTP/1\.[01] 4\d\d `).Match(answer) {
+			t.Errorf("%s is answered %q", what, answer)
+		}
+	}
+	if status, _ := get(t, http.DefaultClient, "http://"+s.address+"/healthz"); status != 200 {
+		t.Errorf("afterwards: %d", status)
+	}
+}
