@@ -93,7 +93,7 @@ func (l *lab) status(t *testing.T, item entry.Item) entry.Status {
 	return s
 }
 
-var away = fmt.Errorf("resolve: %w: connection refused", entry.ErrUnreachable)
+var errAway = fmt.Errorf("resolve: %w: connection refused", entry.ErrUnreachable)
 
 func TestProbesSpreadEvenly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestRegistryAwayForHours(t *testing.T) {
 		other := image(999, "other.example.com")
 		l := newLab(t, health.Options{}, append(items, other)...)
 		l.during(time.Hour)
-		l.answers(away)
+		l.answers(errAway)
 		probes := l.during(6 * time.Hour)
 		asked := 0
 		for _, p := range probes {
