@@ -103,6 +103,7 @@ require (
 	github.com/sigstore/rekor-tiles/v2 v2.3.0 // indirect
 	github.com/sigstore/sigstore v1.10.9 // indirect
 	github.com/sigstore/timestamp-authority/v2 v2.1.3 // indirect
+	github.com/sony/gobreaker/v2 v2.4.0 // indirect
 	github.com/spf13/cast v1.10.0 // indirect
 	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
@@ -151,4 +152,7 @@ require (
 
 replace github.com/oci-catalog/caib => ../
 
-tool oras.land/oras/cmd/oras
+tool (
+	github.com/oci-catalog/caib/cmd/caib
+	oras.land/oras/cmd/oras
+)
