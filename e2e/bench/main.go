@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"time"
 )
 
 // plan says what to measure.
@@ -19,6 +20,8 @@ type plan struct {
 	caib                        string
 	runs, entries, many, signed int
 	only                        string
+	rounds                      int
+	each, endure                time.Duration
 }
 
 func main() {
@@ -28,7 +31,10 @@ func main() {
 	flag.IntVar(&p.entries, "entries", 1000, "entries on distribution 3.1")
 	flag.IntVar(&p.many, "many", 10_000, "entries on the in-process registry")
 	flag.IntVar(&p.signed, "signed", 200, "signed entries to verify")
-	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, trust or startup")
+	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, trust, serve or startup")
+	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each load on the index server")
+	flag.DurationVar(&p.each, "each", 3*time.Second, "how long each load lasts")
+	flag.DurationVar(&p.endure, "endure", time.Minute, "how long the load with 1,000 connections lasts")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -39,14 +45,16 @@ func main() {
 	}
 }
 
-// run measures, or is one of the two roles that measuring starts in processes
-// of their own: a registry, and the client without a catalog.
+// run measures, or is one of the roles that measuring starts in processes
+// of their own: a registry, the client without a catalog, and the bare handler.
 func (p *plan) run(ctx context.Context, role []string) error {
 	switch {
 	case len(role) == 2 && role[0] == "registry":
 		return serveRegistry(ctx, role[1])
 	case len(role) == 2 && role[0] == "naive":
 		return listNaively(ctx, role[1])
+	case len(role) == 2 && role[0] == "bare":
+		return serveBare(ctx, role[1])
 	case len(role) > 0:
 		return fmt.Errorf("unknown role %q", role)
 	}
@@ -59,7 +67,7 @@ func (p *plan) run(ctx context.Context, role []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, caib: binary, dir: dir, runs: p.runs}
+	b := &bench{ctx: ctx, caib: binary, dir: dir, runs: p.runs, rounds: p.rounds, each: p.each, endure: p.endure}
 	for _, part := range []struct {
 		name    string
 		measure func() error
@@ -67,6 +75,7 @@ func (p *plan) run(ctx context.Context, role []string) error {
 		{"lists", func() error { return b.lists(p.entries) }},
 		{"scale", func() error { return b.atScale(p.many) }},
 		{"trust", func() error { return b.trust(p.signed, p.entries) }},
+		{"serve", func() error { return b.serve(p.many) }},
 		{"startup", b.startUp},
 	} {
 		if p.only != "" && p.only != part.name {
@@ -85,6 +94,9 @@ type bench struct {
 	caib string
 	dir  string
 	runs int
+
+	rounds       int // of loads
+	each, endure time.Duration
 }
 
 // startUp compares `caib version` with `oras version`.

@@ -15,7 +15,7 @@ import (
 
 // Options configure a Monitor. Only Probe is required.
 type Options struct {
-	Probe    Probe
+	Probe    Probe            // is given name, catalog, reference and digests of an item
 	Interval time.Duration    // between probes of an entry; 0 is 1h
 	Retry    time.Duration    // after the first failure, doubled with each further one; 0 is 5m
 	Timeout  time.Duration    // of one probe; 0 is 30s
@@ -43,11 +43,26 @@ type Monitor struct {
 
 // watched is one entry under watch. Its fields are guarded by the monitor.
 type watched struct {
-	item     entry.Item
+	subject  subject
 	status   entry.Status
 	due      time.Time
 	index    int // in the queue; -1 while its probe is under way
 	accesses *atomic.Int64
+}
+
+// subject is what probing needs to know of an item: a small part of it.
+type subject struct {
+	name, catalog, reference, digest, revision string
+	interval                                   time.Duration
+}
+
+func (m *Monitor) subject(item *entry.Item) subject {
+	return subject{item.Name, item.Catalog, item.RegistryURL, item.Digest, item.Revision, m.interval(item)}
+}
+
+// item is as much of the item as a probe is given.
+func (s *subject) item() *entry.Item {
+	return &entry.Item{Name: s.name, Catalog: s.catalog, RegistryURL: s.reference, Digest: s.digest, Revision: s.revision}
 }
 
 // New makes a monitor that watches nothing yet.
@@ -83,14 +98,14 @@ func (m *Monitor) Follow(items []entry.Item, recorded map[string]*entry.Status) 
 			w = &watched{index: -1, accesses: new(atomic.Int64)}
 			m.entries[key] = w
 		}
-		changed := w.item.Revision != item.Revision
-		w.item = *item
+		changed := w.subject.revision != item.Revision
+		w.subject = m.subject(item)
 		if changed {
 			w.status = fresh(item)
 		}
 		w.adopt(recorded[key])
 		if changed {
-			m.reschedule(w, m.next(item, &w.status, now))
+			m.reschedule(w, m.next(w, now))
 		}
 	}
 	for key, w := range m.entries {
@@ -110,7 +125,7 @@ func (w *watched) adopt(recorded *entry.Status) {
 		return
 	}
 	accesses := max(w.status.Accesses, recorded.Accesses)
-	if recorded.Revision == w.item.Revision && recorded.LastVerified.After(w.status.LastVerified.Time) {
+	if recorded.Revision == w.subject.revision && recorded.LastVerified.After(w.status.LastVerified.Time) {
 		w.status = *recorded
 	}
 	w.status.Accesses = accesses
@@ -166,10 +181,10 @@ func (m *Monitor) Merge(catalog string, recorded map[string]*entry.Status) (merg
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, w := range m.entries {
-		if w.item.Catalog != catalog {
+		if w.subject.catalog != catalog {
 			continue
 		}
-		old := recorded[w.item.Name]
+		old := recorded[w.subject.name]
 		w.adopt(old)
 		w.status.Accesses += w.accesses.Swap(0)
 		s := w.status

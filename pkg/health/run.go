@@ -65,8 +65,8 @@ func (m *Monitor) due() (*watched, time.Time) {
 		if late < 0 {
 			return nil, time.Time{}
 		}
-		if half := m.interval(&w.item) / 2; late > half {
-			m.reschedule(w, m.next(&w.item, &w.status, now))
+		if half := w.subject.interval / 2; late > half {
+			m.reschedule(w, m.next(w, now))
 			continue
 		}
 		heap.Pop(&m.queue)
@@ -83,10 +83,10 @@ func (m *Monitor) sleep() time.Duration {
 	}
 	now := m.options.Now()
 	first := m.queue[0]
-	if first.due.Sub(now) > m.interval(&first.item) {
+	if first.due.Sub(now) > first.subject.interval {
 		// The clock was set back: what is due is not due for too long.
 		for _, w := range append(queue(nil), m.queue...) {
-			m.reschedule(w, m.next(&w.item, &w.status, now))
+			m.reschedule(w, m.next(w, now))
 		}
 		first = m.queue[0]
 	}
@@ -112,17 +112,17 @@ func (m *Monitor) ProbeNow(ctx context.Context, key string) bool {
 // probe asks for one entry that is out of the queue, and puts it back.
 func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) {
 	m.mu.Lock()
-	item := w.item
+	asked := w.subject
 	m.mu.Unlock()
-	v, err := m.ask(ctx, &item)
+	v, err := m.ask(ctx, asked.item())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.options.Now()
-	if m.entries[Key(&item)] != w {
+	if m.entries[Key(asked.item())] != w {
 		return // no longer watched
 	}
 	old := w.status
-	if ctx.Err() == nil && w.item.Revision == item.Revision {
+	if ctx.Err() == nil && w.subject.revision == asked.revision {
 		if errors.Is(err, errBreaker) {
 			w.status = stale(old, due)
 		} else {
@@ -130,10 +130,10 @@ func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) {
 		}
 	}
 	if w.index < 0 { // else Follow put it back
-		m.reschedule(w, m.next(&w.item, &w.status, now))
+		m.reschedule(w, m.next(w, now))
 	}
 	if w.status != old && m.options.Changed != nil {
-		m.options.Changed(Key(&item))
+		m.options.Changed(Key(asked.item()))
 	}
 	m.nudge()
 }

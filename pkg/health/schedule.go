@@ -33,12 +33,12 @@ func (m *Monitor) interval(item *entry.Item) time.Duration {
 // decides: so those of a catalog spread evenly, and those of two processes
 // fall together. An entry whose registry did not answer is due after the
 // retry, doubled with each further failure up to the interval.
-func (m *Monitor) next(item *entry.Item, status *entry.Status, from time.Time) time.Time {
-	step := m.interval(item)
+func (m *Monitor) next(w *watched, from time.Time) time.Time {
+	step, status := w.subject.interval, &w.status
 	if status.Phase == entry.PhaseUnavailable {
 		step = min(step, m.options.Retry<<min(max(status.Failures-1, 0), 16))
 	}
-	return nextSlot(item.Name, step, from)
+	return nextSlot(w.subject.name, step, from)
 }
 
 func nextSlot(name string, step time.Duration, from time.Time) time.Time {

@@ -27,7 +27,7 @@ const (
 	graceful       = 9 * time.Second
 	// serverMemory is the soft limit of a server's heap, in bytes: room for
 	// 10,000 entries, their prepared answers and their connections.
-	serverMemory = 96 << 20
+	serverMemory = 108 << 20
 )
 
 type serveOptions struct {

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
+)
+
+// resources are what is asked for: what every client asks, what a flashing
+// station asks, and one entry.
+var resources = []struct{ name, path string }{
+	{"list", "/v1/catalog/images?limit=20"},
+	{"filtered", "/v1/catalog/images?target=rpi4&tags=nightly&latest=false&limit=20"},
+	{"get", "/v1/catalog/images/autosd-rpi4-00001"},
+}
+
+// served is one side of the comparison, ready to be asked.
+type served struct {
+	name string
+	url  func(n int) string // of a resource
+	pid  int
+	stop func()
+}
+
+// serve compares the index server with nginx and with a bare handler, which
+// serve the very same bytes from files and from memory.
+func (b *bench) serve(entries int) error {
+	for _, program := range []string{"wrk", "nginx"} {
+		if _, err := exec.LookPath(program); err != nil {
+			fmt.Printf("\nThe index server is not measured: %s is not installed\n", program)
+			return nil
+		}
+	}
+	registry := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
+	defer registry.Close()
+	catalog := strings.TrimPrefix(registry.URL, "http://") + "/team/catalog"
+	if err := fill(b.ctx, catalog, entries); err != nil {
+		return err
+	}
+	home := filepath.Join(b.dir, "server-home")
+	fmt.Printf("\nThe index server with %d entries\n", entries)
+	for _, start := range []string{"cold", "from the cache"} {
+		ours, ready, err := b.startServer(home, catalog)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("  start to ready, %-16s %10s   resident %d MiB\n", start, short(ready), resident(ours.pid, "VmRSS:")>>20)
+		ours.stop()
+	}
+	ours, _, err := b.startServer(home, catalog)
+	if err != nil {
+		return err
+	}
+	defer ours.stop()
+	dir, err := b.copies(ours)
+	if err != nil {
+		return err
+	}
+	nginx, err := b.startNginx(dir)
+	if err != nil {
+		return err
+	}
+	defer nginx.stop()
+	bare, err := b.startBare(dir)
+	if err != nil {
+		return err
+	}
+	defer bare.stop()
+	if err := b.load(ours, nginx, bare); err != nil {
+		return err
+	}
+	return b.endurance(ours)
+}
+
+// started starts a process that says on a pipe where it listens.
+func (b *bench) started(name string, command *exec.Cmd, say func(line string) string) (*served, error) {
+	log, err := command.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	s := &served{name: name, pid: command.Process.Pid, stop: func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait()
+	}}
+	scanner := bufio.NewScanner(log)
+	for scanner.Scan() {
+		if host := say(scanner.Text()); host != "" {
+			go func() { _, _ = io.Copy(io.Discard, log) }()
+			s.url = func(n int) string { return "http://" + host + resources[n].path }
+			return s, nil
+		}
+	}
+	s.stop()
+	return nil, errors.New(name + " does not listen")
+}
+
+// startServer starts `caib catalog serve`, and waits until it has an index.
+func (b *bench) startServer(home, catalog string) (*served, time.Duration, error) {
+	begun := time.Now()
+	command := b.command(home, "catalog", "serve", "--catalog", catalog, "--listen", "127.0.0.1:0", "--verify-interval", "24h")()
+	s, err := b.started("caib", command, func(line string) string {
+		_, rest, _ := strings.Cut(line, "msg=listening address=")
+		host, _, _ := strings.Cut(rest, " ")
+		return host
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	ready := strings.TrimSuffix(s.url(0), resources[0].path) + "/readyz"
+	for time.Since(begun) < time.Minute {
+		if status, err := get(b.ctx, ready); err == nil && status == http.StatusOK {
+			return s, time.Since(begun), nil
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	s.stop()
+	return nil, 0, errors.New("the server is not ready after a minute")
+}
+
+// copies fetches every resource, plain and compressed, into files.
+func (b *bench) copies(ours *served) (dir string, err error) {
+	dir = filepath.Join(b.dir, "static")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	for n, r := range resources {
+		for encoding, suffix := range map[string]string{"identity": ".json", "gzip": ".json.gz"} {
+			output, err := exec.CommandContext(b.ctx, "curl", "-sSf", "-H", "Accept-Encoding: "+encoding, "-o", filepath.Join(dir, r.name+suffix), ours.url(n)).CombinedOutput()
+			if err != nil {
+				return "", fmt.Errorf("curl: %w\n%s", err, output)
+			}
+		}
+	}
+	return dir, os.Chmod(b.dir, 0o755)
+}
+
+const nginxConfig = `daemon off; worker_processes auto; pid %[1]s/nginx.pid; error_log stderr notice;
+events { worker_connections 8192; }
+http {
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; default_type application/json;
+  open_file_cache max=100; open_file_cache_valid 1h; gzip_static on;
+  client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+  server { listen %[2]s backlog=4096; root %[3]s; }
+}
+`
+
+func (b *bench) startNginx(dir string) (*served, error) {
+	host, err := freeHost()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(b.dir, "nginx.conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, b.dir, host, dir), 0o644); err != nil {
+		return nil, err
+	}
+	s, err := b.started("nginx", exec.CommandContext(b.ctx, "nginx", "-c", config), func(line string) string {
+		if strings.Contains(line, "start worker process ") {
+			return host
+		}
+		return ""
+	})
+	if s != nil {
+		s.url = func(n int) string { return "http://" + host + "/" + resources[n].name + ".json" }
+	}
+	return s, err
+}
+
+func (b *bench) startBare(dir string) (*served, error) {
+	s, err := b.started("bare handler", exec.CommandContext(b.ctx, os.Args[0], "bare", dir), func(line string) string { return line })
+	if s != nil {
+		host := strings.TrimSuffix(s.url(0), resources[0].path)
+		s.url = func(n int) string { return host + "/" + resources[n].name + ".json" }
+	}
+	return s, err
+}
+
+// resident returns what a process has resident, in bytes.
+func resident(pid int, field string) (bytes int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	_, rest, _ := strings.Cut(string(status), field)
+	var kib int64
+	_, _ = fmt.Sscan(rest, &kib)
+	return kib << 10
+}
+
+// endurance holds one load for a minute: no errors, and memory that stays.
+func (b *bench) endurance(ours *served) error {
+	fmt.Printf("  1,000 connections for %s, list, filtered list and get in turn\n", b.endure)
+	var peaks []int64
+	end := time.Now().Add(b.endure)
+	for turn := 0; time.Now().Before(end); turn++ {
+		r, err := b.wrk(ours.url(turn%len(resources)), 1000, "identity", b.endure/12)
+		if err != nil {
+			return err
+		}
+		peaks = append(peaks, resident(ours.pid, "VmRSS:"))
+		if r.errors != "" {
+			fmt.Printf("    %s\n", r.errors)
+		}
+	}
+	fmt.Printf("    resident at the begin %d MiB, at the end %d MiB, at most %d MiB\n", peaks[0]>>20, peaks[len(peaks)-1]>>20, slices.Max(peaks)>>20)
+	return nil
+}
