@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// The phases of an entry (SPEC section 15). Publication inspects the image, so
+// The phases of an entry (SPEC section 17). Publication inspects the image, so
 // an entry whose status nobody recorded is Available.
 const (
 	PhasePending     = "Pending"     // known, and not looked at yet
@@ -36,7 +36,7 @@ const (
 )
 
 // Status is what probing found out about the image of one entry (SPEC section
-// 15). It describes one revision: of another revision of the name, only
+// 17). It describes one revision: of another revision of the name, only
 // Accesses counts.
 type Status struct {
 	Name         string `json:"name"`

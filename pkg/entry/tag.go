@@ -38,7 +38,7 @@ func (o Op) String() string {
 const SnapshotName = "_snapshot"
 
 // StatusName stands where a revision's tag has the entry's name, in the tags
-// of status artifacts (SPEC section 15). They are not of the log.
+// of status artifacts (SPEC section 17). They are not of the log.
 const StatusName = "_status"
 
 const (

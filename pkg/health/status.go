@@ -24,7 +24,7 @@ type verdict struct {
 	answered      bool // the registry did its work: the breaker counts a success
 }
 
-// judge gives the answer to a probe its meaning (SPEC section 15).
+// judge gives the answer to a probe its meaning (SPEC section 17).
 func judge(err error) verdict {
 	switch {
 	case err == nil:

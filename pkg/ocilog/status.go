@@ -36,7 +36,7 @@ type Deleter interface {
 }
 
 // Statuses returns what the newest readable status artifact says (SPEC section
-// 15). It is beside the log: one that cannot be read is a warning of the view,
+// 17). It is beside the log: one that cannot be read is a warning of the view,
 // and none at all is an empty answer. What was read before costs no request.
 func (v *View) Statuses(ctx context.Context) Statuses {
 	for i := range min(len(v.statuses), tryStatuses) {
