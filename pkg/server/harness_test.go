@@ -278,3 +278,12 @@ func names(p page) string {
 	}
 	return fmt.Sprint(all)
 }
+
+func parse(t testing.TB, reference string) registry.Reference {
+	t.Helper()
+	ref, err := registry.ParseReference(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}

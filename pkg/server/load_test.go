@@ -1,0 +1,179 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/server"
+)
+
+// fill writes entries whose images do not exist.
+func (w *world) fill(count int) {
+	w.t.Helper()
+	repository, err := w.client.Open(parse(w.t, w.catalog.Reference()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	log := ocilog.New(repository, w.catalog.Reference(), ocilog.Options{})
+	at := time.Now().Add(-24 * time.Hour)
+	group := errgroup.Group{}
+	group.SetLimit(16)
+	for i := range count {
+		group.Go(func() error {
+			packed, err := entry.Pack(&entry.Document{
+				Name: fmt.Sprintf("image-%05d", i), Version: "1", Source: entry.Source{Type: entry.SourceManual},
+				Image:       entry.Image{Reference: fmt.Sprintf("registry.example.com/os/image:%d", i), Digest: digest.FromString(fmt.Sprint(i)), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
+				Metadata:    entry.Metadata{Architecture: "arm64", Distro: "autosd", Targets: []entry.Target{{Name: []string{"qemu", "rpi4"}[i%2]}}},
+				PublishedAt: entry.NewTime(at.Add(time.Duration(i) * time.Second)),
+			})
+			if err != nil {
+				return err
+			}
+			return log.Append(w.t.Context(), packed)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		w.t.Fatal(err)
+	}
+	view, err := log.Read(w.t.Context())
+	if err == nil {
+		_, err = log.Compact(w.t.Context(), view)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func openFiles(t testing.TB) int {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("this system does not tell the open files")
+	}
+	return len(files)
+}
+
+// A thousand connections while the registry fails in every way: no wrong
+// answer, no error, and afterwards nothing is left behind.
+func TestLoadWithFaults(t *testing.T) {
+	const entries, connections = 1000, 1000
+	w := newWorld(t)
+	w.fill(entries)
+	w.startReady(func(o *server.Options) { o.Probe, o.Logger = nil, nil })
+	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}
+	client := &http.Client{Transport: transport}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	var answers, wrong atomic.Int64
+	var clients sync.WaitGroup
+	for n := range connections {
+		clients.Go(func() {
+			for i := n; ctx.Err() == nil; i++ {
+				if problem := askOne(client, w.url, i); problem != "" && wrong.Add(1) < 5 {
+					t.Error(problem)
+				}
+				answers.Add(1)
+			}
+		})
+	}
+	empty := func(answer http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return false
+		}
+		answer.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(answer, `{"name":"team/catalog","tags":[]}`)
+		return true
+	}
+	faults := time.NewTicker(300 * time.Millisecond)
+	defer faults.Stop()
+	for i := 0; ctx.Err() == nil; i++ {
+		w.refusing([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, empty, nil}[i%6])
+		select {
+		case <-faults.C:
+		case <-ctx.Done():
+		}
+	}
+	w.refusing(nil)
+	clients.Wait()
+	transport.CloseIdleConnections()
+	if answers.Load() < connections {
+		t.Errorf("%d answers only", answers.Load())
+	}
+	w.until("current", func() bool { return !w.ready().Stale })
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
+	w.until("as few files as before", func() bool { return openFiles(t) <= files+10 })
+}
+
+// askOne asks for one of three things, and returns what is wrong with the
+// answer.
+func askOne(client *http.Client, url string, i int) string {
+	paths := []string{"/v1/catalog/images?latest=false", "/v1/catalog/images?target=rpi4&latest=false&limit=5", fmt.Sprintf("/v1/catalog/images/image-%05d", i%1000)}
+	path := paths[i%3]
+	response, err := client.Get(url + path)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != 200 {
+		return fmt.Sprintf("%s: %d %v %.200s", path, response.StatusCode, err, text)
+	}
+	var body struct {
+		Total int
+		Items []json.RawMessage
+		Name  string
+	}
+	if err := json.Unmarshal(text, &body); err != nil {
+		return path + ": " + err.Error()
+	}
+	want := []struct {
+		total, items int
+		name         string
+	}{{1000, 20, ""}, {500, 5, ""}, {0, 0, fmt.Sprintf("image-%05d", i%1000)}}[i%3]
+	if body.Total != want.total || len(body.Items) != want.items || body.Name != want.name {
+		return fmt.Sprintf("%s: %d of %d, name %q", path, len(body.Items), body.Total, body.Name)
+	}
+	return ""
+}
+
+// Many listeners cost little, and are told all the same.
+func TestManyListeners(t *testing.T) {
+	const listeners = 2000
+	w := newWorld(t)
+	w.startReady(func(o *server.Options) { o.Listeners = listeners })
+	var all []*listener
+	for range listeners {
+		all = append(all, w.listen(""))
+	}
+	if a := w.ask("GET", "/v1/catalog/events", ""); a.status != 429 {
+		t.Errorf("one too many: %d", a.status)
+	}
+	w.publish("a")
+	for _, l := range all {
+		if got := l.next(t); !strings.Contains(got, `"name":"a"`) {
+			t.Fatalf("%q", got)
+		}
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	if inUse := memory.HeapInuse + memory.StackInuse; inUse > 300<<20 {
+		t.Errorf("%d MiB in use, clients included", inUse>>20)
+	}
+}
