@@ -20,6 +20,7 @@ type lab struct {
 	*health.Monitor
 	mu     sync.Mutex
 	answer func(name string) error
+	delay  time.Duration // of every answer
 	probes []probe
 	now    int // probes under way
 	most   int
@@ -31,15 +32,15 @@ type probe struct {
 }
 
 func newLab(t *testing.T, options health.Options, items ...entry.Item) *lab {
-	l := &lab{answer: func(string) error { return nil }}
+	l := &lab{answer: func(string) error { return nil }, delay: 50 * time.Millisecond}
 	options.Probe = func(ctx context.Context, item *entry.Item) error {
 		l.mu.Lock()
 		l.probes = append(l.probes, probe{item.Name, time.Now()})
 		l.now++
 		l.most = max(l.most, l.now)
-		answer := l.answer
+		answer, delay := l.answer, l.delay
 		l.mu.Unlock()
-		time.Sleep(50 * time.Millisecond) // simulated
+		time.Sleep(delay) // simulated
 		l.mu.Lock()
 		l.now--
 		l.mu.Unlock()
@@ -249,6 +250,7 @@ func TestReplicasAgree(t *testing.T) {
 		a := newLab(t, health.Options{}, items...)
 		time.Sleep(17 * time.Minute)
 		b := newLab(t, health.Options{}, items...)
+		b.delay = 3 * time.Second // as if it were far away
 		a.answers(fmt.Errorf("x: %w", entry.ErrNotFound))
 		b.answers(fmt.Errorf("x: %w", entry.ErrNotFound))
 		time.Sleep(3 * time.Hour)
@@ -312,6 +314,22 @@ func TestProbeNow(t *testing.T) {
 		}
 		if l.ProbeNow(t.Context(), "\x00none") {
 			t.Error("what is not watched is probed")
+		}
+	})
+}
+
+// However many probes are asked for at once, a registry gets a few at a time.
+func TestProbesOfAHostAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		items := images(40, "a.example.com")
+		l := newLab(t, health.Options{PerHost: 3}, items...)
+		var asked sync.WaitGroup
+		for i := range items {
+			asked.Go(func() { l.ProbeNow(t.Context(), health.Key(&items[i])) })
+		}
+		asked.Wait()
+		if l.most > 3 || len(l.probes) < 40 {
+			t.Errorf("%d probes, %d at once, want 3", len(l.probes), l.most)
 		}
 	})
 }

@@ -188,13 +188,18 @@ func (o *serveOptions) listener() (net.Listener, error) {
 	}), nil
 }
 
-// serve serves until ctx ends; then it finishes the requests under way and
-// records what was found out, within ten seconds.
-func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
-	httpServer := &http.Server{
+// newHTTPServer bounds every phase of a connection.
+func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// serve serves until ctx ends; then it finishes the requests under way and
+// records what was found out, within ten seconds.
+func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
+	httpServer := newHTTPServer(handler, log)
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	followed := make(chan struct{})

@@ -7,8 +7,10 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -221,7 +223,34 @@ func encode(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// Slow clients, long headers and too long bodies are ended, and the server
+// A client that does not finish its request is ended.
+func TestServeEndsSlowClients(t *testing.T) {
+	httpServer := newHTTPServer(http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	if httpServer.ReadTimeout == 0 || httpServer.WriteTimeout == 0 || httpServer.IdleTimeout == 0 {
+		t.Errorf("a phase of a connection has no bound: %+v", httpServer)
+	}
+	httpServer.ReadHeaderTimeout /= 100
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = httpServer.Serve(listener) }()
+	defer httpServer.Close()
+	connection, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	if _, err := io.WriteString(connection, "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "); err != nil {
+		t.Fatal(err)
+	}
+	_ = connection.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.Copy(io.Discard, connection); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("it is still connected")
+	}
+}
+
+// Long headers and requests that are none are ended, and the server
 // serves on.
 func TestServeEndsBadClients(t *testing.T) {
 	env := homeEnv(t)
@@ -231,7 +260,7 @@ func TestServeEndsBadClients(t *testing.T) {
 	}
 	defer s.stop()
 	for what, text := range map[string]string{
-		"a long header":  "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 32<<10) + "\r\n\r\n",
+		"a long header":  "GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 32<<10) + "\r\n\r\n",
 		"no request":     "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
 		"a bad path":     "GET /v1/catalog/images/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
 		"bad UTF-8":      "GET /v1/catalog/images/\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
