@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -16,27 +17,33 @@ import (
 // answer is a body that is ready to be written, any number of times. The
 // compressed forms are made when they are first asked for.
 type answer struct {
-	hash  string
-	forms [encodings]form
-	once  [encodings]sync.Once
+	plain  form
+	packed [2]atomic.Pointer[form] // gzip and zstd; nil until asked for
 }
 
-// The forms of an answer.
+// encoding is the form of an answer.
+type encoding int
+
 const (
-	identity = iota
+	identity encoding = iota
 	gzipped
 	zstandard
-	encodings
 )
 
-var encodingNames = [encodings]string{"", "gzip", "zstd"}
+var encodingNames = [...]string{identity: "", gzipped: "gzip", zstandard: "zstd"}
 
-// form is an answer in one encoding, with the values of its headers.
+// The values of a Content-Encoding header.
+var contentEncodings = [...][]string{identity: nil, gzipped: {"gzip"}, zstandard: {"zstd"}}
+
+// form is an answer in one encoding.
 type form struct {
-	body           []byte
-	length, etag   []string
-	contentEncoded []string
+	body     []byte
+	encoding encoding
+	headers  [2]string // the values of ETag and Content-Length
 }
+
+func (f *form) etag() []string   { return f.headers[0:1:1] }
+func (f *form) length() []string { return f.headers[1:2:2] }
 
 // minCompressed is the least size worth compressing, in bytes.
 const minCompressed = 512
@@ -49,34 +56,38 @@ var (
 
 func newAnswer(body []byte) *answer {
 	sum := sha256.Sum256(body)
-	a := &answer{hash: hex.EncodeToString(sum[:16])}
-	a.forms[identity] = newForm(body, a.hash, "")
-	return a
+	return &answer{plain: newForm(body, identity, hex.EncodeToString(sum[:hashSize]))}
 }
 
-func newForm(body []byte, hash, encoding string) form {
-	f := form{body: body, length: []string{strconv.Itoa(len(body))}, etag: []string{`"` + hash + `"`}}
-	if encoding != "" {
-		f.contentEncoded = []string{encoding}
-		f.etag = []string{`"` + hash + "-" + encoding + `"`}
+// hashSize is as much of a body's SHA-256 as its ETag says, in bytes.
+const hashSize = 16
+
+// hash names the body: its ETag, without quotes and encoding.
+func (a *answer) hash() string { return a.plain.headers[0][1 : 1+2*hashSize] }
+
+func newForm(body []byte, encoding encoding, hash string) form {
+	if encoding != identity {
+		hash += "-" + encodingNames[encoding]
 	}
-	return f
+	return form{body, encoding, [2]string{`"` + hash + `"`, strconv.Itoa(len(body))}}
 }
 
 // form returns the answer in an encoding; the plain one where that is shorter.
-func (a *answer) form(encoding int) *form {
-	if encoding == identity {
-		return &a.forms[identity]
+func (a *answer) form(wanted encoding) *form {
+	if wanted == identity || len(a.plain.body) < minCompressed {
+		return &a.plain
 	}
-	a.once[encoding].Do(func() {
-		plain := &a.forms[identity]
-		if packed := compress(encoding, plain.body); len(plain.body) >= minCompressed && len(packed) < len(plain.body) {
-			a.forms[encoding] = newForm(packed, a.hash, encodingNames[encoding])
-		} else {
-			a.forms[encoding] = *plain
-		}
-	})
-	return &a.forms[encoding]
+	at := &a.packed[wanted-gzipped]
+	if made := at.Load(); made != nil {
+		return made
+	}
+	made := &a.plain
+	if packed := compress(wanted, a.plain.body); len(packed) < len(a.plain.body) {
+		f := newForm(packed, wanted, a.hash())
+		made = &f
+	}
+	at.Store(made) // who comes second makes the same
+	return made
 }
 
 var (
@@ -90,10 +101,7 @@ var (
 	})
 )
 
-func compress(encoding int, body []byte) []byte {
-	if len(body) < minCompressed {
-		return body
-	}
+func compress(encoding encoding, body []byte) []byte {
 	if encoding == zstandard {
 		return zstds().EncodeAll(body, make([]byte, 0, len(body)/3))
 	}
@@ -110,7 +118,7 @@ func compress(encoding int, body []byte) []byte {
 func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	f := a.form(accepted(r.Header["Accept-Encoding"]))
 	header := w.Header()
-	header["Etag"] = f.etag
+	header["Etag"] = f.etag()
 	header["Vary"] = varyEncoding
 	if s.follower.isStale() {
 		header["X-Caib-Stale"] = staleMark
@@ -120,12 +128,15 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer) {
 		return
 	}
 	header["Content-Type"] = jsonType
-	header["Content-Length"] = f.length
-	if f.contentEncoded != nil {
-		header["Content-Encoding"] = f.contentEncoded
+	header["Content-Length"] = f.length()
+	if f.encoding != identity {
+		header["Content-Encoding"] = contentEncodings[f.encoding]
 	}
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
+		if c, ok := r.Context().Value(gathererKey{}).(*gatherer); ok {
+			c.expect(len(f.body))
+		}
 		_, _ = w.Write(f.body) // a client that went away needs no answer
 	}
 }
@@ -140,10 +151,10 @@ func (a *answer) matches(known []string) bool {
 				return true
 			}
 			tag, _ = strings.CutSuffix(strings.TrimPrefix(tag, `"`), `"`)
-			for _, encoding := range encodingNames {
-				tag = strings.TrimSuffix(tag, "-"+encoding)
+			for _, name := range encodingNames[gzipped:] {
+				tag = strings.TrimSuffix(tag, "-"+name)
 			}
-			if tag == a.hash {
+			if tag == a.hash() {
 				return true
 			}
 		}
@@ -152,7 +163,7 @@ func (a *answer) matches(known []string) bool {
 }
 
 // accepted chooses an encoding: zstd before gzip, and none that is refused.
-func accepted(header []string) int {
+func accepted(header []string) encoding {
 	chosen := identity
 	for _, line := range header {
 		for part := range strings.SplitSeq(line, ",") {

@@ -43,7 +43,7 @@ func (l *lists) find(raw string) *answer {
 
 // keep keeps an answer, as long as there is room.
 func (l *lists) keep(raw string, a *answer) {
-	size := len(a.forms[identity].body)
+	size := len(a.plain.body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.made[raw] != nil || len(l.made) >= maxLists || l.bytes+size > maxListBytes {

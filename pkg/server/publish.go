@@ -43,7 +43,7 @@ func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		if who == "" {
-			s.audit(r.Context(), r, r.Method, "unknown", "", "", errors.New("refused: no token of ours"))
+			s.audit(r.Context(), w, r.Method, "unknown", "", "", errors.New("refused: no token of ours"))
 			w.Header().Set("WWW-Authenticate", `Bearer realm="caib catalog"`)
 			s.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "publishing needs a bearer token that this server knows"))
 			return
@@ -210,7 +210,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, action string, as
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	result, err := step(ctx)
-	s.audit(ctx, r, action, who(ctx), result.Item.Name, result.Item.Digest, err)
+	s.audit(ctx, w, action, who(ctx), result.Item.Name, result.Item.Digest, err)
 	s.metrics.published(action, err)
 	if err != nil {
 		s.fail(w, r, err)
@@ -251,7 +251,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	defer s.writing.Unlock()
 	name := r.PathValue("name")
 	removed, warnings, err := s.options.Publisher.Remove(ctx, name, catalog.RemoveOptions{Reason: values.Get("reason"), Author: who(ctx)})
-	s.audit(ctx, r, "remove", who(ctx), name, removed.Ends, err)
+	s.audit(ctx, w, "remove", who(ctx), name, removed.Ends, err)
 	s.metrics.published("remove", err)
 	if err != nil {
 		s.fail(w, r, err)

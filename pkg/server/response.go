@@ -15,6 +15,7 @@ import (
 type response struct {
 	http.ResponseWriter
 	begun  time.Time
+	id     [1]string // of the request, as the value of a header
 	status int
 	route  string
 }
@@ -45,7 +46,7 @@ func patiently(w http.ResponseWriter, within time.Duration) {
 
 // logged writes one line about a request: at debug level, or as a warning where
 // the server could not do its part. No header and no query is in it.
-func (s *Server) logged(w *response, r *http.Request, took time.Duration) {
+func (s *Server) logged(w *response, r *http.Request) {
 	level := slog.LevelDebug
 	if w.status >= 500 {
 		level = slog.LevelWarn
@@ -54,18 +55,18 @@ func (s *Server) logged(w *response, r *http.Request, took time.Duration) {
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	s.log.LogAttrs(ctx, level, "request", slog.String("id", requestID(r)), slog.String("method", method(r)),
-		slog.String("route", w.route), slog.Int("status", w.status), slog.Duration("took", took))
+	s.log.LogAttrs(ctx, level, "request", slog.String("id", w.id[0]), slog.String("method", method(r)),
+		slog.String("route", w.route), slog.Int("status", w.status), slog.Duration("took", time.Since(w.begun)))
 }
 
 // audit writes a line about something that was done, or refused, on behalf of
 // somebody.
-func (s *Server) audit(ctx context.Context, r *http.Request, action, who, name, digest string, err error) {
+func (s *Server) audit(ctx context.Context, w http.ResponseWriter, action, who, name, digest string, err error) {
 	outcome, level := "done", slog.LevelInfo
 	if err != nil {
 		outcome, level = err.Error(), slog.LevelWarn
 	}
-	s.log.LogAttrs(ctx, level, "audit", slog.String("id", requestID(r)), slog.String("action", action), slog.String("by", who),
+	s.log.LogAttrs(ctx, level, "audit", slog.String("id", requestID(w)), slog.String("action", action), slog.String("by", who),
 		slog.String("name", name), slog.String("digest", digest), slog.String("outcome", outcome))
 }
 
@@ -104,4 +105,4 @@ func plainID(id string) bool {
 	return true
 }
 
-func requestID(r *http.Request) string { return r.Header.Get("X-Request-Id") }
+func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }

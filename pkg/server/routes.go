@@ -61,11 +61,8 @@ func (s *Server) routes() {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := s.ids.of(r)
-	w.Header()["X-Request-Id"] = []string{id}
-	r.Header["X-Request-Id"] = []string{id}
-	begun := time.Now()
-	recorded := &response{ResponseWriter: w, begun: begun}
+	recorded := &response{ResponseWriter: w, begun: time.Now(), id: [1]string{s.ids.of(r)}}
+	w.Header()["X-Request-Id"] = recorded.id[:]
 	if !cleanPath(r) {
 		s.metrics.counted("other", func(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, problem(http.StatusBadRequest, "invalid", "the path is not one of this server's: want plain letters, digits, dots and hyphens"))
@@ -73,7 +70,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		s.mux.ServeHTTP(recorded, r)
 	}
-	s.logged(recorded, r, time.Since(begun))
+	s.logged(recorded, r)
 }
 
 // cleanPath tells the paths that mean what they look like. ServeMux would

@@ -124,6 +124,14 @@ func (s *Server) Run(ctx context.Context) {
 	s.probes.Wait()
 }
 
+// Entries returns how many entries are served now; 0 before there is an index.
+func (s *Server) Entries() int {
+	if now := s.state.Load(); now != nil {
+		return len(now.images)
+	}
+	return 0
+}
+
 // maxComputing bounds the requests that are not answered from prepared bytes,
 // at once.
 const maxComputing = 4

@@ -23,24 +23,24 @@ type image struct {
 	item     entry.Item
 	status   entry.Status // that is applied to item; zero is none
 	accesses *atomic.Int64
-
-	once sync.Once
-	made *answer
+	made     atomic.Pointer[answer]
 }
 
-// answer is the entry as JSON. It is made once.
+// answer is the entry as JSON. It is kept once it was asked for.
 func (i *image) answer() *answer {
-	i.once.Do(func() {
-		text, err := json.Marshal(&i.item, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
-		if err != nil {
-			text = []byte("null") // plain data, which always marshals
-		}
-		i.made = newAnswer(text)
-	})
-	return i.made
+	if made := i.made.Load(); made != nil {
+		return made
+	}
+	text, err := json.Marshal(&i.item, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+	if err != nil {
+		text = []byte("null") // plain data, which always marshals
+	}
+	made := newAnswer(text)
+	i.made.Store(made) // who comes second makes the same
+	return made
 }
 
-func (i *image) text() []byte { return i.answer().forms[identity].body }
+func (i *image) text() []byte { return i.answer().plain.body }
 
 // state is everything that is served, at one moment. It is immutable but for
 // what is prepared on demand.

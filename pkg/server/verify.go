@@ -101,7 +101,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", "too many verifications are under way"))
 		return
 	}
-	s.audit(r.Context(), r, "verify", "anyone", name, i.item.Digest, nil)
+	s.audit(r.Context(), w, "verify", "anyone", name, i.item.Digest, nil)
 	if values.Get("wait") != "" {
 		defer func() { <-s.verify.slots }()
 		s.verifyWhole(w, r, i)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,9 +24,6 @@ const (
 	idleTimeout    = 2 * time.Minute
 	maxHeader      = 16 << 10 // bytes
 	graceful       = 9 * time.Second
-	// serverMemory is the soft limit of a server's heap, in bytes: room for
-	// 10,000 entries, their prepared answers and their connections.
-	serverMemory = 108 << 20
 )
 
 type serveOptions struct {
@@ -83,9 +79,6 @@ more. Tokens and certificates are read again when their files change. --timeout 
 func (o *serveOptions) run(ctx context.Context, _ []string) error {
 	if err := o.check(); err != nil {
 		return err
-	}
-	if o.system.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(serverMemory)
 	}
 	log := o.serverLog()
 	o.noticed = func(text string) { log.Warn(text) }
@@ -200,15 +193,18 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 // records what was found out, within ten seconds.
 func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
 	httpServer := newHTTPServer(handler, log)
+	held := &memory{entries: handler.Entries}
+	httpServer.ConnState = held.count
 	running, stop := context.WithCancel(ctx)
 	defer stop()
+	go held.follow(running, o.system.Getenv)
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
 		handler.Run(running)
 	}()
 	served := make(chan error, 1)
-	go func() { served <- httpServer.Serve(listener) }()
+	go func() { served <- httpServer.Serve(server.Gather(httpServer, listener)) }()
 	log.Info("listening", "address", listener.Addr().String(), "tls", o.cert != "", "catalogs", o.settings.catalogs, "publish", o.allowPublish)
 	var failed error
 	select {

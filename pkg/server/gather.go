@@ -1,0 +1,98 @@
+package server
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// maxGathered bounds the answers that are copied to leave in one write, in
+// bytes with their headers. The copy of a longer one costs what it saves.
+const maxGathered = 48 << 10
+
+// Gather makes the connections of a listener write an answer's header and
+// body together where the HTTP server would write twice, and tells handlers of
+// httpServer so. It is for plain HTTP/1.1: wrap the result for TLS, and nothing
+// happens. A server that is not given its listeners works all the same, at
+// about two thirds of the speed with answers of more than 4 KiB.
+func Gather(httpServer *http.Server, listener net.Listener) net.Listener {
+	httpServer.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if g, ok := c.(*gatherer); ok {
+			return context.WithValue(ctx, gathererKey{}, g)
+		}
+		return ctx
+	}
+	return gatheringListener{listener}
+}
+
+type gathererKey struct{}
+
+type gatheringListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l gatheringListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &gatherer{Conn: c}, nil
+}
+
+// gatherer is a connection that holds back the first part of an answer until
+// the second one is there. Writes and write deadlines come from one goroutine:
+// that of the request.
+type gatherer struct {
+	net.Conn
+	more bool    // the next write is the first of two
+	held *[]byte // nil: nothing is held
+}
+
+var gatherBuffers = sync.Pool{New: func() any { b := make([]byte, 0, maxGathered); return &b }}
+
+// expect announces an answer with a body of so many bytes. It fits into one
+// write by itself unless the body and its header are more than 4 KiB, which is
+// what the HTTP server gathers.
+func (c *gatherer) expect(body int) { c.more = 3<<10 < body && body < maxGathered-4<<10 }
+
+// Write implements net.Conn.
+func (c *gatherer) Write(p []byte) (int, error) {
+	switch {
+	case c.held != nil && len(*c.held)+len(p) <= maxGathered:
+		*c.held = append(*c.held, p...)
+		return len(p), c.release()
+	case c.held != nil:
+		if err := c.release(); err != nil {
+			return 0, err
+		}
+	case c.more && len(p) <= maxGathered:
+		c.more = false
+		c.held = gatherBuffers.Get().(*[]byte)
+		*c.held = append(*c.held, p...)
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// SetWriteDeadline implements net.Conn. The HTTP server sets one after each
+// answer: what is held then was all of it.
+func (c *gatherer) SetWriteDeadline(t time.Time) error {
+	if err := c.release(); err != nil {
+		return err
+	}
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// release writes what is held.
+func (c *gatherer) release() error {
+	c.more = false
+	if c.held == nil {
+		return nil
+	}
+	_, err := c.Conn.Write(*c.held)
+	*c.held = (*c.held)[:0]
+	gatherBuffers.Put(c.held)
+	c.held = nil
+	return err
+}
