@@ -181,7 +181,6 @@ func (f *follower) rebuild() {
 	f.mark()
 	s.state.Store(next)
 	s.events.changed(old, next)
-	go next.warm() // ends by itself
 }
 
 // watch tells the monitor what there is to probe.

@@ -2,11 +2,9 @@ package server
 
 import (
 	"bytes"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -106,19 +104,6 @@ func newImage(revision *entry.Revision, catalog string, known map[string]*image,
 		i.accesses = monitor.Accesses(key)
 	}
 	return i
-}
-
-// warm makes what was not asked for yet, on half of the processors.
-func (s *state) warm() {
-	var workers sync.WaitGroup
-	for part := range slices.Chunk(s.images, max(1, len(s.images)/max(1, runtime.GOMAXPROCS(0)/2)+1)) {
-		workers.Go(func() {
-			for _, i := range part {
-				i.answer()
-			}
-		})
-	}
-	workers.Wait()
 }
 
 // list answers a query of the list route.

@@ -15,7 +15,7 @@ import (
 const (
 	memoryBase          = 26 << 20
 	memoryPerEntry      = 8 << 10
-	memoryPerConnection = 32 << 10
+	memoryPerConnection = 20 << 10
 	memoryEntries       = 10_000 // that there is room for before the catalog is read
 )
 
