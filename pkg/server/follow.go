@@ -64,8 +64,10 @@ func (f *follower) label(one *followed) string {
 	return ""
 }
 
-// run follows until ctx ends. What the cache holds is served at once.
+// run follows until ctx ends. What was kept of the last state is served at
+// once, then what the cache holds of the logs.
 func (f *follower) run(ctx context.Context) {
+	f.server.recallKept(ctx)
 	recalled := false
 	for _, one := range f.followed {
 		if look, err := one.catalog.Recall(ctx); err == nil {

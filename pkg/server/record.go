@@ -11,11 +11,9 @@ import (
 // recordWithin bounds one record of statuses, that of the shutdown too.
 const recordWithin = 8 * time.Second
 
-// record stores the statuses every now and then, and once more when ctx ends.
+// record stores what is to outlive the server every now and then, and once
+// more when ctx ends: the statuses in the registry, and what is served on disk.
 func (s *Server) record(ctx context.Context) {
-	if s.monitor == nil {
-		return
-	}
 	for {
 		every := s.options.Record
 		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
@@ -24,9 +22,11 @@ func (s *Server) record(ctx context.Context) {
 			timer.Stop()
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 			defer cancel()
+			s.keep()
 			s.saveStatuses(last)
 			return
 		case <-timer.C:
+			s.keep()
 			s.saveStatuses(ctx)
 		}
 	}
@@ -35,7 +35,7 @@ func (s *Server) record(ctx context.Context) {
 // saveStatuses stores the statuses of each catalog, where there is a store;
 // else the accesses are counted in memory only.
 func (s *Server) saveStatuses(ctx context.Context) {
-	if s.state.Load() == nil {
+	if s.state.Load() == nil || s.monitor == nil {
 		return // nothing is known
 	}
 	for n, one := range s.follower.followed {

@@ -52,6 +52,7 @@ type Options struct {
 	Refresh   time.Duration // between looks at a log; 0 is 15s
 	Record    time.Duration // between records of statuses; 0 is 5m
 	Listeners int           // to events, at once; 0 is 1000
+	Keep      string        // file that keeps what is served for the next start; "" keeps nothing
 	Logger    *slog.Logger  // nil is none
 	Version   string        // of the build, for metrics
 }
@@ -67,6 +68,7 @@ type Server struct {
 	events   *events
 	verify   *throttle
 	state    atomic.Pointer[state] // nil until there is one
+	kept     atomic.Pointer[state] // the one that is kept on disk
 	started  time.Time
 	ids      requestIDs
 	writing  sync.Mutex    // one publication at a time: they conflict, or wait for each other's log anyway

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -29,13 +28,17 @@ func (i *image) answer() *answer {
 	if made := i.made.Load(); made != nil {
 		return made
 	}
-	text, err := json.Marshal(&i.item, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+	text, err := i.marshal()
 	if err != nil {
 		text = []byte("null") // plain data, which always marshals
 	}
 	made := newAnswer(text)
 	i.made.Store(made) // who comes second makes the same
 	return made
+}
+
+func (i *image) marshal() ([]byte, error) {
+	return json.Marshal(&i.item, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
 }
 
 func (i *image) text() []byte { return i.answer().plain.body }
@@ -48,33 +51,39 @@ type state struct {
 	byRef  map[*entry.Item]*image // back from a query's result
 	byName map[string]*image      // of several catalogs, the first that has the name
 	lists  *lists
-	loaded time.Time
 }
 
 // newState makes the state of catalogs in order, taking over from old what did
 // not change.
 func newState(old *state, live [][]*entry.Revision, references []string, monitor *health.Monitor) *state {
-	s := &state{byName: map[string]*image{}, byRef: map[*entry.Item]*image{}, loaded: time.Now()}
 	known := map[string]*image{}
 	if old != nil {
 		for _, i := range old.images {
 			known[health.Key(&i.item)] = i
 		}
 	}
-	several := len(references) > 1
+	var images []*image
 	for n, revisions := range live {
+		name := ""
+		if len(references) > 1 {
+			name = references[n]
+		}
 		for _, revision := range revisions {
-			name := ""
-			if several {
-				name = references[n]
-			}
-			i := newImage(revision, name, known, monitor)
-			s.images = append(s.images, i)
-			s.refs = append(s.refs, &i.item)
-			s.byRef[&i.item] = i
-			if s.byName[i.item.Name] == nil {
-				s.byName[i.item.Name] = i
-			}
+			images = append(images, newImage(revision, name, known, monitor))
+		}
+	}
+	return stateOf(old, images)
+}
+
+// stateOf makes the state that serves images, with the lists prepared that were
+// asked of old.
+func stateOf(old *state, images []*image) *state {
+	s := &state{images: images, byName: make(map[string]*image, len(images)), byRef: make(map[*entry.Item]*image, len(images))}
+	for _, i := range images {
+		s.refs = append(s.refs, &i.item)
+		s.byRef[&i.item] = i
+		if s.byName[i.item.Name] == nil {
+			s.byName[i.item.Name] = i
 		}
 	}
 	s.lists = newLists(s)

@@ -2,12 +2,16 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,7 +149,7 @@ func (o *serveOptions) handler(log *slog.Logger) (*server.Server, error) {
 	}
 	options := server.Options{
 		Probe: health.Registry(client), Interval: o.interval, Refresh: o.refresh,
-		Listeners: o.listeners, Logger: log, Version: version().Version,
+		Listeners: o.listeners, Logger: log, Version: version().Version, Keep: o.kept(),
 	}
 	for _, c := range catalogs {
 		options.Catalogs = append(options.Catalogs, c)
@@ -160,6 +164,17 @@ func (o *serveOptions) handler(log *slog.Logger) (*server.Server, error) {
 		}
 	}
 	return server.New(options)
+}
+
+// kept is the file that keeps what is served for the next start: one for each
+// set of catalogs. There is none without a cache.
+func (o *serveOptions) kept() string {
+	dir, err := cacheDir(o.system.Getenv)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.Join(o.settings.catalogs, "\n")))
+	return filepath.Join(dir, "caib", "served", hex.EncodeToString(sum[:8]))
 }
 
 func (o *serveOptions) listener() (net.Listener, error) {

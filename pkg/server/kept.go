@@ -1,0 +1,165 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	jsonv1 "github.com/go-json-experiment/json/v1"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	keptFormat = 1
+	maxKept    = 1 << 30 // bytes of a file
+)
+
+// keptHeader is the first line of the file that keeps what was served for the
+// next start. The entries follow as they were answered, one a line; the last
+// line is the SHA-256 of all before it. It is a cache: what does not fit this
+// server, or is not whole, is not used.
+type keptHeader struct {
+	Format   int      `json:"format"`
+	Version  string   `json:"version"` // of the build: items may have other members in another one
+	Catalogs []string `json:"catalogs"`
+}
+
+// keep writes the state to the file of Options.Keep, unless it is there.
+func (s *Server) keep() {
+	now := s.state.Load()
+	if s.options.Keep == "" || now == nil || now == s.kept.Load() {
+		return
+	}
+	if err := now.write(s.options.Keep, s.keptHeader()); err != nil {
+		s.log.Warn("what is served is not kept for the next start", "error", err.Error())
+		return
+	}
+	s.kept.Store(now)
+}
+
+func (s *Server) keptHeader() keptHeader {
+	return keptHeader{Format: keptFormat, Version: s.options.Version, Catalogs: reference(s.options.Catalogs)}
+}
+
+// write replaces the file whole, or leaves it as it is.
+func (s *state) write(path string, header keptHeader) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // gone by then, if all went well
+	err = s.writeTo(file, header)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+func (s *state) writeTo(file io.Writer, header keptHeader) error {
+	hash := sha256.New()
+	buffered := bufio.NewWriterSize(file, 64<<10)
+	to := io.MultiWriter(hash, buffered)
+	line, err := json.Marshal(header)
+	for n := 0; err == nil; n++ {
+		if _, err = to.Write(append(line, '\n')); err != nil || n == len(s.images) {
+			break
+		}
+		line, err = s.images[n].marshal()
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(buffered, "%x\n", hash.Sum(nil)); err != nil {
+		return err
+	}
+	return buffered.Flush()
+}
+
+// recallKept serves what the process before served, where that was kept.
+func (s *Server) recallKept(ctx context.Context) {
+	if s.options.Keep == "" {
+		return
+	}
+	kept, err := readKept(ctx, s.options.Keep, s.keptHeader())
+	if err != nil {
+		s.log.Debug("nothing is kept from before", "reason", err.Error())
+		return
+	}
+	if s.state.CompareAndSwap(nil, kept) {
+		s.kept.Store(kept)
+	}
+}
+
+// readKept reads the file, decoding on all processors. Every failure is an
+// error: half of a catalog is worth nothing.
+func readKept(ctx context.Context, path string, wanted keptHeader) (*state, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxKept))
+	if err != nil {
+		return nil, err
+	}
+	lines, err := keptLines(text)
+	if err != nil {
+		return nil, err
+	}
+	var header keptHeader
+	if err := json.Unmarshal(lines[0], &header); err != nil {
+		return nil, err
+	}
+	if header.Format != wanted.Format || header.Version != wanted.Version || !slices.Equal(header.Catalogs, wanted.Catalogs) {
+		return nil, errors.New("it is another server's")
+	}
+	lines = lines[1:]
+	images := make([]*image, len(lines))
+	workers, ctx := errgroup.WithContext(ctx)
+	part := len(lines)/runtime.GOMAXPROCS(0) + 1
+	for from := 0; from < len(lines); from += part {
+		workers.Go(func() error {
+			for n := from; n < min(from+part, len(lines)); n++ {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				images[n] = &image{}
+				if err := json.Unmarshal(lines[n], &images[n].item, jsonv1.DefaultOptionsV1()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return nil, err
+	}
+	return stateOf(nil, images), nil
+}
+
+// keptLines cuts a file into header and entries.
+func keptLines(text []byte) ([][]byte, error) {
+	lines := bytes.Split(bytes.TrimSuffix(text, []byte{'\n'}), []byte{'\n'})
+	last := len(lines) - 1
+	sum := sha256.Sum256(text[:max(0, len(text)-len(lines[last])-1)])
+	if last < 1 || string(lines[last]) != hex.EncodeToString(sum[:]) {
+		return nil, errors.New("it is not whole")
+	}
+	return lines[:last], nil
+}
