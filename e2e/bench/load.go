@@ -30,9 +30,10 @@ var (
 )
 
 // wrk puts a load on a URL.
-func (b *bench) wrk(url string, connections int, encoding string, d time.Duration) (result, error) {
+func (b *bench) wrk(url string, connections int, encoding string, d time.Duration, more ...string) (result, error) {
 	seconds := strconv.Itoa(max(1, int(d.Seconds())))
-	output, err := exec.CommandContext(b.ctx, "wrk", "-t", "2", "-c", strconv.Itoa(connections), "-d", seconds+"s", "--timeout", "10s", "--latency", "-H", "Accept-Encoding: "+encoding, url).CombinedOutput()
+	arguments := append([]string{"-t", "2", "-c", strconv.Itoa(connections), "-d", seconds + "s", "--timeout", "10s", "--latency", "-H", "Accept-Encoding: " + encoding}, more...)
+	output, err := exec.CommandContext(b.ctx, "wrk", append(arguments, url)...).CombinedOutput()
 	rate, p99 := rateLine.FindSubmatch(output), p99Line.FindSubmatch(output)
 	if err != nil || rate == nil || p99 == nil {
 		return result{}, fmt.Errorf("wrk: %v\n%s", err, output)

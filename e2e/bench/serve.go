@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -53,12 +55,22 @@ func (b *bench) serve(entries int) error {
 	home := filepath.Join(b.dir, "server-home")
 	fmt.Printf("\nThe index server with %d entries\n", entries)
 	for _, start := range []string{"cold", "from the cache"} {
-		ours, ready, err := b.startServer(home, catalog)
-		if err != nil {
-			return err
+		var times []time.Duration
+		var sizes []int64
+		for range 2*b.rounds + 1 {
+			if start == "cold" {
+				home = filepath.Join(b.dir, "server-home-"+strconv.Itoa(len(times)))
+			}
+			ours, ready, err := b.startServer(home, catalog)
+			if err != nil {
+				return err
+			}
+			time.Sleep(3 * time.Second) // the log is read by then, from the cache too
+			times, sizes = append(times, ready), append(sizes, resident(ours.pid, "VmRSS:"))
+			ours.stop()
 		}
-		fmt.Printf("  start to ready, %-16s %10s   resident %d MiB\n", start, short(ready), resident(ours.pid, "VmRSS:")>>20)
-		ours.stop()
+		slices.Sort(times)
+		fmt.Printf("  start to ready, %-16s %10s %10s %10s   resident at most %d MiB\n", start, short(times[0]), short(times[len(times)/2]), short(times[len(times)-1]), slices.Max(sizes)>>20)
 	}
 	ours, _, err := b.startServer(home, catalog)
 	if err != nil {
@@ -199,21 +211,59 @@ func resident(pid int, field string) (bytes int64) {
 	return kib << 10
 }
 
-// endurance holds one load for a minute: no errors, and memory that stays.
+// paths is a script of wrk that asks for all resources in turn, with a pause
+// before each request of a connection.
+const paths = `local paths, n = {%s}, 0
+request = function()
+  n = n + 1
+  return wrk.format("GET", paths[n %% #paths + 1])
+end
+delay = function() return %d end
+`
+
+// endurance holds 1,000 connections for a minute, that ask for everything in
+// turn: first ten times a second each, then as fast as they can.
 func (b *bench) endurance(ours *served) error {
-	fmt.Printf("  1,000 connections for %s, list, filtered list and get in turn\n", b.endure)
-	var peaks []int64
-	end := time.Now().Add(b.endure)
-	for turn := 0; time.Now().Before(end); turn++ {
-		r, err := b.wrk(ours.url(turn%len(resources)), 1000, "identity", b.endure/12)
+	fmt.Printf("  1,000 connections for %s: list, filtered list and get in turn\n", b.endure)
+	var quoted []string
+	for _, r := range resources {
+		quoted = append(quoted, strconv.Quote(r.path))
+	}
+	for _, pause := range []time.Duration{100 * time.Millisecond, 0} {
+		script := filepath.Join(b.dir, "paths.lua")
+		if err := os.WriteFile(script, fmt.Appendf(nil, paths, strings.Join(quoted, ", "), pause.Milliseconds()), 0o644); err != nil {
+			return err
+		}
+		watched := watch(ours.pid)
+		r, err := b.wrk(ours.url(0), 1000, "identity", b.endure, "-s", script)
+		sizes := watched()
 		if err != nil {
 			return err
 		}
-		peaks = append(peaks, resident(ours.pid, "VmRSS:"))
-		if r.errors != "" {
-			fmt.Printf("    %s\n", r.errors)
-		}
+		part := max(1, len(sizes)/6)
+		fmt.Printf("    %-22s %10.0f requests per second, p99 %8s, %s; resident at most %d MiB in the first sixth, %d MiB in the last\n",
+			map[bool]string{true: "ten times a second", false: "as fast as they can"}[pause > 0], r.rate, short(r.p99), cmp.Or(r.errors, "no error"),
+			slices.Max(sizes[:part])>>20, slices.Max(sizes[len(sizes)-part:])>>20)
 	}
-	fmt.Printf("    resident at the begin %d MiB, at the end %d MiB, at most %d MiB\n", peaks[0]>>20, peaks[len(peaks)-1]>>20, slices.Max(peaks)>>20)
 	return nil
+}
+
+// watch notes what a process has resident, until it is told to end.
+func watch(pid int) (end func() []int64) {
+	stop, done := make(chan struct{}), make(chan []int64)
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		sizes := []int64{resident(pid, "VmRSS:")}
+		for {
+			select {
+			case <-stop:
+				done <- sizes
+				return
+			case <-tick.C:
+				sizes = append(sizes, resident(pid, "VmRSS:"))
+			}
+		}
+	}()
+	return func() []int64 { close(stop); return <-done }
 }

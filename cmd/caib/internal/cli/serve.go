@@ -208,11 +208,9 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 // records what was found out, within ten seconds.
 func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
 	httpServer := newHTTPServer(handler, log)
-	held := &memory{entries: handler.Entries}
-	httpServer.ConnState = held.count
+	httpServer.ConnState = tune(o.system.Getenv, handler.Entries).count
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	go held.follow(running, o.system.Getenv)
 	followed := make(chan struct{})
 	go func() {
 		defer close(followed)
