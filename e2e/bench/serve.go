@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -134,15 +135,21 @@ func (b *bench) startServer(home, catalog string) (*served, time.Duration, error
 	if err != nil {
 		return nil, 0, err
 	}
-	ready := strings.TrimSuffix(s.url(0), resources[0].path) + "/readyz"
-	for time.Since(begun) < time.Minute {
-		if status, err := get(b.ctx, ready); err == nil && status == http.StatusOK {
-			return s, time.Since(begun), nil
-		}
-		time.Sleep(2 * time.Millisecond)
+	if err := awaitReady(b.ctx, strings.TrimSuffix(s.url(0), resources[0].path)); err != nil {
+		s.stop()
+		return nil, 0, err
 	}
-	s.stop()
-	return nil, 0, errors.New("the server is not ready after a minute")
+	return s, time.Since(begun), nil
+}
+
+// awaitReady waits until a server has an index.
+func awaitReady(ctx context.Context, address string) error {
+	for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(2 * time.Millisecond) {
+		if status, err := get(ctx, address+"/readyz"); err == nil && status == http.StatusOK {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is not ready after a minute", address)
 }
 
 // copies fetches every resource, plain and compressed, into files.

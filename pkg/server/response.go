@@ -62,11 +62,16 @@ func (s *Server) logged(w *response, r *http.Request) {
 // audit writes a line about something that was done, or refused, on behalf of
 // somebody.
 func (s *Server) audit(ctx context.Context, w http.ResponseWriter, action, who, name, digest string, err error) {
+	s.audited(ctx, requestID(w), action, who, name, digest, err)
+}
+
+// audited is audit for what outlives its request, whose id it is given.
+func (s *Server) audited(ctx context.Context, id, action, who, name, digest string, err error) {
 	outcome, level := "done", slog.LevelInfo
 	if err != nil {
 		outcome, level = err.Error(), slog.LevelWarn
 	}
-	s.log.LogAttrs(ctx, level, "audit", slog.String("id", requestID(w)), slog.String("action", action), slog.String("by", who),
+	s.log.LogAttrs(ctx, level, "audit", slog.String("id", id), slog.String("action", action), slog.String("by", who),
 		slog.String("name", name), slog.String("digest", digest), slog.String("outcome", outcome))
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
 )
 
@@ -101,15 +103,15 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", "too many verifications are under way"))
 		return
 	}
-	s.audit(r.Context(), w, "verify", "anyone", name, i.item.Digest, nil)
 	if values.Get("wait") != "" {
 		defer func() { <-s.verify.slots }()
 		s.verifyWhole(w, r, i)
 		return
 	}
+	id := requestID(w)
 	s.probes.Go(func() {
 		defer func() { <-s.verify.slots }()
-		s.probeNow(*running, health.Key(&i.item))
+		s.probeNow(*running, id, i)
 	})
 	s.answer(w, r, http.StatusOK, verification{Message: "verification of " + name + " is under way", Triggered: true})
 }
@@ -132,16 +134,28 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 		if err != nil {
 			answer.Failure = describe(err)
 		}
-		s.probeNow(ctx, health.Key(&i.item))
+		s.probeNow(ctx, requestID(w), i)
 		s.answer(w, r, http.StatusOK, answer)
 		return
 	}
 	s.fail(w, r, problem(http.StatusConflict, "conflict", "this server verifies nothing"))
 }
 
-// probeNow probes and shows the result.
-func (s *Server) probeNow(ctx context.Context, key string) {
-	if s.monitor.ProbeNow(ctx, key) && ctx.Err() == nil {
+// probeNow probes, shows the result, and writes it down: on behalf of nobody in
+// particular, because anyone may ask for it.
+func (s *Server) probeNow(ctx context.Context, id string, i *image) {
+	key := health.Key(&i.item)
+	probed := s.monitor.ProbeNow(ctx, key) && ctx.Err() == nil
+	if probed {
 		s.follower.rebuild()
+	}
+	found, _ := s.monitor.Status(key)
+	switch {
+	case !probed:
+		s.audited(ctx, id, "verify", "anyone", i.item.Name, i.item.Digest, errors.New("not probed: a probe is under way, or the server ends"))
+	case found.Phase != entry.PhaseAvailable:
+		s.audited(ctx, id, "verify", "anyone", i.item.Name, i.item.Digest, fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message))
+	default:
+		s.audited(ctx, id, "verify", "anyone", i.item.Name, i.item.Digest, nil)
 	}
 }
