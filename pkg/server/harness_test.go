@@ -43,6 +43,8 @@ type world struct {
 	catalog *catalog.Catalog
 	cache   string
 
+	volatile bool // golden files leave times and digests out
+
 	server *server.Server
 	url    string
 	log    *buffer

@@ -129,9 +129,25 @@ func body(w http.ResponseWriter, r *http.Request, into any) error {
 		return fmt.Errorf("%w: body: it ends early", entry.ErrInvalid)
 	}
 	if err := json.Unmarshal(text, into, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: body: %v", entry.ErrInvalid, err)
+		return fmt.Errorf("%w: body: %s", entry.ErrInvalid, malformed(err))
 	}
 	return nil
+}
+
+// malformed says what is wrong with a JSON text in terms of that text: the
+// decoder's own words are about Go types, and change.
+func malformed(err error) string {
+	var member *json.SemanticError
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &member) && errors.Is(err, json.ErrUnknownName):
+		return fmt.Sprintf("there is no member %q", printable(string(member.JSONPointer)))
+	case errors.As(err, &member):
+		return fmt.Sprintf("the value of %q is of the wrong kind", printable(string(member.JSONPointer)))
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("no JSON at byte %d, or a member given twice", syntax.ByteOffset)
+	}
+	return "no JSON object"
 }
 
 // create answers POST /v1/catalog/images.
