@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"strings"
@@ -92,18 +93,11 @@ func TestLoadWithFaults(t *testing.T) {
 			}
 		})
 	}
-	empty := func(answer http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
-			return false
-		}
-		answer.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(answer, `{"name":"team/catalog","tags":[]}`)
-		return true
-	}
+	tags := w.tags()
 	faults := time.NewTicker(300 * time.Millisecond)
 	defer faults.Stop()
 	for i := 0; ctx.Err() == nil; i++ {
-		w.refusing([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, empty, nil}[i%6])
+		w.refusing([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, listing(nil), nil, listing(tags[len(tags)/2:]), nil}[i%8])
 		select {
 		case <-faults.C:
 		case <-ctx.Done():
@@ -119,6 +113,33 @@ func TestLoadWithFaults(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
 	w.until("as few files as before", func() bool { return openFiles(t) <= files+10 })
+}
+
+// tags returns the tags of the catalog.
+func (w *world) tags() []string {
+	w.t.Helper()
+	repository, err := w.client.Open(parse(w.t, w.catalog.Reference()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tags, err := repository.Tags(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return tags
+}
+
+// listing is a registry that lists certain tags, whatever there are.
+func listing(tags []string) func(http.ResponseWriter, *http.Request) bool {
+	text, _ := json.Marshal(map[string]any{"name": "team/catalog", "tags": append([]string{}, tags...)}) // plain data
+	return func(answer http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/tags/list") {
+			return false
+		}
+		answer.Header().Set("Content-Type", "application/json")
+		_, _ = answer.Write(text)
+		return true
+	}
 }
 
 // askOne asks for one of three things, and returns what is wrong with the
@@ -153,27 +174,62 @@ func askOne(client *http.Client, url string, i int) string {
 	return ""
 }
 
-// Many listeners cost little, and are told all the same.
-func TestManyListeners(t *testing.T) {
-	const listeners = 2000
-	w := newWorld(t)
-	w.startReady(func(o *server.Options) { o.Listeners = listeners })
-	var all []*listener
-	for range listeners {
-		all = append(all, w.listen(""))
+// silent is a listener that only looks for what it is told.
+type silent struct {
+	header http.Header
+	told   chan struct{}
+	once   sync.Once
+}
+
+func (l *silent) Header() http.Header              { return l.header }
+func (l *silent) WriteHeader(int)                  {}
+func (l *silent) Flush()                           {}
+func (l *silent) SetWriteDeadline(time.Time) error { return nil }
+func (l *silent) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), `"name":"a"`) {
+		l.once.Do(func() { close(l.told) })
 	}
-	if a := w.ask("GET", "/v1/catalog/events", ""); a.status != 429 {
+	return len(p), nil
+}
+
+// Ten thousand listeners cost a bounded amount each, are told all the same, and
+// end with the server.
+func TestManyListeners(t *testing.T) {
+	const listeners = 10_000
+	w := newWorld(t)
+	w.startReady(func(o *server.Options) { o.Listeners, o.Logger = listeners, nil })
+	goroutines, before := runtime.NumGoroutine(), inUse()
+	var all []*silent
+	var listening sync.WaitGroup
+	for range listeners {
+		l := &silent{header: http.Header{}, told: make(chan struct{})}
+		all = append(all, l)
+		listening.Go(func() {
+			w.server.ServeHTTP(l, httptest.NewRequestWithContext(t.Context(), "GET", "/v1/catalog/events", nil))
+		})
+	}
+	metric := fmt.Sprintf("caib_event_listeners %d", listeners)
+	w.until("listening", func() bool { return strings.Contains(string(w.ask("GET", "/metrics", "").body), metric) })
+	if a := w.ask("GET", "/v1/catalog/events", ""); a.status != 429 || a.header.Get("Retry-After") == "" {
 		t.Errorf("one too many: %d", a.status)
 	}
 	w.publish("a")
 	for _, l := range all {
-		if got := l.next(t); !strings.Contains(got, `"name":"a"`) {
-			t.Fatalf("%q", got)
-		}
+		<-l.told
 	}
+	if each := (inUse() - before) / listeners; each > 32<<10 {
+		t.Errorf("%d bytes for each listener", each)
+	}
+	w.stop()
+	listening.Wait()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// inUse is the memory that heap and stacks use after a collection, in bytes.
+func inUse() int64 {
+	runtime.GC()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	if inUse := memory.HeapInuse + memory.StackInuse; inUse > 300<<20 {
-		t.Errorf("%d MiB in use, clients included", inUse>>20)
-	}
+	return int64(memory.HeapInuse + memory.StackInuse)
 }
