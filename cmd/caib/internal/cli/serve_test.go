@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -145,6 +146,47 @@ func TestServeEndsGracefully(t *testing.T) {
 	}
 }
 
+// A request that is under way when the server is told to end is answered.
+func TestServeFinishesRequests(t *testing.T) {
+	env := homeEnv(t)
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	sum := sha256.Sum256([]byte(serveToken))
+	if err := os.WriteFile(tokens, []byte("ci:"+hex.EncodeToString(sum[:])+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := startServer(func(name string) string { return env[name] }, "--allow-publish", "--token-file", tokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	connection, err := net.Dial("tcp", s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	_, _ = io.WriteString(connection, "POST /v1/catalog/publish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+serveToken+"\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+	reader := bufio.NewReader(connection)
+	if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
+		t.Fatalf("%q %v: the server does not read the body", line, err)
+	}
+	ended := make(chan int)
+	go func() { ended <- s.stop() }()
+	for { // until it listens no more
+		probe, err := net.Dial("tcp", s.address)
+		if err != nil {
+			break
+		}
+		probe.Close()
+	}
+	_, _ = io.WriteString(connection, "{}")
+	answer, _ := io.ReadAll(reader)
+	if !strings.Contains(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "imageBuildName") {
+		t.Errorf("answered %q", answer)
+	}
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 func TestServeRefusesWhatDoesNotFit(t *testing.T) {
 	env := homeEnv(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -161,6 +203,42 @@ func TestServeRefusesWhatDoesNotFit(t *testing.T) {
 		if code != want || !strings.Contains(stderr, "error: ") {
 			t.Errorf("%s: exit code %d, want %d\n%s", args, code, want, stderr)
 		}
+	}
+}
+
+// With a certificate it speaks TLS alone, HTTP/2 and HTTP/1.1.
+func TestServeSpeaksTLS(t *testing.T) {
+	env := homeEnv(t)
+	dir, pair := t.TempDir(), makeCertificate(t)
+	cert, key := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	for path, text := range map[string][]byte{cert: pair.cert, key: pair.key} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := startServer(func(name string) string { return env[name] }, "--tls-cert", cert, "--tls-key", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pair.cert)
+	for want, two := range map[string]bool{"HTTP/2.0": true, "HTTP/1.1": false} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: two}
+		response, err := (&http.Client{Transport: transport}).Get("https://" + s.address + "/openapi.json")
+		if err != nil {
+			t.Errorf("%s: %v", want, err)
+			continue
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		transport.CloseIdleConnections()
+		if err != nil || response.StatusCode != 200 || response.Proto != want || len(text) < maxHeader {
+			t.Errorf("%s: %s %s, %d bytes, %v", want, response.Proto, response.Status, len(text), err)
+		}
+	}
+	if code, text := get(t, http.DefaultClient, "http://"+s.address+"/healthz"); code != 400 {
+		t.Errorf("plain HTTP is answered %d %s", code, text)
 	}
 }
 
