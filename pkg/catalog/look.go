@@ -15,7 +15,7 @@ import (
 type Look struct {
 	catalog  *Catalog
 	view     *ocilog.View
-	live     []*entry.Revision
+	heads    []ocilog.Head // by name
 	empty    bool
 	statuses map[string]*entry.Status
 	recorded entry.Tag // of the artifact that the statuses are from
@@ -42,19 +42,53 @@ func (c *Catalog) Recall(ctx context.Context) (*Look, error) {
 }
 
 func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*Look, error) {
-	live, removed, err := view.Heads(ctx, zeroTime)
+	heads, empty, err := view.LiveHeads(ctx)
 	if err != nil {
 		c.warn(view.Warnings()...)
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
-	l := &Look{catalog: c, view: view, live: live, empty: len(live)+len(removed) == 0, statuses: statuses.ByName, recorded: statuses.Tag}
+	l := &Look{catalog: c, view: view, heads: heads, empty: empty, statuses: statuses.ByName, recorded: statuses.Tag}
 	c.warn(view.Warnings()...)
 	return l, nil
 }
 
-// Live returns the live publications, by name; read-only.
-func (l *Look) Live() []*entry.Revision { return l.live }
+// Live returns the live entries, by name.
+func (l *Look) Live() []Head {
+	live := make([]Head, len(l.heads))
+	for i, head := range l.heads {
+		live[i] = Head{Name: head.Tag.Name, Revision: head.Digest}
+	}
+	return live
+}
+
+// Items returns what some of the live entries say, by name. A name that is not
+// live is left out. What is not in memory comes from the cache on disk or, as
+// the last resort, from the registry.
+func (l *Look) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
+	var wanted []ocilog.Head
+	for _, head := range l.heads {
+		if names[head.Tag.Name] {
+			wanted = append(wanted, head)
+		}
+	}
+	revisions, err := l.view.Load(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]entry.Item, 0, len(revisions))
+	for _, revision := range revisions {
+		if revision != nil {
+			items = append(items, entry.NewItem(revision))
+		}
+	}
+	return items, nil
+}
+
+// Release drops what the catalog holds of entries in memory. It is for whoever
+// made something of its own of them: they are decoded anew when they are asked
+// for again.
+func (l *Look) Release() { l.catalog.log.Release() }
 
 // Empty tells whether the log has no revisions at all: nothing was ever
 // published, or all of it was taken away. A catalog whose entries were removed
@@ -66,7 +100,7 @@ func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
 
 // Same tells whether both looks showed the same entries with the same statuses.
 func (l *Look) Same(other *Look) bool {
-	return slices.Equal(l.live, other.live) && l.recorded == other.recorded
+	return slices.Equal(l.heads, other.heads) && l.recorded == other.recorded
 }
 
 // AsOf returns the entries as they were then, by name. What no cache holds is

@@ -51,8 +51,9 @@ type Status struct {
 	Accesses     int64  `json:"accessCount,omitempty"` // how often the entry was asked for by name
 }
 
-// Apply shows a status in an item. A status of another revision changes the
-// access count only. The item's conditions are replaced, not changed in place.
+// Apply shows a status in an item, instead of the one that it shows. A status
+// of another revision changes the access count only. The item's conditions are
+// replaced, not changed in place.
 func (i *Item) Apply(s *Status) {
 	i.AccessCount = s.Accesses
 	if s.Revision != i.Revision {
@@ -63,7 +64,12 @@ func (i *Item) Apply(s *Status) {
 	if s.Phase == PhaseAvailable {
 		available.Status, available.Reason = "True", ReasonVerified
 	}
-	conditions := append([]Condition(nil), i.Conditions...)
+	var conditions []Condition
+	for _, c := range i.Conditions {
+		if c.Type != ConditionAvailable && c.Type != ConditionStale {
+			conditions = append(conditions, c)
+		}
+	}
 	conditions = append(conditions, available)
 	if s.StaleSince != nil {
 		conditions = append(conditions, Condition{

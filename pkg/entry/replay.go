@@ -1,6 +1,7 @@
 package entry
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,33 +57,30 @@ func (r *Replay) Decide(tag Tag, revision *Revision) {
 	}
 }
 
+// Heads returns the revisions that decided, by name: publications, removals,
+// and those of a later format.
+func (r *Replay) Heads() []*Revision {
+	return slices.SortedFunc(maps.Values(r.decided), func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
+}
+
 // Live returns the publications that stand, by name. Names whose deciding
 // revision is of a later format are in newer instead.
 func (r *Replay) Live() (live, newer []*Revision) {
-	for _, revision := range r.decided {
+	for _, revision := range r.Heads() {
 		switch {
-		case revision.Newer != "" && revision.Tag.Op == OpPublish:
+		case revision.Tag.Op != OpPublish:
+		case revision.Newer != "":
 			newer = append(newer, revision)
-		case revision.Document != nil:
+		default:
 			live = append(live, revision)
 		}
 	}
-	byName := func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) }
-	slices.SortFunc(live, byName)
-	slices.SortFunc(newer, byName)
 	return live, newer
 }
 
 // Removed returns the removals that stand, by name.
 func (r *Replay) Removed() []*Revision {
-	var removed []*Revision
-	for _, revision := range r.decided {
-		if revision.Tag.Op == OpRemove {
-			removed = append(removed, revision)
-		}
-	}
-	slices.SortFunc(removed, func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
-	return removed
+	return slices.DeleteFunc(r.Heads(), func(revision *Revision) bool { return revision.Tag.Op != OpRemove })
 }
 
 // Head returns the revision that decided name, or nil.

@@ -3,7 +3,7 @@
 // published, and keeps a phase for every entry (schema/SPEC.md, section 17).
 //
 //	monitor := health.New(health.Options{Probe: health.Registry(client)})
-//	monitor.Follow(items)               // whenever the catalog changed
+//	monitor.Follow(items, recorded)     // whenever the catalog changed
 //	go monitor.Run(ctx)                 // probes until ctx ends
 //	statuses := monitor.Statuses()      // what is known, by key
 //

@@ -24,7 +24,7 @@ type Options struct {
 	Now      func() time.Time // the clock that probes are due by; nil is the system's
 	// Changed is told after a probe changed a status: the key of the item. It
 	// must not block. nil tells nobody.
-	Changed func(key string)
+	Changed func(key Key)
 	// Probed is told about every probe that was made. nil tells nobody.
 	Probed func(host, reason string, took time.Duration)
 }
@@ -36,7 +36,7 @@ type Monitor struct {
 	wake    chan struct{}
 
 	mu      sync.Mutex
-	entries map[string]*watched // by key
+	entries map[Key]*watched
 	queue   queue
 	hosts   map[string]*host
 }
@@ -47,22 +47,23 @@ type watched struct {
 	status   entry.Status
 	due      time.Time
 	index    int // in the queue; -1 while its probe is under way
-	accesses *atomic.Int64
+	accesses atomic.Int64
 }
 
 // subject is what probing needs to know of an item: a small part of it.
 type subject struct {
-	name, catalog, reference, digest, revision string
-	interval                                   time.Duration
+	key                         Key
+	reference, digest, revision string
+	interval                    time.Duration
 }
 
 func (m *Monitor) subject(item *entry.Item) subject {
-	return subject{item.Name, item.Catalog, item.RegistryURL, item.Digest, item.Revision, m.interval(item)}
+	return subject{KeyOf(item), item.RegistryURL, item.Digest, item.Revision, m.interval(item)}
 }
 
 // item is as much of the item as a probe is given.
 func (s *subject) item() *entry.Item {
-	return &entry.Item{Name: s.name, Catalog: s.catalog, RegistryURL: s.reference, Digest: s.digest, Revision: s.revision}
+	return &entry.Item{Name: s.key.Name, Catalog: s.key.Catalog, RegistryURL: s.reference, Digest: s.digest, Revision: s.revision}
 }
 
 // New makes a monitor that watches nothing yet.
@@ -75,33 +76,36 @@ func New(options Options) *Monitor {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Monitor{options: options, wake: make(chan struct{}, 1), entries: map[string]*watched{}, hosts: map[string]*host{}}
+	return &Monitor{options: options, wake: make(chan struct{}, 1), entries: map[Key]*watched{}, hosts: map[string]*host{}}
 }
 
 // Key names an item among those of several catalogs.
-func Key(item *entry.Item) string { return item.Catalog + "\x00" + item.Name }
+type Key struct{ Catalog, Name string }
+
+// KeyOf returns the key of an item.
+func KeyOf(item *entry.Item) Key { return Key{item.Catalog, item.Name} }
 
 // Follow makes items those that are watched. An item whose revision is not the
 // one watched until now starts anew. Recorded are statuses that somebody
-// stored, by key: one that is newer than what is known here is taken over.
-func (m *Monitor) Follow(items []entry.Item, recorded map[string]*entry.Status) {
+// stored: one that is newer than what is known here is taken over. The items
+// are not kept, their strings are.
+func (m *Monitor) Follow(items []*entry.Item, recorded map[Key]*entry.Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.options.Now()
-	seen := make(map[string]bool, len(items))
-	for i := range items {
-		item := &items[i]
-		key := Key(item)
+	seen := make(map[Key]bool, len(items))
+	for _, item := range items {
+		key := KeyOf(item)
 		seen[key] = true
 		w := m.entries[key]
 		if w == nil {
-			w = &watched{index: -1, accesses: new(atomic.Int64)}
+			w = &watched{index: -1}
 			m.entries[key] = w
 		}
 		changed := w.subject.revision != item.Revision
 		w.subject = m.subject(item)
 		if changed {
-			w.status = fresh(item)
+			w.status = Initial(item, nil)
 		}
 		w.adopt(recorded[key])
 		if changed {
@@ -121,14 +125,9 @@ func (m *Monitor) Follow(items []entry.Item, recorded map[string]*entry.Status) 
 
 // adopt takes a recorded status over where it says more than ours.
 func (w *watched) adopt(recorded *entry.Status) {
-	if recorded == nil {
-		return
-	}
-	accesses := max(w.status.Accesses, recorded.Accesses)
-	if recorded.Revision == w.subject.revision && recorded.LastVerified.After(w.status.LastVerified.Time) {
-		w.status = *recorded
-	}
-	w.status.Accesses = accesses
+	w.status = newer(w.status, recorded)
+	// Equal strings that are held anyway.
+	w.status.Name, w.status.Revision = w.subject.key.Name, w.subject.revision
 }
 
 // nudge makes Run look at the queue again.
@@ -139,11 +138,11 @@ func (m *Monitor) nudge() {
 	}
 }
 
-// Statuses returns what is known, by key.
-func (m *Monitor) Statuses() map[string]entry.Status {
+// Statuses returns what is known.
+func (m *Monitor) Statuses() map[Key]entry.Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make(map[string]entry.Status, len(m.entries))
+	all := make(map[Key]entry.Status, len(m.entries))
 	for key, w := range m.entries {
 		all[key] = w.status
 	}
@@ -151,7 +150,7 @@ func (m *Monitor) Statuses() map[string]entry.Status {
 }
 
 // Status returns what is known of one item.
-func (m *Monitor) Status(key string) (entry.Status, bool) {
+func (m *Monitor) Status(key Key) (entry.Status, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w, ok := m.entries[key]
@@ -164,11 +163,11 @@ func (m *Monitor) Status(key string) (entry.Status, bool) {
 // Accesses returns the counter of an item, for whoever serves it to count with;
 // what it counts is in the next merge, and in no status before. It returns nil
 // for an item that is not watched.
-func (m *Monitor) Accesses(key string) *atomic.Int64 {
+func (m *Monitor) Accesses(key Key) *atomic.Int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if w := m.entries[key]; w != nil {
-		return w.accesses
+		return &w.accesses
 	}
 	return nil
 }
@@ -181,10 +180,10 @@ func (m *Monitor) Merge(catalog string, recorded map[string]*entry.Status) (merg
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, w := range m.entries {
-		if w.subject.catalog != catalog {
+		if w.subject.key.Catalog != catalog {
 			continue
 		}
-		old := recorded[w.subject.name]
+		old := recorded[w.subject.key.Name]
 		w.adopt(old)
 		w.status.Accesses += w.accesses.Swap(0)
 		s := w.status

@@ -47,7 +47,11 @@ func newLab(t *testing.T, options health.Options, items ...entry.Item) *lab {
 		return answer(item.Name)
 	}
 	l.Monitor = health.New(options)
-	l.Follow(items, nil)
+	refs := make([]*entry.Item, len(items))
+	for i := range items {
+		refs[i] = &items[i]
+	}
+	l.Follow(refs, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { l.Run(ctx); close(done) }()
@@ -87,7 +91,7 @@ func images(count int, host string) (all []entry.Item) {
 
 func (l *lab) status(t *testing.T, item entry.Item) entry.Status {
 	t.Helper()
-	s, ok := l.Status(health.Key(&item))
+	s, ok := l.Status(health.KeyOf(&item))
 	if !ok {
 		t.Fatalf("%s is not watched", item.Name)
 	}
@@ -306,13 +310,13 @@ func TestProbeNow(t *testing.T) {
 		item.Labels = map[string]string{"verification-interval": "24h"}
 		l := newLab(t, health.Options{}, item)
 		l.answers(fmt.Errorf("x: %w", entry.ErrNotFound))
-		if !l.ProbeNow(t.Context(), health.Key(&item)) {
+		if !l.ProbeNow(t.Context(), health.KeyOf(&item)) {
 			t.Error("it is not probed")
 		}
 		if s := l.status(t, item); s.Phase != entry.PhaseFailed {
 			t.Errorf("%+v", s)
 		}
-		if l.ProbeNow(t.Context(), "\x00none") {
+		if l.ProbeNow(t.Context(), health.Key{Name: "none"}) {
 			t.Error("what is not watched is probed")
 		}
 	})
@@ -325,7 +329,7 @@ func TestProbesOfAHostAreBounded(t *testing.T) {
 		l := newLab(t, health.Options{PerHost: 3}, items...)
 		var asked sync.WaitGroup
 		for i := range items {
-			asked.Go(func() { l.ProbeNow(t.Context(), health.Key(&items[i])) })
+			asked.Go(func() { l.ProbeNow(t.Context(), health.KeyOf(&items[i])) })
 		}
 		asked.Wait()
 		if l.most > 3 || len(l.probes) < 40 {
@@ -338,7 +342,7 @@ func TestMergeAddsAccesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		item := image(1, "a.example.com")
 		l := newLab(t, health.Options{}, item)
-		l.Accesses(health.Key(&item)).Add(3)
+		l.Accesses(health.KeyOf(&item)).Add(3)
 		recorded := map[string]*entry.Status{item.Name: {Name: item.Name, Revision: "sha256:old", Phase: entry.PhaseFailed, Accesses: 10}}
 		merged, news := l.Merge("", recorded)
 		if !news || len(merged) != 1 || merged[0].Accesses != 13 || merged[0].Phase != entry.PhaseAvailable {

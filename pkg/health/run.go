@@ -95,7 +95,7 @@ func (m *Monitor) sleep() time.Duration {
 
 // ProbeNow probes an item at once, whatever is due. It reports false for one
 // that is not watched, or whose probe is under way.
-func (m *Monitor) ProbeNow(ctx context.Context, key string) bool {
+func (m *Monitor) ProbeNow(ctx context.Context, key Key) bool {
 	m.mu.Lock()
 	w := m.entries[key]
 	if w == nil || w.index < 0 {
@@ -118,7 +118,7 @@ func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.options.Now()
-	if m.entries[Key(asked.item())] != w {
+	if m.entries[asked.key] != w {
 		return // no longer watched
 	}
 	old := w.status
@@ -133,7 +133,7 @@ func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) {
 		m.reschedule(w, m.next(w, now))
 	}
 	if w.status != old && m.options.Changed != nil {
-		m.options.Changed(Key(asked.item()))
+		m.options.Changed(asked.key)
 	}
 	m.nudge()
 }

@@ -38,7 +38,7 @@ func (m *Monitor) next(w *watched, from time.Time) time.Time {
 	if status.Phase == entry.PhaseUnavailable {
 		step = min(step, m.options.Retry<<min(max(status.Failures-1, 0), 16))
 	}
-	return nextSlot(w.subject.name, step, from)
+	return nextSlot(w.subject.key.Name, step, from)
 }
 
 func nextSlot(name string, step time.Duration, from time.Time) time.Time {

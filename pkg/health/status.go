@@ -76,12 +76,28 @@ func stale(old entry.Status, due time.Time) entry.Status {
 	return old
 }
 
-// fresh is the status of a publication that was not probed yet.
-func fresh(item *entry.Item) entry.Status {
-	return entry.Status{
+// Initial is the status of an item that a Monitor begins to watch: the recorded
+// one, or that of a publication, which was looked at when it was made. recorded
+// may be nil.
+func Initial(item *entry.Item, recorded *entry.Status) entry.Status {
+	return newer(entry.Status{
 		Name: item.Name, Revision: item.Revision, Phase: entry.PhaseAvailable,
 		LastVerified: item.PublishedAt, Since: item.PublishedAt,
+	}, recorded)
+}
+
+// newer is ours, or what is recorded of the same revision if that says more. Of
+// the accesses, the higher count stands.
+func newer(ours entry.Status, recorded *entry.Status) entry.Status {
+	if recorded == nil {
+		return ours
 	}
+	accesses := max(ours.Accesses, recorded.Accesses)
+	if recorded.Revision == ours.Revision && recorded.LastVerified.After(ours.LastVerified.Time) {
+		ours = *recorded
+	}
+	ours.Accesses = accesses
+	return ours
 }
 
 // plain keeps a message within what a status may hold: one line of ASCII.

@@ -16,13 +16,13 @@ import (
 // cached returns a decoded revision from memory, or nil.
 func (l *Log) cached(tag entry.Tag) *entry.Revision {
 	l.mu.Lock()
-	sum, ok := l.digests[tag]
+	known, ok := l.genuine[tag]
 	l.mu.Unlock()
 	if !ok {
 		return nil
 	}
 	// The same manifest may stand under another tag too: there it is none.
-	if revision, ok := l.decoded.Get(sum); ok && revision.Tag == tag {
+	if revision, ok := l.decoded.Get(known.digest); ok && revision.Tag == tag {
 		return revision
 	}
 	return nil

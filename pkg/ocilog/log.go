@@ -46,16 +46,23 @@ type Log struct {
 	options Options
 	decoded *lru.Cache[digest.Digest, *entry.Revision]
 
-	mu         sync.Mutex                  // guards everything below
-	digests    map[entry.Tag]digest.Digest // manifest digest of every revision known to be genuine
-	tail       map[entry.Tag][]byte        // manifests that no snapshot covers yet
-	snapshot   *snapshot                   // the newest one read; nil before the first
-	restored   bool                        // the cache was looked at
-	remembered *snapshot                   // from the cache: its segments are not read yet
-	dirty      bool                        // tail, snapshot or added differ from the cache's copy
+	mu         sync.Mutex            // guards everything below
+	genuine    map[entry.Tag]genuine // what is known of every manifest that is the one its tag was made for
+	tail       map[entry.Tag][]byte  // manifests that no snapshot covers yet
+	snapshot   *snapshot             // the newest one read; nil before the first
+	restored   bool                  // the cache was looked at
+	remembered *snapshot             // from the cache: its segments are not read yet
+	dirty      bool                  // tail, snapshot or added differ from the cache's copy
 	signatures map[entry.Tag][]jsontext.Value
 	statuses   Statuses           // the newest ones read
 	added      map[entry.Tag]bool // of signatures: some that no snapshot is known to carry
+}
+
+// genuine is what is known of a manifest that is the one its tag was made for,
+// when it is not decoded.
+type genuine struct {
+	digest digest.Digest
+	sound  bool // it was decoded once, and is a revision of this format
 }
 
 // maxTail bounds the manifests held for the next snapshot. Beyond it they are
@@ -77,7 +84,7 @@ func New(target Target, id string, options Options) *Log {
 	}
 	return &Log{
 		target: target, id: id, options: options, decoded: decoded,
-		digests: map[entry.Tag]digest.Digest{}, tail: map[entry.Tag][]byte{},
+		genuine: map[entry.Tag]genuine{}, tail: map[entry.Tag][]byte{},
 		signatures: map[entry.Tag][]jsontext.Value{}, added: map[entry.Tag]bool{},
 	}
 }
@@ -136,7 +143,7 @@ func (l *Log) awaitVisible(ctx context.Context, packed *entry.Packed) error {
 func (l *Log) keep(tag entry.Tag, sum digest.Digest, manifest []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.digests[tag] = sum
+	l.genuine[tag] = genuine{sum, l.genuine[tag].sound}
 	if _, known := l.tail[tag]; known || l.covers(tag) || len(l.tail) >= maxTail {
 		return
 	}

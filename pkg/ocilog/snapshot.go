@@ -221,7 +221,7 @@ func (l *Log) segment(ctx context.Context, descriptor ocispec.Descriptor) ([]byt
 func (l *Log) learn(tag entry.Tag, sum digest.Digest, manifest []byte) (*entry.Revision, error) {
 	revision, err := entry.Unpack(tag, manifest)
 	l.mu.Lock()
-	l.digests[tag] = sum
+	l.genuine[tag] = genuine{sum, err == nil && revision.Newer == ""}
 	l.mu.Unlock()
 	if err == nil {
 		l.decoded.Add(sum, revision)

@@ -36,7 +36,7 @@ func (l *Log) restore() {
 		if n.tag.Op == entry.OpSnapshot {
 			l.remembered, _ = parseSnapshot(n.tag, o.digest, o.manifest)
 		} else if len(l.tail) < maxTail {
-			l.tail[n.tag], l.digests[n.tag] = o.manifest, o.digest
+			l.tail[n.tag], l.genuine[n.tag] = o.manifest, genuine{digest: o.digest}
 		}
 	}
 }

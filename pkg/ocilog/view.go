@@ -50,7 +50,7 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 	view.snapshots, view.statuses = snapshots, entry.ParseStatusTags(listed)
 	wanted := map[entry.Tag]bool{}
 	for _, tag := range entry.NewReplay(revisions, time.Time{}).Undecided() {
-		if (len(names) == 0 || slices.Contains(names, tag.Name)) && l.cached(tag) == nil {
+		if (len(names) == 0 || slices.Contains(names, tag.Name)) && !l.sound(tag) {
 			wanted[tag] = true
 		}
 	}
@@ -111,16 +111,21 @@ func (v *View) Live(ctx context.Context, asOf time.Time) ([]*entry.Revision, err
 // Heads is Live with the removals that stand beside the publications, both
 // ordered by name: whoever demands signatures demands them of removals too.
 func (v *View) Heads(ctx context.Context, asOf time.Time) (live, removed []*entry.Revision, err error) {
-	replay, err := v.replay(ctx, v.tags, asOf)
+	replay, err := v.replay(ctx, v.tags, asOf, v.revisions)
 	if err != nil {
 		return nil, nil, err
 	}
+	return v.live(replay), replay.Removed(), nil
+}
+
+// live returns the publications that stand, and warns of names that a later
+// format version decides.
+func (v *View) live(replay *entry.Replay) []*entry.Revision {
 	live, newer := replay.Live()
 	for _, revision := range newer {
 		v.warn(revision.Tag.String(), fmt.Errorf("entry %s is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
 	}
-	v.log.save()
-	return live, replay.Removed(), nil
+	return live
 }
 
 // Head returns the revision that decides name at asOf, or now for a zero asOf:
@@ -132,19 +137,18 @@ func (v *View) Head(ctx context.Context, name string, asOf time.Time) (*entry.Re
 			tags = append(tags, tag)
 		}
 	}
-	replay, err := v.replay(ctx, tags, asOf)
+	replay, err := v.replay(ctx, tags, asOf, v.revisions)
 	if err != nil {
 		return nil, err
 	}
-	v.log.save()
 	return replay.Head(name), nil
 }
 
-// replay decides every name among tags.
-func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time) (*entry.Replay, error) {
+// replay decides every name among tags with what load finds under them.
+func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, load func(context.Context, []entry.Tag) (map[entry.Tag]*entry.Revision, error)) (*entry.Replay, error) {
 	replay := entry.NewReplay(tags, asOf)
 	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
-		revisions, err := v.revisions(ctx, want)
+		revisions, err := load(ctx, want)
 		if err != nil {
 			return nil, err
 		}
@@ -152,6 +156,7 @@ func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time) (*e
 			replay.Decide(tag, revisions[tag])
 		}
 	}
+	v.log.save()
 	return replay, nil
 }
 
@@ -201,11 +206,16 @@ func (v *View) warn(key string, err error) {
 // out not to be revisions. An error means that something could not be asked:
 // then nothing can be said about any of them.
 func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
-	found := make(map[entry.Tag]*entry.Revision, len(want))
 	want, err := v.standing(ctx, want)
 	if err != nil {
 		return nil, err
 	}
+	return v.load(ctx, want)
+}
+
+// load is revisions for tags that stand.
+func (v *View) load(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
+	found := make(map[entry.Tag]*entry.Revision, len(want))
 	missing := v.fromMemory(want, found)
 	missing = v.fromSnapshot(ctx, missing, found)
 	if ctx.Err() != nil {

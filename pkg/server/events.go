@@ -57,14 +57,9 @@ func (e *events) changed(old, next *state) {
 	if old == nil {
 		return
 	}
-	known := make(map[string]*image, len(old.images))
-	for _, i := range old.images {
-		known[health.Key(&i.item)] = i
-	}
 	var all []event
 	for _, i := range next.images {
-		before := known[health.Key(&i.item)]
-		delete(known, health.Key(&i.item))
+		before := old.byKey[health.KeyOf(&i.item)]
 		happened := event{Name: i.item.Name, Digest: i.item.Digest, Revision: i.item.Revision, Phase: i.item.Phase, Reason: i.item.StatusReason, Catalog: i.item.Catalog}
 		switch {
 		case before == nil || before.item.Revision != i.item.Revision:
@@ -77,7 +72,7 @@ func (e *events) changed(old, next *state) {
 		all = append(all, happened)
 	}
 	for _, i := range old.images {
-		if known[health.Key(&i.item)] != nil {
+		if next.byKey[health.KeyOf(&i.item)] == nil {
 			all = append(all, event{Kind: "removed", Name: i.item.Name, Digest: i.item.Digest, Revision: i.item.Revision, Catalog: i.item.Catalog})
 		}
 	}

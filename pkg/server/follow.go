@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
 )
 
 const (
@@ -24,20 +22,20 @@ const (
 type follower struct {
 	server   *Server
 	followed []*followed
-	phases   chan struct{} // a status changed
-	fresh    atomic.Int64  // until when the state counts as current: nanoseconds since the server was made
-	building sync.Mutex    // one new state at a time
+	phases   chan struct{}   // a status changed
+	fresh    atomic.Int64    // until when the state counts as current: nanoseconds since the server was made
+	building sync.Mutex      // one new state at a time
+	shown    []*catalog.Look // what the state was made of, by catalog; guarded by building
 }
 
 // followed is one catalog.
 type followed struct {
 	catalog Catalog
 	looking sync.Mutex // one look at a time
-	now     chan struct{}
 
 	mu      sync.Mutex
 	look    *catalog.Look
-	read    time.Time // of the last look that succeeded; zero for one from the cache
+	read    time.Time // when the last look that is shown began; zero for one from the cache
 	failure error     // of the last look; nil if it succeeded
 	doubted bool      // the last look showed an empty catalog where there were entries
 }
@@ -45,7 +43,7 @@ type followed struct {
 func newFollower(s *Server) *follower {
 	f := &follower{server: s, phases: make(chan struct{}, 1)}
 	for _, c := range s.options.Catalogs {
-		f.followed = append(f.followed, &followed{catalog: c, now: make(chan struct{}, 1)})
+		f.followed = append(f.followed, &followed{catalog: c})
 	}
 	return f
 }
@@ -78,7 +76,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 	}
 	if recalled {
-		f.rebuild()
+		_ = f.show(ctx) // the first look makes up for it
 	}
 	var parts sync.WaitGroup
 	for _, one := range f.followed {
@@ -101,8 +99,6 @@ func (f *follower) follow(ctx context.Context, one *followed) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-one.now:
-			timer.Stop()
 		case <-timer.C:
 		}
 	}
@@ -136,89 +132,29 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 		f.mark()
 		return errDoubted
 	}
-	one.failure = err
-	same := err == nil && one.look != nil && look.Same(one.look)
 	if err == nil {
-		one.doubted, one.look, one.read = false, look, time.Now()
+		one.doubted, one.look = false, look
 	}
 	one.mu.Unlock()
+	if err == nil {
+		err = f.show(within)
+	}
+	one.mu.Lock()
+	if one.failure = err; err == nil {
+		one.read = begun
+	}
+	one.mu.Unlock()
+	f.mark()
 	if err != nil {
 		f.server.metrics.refreshFailures.Inc()
 		f.server.log.Warn("the catalog could not be read: serving the last state", "catalog", one.catalog.Reference(), "error", err.Error())
-		f.mark()
 		return err
 	}
-	f.server.log.Debug("catalog read", "catalog", one.catalog.Reference(), "entries", len(look.Live()), slog.Duration("took", time.Since(begun)))
-	if same && f.server.state.Load() != nil {
-		f.mark()
-		return nil
-	}
-	f.rebuild()
+	f.server.log.Debug("catalog read", "catalog", one.catalog.Reference(), slog.Duration("took", time.Since(begun)))
 	return nil
 }
 
 var errDoubted = problem(502, "unreachable", "the catalog turned up empty and is looked at again")
-
-// rebuild makes a new state from the last looks, if anything changed, and says
-// what happened. A catalog that was never read keeps all of them waiting.
-func (f *follower) rebuild() {
-	f.building.Lock()
-	defer f.building.Unlock()
-	live := make([][]*entry.Revision, len(f.followed))
-	for n, one := range f.followed {
-		look := one.last()
-		if look == nil {
-			return
-		}
-		live[n] = look.Live()
-	}
-	f.watch(live)
-	s := f.server
-	old := s.state.Load()
-	next := newState(old, live, reference(s.options.Catalogs), s.monitor)
-	if old != nil && sameImages(old, next) {
-		f.mark()
-		return
-	}
-	f.mark()
-	s.state.Store(next)
-	s.events.changed(old, next)
-}
-
-// watch tells the monitor what there is to probe.
-func (f *follower) watch(live [][]*entry.Revision) {
-	monitor := f.server.monitor
-	if monitor == nil {
-		return
-	}
-	var items []entry.Item
-	recorded := map[string]*entry.Status{}
-	for n, one := range f.followed {
-		label := f.label(one)
-		for _, revision := range live[n] {
-			item := entry.NewItem(revision)
-			item.Catalog = label
-			items = append(items, item)
-		}
-		for name, status := range one.last().Statuses() {
-			probe := entry.Item{Name: name, Catalog: label}
-			recorded[health.Key(&probe)] = status
-		}
-	}
-	monitor.Follow(items, recorded)
-}
-
-func sameImages(a, b *state) bool {
-	if len(a.images) != len(b.images) {
-		return false
-	}
-	for n := range a.images {
-		if a.images[n] != b.images[n] {
-			return false
-		}
-	}
-	return true
-}
 
 // mark notes until when the state counts as current: as long as no catalog
 // missed three refreshes, and none is from the cache or in doubt.
@@ -240,50 +176,4 @@ func (f *follower) mark() {
 // not jump.
 func (f *follower) isStale() bool {
 	return int64(time.Since(f.server.started)) >= f.fresh.Load()
-}
-
-// statusChanged notes that a probe found out something.
-func (f *follower) statusChanged(string) {
-	select {
-	case f.phases <- struct{}{}:
-	default:
-	}
-}
-
-// settlePhases shows what probes found out, some changes at a time.
-func (f *follower) settlePhases(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.phases:
-		}
-		wait := settle
-		if !f.phaseChanged() {
-			wait = f.server.options.Refresh // only the times of probes: no hurry
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		f.rebuild()
-	}
-}
-
-// phaseChanged tells whether an entry is in another phase than is served.
-func (f *follower) phaseChanged() bool {
-	now := f.server.state.Load()
-	if now == nil {
-		return false
-	}
-	statuses := f.server.monitor.Statuses()
-	for _, i := range now.images {
-		if status, ok := statuses[health.Key(&i.item)]; ok && status.Phase != i.item.Phase {
-			return true
-		}
-	}
-	return false
 }

@@ -11,12 +11,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"github.com/go-json-experiment/json"
-	jsonv1 "github.com/go-json-experiment/json/v1"
-	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -48,7 +45,11 @@ func (s *Server) keep() {
 }
 
 func (s *Server) keptHeader() keptHeader {
-	return keptHeader{Format: keptFormat, Version: s.options.Version, Catalogs: reference(s.options.Catalogs)}
+	header := keptHeader{Format: keptFormat, Version: s.options.Version}
+	for _, c := range s.options.Catalogs {
+		header.Catalogs = append(header.Catalogs, c.Reference())
+	}
+	return header
 }
 
 // write replaces the file whole, or leaves it as it is.
@@ -76,19 +77,15 @@ func (s *state) writeTo(file io.Writer, header keptHeader) error {
 	buffered := bufio.NewWriterSize(file, 64<<10)
 	to := io.MultiWriter(hash, buffered)
 	line, err := json.Marshal(header)
-	for n := 0; err == nil; n++ {
-		if _, err = to.Write(append(line, '\n')); err != nil || n == len(s.images) {
-			break
-		}
-		line, err = s.images[n].marshal()
-	}
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(buffered, "%x\n", hash.Sum(nil)); err != nil {
-		return err
+	fmt.Fprintf(to, "%s\n", line)
+	for _, i := range s.images {
+		fmt.Fprintf(to, "%s\n", i.text)
 	}
-	return buffered.Flush()
+	fmt.Fprintf(buffered, "%x\n", hash.Sum(nil))
+	return buffered.Flush() // reports what any write before met
 }
 
 // recallKept serves what the process before served, where that was kept.
@@ -101,9 +98,7 @@ func (s *Server) recallKept(ctx context.Context) {
 		s.log.Debug("nothing is kept from before", "reason", err.Error())
 		return
 	}
-	if s.state.CompareAndSwap(nil, kept) {
-		s.kept.Store(kept)
-	}
+	s.state.CompareAndSwap(nil, kept)
 }
 
 // readKept reads the file, decoding on all processors. Every failure is an
@@ -131,26 +126,16 @@ func readKept(ctx context.Context, path string, wanted keptHeader) (*state, erro
 	}
 	lines = lines[1:]
 	images := make([]*image, len(lines))
-	workers, ctx := errgroup.WithContext(ctx)
-	part := len(lines)/runtime.GOMAXPROCS(0) + 1
-	for from := 0; from < len(lines); from += part {
-		workers.Go(func() error {
-			for n := from; n < min(from+part, len(lines)); n++ {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				images[n] = &image{}
-				if err := json.Unmarshal(lines[n], &images[n].item, jsonv1.DefaultOptionsV1()); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	if err := workers.Wait(); err != nil {
+	err = inParallel(ctx, len(lines), func(n int) (err error) {
+		images[n], err = readImage(string(lines[n]))
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
-	return stateOf(nil, images), nil
+	recalled := newState(nil, images)
+	recalled.recalled = true
+	return recalled, nil
 }
 
 // keptLines cuts a file into header and entries.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -286,7 +285,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 
 // answer writes an object that is not kept.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, status int, value any) {
-	text, err := json.Marshal(value, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+	text, err := marshal(value)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -8,10 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
-
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -203,7 +199,7 @@ func (s *Server) computed(w http.ResponseWriter, r *http.Request, step func(cont
 	value, err := step(ctx)
 	var body []byte
 	if err == nil {
-		body, err = json.Marshal(value, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+		body, err = marshal(value)
 	}
 	if err != nil {
 		s.fail(w, r, err)

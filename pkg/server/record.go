@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
 )
 
 // recordWithin bounds one record of statuses, that of the shutdown too.
@@ -55,5 +56,5 @@ func (s *Server) saveStatuses(ctx context.Context) {
 			s.log.Warn("the statuses are not recorded", "catalog", one.catalog.Reference(), "error", err.Error())
 		}
 	}
-	s.follower.statusChanged("")
+	s.follower.statusChanged(health.Key{})
 }

@@ -2,46 +2,16 @@ package server
 
 import (
 	"bytes"
+	"context"
+	"runtime"
 	"slices"
 	"strconv"
-	"strings"
-	"sync/atomic"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
 )
-
-// image is one entry, ready to be served. It is immutable.
-type image struct {
-	item     entry.Item
-	status   entry.Status // that is applied to item; zero is none
-	accesses *atomic.Int64
-	made     atomic.Pointer[answer]
-}
-
-// answer is the entry as JSON. It is kept once it was asked for.
-func (i *image) answer() *answer {
-	if made := i.made.Load(); made != nil {
-		return made
-	}
-	text, err := i.marshal()
-	if err != nil {
-		text = []byte("null") // plain data, which always marshals
-	}
-	made := newAnswer(text)
-	i.made.Store(made) // who comes second makes the same
-	return made
-}
-
-func (i *image) marshal() ([]byte, error) {
-	return json.Marshal(&i.item, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
-}
-
-func (i *image) text() []byte { return i.answer().plain.body }
 
 // state is everything that is served, at one moment. It is immutable but for
 // what is prepared on demand.
@@ -49,39 +19,24 @@ type state struct {
 	images []*image
 	refs   []*entry.Item          // the items of images, in the same order
 	byRef  map[*entry.Item]*image // back from a query's result
-	byName map[string]*image      // of several catalogs, the first that has the name
+	byKey  map[health.Key]*image
+	byName map[string]*image // of several catalogs, the first that has the name
 	lists  *lists
+
+	recalled bool // from the disk, and held against nothing yet
 }
 
-// newState makes the state of catalogs in order, taking over from old what did
-// not change.
-func newState(old *state, live [][]*entry.Revision, references []string, monitor *health.Monitor) *state {
-	known := map[string]*image{}
-	if old != nil {
-		for _, i := range old.images {
-			known[health.Key(&i.item)] = i
-		}
-	}
-	var images []*image
-	for n, revisions := range live {
-		name := ""
-		if len(references) > 1 {
-			name = references[n]
-		}
-		for _, revision := range revisions {
-			images = append(images, newImage(revision, name, known, monitor))
-		}
-	}
-	return stateOf(old, images)
-}
-
-// stateOf makes the state that serves images, with the lists prepared that were
+// newState makes the state that serves images, with the lists prepared that were
 // asked of old.
-func stateOf(old *state, images []*image) *state {
-	s := &state{images: images, byName: make(map[string]*image, len(images)), byRef: make(map[*entry.Item]*image, len(images))}
+func newState(old *state, images []*image) *state {
+	s := &state{
+		images: images, byName: make(map[string]*image, len(images)),
+		byKey: make(map[health.Key]*image, len(images)), byRef: make(map[*entry.Item]*image, len(images)),
+	}
 	for _, i := range images {
 		s.refs = append(s.refs, &i.item)
 		s.byRef[&i.item] = i
+		s.byKey[health.KeyOf(&i.item)] = i
 		if s.byName[i.item.Name] == nil {
 			s.byName[i.item.Name] = i
 		}
@@ -94,25 +49,24 @@ func stateOf(old *state, images []*image) *state {
 	return s
 }
 
-func newImage(revision *entry.Revision, catalog string, known map[string]*image, monitor *health.Monitor) *image {
-	probe := entry.Item{Name: revision.Tag.Name, Catalog: catalog}
-	key := health.Key(&probe)
-	var status entry.Status
-	if monitor != nil {
-		status, _ = monitor.Status(key)
+// inParallel does something for each of count things, on all processors.
+func inParallel(ctx context.Context, count int, do func(n int) error) error {
+	workers, ctx := errgroup.WithContext(ctx)
+	part := count/runtime.GOMAXPROCS(0) + 1
+	for from := 0; from < count; from += part {
+		workers.Go(func() error {
+			for n := from; n < min(from+part, count); n++ {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := do(n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	if i := known[key]; i != nil && i.item.Revision == revision.Digest.String() && i.status == status {
-		return i
-	}
-	i := &image{item: entry.NewItem(revision), status: status}
-	i.item.Catalog = catalog
-	if status.Name != "" {
-		i.item.Apply(&status)
-	}
-	if monitor != nil {
-		i.accesses = monitor.Accesses(key)
-	}
-	return i
+	return workers.Wait()
 }
 
 // list answers a query of the list route.
@@ -145,10 +99,10 @@ func (s *state) page(q listQuery, items []*entry.Item) (*answer, error) {
 			body.WriteByte(',')
 		}
 		if i := s.byRef[item]; i != nil {
-			body.Write(i.text())
+			body.WriteString(i.text)
 			continue
 		}
-		text, err := json.Marshal(item, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+		text, err := marshal(item)
 		if err != nil {
 			return nil, err
 		}
@@ -160,13 +114,4 @@ func (s *state) page(q listQuery, items []*entry.Item) (*answer, error) {
 	}
 	body.WriteString("}")
 	return newAnswer(slices.Clip(body.Bytes())), nil
-}
-
-// reference names the first catalog; several are joined.
-func reference(catalogs []Catalog) []string {
-	var all []string
-	for _, c := range catalogs {
-		all = append(all, strings.Clone(c.Reference()))
-	}
-	return all
 }

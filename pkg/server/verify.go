@@ -144,10 +144,12 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 // probeNow probes, shows the result, and writes it down: on behalf of nobody in
 // particular, because anyone may ask for it.
 func (s *Server) probeNow(ctx context.Context, id string, i *image) {
-	key := health.Key(&i.item)
+	key := health.KeyOf(&i.item)
 	probed := s.monitor.ProbeNow(ctx, key) && ctx.Err() == nil
 	if probed {
-		s.follower.rebuild()
+		if err := s.follower.again(ctx); err != nil {
+			s.log.Warn("the phases could not be shown", "error", err.Error())
+		}
 	}
 	found, _ := s.monitor.Status(key)
 	switch {

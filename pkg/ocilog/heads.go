@@ -1,0 +1,87 @@
+package ocilog
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Head is a publication that decides its name, without what it says.
+type Head struct {
+	Tag    entry.Tag
+	Digest digest.Digest // of the revision's manifest
+}
+
+// LiveHeads is Live for a program that keeps what the publications say by
+// itself: it decodes only what was never decoded before. empty tells that
+// nothing decides any name, not even a removal.
+func (v *View) LiveHeads(ctx context.Context) (live []Head, empty bool, err error) {
+	replay, err := v.replay(ctx, v.tags, time.Time{}, v.stubs)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, revision := range v.live(replay) {
+		live = append(live, Head{Tag: revision.Tag, Digest: revision.Digest})
+	}
+	return live, len(replay.Heads()) == 0, nil
+}
+
+// Load returns what heads of this view say, in their order; nil for one that
+// the registry deleted since.
+func (v *View) Load(ctx context.Context, heads []Head) ([]*entry.Revision, error) {
+	want := make([]entry.Tag, len(heads))
+	for i, head := range heads {
+		want[i] = head.Tag
+	}
+	found, err := v.load(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	revisions := make([]*entry.Revision, len(heads))
+	for i, head := range heads {
+		revisions[i] = found[head.Tag]
+	}
+	return revisions, nil
+}
+
+// Release drops the decoded revisions from memory. Which ones were sound stays
+// known.
+func (l *Log) Release() { l.decoded.Purge() }
+
+// stubs is revisions that need not say more than that they are there: of those
+// that were decoded once, only tag and digest are set.
+func (v *View) stubs(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
+	want, err := v.standing(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[entry.Tag]*entry.Revision, len(want))
+	var unknown []entry.Tag
+	v.log.mu.Lock()
+	for _, tag := range want {
+		if g := v.log.genuine[tag]; g.sound {
+			known[tag] = &entry.Revision{Tag: tag, Digest: g.digest}
+		} else {
+			unknown = append(unknown, tag)
+		}
+	}
+	v.log.mu.Unlock()
+	found, err := v.load(ctx, unknown)
+	if err != nil {
+		return nil, err
+	}
+	for tag, revision := range found {
+		known[tag] = revision
+	}
+	return known, nil
+}
+
+// sound tells whether a tag is known to be that of a revision of this format.
+func (l *Log) sound(tag entry.Tag) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.genuine[tag].sound
+}

@@ -1,0 +1,201 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
+)
+
+// show makes a new state of the last looks, unless what they showed is served
+// already. A catalog that was never read keeps all of them waiting.
+func (f *follower) show(ctx context.Context) error {
+	f.building.Lock()
+	defer f.building.Unlock()
+	looks := make([]*catalog.Look, len(f.followed))
+	for n, one := range f.followed {
+		if looks[n] = one.last(); looks[n] == nil {
+			return nil
+		}
+	}
+	if slices.EqualFunc(looks, f.shown, (*catalog.Look).Same) {
+		f.shown = looks
+		return nil
+	}
+	return f.build(ctx, looks)
+}
+
+// again makes a new state of what is shown, with what probes found out since.
+func (f *follower) again(ctx context.Context) error {
+	f.building.Lock()
+	defer f.building.Unlock()
+	if f.shown == nil {
+		return nil
+	}
+	return f.build(ctx, f.shown)
+}
+
+// build makes the state that shows looks, if it is another one than is served,
+// and says what happened. The caller holds the lock of building.
+func (f *follower) build(ctx context.Context, looks []*catalog.Look) error {
+	s := f.server
+	old := s.state.Load()
+	images, err := f.images(ctx, old, looks)
+	if err == nil && s.monitor != nil {
+		err = f.watch(images, looks)
+	}
+	if err != nil {
+		return err
+	}
+	f.shown = looks
+	if old != nil && !old.recalled && slices.Equal(old.images, images) {
+		return nil
+	}
+	next := newState(old, images)
+	s.state.Store(next)
+	s.events.changed(old, next)
+	return nil
+}
+
+// images returns those of all live entries, the old ones where they are of the
+// same revision. What was recalled from the disk is not believed.
+func (f *follower) images(ctx context.Context, old *state, looks []*catalog.Look) (all []*image, err error) {
+	for n, look := range looks {
+		label := f.label(f.followed[n])
+		live := look.Live()
+		own := make([]*image, len(live))
+		missing := map[string]bool{}
+		for k, head := range live {
+			if old != nil && !old.recalled {
+				own[k] = old.byKey[health.Key{Catalog: label, Name: head.Name}]
+			}
+			if own[k] == nil || own[k].item.Revision != head.Revision.String() {
+				own[k], missing[head.Name] = nil, true
+			}
+		}
+		made, err := f.make(ctx, look, label, missing)
+		if err != nil {
+			return nil, err
+		}
+		for k, head := range live {
+			if own[k] == nil {
+				own[k] = made[head.Name]
+			}
+		}
+		all = append(all, own...)
+	}
+	return slices.DeleteFunc(all, func(i *image) bool { return i == nil }), nil // deleted since the look
+}
+
+// make makes the images of some entries of a catalog, by name.
+func (f *follower) make(ctx context.Context, look *catalog.Look, label string, names map[string]bool) (map[string]*image, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	items, err := look.Items(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	look.Release()
+	images := make([]*image, len(items))
+	err = inParallel(ctx, len(items), func(n int) (err error) {
+		item := &items[n]
+		item.Catalog = label
+		var status entry.Status
+		if f.server.monitor != nil {
+			status = health.Initial(item, look.Statuses()[item.Name])
+		}
+		images[n], err = newImage(*item, status)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	made := make(map[string]*image, len(images))
+	for _, i := range images {
+		made[i.item.Name] = i
+	}
+	return made, nil
+}
+
+// watch tells the monitor what there is to probe, and puts the images into the
+// state that it knows them in.
+func (f *follower) watch(images []*image, looks []*catalog.Look) (err error) {
+	recorded := map[health.Key]*entry.Status{}
+	for n, look := range looks {
+		label := f.label(f.followed[n])
+		for name, status := range look.Statuses() {
+			recorded[health.Key{Catalog: label, Name: name}] = status
+		}
+	}
+	refs := make([]*entry.Item, len(images))
+	for n, i := range images {
+		refs[n] = &i.item
+	}
+	monitor := f.server.monitor
+	monitor.Follow(refs, recorded)
+	for n, i := range images {
+		key := health.KeyOf(&i.item)
+		status, _ := monitor.Status(key)
+		if i.status != status {
+			if images[n], err = i.in(status); err != nil {
+				return err
+			}
+		}
+		if images[n].accesses == nil {
+			images[n].accesses = monitor.Accesses(key)
+		}
+	}
+	return nil
+}
+
+// statusChanged notes that a probe found out something.
+func (f *follower) statusChanged(health.Key) {
+	select {
+	case f.phases <- struct{}{}:
+	default:
+	}
+}
+
+// settlePhases shows what probes found out, some changes at a time.
+func (f *follower) settlePhases(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.phases:
+		}
+		wait := settle
+		if !f.phaseChanged() {
+			wait = f.server.options.Refresh // only the times of probes: no hurry
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if err := f.again(ctx); err != nil && ctx.Err() == nil {
+			f.server.log.Warn("the phases could not be shown", "error", err.Error())
+		}
+	}
+}
+
+// phaseChanged tells whether an entry is in another phase than is served.
+func (f *follower) phaseChanged() bool {
+	now := f.server.state.Load()
+	if now == nil {
+		return false
+	}
+	statuses := f.server.monitor.Statuses()
+	for _, i := range now.images {
+		if status, ok := statuses[health.KeyOf(&i.item)]; ok && status.Phase != i.item.Phase {
+			return true
+		}
+	}
+	return false
+}
