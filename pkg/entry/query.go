@@ -53,54 +53,48 @@ func (q Query) Check() error {
 
 // Select answers the query from items, which it leaves as they are.
 func (q Query) Select(items []Item) Page {
-	refs := make([]*Item, len(items))
-	for i := range items {
-		refs[i] = &items[i]
-	}
-	matched := q.Pick(refs)
+	matched := Pick(q, OutlineItems(items))
 	page := Page{Items: make([]Item, 0, len(matched)), Total: len(matched)}
 	if q.Limit > 0 && len(matched) > q.Limit {
 		matched = matched[:q.Limit]
 	}
-	for _, item := range matched {
-		page.Items = append(page.Items, *item)
+	for _, match := range matched {
+		page.Items = append(page.Items, *match.Item)
 	}
 	return page
 }
 
-// Pick returns all items that match, in order, whatever the limit.
-func (q Query) Pick(items []*Item) []*Item {
-	var matched []*Item
-	for _, item := range items {
-		if q.matches(item) {
-			matched = append(matched, item)
+// Pick returns all that match the query, in its order, whatever its limit.
+func Pick[T Outlined](q Query, all []T) []T {
+	var matched []T
+	for _, one := range all {
+		if q.matches(one.Outlined()) {
+			matched = append(matched, one)
 		}
 	}
 	if q.Latest {
 		matched = latest(matched)
 	}
-	slices.SortStableFunc(matched, q.Compare)
+	slices.SortStableFunc(matched, func(a, b T) int { return q.Compare(a.Outlined(), b.Outlined()) })
 	return matched
 }
 
-func (q Query) matches(item *Item) bool {
+func (q Query) matches(o *Outline) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
-	if !is(q.Distro, item.Distro) || (q.Phase != "" && !strings.EqualFold(q.Phase, item.Phase)) {
+	has := func(want string, have []string) bool { return want == "" || slices.Contains(have, want) }
+	if !is(q.Distro, o.Distro) || !has(q.Target, o.Targets) || (q.Phase != "" && !strings.EqualFold(q.Phase, o.Phase)) {
 		return false
 	}
-	if q.Architecture != "" && !slices.Contains(item.Architectures(), Architecture(q.Architecture)) {
-		return false
-	}
-	if q.Target != "" && !slices.ContainsFunc(item.Targets, func(t Target) bool { return t.Name == q.Target }) {
+	if q.Architecture != "" && !has(Architecture(q.Architecture), o.Architectures) {
 		return false
 	}
 	for _, tag := range q.Tags {
-		if !slices.Contains(item.Tags, tag) {
+		if !slices.Contains(o.Tags, tag) {
 			return false
 		}
 	}
 	for key, value := range q.Labels {
-		if have, ok := item.Labels[key]; !ok || have != value {
+		if have, ok := o.Labels[key]; !ok || have != value {
 			return false
 		}
 	}
@@ -108,8 +102,8 @@ func (q Query) matches(item *Item) bool {
 }
 
 // Compare is the order of the query's answer. Only creation, size, name and
-// catalog of an item count.
-func (q Query) Compare(a, b *Item) int {
+// catalog count.
+func (q Query) Compare(a, b *Outline) int {
 	order := 0
 	switch q.Sort {
 	case SortName:
@@ -121,19 +115,19 @@ func (q Query) Compare(a, b *Item) int {
 	return cmp.Or(order, strings.Compare(a.Name, b.Name), strings.Compare(a.Catalog, b.Catalog))
 }
 
-// latest keeps the newest item of each group: of a schedule where there is
-// one, else of the same distro, architectures and targets.
-func latest(items []*Item) []*Item {
+// latest keeps the newest of each group: of a schedule where there is one, else
+// of the same distro, architectures and targets.
+func latest[T Outlined](all []T) []T {
 	type group struct{ catalog, schedule, distro, architecture, target string }
-	newest := map[group]*Item{}
-	for _, item := range items {
-		key := group{catalog: item.Catalog, schedule: item.ScheduleName}
+	newest := map[group]T{}
+	for _, one := range all {
+		o := one.Outlined()
+		key := group{catalog: o.Catalog, schedule: o.Schedule}
 		if key.schedule == "" {
-			key.distro, key.target = item.Distro, item.TargetNames()
-			key.architecture = strings.Join(item.Architectures(), ",")
+			key.distro, key.architecture, key.target = o.Distro, strings.Join(o.Architectures, ","), strings.Join(o.Targets, ",")
 		}
-		if best := newest[key]; best == nil || (Query{}).Compare(item, best) < 0 {
-			newest[key] = item
+		if best, ok := newest[key]; !ok || (Query{}).Compare(o, best.Outlined()) < 0 {
+			newest[key] = one
 		}
 	}
 	return slices.Collect(maps.Values(newest))

@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"container/heap"
+	"iter"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -87,14 +88,15 @@ func KeyOf(item *entry.Item) Key { return Key{item.Catalog, item.Name} }
 
 // Follow makes items those that are watched. An item whose revision is not the
 // one watched until now starts anew. Recorded are statuses that somebody
-// stored: one that is newer than what is known here is taken over. The items
-// are not kept, their strings are.
-func (m *Monitor) Follow(items []*entry.Item, recorded map[Key]*entry.Status) {
+// stored: one that is newer than what is known here is taken over. Of an item,
+// name, catalog, revision, reference, digest, labels and the time of publication
+// count; it is not kept, but its strings are.
+func (m *Monitor) Follow(items iter.Seq[*entry.Item], recorded map[Key]*entry.Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.options.Now()
-	seen := make(map[Key]bool, len(items))
-	for _, item := range items {
+	seen := make(map[Key]bool, len(m.entries))
+	for item := range items {
 		key := KeyOf(item)
 		seen[key] = true
 		w := m.entries[key]

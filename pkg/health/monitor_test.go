@@ -47,11 +47,13 @@ func newLab(t *testing.T, options health.Options, items ...entry.Item) *lab {
 		return answer(item.Name)
 	}
 	l.Monitor = health.New(options)
-	refs := make([]*entry.Item, len(items))
-	for i := range items {
-		refs[i] = &items[i]
-	}
-	l.Follow(refs, nil)
+	l.Follow(func(yield func(*entry.Item) bool) {
+		for i := range items {
+			if !yield(&items[i]) {
+				return
+			}
+		}
+	}, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { l.Run(ctx); close(done) }()

@@ -72,7 +72,7 @@ func (f *follower) images(ctx context.Context, old *state, looks []*catalog.Look
 			if old != nil && !old.recalled {
 				own[k] = old.byKey[health.Key{Catalog: label, Name: head.Name}]
 			}
-			if own[k] == nil || own[k].item.Revision != head.Revision.String() {
+			if own[k] == nil || own[k].subject.revision != head.Revision.String() {
 				own[k], missing[head.Name] = nil, true
 			}
 		}
@@ -116,7 +116,7 @@ func (f *follower) make(ctx context.Context, look *catalog.Look, label string, n
 	}
 	made := make(map[string]*image, len(images))
 	for _, i := range images {
-		made[i.item.Name] = i
+		made[i.name()] = i
 	}
 	return made, nil
 }
@@ -131,14 +131,16 @@ func (f *follower) watch(images []*image, looks []*catalog.Look) (err error) {
 			recorded[health.Key{Catalog: label, Name: name}] = status
 		}
 	}
-	refs := make([]*entry.Item, len(images))
-	for n, i := range images {
-		refs[n] = &i.item
-	}
 	monitor := f.server.monitor
-	monitor.Follow(refs, recorded)
+	monitor.Follow(func(yield func(*entry.Item) bool) {
+		for _, i := range images {
+			if item := i.watched(); !yield(&item) {
+				return
+			}
+		}
+	}, recorded)
 	for n, i := range images {
-		key := health.KeyOf(&i.item)
+		key := i.key()
 		status, _ := monitor.Status(key)
 		if i.status != status {
 			if images[n], err = i.in(status); err != nil {
@@ -193,7 +195,7 @@ func (f *follower) phaseChanged() bool {
 	}
 	statuses := f.server.monitor.Statuses()
 	for _, i := range now.images {
-		if status, ok := statuses[health.KeyOf(&i.item)]; ok && status.Phase != i.item.Phase {
+		if status, ok := statuses[i.key()]; ok && status.Phase != i.outline.Phase {
 			return true
 		}
 	}

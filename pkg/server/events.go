@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
-
-	"github.com/oci-catalog/caib/pkg/health"
 )
 
 const (
@@ -59,24 +57,28 @@ func (e *events) changed(old, next *state) {
 	}
 	var all []event
 	for _, i := range next.images {
-		before := old.byKey[health.KeyOf(&i.item)]
-		happened := event{Name: i.item.Name, Digest: i.item.Digest, Revision: i.item.Revision, Phase: i.item.Phase, Reason: i.item.StatusReason, Catalog: i.item.Catalog}
+		before := old.byKey[i.key()]
+		happened := i.event("published")
+		happened.Phase, happened.Reason = i.outline.Phase, i.status.Reason
 		switch {
-		case before == nil || before.item.Revision != i.item.Revision:
-			happened.Kind = "published"
-		case before.item.Phase != i.item.Phase:
-			happened.Kind, happened.Before = "phase", before.item.Phase
+		case before == nil || before.subject.revision != i.subject.revision:
+		case before.outline.Phase != i.outline.Phase:
+			happened.Kind, happened.Before = "phase", before.outline.Phase
 		default:
 			continue
 		}
 		all = append(all, happened)
 	}
 	for _, i := range old.images {
-		if next.byKey[health.KeyOf(&i.item)] == nil {
-			all = append(all, event{Kind: "removed", Name: i.item.Name, Digest: i.item.Digest, Revision: i.item.Revision, Catalog: i.item.Catalog})
+		if next.byKey[i.key()] == nil {
+			all = append(all, i.event("removed"))
 		}
 	}
 	e.add(all)
+}
+
+func (i *image) event(kind string) event {
+	return event{Kind: kind, Name: i.name(), Digest: i.subject.digest, Revision: i.subject.revision, Catalog: i.outline.Catalog}
 }
 
 func (e *events) add(all []event) {

@@ -57,7 +57,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	if now := s.state.Load(); now != nil {
 		gauge(entriesGauge, float64(len(now.images)))
 		for _, i := range now.images {
-			phases[i.item.Phase]++
+			phases[i.outline.Phase]++
 		}
 		stale := 0.0
 		if s.follower.isStale() {

@@ -9,6 +9,7 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
 )
 
 // image is one entry, ready to be served. It is immutable but for the answer,
@@ -16,13 +17,20 @@ import (
 //
 // A catalog of thousands is to cost the garbage collector next to nothing while
 // requests are answered. So all that an entry says is one text, in which there
-// is nothing to follow, and the strings of the item are parts of it.
+// is nothing to follow, and the other strings are parts of it.
 type image struct {
-	item     entry.Item    // what queries, events and probes look at; no more
-	status   entry.Status  // that is shown; zero is none
 	text     string        // the entry as JSON
+	outline  entry.Outline // what queries look at
+	subject  subject       // what probes and events look at
+	status   entry.Status  // that is shown; zero is none
 	accesses *atomic.Int64 // nil where nobody counts them
 	made     atomic.Pointer[answer]
+}
+
+// subject says which image an entry is about, and where it came from.
+type subject struct {
+	revision, reference, digest string
+	sourceType, imageBuild      string
 }
 
 // newImage makes the image of an item in some state.
@@ -34,31 +42,81 @@ func newImage(item entry.Item, status entry.Status) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &image{status: status, text: string(text)}
-	i.item = outline(&item, i.text)
+	i := &image{text: string(text), status: status}
+	i.describe(&item)
 	return i, nil
 }
 
 // readImage makes the image that has a text.
 func readImage(text string) (*image, error) {
 	i := &image{text: text}
-	item, err := i.whole()
-	i.item = outline(&item, text)
+	item, err := i.item()
+	i.describe(&item)
 	return i, err
 }
 
-// whole returns all that the entry says.
-func (i *image) whole() (item entry.Item, err error) {
+// describe fills in what stands beside the text, as parts of it.
+func (i *image) describe(item *entry.Item) {
+	part := func(s *string) {
+		if at := strings.Index(i.text, *s); at >= 0 {
+			*s = i.text[at : at+len(*s)]
+		} else {
+			*s = strings.Clone(*s) // JSON spells it otherwise
+		}
+	}
+	i.outline = item.Outline()
+	i.subject = subject{item.Revision, item.RegistryURL, item.Digest, item.SourceType, item.SourceImageBuild}
+	for _, s := range []*string{
+		&i.outline.Name, &i.outline.Catalog, &i.outline.Phase, &i.outline.Distro, &i.outline.Schedule,
+		&i.subject.revision, &i.subject.reference, &i.subject.digest, &i.subject.sourceType, &i.subject.imageBuild,
+	} {
+		part(s)
+	}
+	i.outline.Tags = append([]string(nil), i.outline.Tags...)
+	for _, list := range [][]string{i.outline.Architectures, i.outline.Targets, i.outline.Tags} {
+		for n := range list {
+			part(&list[n])
+		}
+	}
+	labels := i.outline.Labels
+	i.outline.Labels = nil
+	if len(labels) > 0 {
+		i.outline.Labels = make(map[string]string, len(labels))
+	}
+	for key, value := range labels {
+		part(&key)
+		part(&value)
+		i.outline.Labels[key] = value
+	}
+}
+
+// item returns all that the entry says.
+func (i *image) item() (item entry.Item, err error) {
 	return item, json.Unmarshal([]byte(i.text), &item, jsonv1.DefaultOptionsV1())
 }
 
 // in returns the entry in another state.
 func (i *image) in(status entry.Status) (*image, error) {
-	item, err := i.whole()
+	item, err := i.item()
 	if err != nil {
 		return nil, err
 	}
 	return newImage(item, status)
+}
+
+// Outlined implements entry.Outlined.
+func (i *image) Outlined() *entry.Outline { return &i.outline }
+
+func (i *image) name() string { return i.outline.Name }
+
+func (i *image) key() health.Key { return health.Key{Catalog: i.outline.Catalog, Name: i.outline.Name} }
+
+// watched is as much of the entry as a monitor wants.
+func (i *image) watched() entry.Item {
+	return entry.Item{
+		Name: i.outline.Name, Catalog: i.outline.Catalog, Revision: i.subject.revision, RegistryURL: i.subject.reference,
+		Digest: i.subject.digest, Labels: i.outline.Labels, PublishedAt: i.outline.CreatedAt,
+	}
 }
 
 // answer is the entry as it is served by itself.
@@ -69,41 +127,6 @@ func (i *image) answer() *answer {
 	made := newAnswer([]byte(i.text))
 	i.made.Store(made) // who comes second makes the same
 	return made
-}
-
-// outline returns as much of an item as an image has, its strings as parts of
-// the text.
-func outline(item *entry.Item, text string) entry.Item {
-	part := func(s string) string {
-		if at := strings.Index(text, s); at >= 0 {
-			return text[at : at+len(s)]
-		}
-		return strings.Clone(s) // JSON spells it otherwise
-	}
-	short := entry.Item{
-		Name: part(item.Name), Catalog: part(item.Catalog), Revision: part(item.Revision),
-		RegistryURL: part(item.RegistryURL), Digest: part(item.Digest),
-		Phase: part(item.Phase), StatusReason: part(item.StatusReason),
-		Architecture: part(item.Architecture), Distro: part(item.Distro), SizeBytes: item.SizeBytes,
-		PublishedAt: item.PublishedAt, CreatedAt: item.CreatedAt,
-		SourceType: part(item.SourceType), SourceImageBuild: part(item.SourceImageBuild), ScheduleName: part(item.ScheduleName),
-	}
-	for _, tag := range item.Tags {
-		short.Tags = append(short.Tags, part(tag))
-	}
-	for _, target := range item.Targets {
-		short.Targets = append(short.Targets, entry.Target{Name: part(target.Name)})
-	}
-	for _, platform := range item.PlatformVariants {
-		short.PlatformVariants = append(short.PlatformVariants, entry.PlatformVariant{Architecture: part(platform.Architecture)})
-	}
-	if len(item.Labels) > 0 {
-		short.Labels = make(map[string]string, len(item.Labels))
-	}
-	for key, value := range item.Labels {
-		short.Labels[part(key)] = part(value)
-	}
-	return short
 }
 
 // marshal writes a value as the API shows it.

@@ -195,14 +195,14 @@ func (s *Server) build(asked *publishRequest, options *catalog.PublishOptions) (
 		return "", errNoIndex
 	}
 	for _, i := range now.images {
-		if i.item.SourceImageBuild == asked.ImageBuildName {
+		if i.subject.imageBuild == asked.ImageBuildName {
 			options.Name = asked.CatalogImageName
 			if options.Name == "" {
-				options.Name = i.item.Name
+				options.Name = i.name()
 			}
-			options.Source = entry.Source{Type: entry.SourceType(i.item.SourceType), ImageBuild: i.item.SourceImageBuild, Schedule: i.item.ScheduleName}
-			options.Move = options.Move || options.Name != i.item.Name
-			return i.item.RegistryURL, nil
+			options.Source = entry.Source{Type: entry.SourceType(i.subject.sourceType), ImageBuild: i.subject.imageBuild, Schedule: i.outline.Schedule}
+			options.Move = options.Move || options.Name != i.name()
+			return i.subject.reference, nil
 		}
 	}
 	return "", fmt.Errorf("build %q: %w in the catalog", printable(asked.ImageBuildName), entry.ErrNotFound)

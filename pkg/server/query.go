@@ -28,8 +28,8 @@ const (
 type listQuery struct {
 	query entry.Query
 	limit int
-	after *entry.Item // the last one of the page before; nil for the first page
-	asOf  time.Time   // zero is now
+	after *entry.Outline // the last one of the page before; nil for the first page
+	asOf  time.Time      // zero is now
 }
 
 func badQuery(format string, args ...any) error {
@@ -186,8 +186,8 @@ func (q *listQuery) fingerprint() string {
 }
 
 // next is the token for the page after the one that ends with item.
-func (q *listQuery) next(item *entry.Item) string {
-	text, err := json.Marshal(position{q.fingerprint(), item.CreatedAt.UnixMilli(), item.SizeBytes, item.Name, item.Catalog})
+func (q *listQuery) next(last *entry.Outline) string {
+	text, err := json.Marshal(position{q.fingerprint(), last.CreatedAt.UnixMilli(), last.SizeBytes, last.Name, last.Catalog})
 	if err != nil {
 		return ""
 	}
@@ -210,6 +210,6 @@ func (q *listQuery) resume(token string) error {
 	if p.Query != q.fingerprint() {
 		return badQuery("continue: the token belongs to another query")
 	}
-	q.after = &entry.Item{Name: p.Name, Catalog: p.Catalog, SizeBytes: p.Size, CreatedAt: entry.NewTime(time.UnixMilli(p.Created))}
+	q.after = &entry.Outline{Name: p.Name, Catalog: p.Catalog, SizeBytes: p.Size, CreatedAt: entry.NewTime(time.UnixMilli(p.Created))}
 	return nil
 }

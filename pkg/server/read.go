@@ -82,11 +82,7 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answe
 		}
 		items = append(items, then...)
 	}
-	refs := make([]*entry.Item, len(items))
-	for i := range items {
-		refs[i] = &items[i]
-	}
-	return now.page(q, refs)
+	return page(q, entry.OutlineItems(items), func(o *entry.OutlinedItem) ([]byte, error) { return marshal(o.Item) })
 }
 
 // get answers GET /v1/catalog/images/{name}.

@@ -17,8 +17,6 @@ import (
 // what is prepared on demand.
 type state struct {
 	images []*image
-	refs   []*entry.Item          // the items of images, in the same order
-	byRef  map[*entry.Item]*image // back from a query's result
 	byKey  map[health.Key]*image
 	byName map[string]*image // of several catalogs, the first that has the name
 	lists  *lists
@@ -29,16 +27,11 @@ type state struct {
 // newState makes the state that serves images, with the lists prepared that were
 // asked of old.
 func newState(old *state, images []*image) *state {
-	s := &state{
-		images: images, byName: make(map[string]*image, len(images)),
-		byKey: make(map[health.Key]*image, len(images)), byRef: make(map[*entry.Item]*image, len(images)),
-	}
+	s := &state{images: images, byKey: make(map[health.Key]*image, len(images)), byName: make(map[string]*image, len(images))}
 	for _, i := range images {
-		s.refs = append(s.refs, &i.item)
-		s.byRef[&i.item] = i
-		s.byKey[health.KeyOf(&i.item)] = i
-		if s.byName[i.item.Name] == nil {
-			s.byName[i.item.Name] = i
+		s.byKey[i.key()] = i
+		if s.byName[i.name()] == nil {
+			s.byName[i.name()] = i
 		}
 	}
 	s.lists = newLists(s)
@@ -71,16 +64,16 @@ func inParallel(ctx context.Context, count int, do func(n int) error) error {
 
 // list answers a query of the list route.
 func (s *state) list(q listQuery) (*answer, error) {
-	return s.page(q, s.refs)
+	return page(q, s.images, func(i *image) ([]byte, error) { return []byte(i.text), nil })
 }
 
-// page cuts one page out of what the query finds among items, and writes it.
-func (s *state) page(q listQuery, items []*entry.Item) (*answer, error) {
-	matched := q.query.Pick(items)
+// page cuts one page out of what the query finds, and writes it.
+func page[T entry.Outlined](q listQuery, all []T, write func(T) ([]byte, error)) (*answer, error) {
+	matched := entry.Pick(q.query, all)
 	total := len(matched)
 	if q.after != nil {
-		at, _ := slices.BinarySearchFunc(matched, q.after, func(a, b *entry.Item) int {
-			if c := q.query.Compare(a, b); c != 0 {
+		at, _ := slices.BinarySearchFunc(matched, q.after, func(a T, b *entry.Outline) int {
+			if c := q.query.Compare(a.Outlined(), b); c != 0 {
 				return c
 			}
 			return -1 // the one that was the last is behind us
@@ -90,19 +83,15 @@ func (s *state) page(q listQuery, items []*entry.Item) (*answer, error) {
 	token := ""
 	if len(matched) > q.limit {
 		matched = matched[:q.limit]
-		token = q.next(matched[len(matched)-1])
+		token = q.next(matched[len(matched)-1].Outlined())
 	}
 	var body bytes.Buffer
 	body.WriteString(`{"items":[`)
-	for n, item := range matched {
+	for n, match := range matched {
 		if n > 0 {
 			body.WriteByte(',')
 		}
-		if i := s.byRef[item]; i != nil {
-			body.WriteString(i.text)
-			continue
-		}
-		text, err := marshal(item)
+		text, err := write(match)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
 )
 
 const (
@@ -123,14 +122,14 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 	patiently(w, verifyWithin)
 	for _, one := range s.follower.followed {
 		verifier, ok := one.catalog.(Verifier)
-		if s.follower.label(one) != i.item.Catalog {
+		if s.follower.label(one) != i.outline.Catalog {
 			continue
 		}
 		if !ok {
 			break
 		}
-		found, err := verifier.Verify(ctx, i.item.Name)
-		answer := verification{Message: i.item.Name + " was verified", Triggered: true, Verification: &found}
+		found, err := verifier.Verify(ctx, i.name())
+		answer := verification{Message: i.name() + " was verified", Triggered: true, Verification: &found}
 		if err != nil {
 			answer.Failure = describe(err)
 		}
@@ -144,7 +143,7 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 // probeNow probes, shows the result, and writes it down: on behalf of nobody in
 // particular, because anyone may ask for it.
 func (s *Server) probeNow(ctx context.Context, id string, i *image) {
-	key := health.KeyOf(&i.item)
+	key := i.key()
 	probed := s.monitor.ProbeNow(ctx, key) && ctx.Err() == nil
 	if probed {
 		if err := s.follower.again(ctx); err != nil {
@@ -154,10 +153,10 @@ func (s *Server) probeNow(ctx context.Context, id string, i *image) {
 	found, _ := s.monitor.Status(key)
 	switch {
 	case !probed:
-		s.audited(ctx, id, "verify", "anyone", i.item.Name, i.item.Digest, errors.New("not probed: a probe is under way, or the server ends"))
+		s.audited(ctx, id, "verify", "anyone", i.name(), i.subject.digest, errors.New("not probed: a probe is under way, or the server ends"))
 	case found.Phase != entry.PhaseAvailable:
-		s.audited(ctx, id, "verify", "anyone", i.item.Name, i.item.Digest, fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message))
+		s.audited(ctx, id, "verify", "anyone", i.name(), i.subject.digest, fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message))
 	default:
-		s.audited(ctx, id, "verify", "anyone", i.item.Name, i.item.Digest, nil)
+		s.audited(ctx, id, "verify", "anyone", i.name(), i.subject.digest, nil)
 	}
 }
