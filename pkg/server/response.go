@@ -14,16 +14,31 @@ import (
 // response notes what a handler answered.
 type response struct {
 	http.ResponseWriter
-	begun  time.Time
-	id     [1]string // of the request, as the value of a header
-	status int
-	route  string
+	server  *Server
+	request *http.Request
+	begun   time.Time
+	id      [1]string // of the request, as the value of a header; "" until it is needed
+	status  int
+	route   string
+}
+
+// named returns the request's id, and tells the client: by it, a line of the
+// log is found again. Reading that succeeds leaves no line, and needs none.
+func (r *response) named() string {
+	if r.id[0] == "" {
+		r.id[0] = r.server.ids.of(r.request)
+		r.Header()["X-Request-Id"] = r.id[:]
+	}
+	return r.id[0]
 }
 
 // WriteHeader implements http.ResponseWriter.
 func (r *response) WriteHeader(status int) {
 	if r.status == 0 {
 		r.status = status
+	}
+	if status >= http.StatusBadRequest {
+		r.named()
 	}
 	r.ResponseWriter.WriteHeader(status)
 }
@@ -55,7 +70,7 @@ func (s *Server) logged(w *response, r *http.Request) {
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	s.log.LogAttrs(ctx, level, "request", slog.String("id", w.id[0]), slog.String("method", method(r)),
+	s.log.LogAttrs(ctx, level, "request", slog.String("id", w.named()), slog.String("method", method(r)),
 		slog.String("route", w.route), slog.Int("status", w.status), slog.Duration("took", time.Since(w.begun)))
 }
 
@@ -110,4 +125,6 @@ func plainID(id string) bool {
 	return true
 }
 
-func requestID(w http.ResponseWriter) string { return w.Header().Get("X-Request-Id") }
+// requestID returns the id of the request that w answers, whose header must not
+// be out yet.
+func requestID(w http.ResponseWriter) string { return w.(*response).named() }

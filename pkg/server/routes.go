@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"net/http"
 	"path"
 	"strings"
@@ -61,8 +62,10 @@ func (s *Server) routes() {
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	recorded := &response{ResponseWriter: w, begun: time.Now(), id: [1]string{s.ids.of(r)}}
-	w.Header()["X-Request-Id"] = recorded.id[:]
+	recorded := &response{ResponseWriter: w, server: s, request: r, begun: time.Now()}
+	if len(r.Header["X-Request-Id"]) > 0 || s.log.Enabled(r.Context(), slog.LevelDebug) {
+		recorded.named()
+	}
 	if !cleanPath(r) {
 		s.metrics.counted("other", func(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, problem(http.StatusBadRequest, "invalid", "the path is not one of this server's: want plain letters, digits, dots and hyphens"))
