@@ -11,33 +11,37 @@ const (
 	maxLists     = 512      // prepared lists of one state
 	maxListBytes = 24 << 20 // of their plain forms
 	maxHot       = 64       // lists that are prepared again when the state changes
+	enoughHits   = 1000     // nobody counts further
 )
 
 // lists are the answers to the list queries that were asked of one state, by
 // the query as it stands in the URL.
 type lists struct {
 	state *state
-	mu    sync.RWMutex
-	made  map[string]*prepared
+	made  sync.Map // of string: *prepared
+
+	mu    sync.Mutex // guards what is below
+	count int
 	bytes int
 }
 
 type prepared struct {
 	*answer
-	hits atomic.Int64
+	hits atomic.Int64 // no more than enoughHits
 }
 
-func newLists(s *state) *lists { return &lists{state: s, made: map[string]*prepared{}} }
+func newLists(s *state) *lists { return &lists{state: s} }
 
 // find returns the answer to a query that was asked before, or nil.
 func (l *lists) find(raw string) *answer {
-	l.mu.RLock()
-	p := l.made[raw]
-	l.mu.RUnlock()
-	if p == nil {
+	found, ok := l.made.Load(raw)
+	if !ok {
 		return nil
 	}
-	p.hits.Add(1)
+	p := found.(*prepared)
+	if p.hits.Load() < enoughHits { // else processors would contend for the count
+		p.hits.Add(1)
+	}
 	return p.answer
 }
 
@@ -46,11 +50,13 @@ func (l *lists) keep(raw string, a *answer) {
 	size := len(a.plain.body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.made[raw] != nil || len(l.made) >= maxLists || l.bytes+size > maxListBytes {
+	if l.count >= maxLists || l.bytes+size > maxListBytes {
 		return
 	}
-	l.made[raw] = &prepared{answer: a}
-	l.bytes += size
+	if _, known := l.made.LoadOrStore(raw, &prepared{answer: a}); !known {
+		l.count++
+		l.bytes += size
+	}
 }
 
 // hot returns the queries that were asked most, those that were never asked
@@ -61,13 +67,11 @@ func (l *lists) hot() []string {
 		hits int64
 	}
 	var all []asked
-	l.mu.RLock()
-	for raw, p := range l.made {
-		if hits := p.hits.Load(); hits > 0 {
-			all = append(all, asked{raw, hits})
+	for raw, p := range l.made.Range {
+		if hits := p.(*prepared).hits.Load(); hits > 0 {
+			all = append(all, asked{raw.(string), hits})
 		}
 	}
-	l.mu.RUnlock()
 	slices.SortFunc(all, func(a, b asked) int { return cmp.Compare(b.hits, a.hits) })
 	var raws []string
 	for _, a := range all[:min(len(all), maxHot)] {

@@ -3,28 +3,23 @@ package cli
 import (
 	"net"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 )
 
-// What a server's heap may grow to before it is collected more often, in bytes:
-// some of its own, room for each entry with its prepared answer, and for each
-// connection.
+// What a server may have in memory before garbage is collected more often, in
+// bytes: some of its own, room for each entry with its prepared answer, and for
+// each connection.
 const (
-	memoryBase          = 32 << 20
-	memoryPerEntry      = 8 << 10
-	memoryPerConnection = 48 << 10
+	memoryBase          = 28 << 20
+	memoryPerEntry      = 6 << 10
+	memoryPerConnection = 32 << 10
 	memoryEntries       = 10_000 // that there is always room for
 	memoryStep          = 256    // connections that the limit grows by
-	// quarters are the processors that the garbage collector's worker needs to
-	// be one of four. With fewer it takes turns with requests on each, and
-	// doubles their 99th percentile.
-	quarters = 4
 )
 
-// memory keeps the soft limit of a server's heap in step with what it holds: a
-// fixed one would have a larger catalog collected all the time.
+// memory keeps the soft limit of a server's memory in step with what it holds:
+// with a fixed one, a larger catalog would be collected all the time.
 type memory struct {
 	entries     func() int
 	connections atomic.Int64
@@ -33,9 +28,6 @@ type memory struct {
 
 // tune sets the runtime up for a server, unless the environment does.
 func tune(getenv func(string) string, entries func() int) *memory {
-	if getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) == runtime.NumCPU() {
-		runtime.GOMAXPROCS(max(quarters, runtime.NumCPU()))
-	}
 	m := &memory{entries: entries}
 	if getenv("GOMEMLIMIT") != "" {
 		m.limit.Store(-1)
