@@ -24,6 +24,7 @@ type follower struct {
 	followed []*followed
 	phases   chan struct{}   // a status changed
 	fresh    atomic.Int64    // until when the state counts as current: nanoseconds since the server was made
+	caughtUp func()          // told whenever the state is current
 	building sync.Mutex      // one new state at a time
 	shown    []*catalog.Look // what the state was made of, by catalog; guarded by building
 }
@@ -41,7 +42,7 @@ type followed struct {
 }
 
 func newFollower(s *Server) *follower {
-	f := &follower{server: s, phases: make(chan struct{}, 1)}
+	f := &follower{server: s, phases: make(chan struct{}, 1), caughtUp: sync.OnceFunc(func() { close(s.caughtUp) })}
 	for _, c := range s.options.Catalogs {
 		f.followed = append(f.followed, &followed{catalog: c})
 	}
@@ -170,6 +171,9 @@ func (f *follower) mark() {
 		one.mu.Unlock()
 	}
 	f.fresh.Store(int64(until))
+	if until > 0 {
+		f.caughtUp()
+	}
 }
 
 // isStale tells whether the state is not known to be current. Its clock does

@@ -2,15 +2,18 @@ package server_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -165,5 +168,190 @@ func TestGatheringForClientsThatGoAway(t *testing.T) {
 	clients.Wait()
 	if got := w.list("?limit=25"); len(got.Items) != 25 {
 		t.Errorf("%d items", len(got.Items))
+	}
+}
+
+// pair is a gathered connection and its peer.
+func pair(t *testing.T, inner func(net.Listener) net.Listener) (c, peer net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if peer, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if inner != nil {
+		listener = inner(listener)
+	}
+	if c, err = server.Gather(&http.Server{}, listener).Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); peer.Close() })
+	return c, peer
+}
+
+const soon = 50 * time.Millisecond
+
+// beginning tells when a read of its connections begins.
+type beginning struct {
+	net.Listener
+	reads chan struct{}
+}
+
+func (b beginning) Accept() (net.Conn, error) {
+	c, err := b.Listener.Accept()
+	return beginningConn{c, b.reads}, err
+}
+
+type beginningConn struct {
+	net.Conn
+	reads chan struct{}
+}
+
+func (b beginningConn) Read(p []byte) (int, error) {
+	select {
+	case b.reads <- struct{}{}:
+	default:
+	}
+	return b.Conn.Read(p)
+}
+
+// Deadlines of reads end those that wait, in whichever order they come.
+func TestReadDeadlinesHold(t *testing.T) {
+	reads := make(chan struct{})
+	c, peer := pair(t, func(l net.Listener) net.Listener { return beginning{l, reads} })
+	read := func() error { _, err := c.Read(make([]byte, 1)); return err }
+	set := func(at time.Time) {
+		t.Helper()
+		if err := c.SetReadDeadline(at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, before := range []time.Duration{0, time.Hour, time.Minute} {
+		set(time.Time{})
+		if before > 0 {
+			set(time.Now().Add(before))
+		}
+		_, _ = io.WriteString(peer, "x")
+		if err := read(); err != nil {
+			t.Errorf("with %v: %v", before, err)
+		}
+		set(time.Now().Add(soon))
+		begun := time.Now()
+		if err := read(); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begun) > 10*time.Second {
+			t.Errorf("after %v: %v in %s", before, err, time.Since(begun))
+		}
+	}
+	set(time.Unix(1, 0))
+	if err := read(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("with one that is past: %v", err)
+	}
+	for _, wait := range []time.Duration{-time.Hour, soon} {
+		set(time.Time{})
+		ended := make(chan error)
+		go func() { ended <- read() }()
+		<-reads
+		set(time.Now().Add(wait))
+		select {
+		case err := <-ended:
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("while it waits: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("what waits does not hear of a deadline")
+		}
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.WriteString(peer, "x")
+	if err := read(); err != nil {
+		t.Errorf("without one: %v", err)
+	}
+}
+
+// A write that nobody takes ends with its deadline, and a new deadline is a new
+// chance.
+func TestWriteDeadlinesHold(t *testing.T) {
+	c, peer := pair(t, nil)
+	fill := func() (err error) {
+		for err == nil {
+			_, err = c.Write(make([]byte, 1<<20))
+		}
+		return err
+	}
+	for _, before := range []time.Time{{}, time.Now().Add(time.Hour)} {
+		_ = c.SetWriteDeadline(before)
+		if err := c.SetDeadline(time.Now().Add(soon)); err != nil {
+			t.Fatal(err)
+		}
+		if err := fill(); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("after %v: %v", before, err)
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, peer) }()
+	for _, at := range []time.Time{{}, time.Now().Add(time.Minute)} {
+		_ = c.SetWriteDeadline(time.Unix(1, 0))
+		if _, err := c.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("with one that is past: %v", err)
+		}
+		_ = c.SetWriteDeadline(at)
+		if _, err := c.Write([]byte("x")); err != nil {
+			t.Errorf("with %v: %v", at, err)
+		}
+	}
+}
+
+// dated counts the deadlines that its connections are set.
+type dated struct {
+	net.Listener
+	deadlines *atomic.Int64
+}
+
+func (d dated) Accept() (net.Conn, error) {
+	c, err := d.Listener.Accept()
+	return datedConn{c, d.deadlines}, err
+}
+
+type datedConn struct {
+	net.Conn
+	deadlines *atomic.Int64
+}
+
+func (d datedConn) SetReadDeadline(t time.Time) error {
+	d.deadlines.Add(1)
+	return d.Conn.SetReadDeadline(t)
+}
+
+func (d datedConn) SetWriteDeadline(t time.Time) error {
+	d.deadlines.Add(1)
+	return d.Conn.SetWriteDeadline(t)
+}
+
+// Of the deadlines of many requests, few reach the system.
+func TestFewDeadlinesAreSet(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a")
+	w.startReady(nil)
+	var deadlines atomic.Int64
+	s := httptest.NewUnstartedServer(w.server)
+	s.Config.ReadHeaderTimeout, s.Config.ReadTimeout, s.Config.WriteTimeout, s.Config.IdleTimeout = 10*time.Second, time.Minute, time.Minute, 2*time.Minute
+	s.Listener = server.Gather(s.Config, dated{s.Listener, &deadlines})
+	s.Start()
+	t.Cleanup(s.Close)
+	client := s.Client()
+	const requests = 500
+	for range requests {
+		response, err := client.Get(s.URL + "/v1/catalog/images/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+	}
+	if n := deadlines.Load(); n > requests {
+		t.Errorf("%d deadlines for %d requests", n, requests)
 	}
 }

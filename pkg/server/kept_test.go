@@ -2,6 +2,8 @@ package server_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,6 +91,29 @@ func TestKeptFileOfAnother(t *testing.T) {
 		w.catalog = w.open("team/other")
 		w.notServing(func(o *server.Options) { o.Keep = path })
 	})
+}
+
+// What was kept is held against the log before it is served as current: whoever
+// can write the file cannot make up entries.
+func TestKeptIsNotBelieved(t *testing.T) {
+	w, path, before := keeping(t)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.ReplaceAll(text[:bytes.LastIndexByte(text[:len(text)-1], '\n')+1], []byte("/os/b:1"), []byte("/os/evil"))
+	if err := os.WriteFile(path, fmt.Appendf(body, "%x\n", sha256.Sum256(body)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.start(func(o *server.Options) { o.Keep, o.Probe = path, nil })
+	w.until("served", func() bool {
+		return strings.Contains(string(w.ask("GET", "/v1/catalog/images/b", "").body), "/os/evil")
+	})
+	w.refusing(nil)
+	w.until("current", func() bool { return !w.ready().Stale })
+	if a := w.ask("GET", "/v1/catalog/images/b", ""); strings.Contains(string(a.body), "evil") {
+		t.Errorf("current and made up: %s\nbefore: %s", a.body, before.body)
+	}
 }
 
 // notServing starts a server and checks that it has nothing to serve.

@@ -75,6 +75,7 @@ type Server struct {
 	slow     chan struct{} // bounds the requests that compute
 	probes   sync.WaitGroup
 	running  atomic.Pointer[context.Context] // of Run, for what outlives its request
+	caughtUp chan struct{}                   // closed when the state was current for the first time
 }
 
 // New makes a server. Nothing is read before Run.
@@ -94,7 +95,7 @@ func New(options Options) (*Server, error) {
 	s := &Server{
 		options: options, log: options.Logger, started: time.Now(),
 		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery),
-		slow: make(chan struct{}, maxComputing),
+		slow: make(chan struct{}, maxComputing), caughtUp: make(chan struct{}),
 	}
 	s.metrics = newMetrics(s)
 	s.follower = newFollower(s)
@@ -133,6 +134,10 @@ func (s *Server) Entries() int {
 	}
 	return 0
 }
+
+// CaughtUp is closed once all catalogs were read, and what is served is not from
+// the cache any more.
+func (s *Server) CaughtUp() <-chan struct{} { return s.caughtUp }
 
 // maxComputing bounds the requests that are not answered from prepared bytes,
 // at once.

@@ -208,7 +208,8 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 // records what was found out, within ten seconds.
 func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
 	httpServer := newHTTPServer(handler, log)
-	httpServer.ConnState = tune(o.system.Getenv, handler.Entries).count
+	memory := tune(o.system.Getenv, handler.Entries)
+	httpServer.ConnState = memory.count
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	followed := make(chan struct{})
@@ -216,6 +217,7 @@ func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net
 		defer close(followed)
 		handler.Run(running)
 	}()
+	go memory.settle(running, handler.CaughtUp())
 	served := make(chan error, 1)
 	go func() { served <- httpServer.Serve(server.Gather(httpServer, listener)) }()
 	log.Info("listening", "address", listener.Addr().String(), "tls", o.cert != "", "catalogs", o.settings.catalogs, "publish", o.allowPublish)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -11,7 +12,7 @@ import (
 // bytes: some of its own, room for each entry with its prepared answer, and for
 // each connection.
 const (
-	memoryBase          = 28 << 20
+	memoryBase          = 56 << 20
 	memoryPerEntry      = 6 << 10
 	memoryPerConnection = 32 << 10
 	memoryEntries       = 10_000 // that there is always room for
@@ -34,6 +35,16 @@ func tune(getenv func(string) string, entries func() int) *memory {
 	}
 	m.adjust()
 	return m
+}
+
+// settle gives back what it took to make the index, once it is there.
+func (m *memory) settle(ctx context.Context, caughtUp <-chan struct{}) {
+	select {
+	case <-caughtUp:
+		m.adjust()
+		debug.FreeOSMemory()
+	case <-ctx.Done():
+	}
 }
 
 // count is the hook of an http.Server for the states of its connections.
