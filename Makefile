@@ -29,9 +29,14 @@ test:
 	$(GO) test -race -shuffle=on ./...
 	cd e2e && $(GO) test -shuffle=on -parallel 8 ./...
 
+## load: hold 1,000 connections on the index server for a minute
+.PHONY: load
+load:
+	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s .
+
 ## check: everything CI runs
 .PHONY: check
-check: format vet staticcheck tidy cross test fuzz
+check: format vet staticcheck tidy cross test load fuzz
 
 ## format: fail where gofmt would change a file
 .PHONY: format

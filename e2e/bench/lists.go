@@ -16,6 +16,7 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 
+	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/e2e/registries"
 )
 
@@ -29,7 +30,7 @@ func (b *bench) lists(entries int) error {
 	defer stop()
 	catalog := host + "/team/catalog"
 	fmt.Printf("%d entries on CNCF distribution 3.1 (a process of its own)\n", entries)
-	if err := fill(b.ctx, catalog, entries); err != nil {
+	if err := fill.Catalog(b.ctx, catalog, entries); err != nil {
 		return err
 	}
 	urls, err := b.wire(catalog)

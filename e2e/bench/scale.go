@@ -12,6 +12,8 @@ import (
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/oci-catalog/caib/e2e/fill"
 )
 
 // atScale lists a large catalog on go-containerregistry's in-process registry,
@@ -26,7 +28,7 @@ func (b *bench) atScale(entries int) error {
 	defer server.Close()
 	catalog := strings.TrimPrefix(server.URL, "http://") + "/team/catalog"
 	start := time.Now()
-	if err := fill(b.ctx, catalog, entries); err != nil {
+	if err := fill.Catalog(b.ctx, catalog, entries); err != nil {
 		return err
 	}
 	fmt.Printf("\n%d entries on go-containerregistry's in-process registry, published in %s\n", entries, time.Since(start).Round(time.Second))

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/oci-catalog/caib/e2e/fill"
 )
 
 // resources are what is asked for: what every client asks, what a flashing
@@ -50,7 +52,7 @@ func (b *bench) serve(entries int) error {
 	registry := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	defer registry.Close()
 	catalog := strings.TrimPrefix(registry.URL, "http://") + "/team/catalog"
-	if err := fill(b.ctx, catalog, entries); err != nil {
+	if err := fill.Catalog(b.ctx, catalog, entries); err != nil {
 		return err
 	}
 	home := filepath.Join(b.dir, "server-home")

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -167,7 +168,7 @@ func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast 
 	for count := 0; ; {
 		found := map[entry.Tag][][]byte{}
 		for range 32 {
-			packed, err := entry.Pack(document(count, at.Add(time.Duration(count)*time.Second)))
+			packed, err := entry.Pack(fill.Document(count, at.Add(time.Duration(count)*time.Second)))
 			if err == nil {
 				err = log.Append(ctx, packed)
 			}

@@ -60,10 +60,11 @@ func patiently(w http.ResponseWriter, within time.Duration) {
 }
 
 // logged writes one line about a request: at debug level, or as a warning where
-// the server could not do its part. No header and no query is in it.
+// the server could not do its part; that it is not ready is no news. No header
+// and no query is in it.
 func (s *Server) logged(w *response, r *http.Request) {
 	level := slog.LevelDebug
-	if w.status >= 500 {
+	if w.status >= 500 && w.route != readyRoute {
 		level = slog.LevelWarn
 	}
 	ctx := r.Context()

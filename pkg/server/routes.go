@@ -11,6 +11,7 @@ import (
 const (
 	imagesPath = "/v1/catalog/images"
 	imagePath  = imagesPath + "/"
+	readyRoute = "GET /readyz"
 )
 
 // route is one operation of the API.
@@ -34,7 +35,7 @@ func table() []route {
 		{"DELETE " + imagesPath + "/{name}", true, (*Server).remove},
 		{"GET /openapi.json", false, (*Server).openAPI},
 		{"GET /healthz", false, (*Server).alive},
-		{"GET /readyz", false, (*Server).ready},
+		{readyRoute, false, (*Server).ready},
 		{"GET /metrics", false, (*Server).scrape},
 	}
 }

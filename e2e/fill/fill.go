@@ -1,4 +1,5 @@
-package main
+// Package fill makes large catalogs for tests and measurements.
+package fill
 
 import (
 	"context"
@@ -15,9 +16,11 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// fill publishes entries as writers do, revision by revision, with the
-// snapshots that fall due; the images they describe do not exist.
-func fill(ctx context.Context, catalog string, count int) error {
+// Catalog publishes count entries, named by Name, as writers do: revision by
+// revision, with the snapshots that fall due. The images that they describe do
+// not exist. Entries of the target rpi4 are a third of them; all have the tag
+// nightly.
+func Catalog(ctx context.Context, catalog string, count int) error {
 	ref, err := registry.ParseReference(catalog)
 	if err != nil {
 		return err
@@ -38,7 +41,7 @@ func fill(ctx context.Context, catalog string, count int) error {
 		group.SetLimit(8)
 		for i := from; i < min(from+batch, count); i++ {
 			group.Go(func() error {
-				packed, err := entry.Pack(document(i, at.Add(time.Duration(i)*time.Second)))
+				packed, err := entry.Pack(Document(i, at.Add(time.Duration(i)*time.Second)))
 				if err != nil {
 					return err
 				}
@@ -59,13 +62,18 @@ func fill(ctx context.Context, catalog string, count int) error {
 	return nil
 }
 
-// document is an entry as builds publish it: a bootc container for two
+// Name is that of entry i.
+func Name(i int) string { return fmt.Sprintf("autosd-%s-%05d", target(i), i) }
+
+func target(i int) string { return []string{"qemu", "rpi4", "ride4"}[i%3] }
+
+// Document is entry i as builds publish it: a bootc container for two
 // architectures.
-func document(i int, at time.Time) *entry.Document {
+func Document(i int, at time.Time) *entry.Document {
 	created := entry.NewTime(at.Add(-time.Hour))
 	sum := func(what string) digest.Digest { return digest.FromString(fmt.Sprint(what, i)) }
 	return &entry.Document{
-		Name: fmt.Sprintf("autosd-%s-%05d", []string{"qemu", "rpi4", "ride4"}[i%3], i), Version: fmt.Sprintf("10.%d", i),
+		Name: Name(i), Version: fmt.Sprintf("10.%d", i),
 		Image: entry.Image{
 			Reference: fmt.Sprintf("registry.example.com/automotive/autosd:10.%d", i), Digest: sum("image"),
 			MediaType: ocispec.MediaTypeImageIndex, Size: 900,
@@ -73,7 +81,7 @@ func document(i int, at time.Time) *entry.Document {
 		Tags: []string{"nightly", fmt.Sprintf("build-%d", i)},
 		Metadata: entry.Metadata{
 			OS: "linux", Distro: "autosd", DistroVersion: "10", Bootc: true, BuildMode: "bootc",
-			Targets: []entry.Target{{Name: []string{"qemu", "rpi4", "ride4"}[i%3], Verified: i%2 == 0}},
+			Targets: []entry.Target{{Name: target(i), Verified: i%2 == 0}},
 		},
 		Registry: entry.Observed{CreatedAt: &created, SizeBytes: 2 << 30, LayerCount: 65, Platforms: []entry.Platform{
 			{Architecture: "amd64", OS: "linux", Digest: sum("amd64"), SizeBytes: 1 << 30, LayerCount: 65},
