@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	"github.com/oci-catalog/caib/e2e/tools"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
+	"github.com/oci-catalog/caib/schema/apitest"
 )
 
 // serve starts `caib catalog serve` and waits until it is current; end stops it
@@ -75,6 +78,19 @@ func (w *world) eventually(what string, holds func() bool) {
 	w.t.Fatalf("not %s in time", what)
 }
 
+// described puts a proxy before a server that holds what passes against the
+// description of the API.
+func described(t testing.TB, server string) string {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(apitest.Proxy(target, func(err error) { t.Error(err) }))
+	t.Cleanup(proxy.Close)
+	return proxy.URL
+}
+
 func fetch(t testing.TB, url string) []byte {
 	t.Helper()
 	response, err := http.Get(url)
@@ -96,6 +112,7 @@ func TestServer(t *testing.T) {
 		w.ok("catalog", "publish", w.push("autosd", "1"), "--version", "1")
 		w.ok("catalog", "publish", w.push("other", "1"))
 		url, end := w.serve("--status-store")
+		url = described(t, url)
 		through := func() []entry.Item { return w.list("--server", url) }
 		if diff := diffNames([]string{"autosd", "other"}, through()); diff != "" {
 			t.Error(diff)

@@ -26,6 +26,7 @@ const (
 // here may import what it likes, but nothing below pkg may be missing.
 var layers = map[string][]string{
 	"schema":         {},
+	"schema/apitest": {"schema"},
 	"pkg/entry":      {"schema"},
 	"pkg/registry":   {"pkg/entry"},
 	"pkg/ocilog":     {"pkg/entry"},

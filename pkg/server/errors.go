@@ -28,18 +28,16 @@ var kinds = []struct {
 	{entry.ErrNotFound, http.StatusNotFound, "not_found"},
 }
 
-// apiError is an error as the API shows it.
+// apiError is an error that has a status of HTTP.
 type apiError struct {
-	Sentence string `json:"error"`
-	Code     string `json:"code"`
-	Details  any    `json:"details,omitempty"`
-	status   int
+	Problem
+	status int
 }
 
 func (e *apiError) Error() string { return e.Sentence }
 
 func problem(status int, code, sentence string) *apiError {
-	return &apiError{Sentence: sentence, Code: code, status: status}
+	return &apiError{Problem{Sentence: sentence, Code: code}, status}
 }
 
 // fail answers an error.
@@ -48,7 +46,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if !errors.As(err, &e) {
 		e = describe(err)
 	}
-	body, err := json.Marshal(e)
+	body, err := json.Marshal(e.Problem)
 	if err != nil {
 		body = []byte(`{"error":"the error cannot be shown","code":"failure"}`)
 	}

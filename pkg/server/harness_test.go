@@ -29,6 +29,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
+	"github.com/oci-catalog/caib/schema/apitest"
 )
 
 const secret = "correct-horse-battery-staple"
@@ -246,7 +247,9 @@ func (w *world) ask(method, path, body string, headers ...string) answer {
 		w.t.Fatal(err)
 	}
 	a := answer{response.StatusCode, response.Header, text}
-	described(w.t, method, path, body, a)
+	if err := apitest.Check(apitest.Exchange{Method: method, URL: request.URL, Body: []byte(body), Status: a.status, Header: a.header, Answer: text}); err != nil {
+		w.t.Error(err)
+	}
 	return a
 }
 

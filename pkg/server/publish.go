@@ -11,8 +11,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/opencontainers/go-digest"
-
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -53,60 +51,14 @@ func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
 
 func who(ctx context.Context) string { name, _ := ctx.Value(whoKey{}).(string); return name }
 
-// createRequest is the body of POST /v1/catalog/images.
-type createRequest struct {
-	details
-	Name        string `json:"name"`
-	RegistryURL string `json:"registryUrl"`
-}
-
-// publishRequest is the body of POST /v1/catalog/publish: a build that the
-// catalog knows, or an image.
-type publishRequest struct {
-	details
-	ImageBuildName   string `json:"imageBuildName"`
-	CatalogImageName string `json:"catalogImageName"`
-	Image            string `json:"image"`
-	Name             string `json:"name"`
-}
-
-// details are what a request may say about an image besides.
-type details struct {
-	Digest        digest.Digest     `json:"digest"`
-	Version       string            `json:"version"`
-	Description   string            `json:"description"`
-	Tags          []string          `json:"tags"`
-	Labels        map[string]string `json:"labels"`
-	Architecture  string            `json:"architecture"`
-	OS            string            `json:"os"`
-	Variant       string            `json:"variant"`
-	Distro        string            `json:"distro"`
-	DistroVersion string            `json:"distroVersion"`
-	KernelVersion string            `json:"kernelVersion"`
-	Targets       []entry.Target    `json:"targets"`
-	Bootc         bool              `json:"bootc"`
-	BuildMode     string            `json:"buildMode"`
-	ExportFormat  string            `json:"exportFormat"`
-	Disk          string            `json:"disk"`
-	Source        entry.Source      `json:"source"`
-	Override      bool              `json:"override"`
-	Move          bool              `json:"move"`
-	NoAttach      bool              `json:"noAttach"`
-	DryRun        bool              `json:"dryRun"`
-}
-
-func (d *details) options(who string) (catalog.PublishOptions, error) {
+// asked returns what a request of somebody says, if it makes sense.
+func (d *Details) asked(who string) (catalog.PublishOptions, error) {
+	options := d.options()
+	options.Author = who
 	if d.Digest != "" && d.Digest.Validate() != nil {
-		return catalog.PublishOptions{}, fmt.Errorf("%w: digest: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
+		return options, fmt.Errorf("%w: digest: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
 	}
-	return catalog.PublishOptions{
-		Version: d.Version, Description: d.Description, Tags: d.Tags, Labels: d.Labels, Digest: d.Digest,
-		Metadata: entry.Metadata{
-			Architecture: d.Architecture, OS: d.OS, Variant: d.Variant, Distro: d.Distro, DistroVersion: d.DistroVersion,
-			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
-		},
-		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, DryRun: d.DryRun, Author: who,
-	}, nil
+	return options, nil
 }
 
 // remote refuses a reference that would make the server read its own files.
@@ -151,9 +103,9 @@ func malformed(err error) string {
 
 // create answers POST /v1/catalog/images.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
-	var asked createRequest
+	var asked CreateRequest
 	s.write(w, r, "add", &asked, func(ctx context.Context) (catalog.Result, error) {
-		options, err := asked.options(who(ctx))
+		options, err := asked.asked(who(ctx))
 		if err == nil {
 			err = errors.Join(remote(asked.RegistryURL), entry.CheckName(asked.Name))
 		}
@@ -166,9 +118,9 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 
 // publish answers POST /v1/catalog/publish.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
-	var asked publishRequest
+	var asked PublishRequest
 	s.write(w, r, "publish", &asked, func(ctx context.Context) (catalog.Result, error) {
-		options, err := asked.options(who(ctx))
+		options, err := asked.asked(who(ctx))
 		if err != nil {
 			return catalog.Result{}, err
 		}
@@ -189,7 +141,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 }
 
 // build finds the image of a build that an entry came from.
-func (s *Server) build(asked *publishRequest, options *catalog.PublishOptions) (image string, err error) {
+func (s *Server) build(asked *PublishRequest, options *catalog.PublishOptions) (image string, err error) {
 	now := s.state.Load()
 	if now == nil {
 		return "", errNoIndex
@@ -237,15 +189,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, action string, as
 		s.catchUp(ctx)
 	}
 	w.Header().Set("Location", imagePath+result.Item.Name)
-	s.answer(w, r, status, struct {
-		entry.Item
-		Outcome    catalog.Outcome    `json:"outcome"`
-		Tag        string             `json:"tag,omitempty"`
-		Attachment catalog.Attachment `json:"attachment"`
-		Snapshot   bool               `json:"snapshot"`
-		MovedFrom  []string           `json:"movedFrom,omitempty"`
-		Warnings   []string           `json:"warnings,omitempty"`
-	}{result.Item, result.Outcome, result.Tag, result.Attachment, result.Snapshot, result.MovedFrom, result.Warnings})
+	s.answer(w, r, status, NewPublication(result))
 }
 
 // catchUp makes the state show what was just written. If that fails, the next
@@ -277,10 +221,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	s.answer(w, r, http.StatusOK, struct {
-		entry.Event
-		Warnings []string `json:"warnings,omitempty"`
-	}{removed, warnings})
+	s.answer(w, r, http.StatusOK, Removal{removed, warnings})
 }
 
 // answer writes an object that is not kept.

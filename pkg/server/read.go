@@ -175,10 +175,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 			return nil, absent(name)
 		}
 		slices.SortStableFunc(events, func(a, b entry.Event) int { return a.At.Compare(b.At.Time) })
-		return struct {
-			Items []entry.Event `json:"items"`
-			Total int           `json:"total"`
-		}{events, len(events)}, nil
+		return History{events, len(events)}, nil
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -52,15 +51,6 @@ func (t *throttle) wait(name string) time.Duration {
 	}
 	t.last[name] = now
 	return 0
-}
-
-// verification is the answer to a request to verify.
-type verification struct {
-	Message   string `json:"message"`
-	Triggered bool   `json:"triggered"`
-	// What was found out, where the request waits for it.
-	Verification *catalog.Verification `json:"verification,omitempty"`
-	Failure      *apiError             `json:"failure,omitempty"`
 }
 
 // verifyImage answers POST /v1/catalog/images/{name}/verify: a probe of the
@@ -112,7 +102,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-s.verify.slots }()
 		s.probeNow(*running, id, i)
 	})
-	s.answer(w, r, http.StatusOK, verification{Message: "verification of " + name + " is under way", Triggered: true})
+	s.answer(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true})
 }
 
 // verifyWhole looks at the whole entry, and answers what it found.
@@ -129,9 +119,9 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 			break
 		}
 		found, err := verifier.Verify(ctx, i.name())
-		answer := verification{Message: i.name() + " was verified", Triggered: true, Verification: &found}
+		answer := Verification{Message: i.name() + " was verified", Triggered: true, Verification: &found}
 		if err != nil {
-			answer.Failure = describe(err)
+			answer.Failure = &describe(err).Problem
 		}
 		s.probeNow(ctx, requestID(w), i)
 		s.answer(w, r, http.StatusOK, answer)

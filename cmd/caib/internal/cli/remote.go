@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/server"
 )
 
 // maxServerAnswer bounds one answer of an index server, in bytes.
@@ -89,15 +90,9 @@ type serverError struct {
 func (e *serverError) Error() string { return e.sentence }
 func (e *serverError) Unwrap() error { return e.kind }
 
-// problemObject is an error as the API has it.
-type problemObject struct {
-	Sentence string `json:"error"`
-	Code     string `json:"code"`
-}
-
-// kind finds the error kind that a code of the API stands for; it is the word
+// kindOf finds the error kind that a code of the API stands for; it is the word
 // of the exit table.
-func (p problemObject) kind(status int) error {
+func kindOf(p server.Problem, status int) error {
 	for _, row := range exits {
 		if row.word == p.Code && row.kind != nil {
 			return row.kind
@@ -109,7 +104,8 @@ func (p problemObject) kind(status int) error {
 	return errors.New("refused")
 }
 
-func (p problemObject) err(status int) error { return &serverError{p.Sentence, p.kind(status)} }
+// saidBy is a problem that a server reported.
+func saidBy(p server.Problem, status int) error { return &serverError{p.Sentence, kindOf(p, status)} }
 
 // call makes a request and decodes the answer. Where the server asks to wait,
 // it waits, as long as ctx lets it.
@@ -197,11 +193,11 @@ func (r *remote) unanswered(ctx context.Context, method, path string, err error)
 
 // refused is what a server says about a request that it does not serve.
 func (r *remote) refused(response *http.Response, answer []byte) error {
-	var problem problemObject
+	var problem server.Problem
 	if json.Unmarshal(answer, &problem) != nil || problem.Sentence == "" {
 		return fmt.Errorf("%s: %w: status %d, and not in the words of an index server", r.base.Host, entry.ErrUnreachable, response.StatusCode)
 	}
-	err := problem.err(response.StatusCode)
+	err := saidBy(problem, response.StatusCode)
 	switch {
 	case response.StatusCode == http.StatusUnauthorized:
 		return withHint(err, "give a token of the server with --token or CAIB_TOKEN")

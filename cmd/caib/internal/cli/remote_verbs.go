@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/imagebuild"
+	"github.com/oci-catalog/caib/pkg/server"
 )
 
 const (
@@ -42,10 +42,7 @@ func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.P
 	query.Set("limit", pageLimit)
 	var items []entry.Item
 	for range maxPages {
-		var page struct {
-			Items    []entry.Item `json:"items"`
-			Continue string       `json:"continue"`
-		}
+		var page server.ImageList
 		if err := r.call(ctx, http.MethodGet, imagesRoute, query, nil, &page); err != nil {
 			return entry.Page{}, err
 		}
@@ -79,9 +76,7 @@ func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error
 		}
 		path = imagesRoute + "/" + name + "/history"
 	}
-	var all struct {
-		Items []entry.Event `json:"items"`
-	}
+	var all server.History
 	return all.Items, r.call(ctx, http.MethodGet, path, nil, nil, &all)
 }
 
@@ -100,37 +95,20 @@ func (r *remote) Verify(ctx context.Context, name string) (catalog.Verification,
 	if err := entry.CheckName(name); err != nil {
 		return catalog.Verification{Name: name}, err
 	}
-	var answer struct {
-		Verification catalog.Verification `json:"verification"`
-		Failure      *problemObject       `json:"failure"`
-	}
+	var answer server.Verification
 	err := r.call(ctx, http.MethodPost, imagesRoute+"/"+name+"/verify", url.Values{"wait": {"true"}}, nil, &answer)
 	if err == nil && answer.Failure != nil {
-		err = answer.Failure.err(http.StatusOK)
+		err = saidBy(*answer.Failure, http.StatusOK)
 	}
-	if answer.Verification.Name == "" {
-		answer.Verification.Name = name
+	if answer.Verification == nil {
+		answer.Verification = &catalog.Verification{Name: name}
 	}
-	return answer.Verification, err
-}
-
-// publishBody is what the API takes about an image.
-func publishBody(o catalog.PublishOptions) (map[string]any, error) {
-	if o.Sign != nil {
-		return nil, withHint(fmt.Errorf("%w: a server does not sign", entry.ErrInvalid), "publish to the registry, or sign afterwards with `caib catalog sign NAME`")
-	}
-	m := &o.Metadata
-	return map[string]any{
-		"name": o.Name, "digest": o.Digest, "version": o.Version, "description": o.Description, "tags": o.Tags, "labels": o.Labels,
-		"architecture": m.Architecture, "os": m.OS, "variant": m.Variant, "distro": m.Distro, "distroVersion": m.DistroVersion,
-		"kernelVersion": m.KernelVersion, "targets": m.Targets, "bootc": m.Bootc, "buildMode": m.BuildMode, "exportFormat": m.ExportFormat,
-		"disk": o.Disk, "source": o.Source, "override": o.Override, "move": o.Move, "noAttach": o.NoAttach, "dryRun": o.DryRun,
-	}, nil
+	return *answer.Verification, err
 }
 
 // Publish has the server publish an image.
 func (r *remote) Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error) {
-	return r.publish(ctx, "/v1/catalog/publish", "image", image, options)
+	return r.publish(ctx, "/v1/catalog/publish", image, options, server.PublishRequest{Details: server.NewDetails(options), Image: image, Name: options.Name})
 }
 
 // PublishBuild has the server publish what an ImageBuild made.
@@ -148,50 +126,35 @@ func (r *remote) PublishBuild(ctx context.Context, build imagebuild.Build, optio
 
 // Add has the server add an image.
 func (r *remote) Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error) {
-	options.Name = name
-	return r.publish(ctx, imagesRoute, "registryUrl", image, options)
+	return r.publish(ctx, imagesRoute, image, options, server.CreateRequest{Details: server.NewDetails(options), RegistryURL: image, Name: name})
 }
 
-func (r *remote) publish(ctx context.Context, path, key, image string, options catalog.PublishOptions) (catalog.Result, error) {
-	body, err := publishBody(options)
-	if err != nil {
-		return catalog.Result{}, err
+// publish asks a route for a publication, unless it is one that no server can
+// make.
+func (r *remote) publish(ctx context.Context, path, image string, options catalog.PublishOptions, request any) (catalog.Result, error) {
+	if options.Sign != nil {
+		return catalog.Result{}, withHint(errNoSigner, "publish to the registry, or sign afterwards with `caib catalog sign NAME`")
 	}
 	if directory, is := strings.CutPrefix(image, "oci:"); is {
 		return catalog.Result{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}
-	body[key] = image
-	var answer struct {
-		entry.Item
-		Outcome    catalog.Outcome    `json:"outcome"`
-		Tag        string             `json:"tag"`
-		Attachment catalog.Attachment `json:"attachment"`
-		Snapshot   bool               `json:"snapshot"`
-		MovedFrom  []string           `json:"movedFrom"`
-		Warnings   []string           `json:"warnings"`
-	}
-	if err := r.call(ctx, http.MethodPost, path, nil, body, &answer); err != nil {
-		return catalog.Result{}, err
-	}
-	return catalog.Result{
-		Outcome: answer.Outcome, Item: answer.Item, Tag: answer.Tag, Attachment: answer.Attachment,
-		Snapshot: answer.Snapshot, MovedFrom: answer.MovedFrom, Warnings: answer.Warnings,
-	}, nil
+	var made server.Publication
+	err := r.call(ctx, http.MethodPost, path, nil, request, &made)
+	return made.Result(), err
 }
+
+var errNoSigner = fmt.Errorf("%w: a server does not sign", entry.ErrInvalid)
 
 // Remove has the server end an entry.
 func (r *remote) Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error) {
 	if options.Sign != nil {
-		return entry.Event{}, nil, errors.Join(fmt.Errorf("%w: a server does not sign", entry.ErrInvalid))
+		return entry.Event{}, nil, errNoSigner
 	}
 	query := url.Values{}
 	if options.Reason != "" {
 		query.Set("reason", options.Reason)
 	}
-	var answer struct {
-		entry.Event
-		Warnings []string `json:"warnings"`
-	}
+	var answer server.Removal
 	err := r.call(ctx, http.MethodDelete, imagesRoute+"/"+name, query, nil, &answer)
 	return answer.Event, answer.Warnings, err
 }

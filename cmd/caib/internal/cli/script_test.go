@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode"
@@ -100,6 +101,16 @@ type world struct {
 	answer       string
 	registries   map[string]*fake
 	interrupted  *fake
+
+	mu      sync.Mutex
+	strange []error // exchanges with a server that its API does not describe
+}
+
+// undescribed notes what passed between caib and a server, and should not have.
+func (w *world) undescribed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.strange = append(w.strange, err)
 }
 
 type worldKey struct{}
@@ -151,6 +162,11 @@ func runCaib(ts *testscript.TestScript, want int, args []string) {
 		Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
 		InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
 	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.strange) > 0 {
+		ts.Fatalf("the API does not describe %v", w.strange[0])
+	}
 	w.answer = ""
 	w.keep(ts, "out", out.String())
 	w.keep(ts, "err", errs.String())

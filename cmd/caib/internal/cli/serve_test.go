@@ -14,6 +14,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,6 +24,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oci-catalog/caib/schema/apitest"
 )
 
 const serveToken = "a-token-for-tests-0123456789"
@@ -68,7 +72,8 @@ func startServer(getenv func(string) string, args ...string) (*serving, error) {
 }
 
 // cmdServe is `serve NAME [ARG...]`: a server over the catalog of the
-// environment, at $NAME afterwards; it ends with the script.
+// environment, at $NAME afterwards; it ends with the script. What passes is held
+// against the description of the API.
 func cmdServe(ts *testscript.TestScript, _ bool, args []string) {
 	env := map[string]string{}
 	getenv := func(name string) string {
@@ -91,8 +96,10 @@ func cmdServe(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	s, err := startServer(getenv, args[1:]...)
 	ts.Check(err)
-	ts.Defer(func() { s.stop() })
-	ts.Setenv(args[0], "http://"+s.address)
+	w := worldOf(ts)
+	proxy := httptest.NewServer(apitest.Proxy(&url.URL{Scheme: "http", Host: s.address}, w.undescribed))
+	ts.Defer(func() { proxy.Close(); s.stop() })
+	ts.Setenv(args[0], proxy.URL)
 	for range 400 {
 		response, err := http.Get("http://" + s.address + "/readyz")
 		if err == nil {

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// The objects of the API (schema/openapi.yaml) beside those of package entry,
+// for servers and their clients.
+
+// ImageList is the answer of the list route.
+type ImageList struct {
+	Items    []entry.Item `json:"items"`
+	Total    int          `json:"total"`              // on all pages
+	Continue string       `json:"continue,omitempty"` // the token of the next page
+}
+
+// History is the answer of the history routes.
+type History struct {
+	Items []entry.Event `json:"items"` // oldest first
+	Total int           `json:"total"`
+}
+
+// CreateRequest asks for an image that somebody else built to be added.
+type CreateRequest struct {
+	Details
+	Name        string `json:"name"`
+	RegistryURL string `json:"registryUrl"`
+}
+
+// PublishRequest asks for a build that the catalog knows to be published, or
+// for an image.
+type PublishRequest struct {
+	Details
+	ImageBuildName   string `json:"imageBuildName,omitzero"`
+	CatalogImageName string `json:"catalogImageName,omitzero"`
+	Image            string `json:"image,omitzero"`
+	Name             string `json:"name,omitzero"`
+}
+
+// Details are what a request may say about an image besides.
+type Details struct {
+	Digest        digest.Digest     `json:"digest,omitzero"`
+	Version       string            `json:"version,omitzero"`
+	Description   string            `json:"description,omitzero"`
+	Tags          []string          `json:"tags,omitzero"`
+	Labels        map[string]string `json:"labels,omitzero"`
+	Architecture  string            `json:"architecture,omitzero"`
+	OS            string            `json:"os,omitzero"`
+	Variant       string            `json:"variant,omitzero"`
+	Distro        string            `json:"distro,omitzero"`
+	DistroVersion string            `json:"distroVersion,omitzero"`
+	KernelVersion string            `json:"kernelVersion,omitzero"`
+	Targets       []entry.Target    `json:"targets,omitzero"`
+	Bootc         bool              `json:"bootc,omitzero"`
+	BuildMode     string            `json:"buildMode,omitzero"`
+	ExportFormat  string            `json:"exportFormat,omitzero"`
+	Disk          string            `json:"disk,omitzero"`
+	Source        entry.Source      `json:"source,omitzero"`
+	Override      bool              `json:"override,omitzero"`
+	Move          bool              `json:"move,omitzero"`
+	NoAttach      bool              `json:"noAttach,omitzero"`
+	DryRun        bool              `json:"dryRun,omitzero"`
+}
+
+// NewDetails returns what a request says of publication options: all but the
+// name, and what a server does not do for others.
+func NewDetails(o catalog.PublishOptions) Details {
+	m := &o.Metadata
+	return Details{
+		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
+		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
+		KernelVersion: m.KernelVersion, Targets: m.Targets, Bootc: m.Bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
+		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, DryRun: o.DryRun,
+	}
+}
+
+// options is NewDetails, back.
+func (d *Details) options() catalog.PublishOptions {
+	return catalog.PublishOptions{
+		Version: d.Version, Description: d.Description, Tags: d.Tags, Labels: d.Labels, Digest: d.Digest,
+		Metadata: entry.Metadata{
+			Architecture: d.Architecture, OS: d.OS, Variant: d.Variant, Distro: d.Distro, DistroVersion: d.DistroVersion,
+			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
+		},
+		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, DryRun: d.DryRun,
+	}
+}
+
+// Publication is what came of a request to publish or to add.
+type Publication struct {
+	entry.Item
+	Outcome    catalog.Outcome    `json:"outcome"`
+	Tag        string             `json:"tag,omitempty"`
+	Attachment catalog.Attachment `json:"attachment"`
+	Snapshot   bool               `json:"snapshot"`
+	MovedFrom  []string           `json:"movedFrom,omitempty"`
+	Warnings   []string           `json:"warnings,omitempty"`
+}
+
+// NewPublication shows the result of a publication.
+func NewPublication(r catalog.Result) Publication {
+	return Publication{r.Item, r.Outcome, r.Tag, r.Attachment, r.Snapshot, r.MovedFrom, r.Warnings}
+}
+
+// Result is NewPublication, back.
+func (p Publication) Result() catalog.Result {
+	return catalog.Result{
+		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment,
+		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
+	}
+}
+
+// Removal is what came of a request to remove, where the client asks for it.
+type Removal struct {
+	entry.Event
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Verification is the answer to a request to verify.
+type Verification struct {
+	Message   string `json:"message"`
+	Triggered bool   `json:"triggered"`
+	// What was found out, where the request waits for it.
+	Verification *catalog.Verification `json:"verification,omitempty"`
+	Failure      *Problem              `json:"failure,omitempty"`
+}
+
+// Problem is an error as the API shows it: one sentence, the word of its kind,
+// and what more there is to say.
+type Problem struct {
+	Sentence string `json:"error"`
+	Code     string `json:"code"`
+	Details  any    `json:"details,omitempty"`
+}

@@ -1,0 +1,162 @@
+// Package apitest holds requests to an index server, and its answers, against
+// the description of the HTTP API (schema/openapi.yaml). It is for tests, ours
+// and those of other servers:
+//
+//	if err := apitest.Check(exchange); err != nil { t.Error(err) }
+//
+// or, for clients that are not one's own, a proxy that checks what passes:
+//
+//	proxy := httptest.NewServer(apitest.Proxy(target, func(err error) { t.Error(err) }))
+package apitest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/oci-catalog/caib/schema"
+)
+
+// Exchange is a request and its answer.
+type Exchange struct {
+	Method string
+	URL    *url.URL // path and query count
+	Body   []byte   // of the request
+	Status int
+	Header http.Header // of the answer
+	Answer []byte      // its body
+}
+
+// description is schema/openapi.yaml, and a compiler of the schemas in it.
+type description struct {
+	document map[string]any
+	mu       sync.Mutex // the compiler is not safe for concurrent use
+	compiler *jsonschema.Compiler
+}
+
+var described = sync.OnceValues(func() (*description, error) {
+	text, err := schema.Files.ReadFile(schema.OpenAPI)
+	if err != nil {
+		return nil, err
+	}
+	d := &description{compiler: jsonschema.NewCompiler()}
+	if err := yaml.Unmarshal(text, &d.document); err != nil {
+		return nil, err
+	}
+	if text, err = json.Marshal(d.document); err != nil {
+		return nil, err
+	}
+	plain, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	d.compiler.DefaultDraft(jsonschema.Draft2020)
+	return d, d.compiler.AddResource(schema.BaseURL+schema.OpenAPI, plain)
+})
+
+// Check reports what the description does not say of an exchange: a path or a
+// method that is answered, a parameter, body or member that is taken, a status,
+// a header that is missing, a media type, and all of a JSON body. It is safe
+// for concurrent use.
+func Check(e Exchange) error {
+	d, err := described()
+	if err != nil {
+		return err
+	}
+	if err := d.check(e); err != nil {
+		return fmt.Errorf("%s %s: %d: %w", e.Method, e.URL.RequestURI(), e.Status, err)
+	}
+	return nil
+}
+
+// CheckSchema holds a JSON text against a schema of the description's
+// components.
+func CheckSchema(name string, text []byte) error {
+	d, err := described()
+	if err != nil {
+		return err
+	}
+	return d.matches((&node{value: d.document}).child("components").child("schemas").child(name), text)
+}
+
+func (d *description) check(e Exchange) error {
+	at, shared := d.find(e.Method, e.URL.Path)
+	if at == nil {
+		if e.Status < 400 {
+			return fmt.Errorf("the operation is not described")
+		}
+		return nil
+	}
+	if e.Status < 400 {
+		if err := d.parameters(append(at.list("parameters"), shared...), e.URL.RawQuery); err != nil {
+			return err
+		}
+		if err := d.request(at, e.Body); err != nil {
+			return err
+		}
+	}
+	response := d.follow(at.child("responses").child(strconv.Itoa(e.Status)))
+	if response == nil {
+		return fmt.Errorf("the status is not described")
+	}
+	for name := range response.child("headers").object() {
+		if e.Header.Get(name) == "" {
+			return fmt.Errorf("there is no header %s", name)
+		}
+	}
+	return d.body(response, e)
+}
+
+// request holds a body against the operation. A body that none is described for
+// means nothing.
+func (d *description) request(at *node, body []byte) error {
+	content := at.child("requestBody")
+	if content == nil {
+		return nil
+	}
+	return d.matches(content.child("content").child("application/json").child("schema"), body)
+}
+
+// body holds an answer against what is described of its status.
+func (d *description) body(response *node, e Exchange) error {
+	content := response.child("content")
+	mediaType, _, _ := strings.Cut(e.Header.Get("Content-Type"), ";")
+	switch {
+	case content == nil && len(e.Answer) > 0:
+		return fmt.Errorf("a body where none is described: %.100s", e.Answer)
+	case content == nil:
+		return nil
+	case content.child(mediaType) == nil:
+		return fmt.Errorf("media type %q is not described", mediaType)
+	case mediaType != "application/json" || e.Method == http.MethodHead || e.Header.Get("Content-Encoding") != "":
+		return nil
+	}
+	return d.matches(content.child(mediaType).child("schema"), e.Answer)
+}
+
+// matches holds a JSON text against a schema.
+func (d *description) matches(at *node, text []byte) error {
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("%w: %.100s", err, text)
+	}
+	return d.valid(at, value)
+}
+
+func (d *description) valid(at *node, value any) error {
+	d.mu.Lock()
+	compiled, err := d.compiler.Compile(schema.BaseURL + schema.OpenAPI + "#" + at.pointer)
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return compiled.Validate(value)
+}
