@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,41 +20,86 @@ import (
 )
 
 const (
-	imagesRoute = "/v1/catalog/images"
-	pageLimit   = "1000"
-	maxPages    = 10_000
+	imagesRoute  = "/v1/catalog/images"
+	maxPageLimit = 1000 // of the list route
+	maxPages     = 10_000
+	// What a query may hold for the list route to take it, with room to spare.
+	maxRouteFilters = 64
+	maxRouteQuery   = 3000
+	routeAlphabet   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:/=+@"
 )
 
-func asOfQuery(at time.Time) url.Values {
-	query := url.Values{}
-	if !at.IsZero() {
-		query.Set("as-of", at.UTC().Format(time.RFC3339Nano))
-	}
-	return query
-}
-
-// List reads all pages, and selects from them as from a registry's entries.
+// List asks for what the query selects, page by page. The server selects as
+// entry.Query does; what its route does not take is selected here.
 func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
 	if err := options.Query.Check(); err != nil {
 		return entry.Page{}, err
 	}
-	query := asOfQuery(options.AsOf)
-	query.Set("phase", "all")
-	query.Set("latest", "false")
-	query.Set("limit", pageLimit)
-	var items []entry.Item
+	asked, whole := routeQuery(options.Query)
+	if whole {
+		page, err := r.pages(ctx, asked, options.AsOf, options.Query.Limit)
+		return page, err
+	}
+	page, err := r.pages(ctx, asked, options.AsOf, 0)
+	if err != nil {
+		return entry.Page{}, err
+	}
+	return options.Query.Select(page.Items), nil
+}
+
+// routeQuery returns the parameters of the list route for a query, without its
+// limit; whole tells that they say all of it.
+func routeQuery(q entry.Query) (asked url.Values, whole bool) {
+	asked = url.Values{"phase": {cmp.Or(q.Phase, "all")}, "latest": {strconv.FormatBool(q.Latest)}, "sort": {cmp.Or(string(q.Sort), string(entry.SortCreated))}}
+	for name, value := range map[string]string{"architecture": q.Architecture, "distro": q.Distro, "target": q.Target} {
+		if value != "" {
+			asked.Set(name, value)
+		}
+	}
+	for _, tag := range q.Tags {
+		asked.Add("tags", tag)
+	}
+	for key, value := range q.Labels {
+		asked.Add("label", key+"="+value)
+	}
+	whole = entry.IsPhase(asked.Get("phase")) || q.Phase == ""
+	for _, values := range asked {
+		for _, value := range values {
+			whole = whole && strings.Trim(value, routeAlphabet) == ""
+		}
+	}
+	if whole = whole && len(asked["tags"])+len(asked["label"]) <= maxRouteFilters && len(asked.Encode()) < maxRouteQuery; whole {
+		return asked, true
+	}
+	return url.Values{"phase": {"all"}, "latest": {"false"}}, false
+}
+
+// pages reads pages of the list route until there are limit entries; 0 is all.
+func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, limit int) (entry.Page, error) {
+	all := entry.Page{Items: []entry.Item{}}
+	asked.Set("limit", strconv.Itoa(maxPageLimit))
+	if limit > 0 {
+		asked.Set("limit", strconv.Itoa(min(limit, maxPageLimit)))
+	}
+	if !asOf.IsZero() {
+		asked.Set("as-of", asOf.UTC().Format(time.RFC3339Nano))
+	}
 	for range maxPages {
 		var page server.ImageList
-		if err := r.call(ctx, http.MethodGet, imagesRoute, query, nil, &page); err != nil {
+		if err := r.call(ctx, http.MethodGet, imagesRoute, asked, nil, &page); err != nil {
 			return entry.Page{}, err
 		}
-		items = append(items, page.Items...)
+		all.Items, all.Total = append(all.Items, page.Items...), page.Total
+		if limit > 0 && len(all.Items) >= limit {
+			all.Items = all.Items[:limit]
+			break
+		}
 		if page.Continue == "" {
 			break
 		}
-		query.Set("continue", page.Continue)
+		asked.Set("continue", page.Continue)
 	}
-	return options.Query.Select(items), nil
+	return all, nil
 }
 
 // Get asks for one entry.
@@ -60,7 +107,10 @@ func (r *remote) Get(ctx context.Context, name string, options catalog.GetOption
 	if err := entry.CheckName(name); err != nil {
 		return item, err
 	}
-	query := asOfQuery(options.AsOf)
+	query := url.Values{}
+	if !options.AsOf.IsZero() {
+		query.Set("as-of", options.AsOf.UTC().Format(time.RFC3339Nano))
+	}
 	if options.Version != "" {
 		query.Set("version", options.Version)
 	}
