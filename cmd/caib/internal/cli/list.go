@@ -68,8 +68,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	items, failed := o.read(ctx, catalogs, asOf)
-	page := o.query.Select(items)
+	page, all, failed := o.read(ctx, catalogs, asOf)
 	var refused *catalog.RefusedError
 	if failed != nil && len(catalogs) == 1 && !errors.As(failed, &refused) {
 		return failed
@@ -77,16 +76,18 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 	if err := o.print(page); err != nil {
 		return err
 	}
-	o.remark(page, len(items), failed)
+	o.remark(page, all, failed)
 	return o.refusals(failed)
 }
 
-// read collects the items of all catalogs. One that cannot be read, or has
-// entries that the policy refuses, does not hide the others, and does not go
-// unsaid either.
-func (o *listOptions) read(ctx context.Context, catalogs []source, asOf time.Time) ([]entry.Item, error) {
+// read selects from the items of all catalogs, and says how many there are. One
+// that cannot be read, or has entries that the policy refuses, does not hide the
+// others, and does not go unsaid either.
+func (o *listOptions) read(ctx context.Context, catalogs []source, asOf time.Time) (page entry.Page, all int, failed error) {
+	if server, ok := catalogs[0].(*remote); ok {
+		return o.ask(ctx, server, asOf)
+	}
 	var items []entry.Item
-	var failed error
 	for _, c := range catalogs {
 		page, err := c.List(ctx, catalog.ListOptions{AsOf: asOf})
 		if err != nil {
@@ -99,7 +100,17 @@ func (o *listOptions) read(ctx context.Context, catalogs []source, asOf time.Tim
 			items = append(items, item)
 		}
 	}
-	return items, failed
+	return o.query.Select(items), len(items), failed
+}
+
+// ask has a server select.
+func (o *listOptions) ask(ctx context.Context, server *remote, asOf time.Time) (page entry.Page, all int, failed error) {
+	page, err := server.List(ctx, catalog.ListOptions{Query: o.query, AsOf: asOf})
+	if err != nil || page.Total > 0 {
+		return page, page.Total, err
+	}
+	whole, err := server.List(ctx, catalog.ListOptions{Query: entry.Query{Limit: 1}, AsOf: asOf})
+	return page, whole.Total, err
 }
 
 func (o *listOptions) print(page entry.Page) error {

@@ -37,8 +37,7 @@ func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.P
 	}
 	asked, whole := routeQuery(options.Query)
 	if whole {
-		page, err := r.pages(ctx, asked, options.AsOf, options.Query.Limit)
-		return page, err
+		return r.pages(ctx, asked, options.AsOf, options.Query.Limit)
 	}
 	page, err := r.pages(ctx, asked, options.AsOf, 0)
 	if err != nil {
