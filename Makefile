@@ -29,10 +29,10 @@ test:
 	$(GO) test -race -shuffle=on ./...
 	cd e2e && $(GO) test -shuffle=on -parallel 8 ./...
 
-## load: hold 1,000 connections on the index server for a minute
+## load: hold 1,000 connections on an index server with 10,000 entries for a minute
 .PHONY: load
 load:
-	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s .
+	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s -load-entries 10000 .
 
 ## check: everything CI runs
 .PHONY: check

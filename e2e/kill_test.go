@@ -18,6 +18,7 @@ import (
 // targets. The catalog stays readable, every entry that it shows is whole, and
 // a retry of what was killed succeeds.
 func TestKilledWhilePublishing(t *testing.T) {
+	t.Parallel()
 	const kills = 100
 	all := targets()
 	for _, name := range []string{"layout", registries.All()[0].Name} {

@@ -30,6 +30,7 @@ func behind(t *testing.T, kind string, faults faultproxy.Faults) (*world, *fault
 
 // Registries that are only different: everything works.
 func TestQuirksThatChangeNothing(t *testing.T) {
+	t.Parallel()
 	for name, faults := range map[string]faultproxy.Faults{
 		"tag pages with Link":        {PageSize: 3},
 		"413 on n over 100":          {PageSize: 100, MaxN: 100},
@@ -110,6 +111,7 @@ func every(n int) func(*http.Request) bool {
 
 // Faults that pass: the client tries again, and the result is right.
 func TestFaultsThatPass(t *testing.T) {
+	t.Parallel()
 	past := time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)
 	for name, rules := range map[string][]*faultproxy.Rule{
 		"429 with seconds":     {{Times: 2, Do: faultproxy.Action{Status: 429, RetryAfter: "1"}}},
@@ -147,6 +149,7 @@ func TestFaultsThatPass(t *testing.T) {
 // Faults that stay: a clear error with the right exit code, and no listing at
 // all rather than a wrong one.
 func TestFaultsThatStay(t *testing.T) {
+	t.Parallel()
 	tags, manifests := faultproxy.On("GET", "/tags/list"), faultproxy.On("GET", "/manifests/")
 	for name, tt := range map[string]struct {
 		rule faultproxy.Rule
@@ -193,6 +196,7 @@ func TestFaultsThatStay(t *testing.T) {
 // What is wrong with a snapshot costs requests, never entries; what a tag list
 // leaves out is found and reported.
 func TestSnapshotsAndTagListsThatLie(t *testing.T) {
+	t.Parallel()
 	w, proxy := behind(t, "distribution-3.1", faultproxy.Faults{})
 	var want []string
 	for i, image := range w.pushMany("image", 40) {

@@ -21,23 +21,28 @@ import (
 )
 
 const (
-	loadEntries = 10_000
-	crowdSize   = 1000
-	crowdPause  = 100 * time.Millisecond
+	crowdSize  = 1000
+	crowdPause = 100 * time.Millisecond
 )
 
-// asked are the three things that a crowd asks for, and what must be in each
-// answer. The images are in no registry: phases are those of probes that fail.
-var asked = []struct{ path, must string }{
-	{"/v1/catalog/images?limit=20&latest=false&phase=all", `"total":` + strconv.Itoa(loadEntries)},
-	{"/v1/catalog/images?target=rpi4&tags=nightly&latest=false&phase=all&limit=20", `"total":` + strconv.Itoa(loadEntries/3)},
-	{"/v1/catalog/images/" + fill.Name(1), `{"name":"` + fill.Name(1) + `",`},
+// question is a path, and what must be in each answer.
+type question struct{ path, must string }
+
+// questions are the three things that a crowd asks of a catalog that fill made.
+// The images are in no registry: phases are those of probes that fail.
+func questions(entries int) []question {
+	return []question{
+		{"/v1/catalog/images?limit=20&latest=false&phase=all", `"total":` + strconv.Itoa(entries)},
+		{"/v1/catalog/images?target=rpi4&tags=nightly&latest=false&phase=all&limit=20", `"total":` + strconv.Itoa((entries+1)/3)},
+		{"/v1/catalog/images/" + fill.Name(1), `{"name":"` + fill.Name(1) + `",`},
+	}
 }
 
 // crowd is 1,000 clients that ask a server ten times a second each, on a
 // connection of their own, and check every answer.
 type crowd struct {
 	t     *testing.T
+	asks  []question
 	stop  context.CancelFunc
 	done  sync.WaitGroup
 	wrong atomic.Int64
@@ -45,9 +50,9 @@ type crowd struct {
 	took  []time.Duration
 }
 
-func newCrowd(t *testing.T, url string) *crowd {
+func newCrowd(t *testing.T, url string, asks []question) *crowd {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &crowd{t: t, stop: cancel}
+	c := &crowd{t: t, asks: asks, stop: cancel}
 	for n := range crowdSize {
 		c.done.Go(func() { c.client(ctx, strings.TrimPrefix(url, "http://"), n) })
 	}
@@ -72,7 +77,7 @@ func (c *crowd) client(ctx context.Context, host string, n int) {
 		case <-turn.C:
 		}
 		begun := time.Now()
-		if err := ask(connection, reader, host, i%len(asked)); err != nil {
+		if err := ask(connection, reader, host, c.asks[i%len(c.asks)]); err != nil {
 			c.fail(err)
 			return
 		}
@@ -90,8 +95,8 @@ func (c *crowd) fail(err error) {
 	}
 }
 
-func ask(to io.Writer, reader *bufio.Reader, host string, n int) error {
-	if _, err := io.WriteString(to, "GET "+asked[n].path+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
+func ask(to io.Writer, reader *bufio.Reader, host string, q question) error {
+	if _, err := io.WriteString(to, "GET "+q.path+" HTTP/1.1\r\nHost: "+host+"\r\n\r\n"); err != nil {
 		return err
 	}
 	response, err := http.ReadResponse(reader, nil)
@@ -100,8 +105,8 @@ func ask(to io.Writer, reader *bufio.Reader, host string, n int) error {
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(asked[n].must)) {
-		return fmt.Errorf("%s: %s, %d bytes that lack %s, error %v", asked[n].path, response.Status, len(text), asked[n].must, err)
+	if err != nil || response.StatusCode != http.StatusOK || !bytes.Contains(text, []byte(q.must)) {
+		return fmt.Errorf("%s: %s, %d bytes that lack %s, error %v", q.path, response.Status, len(text), q.must, err)
 	}
 	return nil
 }

@@ -21,7 +21,11 @@ import (
 	"github.com/oci-catalog/caib/e2e/fill"
 )
 
-var load = flag.Duration("load", 6*time.Second, "how long 1,000 connections ask the index server; `make load` takes a minute")
+// The load of TestServerUnderLoad: `make load` puts the whole one on.
+var (
+	load        = flag.Duration("load", 3*time.Second, "how long 1,000 connections ask the index server")
+	loadEntries = flag.Int("load-entries", 2000, "how many entries it has")
+)
 
 // outage is a registry that can be killed and started again where it was, with
 // a fault proxy before it.
@@ -54,18 +58,17 @@ func (o *outage) start() {
 
 func (o *outage) kill() { _ = o.server.Close() }
 
-// A thousand connections on a catalog of 10,000 entries: no error and no wrong
-// answer, soon, and in flat memory; also while the registry fails in every way.
-// Nothing is left when they are gone.
+// A thousand connections: no error and no wrong answer, soon, and in flat memory;
+// also while the registry fails in every way. Nothing is left when they are gone.
 func TestServerUnderLoad(t *testing.T) {
 	registry := newOutage(t)
 	w := newWorld(t, at(registry.proxy.Host, "ggcr", false))
-	if err := fill.Catalog(t.Context(), registry.host+"/team/catalog", loadEntries); err != nil {
+	if err := fill.Catalog(t.Context(), registry.host+"/team/catalog", *loadEntries); err != nil {
 		t.Fatal(err)
 	}
 	url, end := w.serve("--verify-interval", "24h")
 	before := w.resources(url)
-	c := newCrowd(t, url)
+	c := newCrowd(t, url, questions(*loadEntries))
 	const parts = 6
 	var sizes []int
 	best, answers := time.Hour, 0

@@ -15,6 +15,7 @@ import (
 // and in the image's, in both formats; and the caib command lists what cosign
 // signed.
 func TestCaibAndCosign(t *testing.T) {
+	t.Parallel()
 	c := newCosigns(t)
 	onSigning(t, func(t *testing.T, w *world) {
 		c := c.in(t)

@@ -94,9 +94,11 @@ func (b *bench) serve(entries int) error {
 		return err
 	}
 	defer bare.stop()
+	watched := watch(ours.pid)
 	if err := b.load(ours, nginx, bare); err != nil {
 		return err
 	}
+	fmt.Printf("  caib has at most %d MiB resident meanwhile\n", slices.Max(watched())>>20)
 	return b.endurance(ours)
 }
 
