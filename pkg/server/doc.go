@@ -5,7 +5,8 @@
 //
 //	s, err := server.New(server.Options{Catalogs: []server.Catalog{c}, Probe: health.Registry(client)})
 //	go s.Run(ctx)                             // follow, probe, record
-//	err = (&http.Server{Handler: s}).Serve(listener)
+//	h := &http.Server{Handler: s}             // with time-outs of your own
+//	err = h.Serve(server.Gather(h, listener))
 //
 // It is read-only unless Options.Publisher is set; then writes need a bearer
 // token. A registry that is away leaves the last good state. Bodies are

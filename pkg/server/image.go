@@ -47,12 +47,15 @@ func newImage(item entry.Item, status entry.Status) (*image, error) {
 	return i, nil
 }
 
-// readImage makes the image that has a text.
-func readImage(text string) (*image, error) {
-	i := &image{text: text}
-	item, err := i.item()
+// readImage makes the image that has a text, which is copied.
+func readImage(text []byte) (*image, error) {
+	var item entry.Item
+	if err := json.Unmarshal(text, &item, jsonv1.DefaultOptionsV1()); err != nil {
+		return nil, err
+	}
+	i := &image{text: string(text)}
 	i.describe(&item)
-	return i, err
+	return i, nil
 }
 
 // describe fills in what stands beside the text, as parts of it.
@@ -90,15 +93,10 @@ func (i *image) describe(item *entry.Item) {
 	}
 }
 
-// item returns all that the entry says.
-func (i *image) item() (item entry.Item, err error) {
-	return item, json.Unmarshal([]byte(i.text), &item, jsonv1.DefaultOptionsV1())
-}
-
 // in returns the entry in another state.
 func (i *image) in(status entry.Status) (*image, error) {
-	item, err := i.item()
-	if err != nil {
+	var item entry.Item
+	if err := json.Unmarshal([]byte(i.text), &item, jsonv1.DefaultOptionsV1()); err != nil {
 		return nil, err
 	}
 	return newImage(item, status)

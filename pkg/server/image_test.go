@@ -50,7 +50,7 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 	if err != nil || again.text != first.text {
 		t.Errorf("after it failed: %s, error %v\nwant %s", again.text, err, first.text)
 	}
-	read, err := readImage(first.text)
+	read, err := readImage([]byte(first.text))
 	if err != nil {
 		t.Fatal(err)
 	}

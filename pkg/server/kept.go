@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -109,8 +110,12 @@ func readKept(ctx context.Context, path string, wanted keptHeader) (*state, erro
 		return nil, err
 	}
 	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, maxKept))
-	if err != nil {
+	info, err := file.Stat()
+	if err != nil || info.Size() > maxKept {
+		return nil, cmp.Or(err, errors.New("it is too long"))
+	}
+	text := make([]byte, info.Size())
+	if _, err := io.ReadFull(file, text); err != nil {
 		return nil, err
 	}
 	lines, err := keptLines(text)
@@ -127,7 +132,7 @@ func readKept(ctx context.Context, path string, wanted keptHeader) (*state, erro
 	lines = lines[1:]
 	images := make([]*image, len(lines))
 	err = inParallel(ctx, len(lines), func(n int) (err error) {
-		images[n], err = readImage(string(lines[n]))
+		images[n], err = readImage(lines[n])
 		return err
 	})
 	if err != nil {
