@@ -31,7 +31,7 @@ func openKeyPair(cert, key string, now func() time.Time) (*keyPair, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.read(); err != nil {
-		return nil, fmt.Errorf("%w: certificate: %v", entry.ErrInvalid, err)
+		return nil, withHint(fmt.Errorf("%w: certificate: %v", entry.ErrInvalid, err), "give the server's own certificate and its key, PEM, with --tls-cert and --tls-key")
 	}
 	return k, nil
 }
