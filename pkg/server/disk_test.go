@@ -15,9 +15,11 @@ import (
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
+func init() { diskFull = func(t testing.TB) func() { return full(t, 100) } }
+
 // full makes every file end after some bytes, as on a full disk: the rest of a
 // write is refused.
-func full(t *testing.T, bytes uint64) (end func()) {
+func full(t testing.TB, bytes uint64) (end func()) {
 	t.Helper()
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {

@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/server"
@@ -69,13 +70,19 @@ func openFiles(t testing.TB) int {
 	return len(files)
 }
 
-// A thousand connections while the registry fails in every way: no wrong
-// answer, no error, and afterwards nothing is left behind.
+// diskFull makes the disk full until it is told to end, on systems where a test
+// can.
+var diskFull = func(testing.TB) (end func()) { return func() {} }
+
+// A thousand connections while the registry fails in every way, the disk under
+// the cache is full, and the clocks of publishers jump: no wrong answer, no
+// error, and afterwards nothing is left behind.
 func TestLoadWithFaults(t *testing.T) {
 	const entries, connections = 1000, 1000
 	w := newWorld(t)
 	w.fill(entries)
 	w.startReady(func(o *server.Options) { o.Probe, o.Logger = nil, nil })
+	again := again(t, w)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}
 	client := &http.Client{Transport: transport}
@@ -96,13 +103,24 @@ func TestLoadWithFaults(t *testing.T) {
 	tags := w.tags()
 	faults := time.NewTicker(300 * time.Millisecond)
 	defer faults.Stop()
+	repaired := func() {}
 	for i := 0; ctx.Err() == nil; i++ {
+		switch i {
+		case 2:
+			repaired = diskFull(t)
+		case 8:
+			repaired()
+		}
 		w.refusing([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, listing(nil), nil, listing(tags[len(tags)/2:]), nil}[i%8])
+		if i%2 == 1 { // what is published is to be cached
+			again(time.Now().Add([]time.Duration{0, 365 * 24 * time.Hour, -365 * 24 * time.Hour}[i/2%3]))
+		}
 		select {
 		case <-faults.C:
 		case <-ctx.Done():
 		}
 	}
+	repaired()
 	w.refusing(nil)
 	clients.Wait()
 	transport.CloseIdleConnections()
@@ -113,6 +131,21 @@ func TestLoadWithFaults(t *testing.T) {
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
 	w.until("as few files as before", func() bool { return openFiles(t) <= files+10 })
+}
+
+// again returns what publishes an entry again, as it is, by somebody's clock.
+func again(t *testing.T, w *world) func(at time.Time) {
+	item, err := w.catalog.Get(t.Context(), "image-00007", catalog.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(at time.Time) {
+		w.append(&entry.Document{
+			Name: item.Name, Version: item.Version, Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
+			Image:    entry.Image{Reference: item.RegistryURL, Digest: digest.Digest(item.Digest), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
+			Metadata: entry.Metadata{Architecture: item.Architecture, Distro: item.Distro, Targets: item.Targets},
+		})
+	}
 }
 
 // tags returns the tags of the catalog.
