@@ -25,6 +25,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
 )
 
@@ -319,7 +320,7 @@ func TestServeEndsSlowClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = httpServer.Serve(listener) }()
+	go func() { _ = httpServer.Serve(server.Gather(httpServer, listener)) }()
 	defer httpServer.Close()
 	connection, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
