@@ -113,15 +113,16 @@ func NewItem(revision *Revision) Item {
 
 // Architectures returns every architecture the entry runs on, in the order of
 // the image's index.
-func (i *Item) Architectures() []string {
-	var all []string
+func (i *Item) Architectures() []string { return i.appendArchitectures(nil) }
+
+func (i *Item) appendArchitectures(all []string) []string {
 	for _, p := range i.PlatformVariants {
 		if !slices.Contains(all, p.Architecture) {
 			all = append(all, p.Architecture)
 		}
 	}
 	if len(all) == 0 && i.Architecture != "" {
-		all = []string{i.Architecture}
+		all = append(all, i.Architecture)
 	}
 	return all
 }

@@ -1,5 +1,7 @@
 package entry
 
+import "slices"
+
 // Outline is as much of an entry as queries look at: what a program keeps in
 // memory that answers queries about many of them.
 type Outline struct {
@@ -19,15 +21,23 @@ type Outline struct {
 // Outline returns the item's outline. Its tags and labels are the item's:
 // read-only.
 func (i *Item) Outline() Outline {
-	targets := make([]string, len(i.Targets))
-	for n, target := range i.Targets {
-		targets[n] = target.Name
+	o, _ := i.outline(nil)
+	return o
+}
+
+// outline takes the lists that it makes from room, and returns what is left.
+func (i *Item) outline(room []string) (Outline, []string) {
+	room = i.appendArchitectures(room)
+	architectures := room
+	room = room[len(room):]
+	for _, target := range i.Targets {
+		room = append(room, target.Name)
 	}
 	return Outline{
 		Name: i.Name, Catalog: i.Catalog, Phase: i.Phase, Distro: i.Distro, Schedule: i.ScheduleName,
-		Architectures: i.Architectures(), Targets: targets, Tags: i.Tags, Labels: i.Labels,
+		Architectures: slices.Clip(architectures), Targets: slices.Clip(room), Tags: i.Tags, Labels: i.Labels,
 		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes,
-	}
+	}, room[len(room):]
 }
 
 // Outlined is what queries select from.
@@ -45,8 +55,14 @@ type OutlinedItem struct {
 func OutlineItems(items []Item) []*OutlinedItem {
 	all := make([]OutlinedItem, len(items))
 	refs := make([]*OutlinedItem, len(items))
+	size := 0
 	for n := range items {
-		all[n] = OutlinedItem{Item: &items[n], outline: items[n].Outline()}
+		size += len(items[n].Targets) + len(items[n].PlatformVariants) + 1
+	}
+	room := make([]string, 0, size) // one piece, where thousands would be garbage
+	for n := range items {
+		all[n].Item = &items[n]
+		all[n].outline, room = items[n].outline(room)
 		refs[n] = &all[n]
 	}
 	return refs
