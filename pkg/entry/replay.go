@@ -1,7 +1,6 @@
 package entry
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -60,7 +59,19 @@ func (r *Replay) Decide(tag Tag, revision *Revision) {
 // Heads returns the revisions that decided, by name: publications, removals,
 // and those of a later format.
 func (r *Replay) Heads() []*Revision {
-	return slices.SortedFunc(maps.Values(r.decided), func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
+	return r.heads(func(*Revision) bool { return true })
+}
+
+// heads returns some of the revisions that decided, by name.
+func (r *Replay) heads(wanted func(*Revision) bool) []*Revision {
+	var found []*Revision
+	for _, revision := range r.decided {
+		if wanted(revision) {
+			found = append(found, revision)
+		}
+	}
+	slices.SortFunc(found, func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
+	return found
 }
 
 // Live returns the publications that stand, by name. Names whose deciding
@@ -80,7 +91,7 @@ func (r *Replay) Live() (live, newer []*Revision) {
 
 // Removed returns the removals that stand, by name.
 func (r *Replay) Removed() []*Revision {
-	return slices.DeleteFunc(r.Heads(), func(revision *Revision) bool { return revision.Tag.Op != OpRemove })
+	return r.heads(func(revision *Revision) bool { return revision.Tag.Op == OpRemove })
 }
 
 // Head returns the revision that decided name, or nil.

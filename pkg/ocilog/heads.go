@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,7 +27,7 @@ func (v *View) LiveHeads(ctx context.Context) (live []Head, empty bool, err erro
 	for _, revision := range v.live(replay) {
 		live = append(live, Head{Tag: revision.Tag, Digest: revision.Digest})
 	}
-	return live, len(replay.Heads()) == 0, nil
+	return live, len(live) == 0 && len(replay.Heads()) == 0, nil
 }
 
 // Load returns what heads of this view say, in their order; nil for one that
@@ -73,9 +74,7 @@ func (v *View) stubs(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entr
 	if err != nil {
 		return nil, err
 	}
-	for tag, revision := range found {
-		known[tag] = revision
-	}
+	maps.Copy(known, found)
 	return known, nil
 }
 

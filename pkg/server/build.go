@@ -133,8 +133,9 @@ func (f *follower) watch(images []*image, looks []*catalog.Look) (err error) {
 	}
 	monitor := f.server.monitor
 	monitor.Follow(func(yield func(*entry.Item) bool) {
+		var item entry.Item // for all of them: none is kept
 		for _, i := range images {
-			if item := i.watched(); !yield(&item) {
+			if item = i.watched(); !yield(&item) {
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -49,8 +50,8 @@ func newImage(item entry.Item, status entry.Status) (*image, error) {
 
 // readImage makes the image that has a text, which is copied.
 func readImage(text []byte) (*image, error) {
-	var item entry.Item
-	if err := json.Unmarshal(text, &item, jsonv1.DefaultOptionsV1()); err != nil {
+	item, err := unmarshal(text)
+	if err != nil {
 		return nil, err
 	}
 	i := &image{text: string(text)}
@@ -75,7 +76,7 @@ func (i *image) describe(item *entry.Item) {
 	} {
 		part(s)
 	}
-	i.outline.Tags = append([]string(nil), i.outline.Tags...)
+	i.outline.Tags = slices.Clone(i.outline.Tags)
 	for _, list := range [][]string{i.outline.Architectures, i.outline.Targets, i.outline.Tags} {
 		for n := range list {
 			part(&list[n])
@@ -95,8 +96,8 @@ func (i *image) describe(item *entry.Item) {
 
 // in returns the entry in another state.
 func (i *image) in(status entry.Status) (*image, error) {
-	var item entry.Item
-	if err := json.Unmarshal([]byte(i.text), &item, jsonv1.DefaultOptionsV1()); err != nil {
+	item, err := unmarshal([]byte(i.text))
+	if err != nil {
 		return nil, err
 	}
 	return newImage(item, status)
@@ -130,4 +131,10 @@ func (i *image) answer() *answer {
 // marshal writes a value as the API shows it.
 func marshal(value any) ([]byte, error) {
 	return json.Marshal(value, jsonv1.DefaultOptionsV1(), jsontext.EscapeForHTML(false))
+}
+
+// unmarshal is marshal, back.
+func unmarshal(text []byte) (item entry.Item, err error) {
+	err = json.Unmarshal(text, &item, jsonv1.DefaultOptionsV1())
+	return item, err
 }

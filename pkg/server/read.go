@@ -82,7 +82,10 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answe
 		}
 		items = append(items, then...)
 	}
-	return page(q, entry.OutlineItems(items), func(o *entry.OutlinedItem) ([]byte, error) { return marshal(o.Item) })
+	return page(q, entry.OutlineItems(items), func(o *entry.OutlinedItem) (string, error) {
+		text, err := marshal(o.Item)
+		return string(text), err
+	})
 }
 
 // get answers GET /v1/catalog/images/{name}.

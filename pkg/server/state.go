@@ -64,11 +64,11 @@ func inParallel(ctx context.Context, count int, do func(n int) error) error {
 
 // list answers a query of the list route.
 func (s *state) list(q listQuery) (*answer, error) {
-	return page(q, s.images, func(i *image) ([]byte, error) { return []byte(i.text), nil })
+	return page(q, s.images, func(i *image) (string, error) { return i.text, nil })
 }
 
 // page cuts one page out of what the query finds, and writes it.
-func page[T entry.Outlined](q listQuery, all []T, write func(T) ([]byte, error)) (*answer, error) {
+func page[T entry.Outlined](q listQuery, all []T, write func(T) (string, error)) (*answer, error) {
 	matched := entry.Pick(q.query, all)
 	total := len(matched)
 	if q.after != nil {
@@ -95,7 +95,7 @@ func page[T entry.Outlined](q listQuery, all []T, write func(T) ([]byte, error))
 		if err != nil {
 			return nil, err
 		}
-		body.Write(text)
+		body.WriteString(text)
 	}
 	body.WriteString(`],"total":` + strconv.Itoa(total))
 	if token != "" {

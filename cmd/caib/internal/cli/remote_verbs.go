@@ -76,13 +76,8 @@ func routeQuery(q entry.Query) (asked url.Values, whole bool) {
 // pages reads pages of the list route until there are limit entries; 0 is all.
 func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, limit int) (entry.Page, error) {
 	all := entry.Page{Items: []entry.Item{}}
-	asked.Set("limit", strconv.Itoa(maxPageLimit))
-	if limit > 0 {
-		asked.Set("limit", strconv.Itoa(min(limit, maxPageLimit)))
-	}
-	if !asOf.IsZero() {
-		asked.Set("as-of", asOf.UTC().Format(time.RFC3339Nano))
-	}
+	asked.Set("limit", strconv.Itoa(min(cmp.Or(limit, maxPageLimit), maxPageLimit)))
+	setAsOf(asked, asOf)
 	for range maxPages {
 		var page server.ImageList
 		if err := r.call(ctx, http.MethodGet, imagesRoute, asked, nil, &page); err != nil {
@@ -101,19 +96,24 @@ func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, li
 	return all, nil
 }
 
+func setAsOf(query url.Values, at time.Time) {
+	if !at.IsZero() {
+		query.Set("as-of", at.UTC().Format(time.RFC3339Nano))
+	}
+}
+
 // Get asks for one entry.
 func (r *remote) Get(ctx context.Context, name string, options catalog.GetOptions) (item entry.Item, err error) {
 	if err := entry.CheckName(name); err != nil {
 		return item, err
 	}
 	query := url.Values{}
-	if !options.AsOf.IsZero() {
-		query.Set("as-of", options.AsOf.UTC().Format(time.RFC3339Nano))
-	}
+	setAsOf(query, options.AsOf)
 	if options.Version != "" {
 		query.Set("version", options.Version)
 	}
-	return item, r.call(ctx, http.MethodGet, imagesRoute+"/"+name, query, nil, &item)
+	err = r.call(ctx, http.MethodGet, imagesRoute+"/"+name, query, nil, &item)
+	return item, err
 }
 
 // History asks for the revisions of one entry, or of all for "".
@@ -126,7 +126,8 @@ func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error
 		path = imagesRoute + "/" + name + "/history"
 	}
 	var all server.History
-	return all.Items, r.call(ctx, http.MethodGet, path, nil, nil, &all)
+	err := r.call(ctx, http.MethodGet, path, nil, nil, &all)
+	return all.Items, err
 }
 
 // Heads lists what there is to verify.

@@ -58,7 +58,8 @@ from the cache, and serves the last good state while a registry is away.
 It is read-only unless --allow-publish is given. Then writes to the first catalog
 need a bearer token of --token-file: a file of lines NAME:SHA256, where SHA256 is
 that of the token (printf %s "$TOKEN" | sha256sum), which has 16 characters or
-more. Tokens and certificates are read again when their files change. --timeout does not end a server.`,
+more. Tokens and certificates are read again when their files change. --timeout
+does not end a server.`,
 		Example: `  caib catalog serve
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
   caib catalog serve --allow-publish --token-file tokens --log-format json`,
