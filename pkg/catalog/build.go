@@ -45,18 +45,18 @@ func FromBuild(build imagebuild.Build, options PublishOptions) (string, PublishO
 	return image, options, nil
 }
 
-// asked completes what was typed with what the build was asked to be.
-func asked(typed, build entry.Metadata) entry.Metadata {
+// asked completes what was typed with what was asked for before.
+func asked(typed, before entry.Metadata) entry.Metadata {
 	return entry.Metadata{
-		Architecture:  cmp.Or(typed.Architecture, build.Architecture),
-		OS:            typed.OS,
-		Variant:       typed.Variant,
-		Distro:        cmp.Or(typed.Distro, build.Distro),
-		DistroVersion: typed.DistroVersion,
-		KernelVersion: typed.KernelVersion,
-		Targets:       mergeTargets(build.Targets, typed.Targets),
-		Bootc:         typed.Bootc || build.Bootc,
-		BuildMode:     cmp.Or(typed.BuildMode, build.BuildMode),
-		ExportFormat:  cmp.Or(typed.ExportFormat, build.ExportFormat),
+		Architecture:  cmp.Or(typed.Architecture, before.Architecture),
+		OS:            cmp.Or(typed.OS, before.OS),
+		Variant:       cmp.Or(typed.Variant, before.Variant),
+		Distro:        cmp.Or(typed.Distro, before.Distro),
+		DistroVersion: cmp.Or(typed.DistroVersion, before.DistroVersion),
+		KernelVersion: cmp.Or(typed.KernelVersion, before.KernelVersion),
+		Targets:       mergeTargets(before.Targets, typed.Targets),
+		Bootc:         typed.Bootc || before.Bootc,
+		BuildMode:     cmp.Or(typed.BuildMode, before.BuildMode),
+		ExportFormat:  cmp.Or(typed.ExportFormat, before.ExportFormat),
 	}
 }

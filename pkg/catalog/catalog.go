@@ -48,7 +48,8 @@ type Catalog struct {
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
-	opened     sync.Map    // of string: repositories of images, as registry.Repository
+	opened     sync.Map // of string: repositories of images, as registry.Repository
+	turns      turns
 	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
 
 	mu     sync.Mutex

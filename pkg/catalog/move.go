@@ -10,7 +10,7 @@ import (
 // the rest.
 func (p *publication) move(ctx context.Context) error {
 	for _, revision := range p.elsewhere {
-		ended, _, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author})
+		ended, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author})
 		if err != nil {
 			return fmt.Errorf("%s is published, but %s is not ended: %w", p.name, revision.Document.Name, err)
 		}

@@ -22,6 +22,7 @@ type publication struct {
 	catalog   *Catalog
 	options   PublishOptions
 	mustBeNew bool
+	before    *entry.Document // what is published again; nil for nothing
 	result    Result
 
 	name       string // by identify
@@ -40,9 +41,9 @@ func (p *publication) run(ctx context.Context, image string) error {
 	if err := p.identify(image); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.compare, p.pack}
+	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
 	if !p.options.DryRun {
-		steps = append(steps, p.append, p.compact, p.move)
+		steps = append(steps, p.follow, p.compact, p.move)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -50,6 +51,28 @@ func (p *publication) run(ctx context.Context, image string) error {
 		}
 	}
 	return p.unsigned.orNil()
+}
+
+// decide finds out what there is to write, and writes the revision, while no
+// other writer of this catalog decides about the same name or image.
+func (p *publication) decide(ctx context.Context) error {
+	done, err := p.catalog.turns.take(ctx, "name "+p.name, "image "+p.document.Image.Reference)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := p.compare(ctx); err != nil {
+		return err
+	}
+	if err := p.pack(ctx); err != nil || p.options.DryRun || p.result.Outcome == Unchanged {
+		return err
+	}
+	if err := p.catalog.log.Append(ctx, p.packed); err != nil {
+		return fmt.Errorf("publish %s: %w", p.name, err)
+	}
+	p.catalog.forget()
+	p.result.Outcome = Published
+	return nil
 }
 
 // identify reads the reference and validates what the publisher typed, before
@@ -129,6 +152,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	case p.old != nil && p.mustBeNew:
 		return fmt.Errorf("%w: entry %q exists already", entry.ErrConflict, p.name)
 	}
+	p.keep()
 	p.complete()
 	return nil
 }
@@ -187,18 +211,13 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	return nil
 }
 
-// append puts the revision into the log, then signs it, attaches it to its
-// image and writes a snapshot. Those report their outcome and undo nothing; a
-// signature that was asked for and is missing is an error in the end.
-func (p *publication) append(ctx context.Context) error {
+// follow signs the revision and attaches it to its image. Both report their
+// outcome and undo nothing; a signature that was asked for and is missing is an
+// error in the end.
+func (p *publication) follow(ctx context.Context) error {
 	if p.result.Outcome == Unchanged {
 		return p.signAgain(ctx)
 	}
-	if err := p.catalog.log.Append(ctx, p.packed); err != nil {
-		return fmt.Errorf("publish %s: %w", p.name, err)
-	}
-	p.catalog.forget()
-	p.result.Outcome = Published
 	p.sign(ctx, p.packed.Tag, p.packed.Descriptor)
 	if !p.options.NoAttach {
 		p.result.Attachment = attach(ctx, p.repository, p.packed, p.image.Descriptor)

@@ -24,19 +24,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err := entry.CheckName(name); err != nil {
 		return event, nil, err
 	}
-	view, err := c.refresh(ctx, name)
-	if err != nil {
-		return event, nil, err
-	}
-	head, err := view.Head(ctx, name, zeroTime)
-	c.warn(view.Warnings()...)
-	if err != nil {
-		return event, nil, err
-	}
-	if head == nil || head.Tag.Op == entry.OpRemove {
-		return event, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
-	}
-	revision, _, err := c.end(ctx, view, head, options)
+	view, revision, err := c.endHead(ctx, name, options)
 	if err != nil {
 		return event, nil, err
 	}
@@ -51,23 +39,47 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	return entry.NewEvent(revision), warnings, unsigned.orNil()
 }
 
+// endHead appends the removal of what is live, while no other writer of this
+// catalog decides about the name.
+func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *entry.Revision, error) {
+	done, err := c.turns.take(ctx, "name "+name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	view, err := c.refresh(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	head, err := view.Head(ctx, name, zeroTime)
+	c.warn(view.Warnings()...)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case head == nil || head.Tag.Op == entry.OpRemove:
+		return nil, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+	}
+	revision, err := c.end(ctx, view, head, options)
+	return view, revision, err
+}
+
 // end appends the removal of a revision.
-func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, options RemoveOptions) (*entry.Revision, *entry.Packed, error) {
+func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, options RemoveOptions) (*entry.Revision, error) {
 	name := head.Tag.Name
 	packed, err := entry.PackRemoval(&entry.Removal{
 		Name: name, Reason: options.Reason, Revision: head.Digest,
 		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: cmp.Or(options.Author, c.options.Author),
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := c.log.Append(ctx, packed); err != nil {
-		return nil, nil, fmt.Errorf("remove %s: %w", name, err)
+		return nil, fmt.Errorf("remove %s: %w", name, err)
 	}
 	c.forget()
-	return revision, packed, nil
+	return revision, nil
 }

@@ -1,0 +1,76 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Again publishes the image of a live entry anew. What options leave open stays
+// as the entry says; with another name, the entry is moved there. If the image's
+// reference names another image by now, the files that belonged to the old one
+// are left out. A name that is not live is an entry.ErrNotFound; all else is as
+// for Publish.
+func (c *Catalog) Again(ctx context.Context, name string, options PublishOptions) (Result, error) {
+	if err := entry.CheckName(name); err != nil {
+		return Result{}, err
+	}
+	view, err := c.refresh(ctx, name)
+	if err != nil {
+		return Result{}, err
+	}
+	head, err := view.Head(ctx, name, zeroTime)
+	switch {
+	case err != nil:
+		return Result{}, err
+	case head == nil || head.Document == nil:
+		return Result{}, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+	}
+	p := &publication{catalog: c, options: again(head.Document, options), before: head.Document}
+	err = p.run(ctx, head.Document.Image.Reference)
+	return p.result, err
+}
+
+// again completes options with what an entry says.
+func again(d *entry.Document, options PublishOptions) PublishOptions {
+	options.Name = cmp.Or(options.Name, d.Name)
+	options.Move = options.Move || options.Name != d.Name
+	options.Version = cmp.Or(options.Version, d.Version)
+	options.Description = cmp.Or(options.Description, d.Description)
+	if options.Tags == nil {
+		options.Tags = d.Tags
+	}
+	labels := map[string]string{}
+	maps.Copy(labels, d.Labels)
+	maps.Copy(labels, options.Labels)
+	options.Labels = labels
+	said := d.Metadata
+	for _, m := range d.Mismatches { // the image's word stands there
+		if field := metadataField(&said, m.Field); field != nil {
+			*field = m.Publisher
+		}
+		options.Override = options.Override || m.Overridden
+	}
+	options.Metadata = asked(options.Metadata, said)
+	if options.Source == (entry.Source{}) {
+		options.Source = d.Source
+	}
+	return options
+}
+
+// keep takes over from the entry that is published again the files that are not
+// to be found from its image.
+func (p *publication) keep() {
+	if p.before == nil || p.before.Image.Digest != p.document.Image.Digest || p.options.Disk != "" {
+		return
+	}
+	for _, a := range p.before.Artifacts {
+		if !slices.Contains(p.document.Artifacts, a) {
+			p.document.Artifacts = append(p.document.Artifacts, a)
+		}
+	}
+}

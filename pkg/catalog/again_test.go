@@ -1,0 +1,70 @@
+package catalog_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/imagebuild"
+)
+
+// What is published again stays as it was, but for what is asked.
+func TestPublishAgain(t *testing.T) {
+	w := newWorld(t, true, nil)
+	c := w.open(catalog.Options{})
+	build := imagebuild.Build{
+		Name: "nightly-77", Phase: "Completed", Position: "f:1", Container: w.push("os/autosd", "77", "1"), Disk: w.pushDisk("os/disk", "77"),
+		Metadata: entry.Metadata{Architecture: "aarch64", Distro: "cs9", Targets: []entry.Target{{Name: "rpi4", Verified: true, Notes: "rev 2"}}, BuildMode: "bootc", Bootc: true},
+		Labels:   map[string]string{"verification-interval": "10m"},
+		Source:   entry.Source{Type: entry.SourceScheduled, ImageBuild: "nightly-77", Schedule: "nightly"},
+	}
+	first, err := c.PublishBuild(t.Context(), build, catalog.PublishOptions{
+		Version: "7", Description: "good", Tags: []string{"nightly"}, Metadata: entry.Metadata{DistroVersion: "10"}, NoAttach: true,
+	})
+	if err != nil || len(first.Item.ArtifactRefs) == 0 || len(first.Item.Conditions) == 0 {
+		t.Fatalf("%+v, %v", first.Item, err)
+	}
+	same, err := c.Again(t.Context(), "nightly-77", catalog.PublishOptions{NoAttach: true})
+	if err != nil || same.Outcome != catalog.Unchanged {
+		t.Errorf("with nothing asked: %s, %v\n%s", same.Outcome, err, cmp.Diff(first.Item, same.Item))
+	}
+	moved, err := c.Again(t.Context(), "nightly-77", catalog.PublishOptions{
+		Name: "release", Tags: []string{"stable"}, Labels: map[string]string{"team": "a"}, NoAttach: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := first.Item
+	want.Name, want.Tags, want.Labels = "release", []string{"stable"}, map[string]string{"verification-interval": "10m", "team": "a"}
+	if diff := cmp.Diff(want, moved.Item, cmpopts.IgnoreTypes(entry.Time{}, &entry.Time{}), cmpopts.IgnoreFields(entry.Item{}, "Revision")); diff != "" {
+		t.Error(diff)
+	}
+	if got := names(t, c); len(got) != 1 || got[0] != "release" {
+		t.Errorf("live: %v", got)
+	}
+	if _, err := c.Again(t.Context(), "nightly-77", catalog.PublishOptions{}); !errors.Is(err, entry.ErrNotFound) {
+		t.Errorf("what is not live: %v", err)
+	}
+	w.push("os/autosd", "77", "another image")
+	other, err := c.Again(t.Context(), "release", catalog.PublishOptions{NoAttach: true})
+	if err != nil || other.Item.Digest == first.Item.Digest || len(other.Item.ArtifactRefs) != 0 || other.Item.Version != "7" {
+		t.Errorf("of another image: %+v, %v", other.Item, err)
+	}
+}
+
+// A publisher's word that was held against the image's stays on record, and
+// stays published where it was to override.
+func TestPublishAgainKeepsMismatches(t *testing.T) {
+	for _, override := range []bool{false, true} {
+		w := newWorld(t, true, nil)
+		c := w.open(catalog.Options{})
+		first := w.publish(c, w.push("os/autosd", "1", "1"), catalog.PublishOptions{Metadata: entry.Metadata{Distro: "cs9"}, Override: override, NoAttach: true})
+		if again, err := c.Again(t.Context(), "autosd", catalog.PublishOptions{NoAttach: true}); err != nil || again.Outcome != catalog.Unchanged {
+			t.Errorf("override %t: %s, %v\n%s", override, again.Outcome, err, cmp.Diff(first.Item, again.Item))
+		}
+	}
+}
