@@ -21,11 +21,11 @@ type Options struct {
 	Retry    time.Duration    // after the first failure, doubled with each further one; 0 is 5m
 	Timeout  time.Duration    // of one probe; 0 is 30s
 	PerHost  int              // probes under way to one registry; 0 is 4
-	Parallel int              // probes under way in all; 0 is 16
+	Parallel int              // probes under way in all; 0 is 64
 	Now      func() time.Time // the clock that probes are due by; nil is the system's
-	// Changed is told after a probe changed a status: the key of the item. It
-	// must not block. nil tells nobody.
-	Changed func(key Key)
+	// Changed is told after a probe changed a status; news is false if only
+	// the times in it are others. It must not block. nil tells nobody.
+	Changed func(key Key, news bool)
 	// Probed is told about every probe that was made. nil tells nobody.
 	Probed func(host, reason string, took time.Duration)
 }
@@ -35,6 +35,7 @@ type Options struct {
 type Monitor struct {
 	options Options
 	wake    chan struct{}
+	slots   chan struct{} // probes under way
 
 	mu      sync.Mutex
 	entries map[Key]*watched
@@ -47,19 +48,26 @@ type watched struct {
 	subject  subject
 	status   entry.Status
 	due      time.Time
-	index    int // in the queue; -1 while its probe is under way
-	accesses atomic.Int64
+	index    int          // in the queue; -1 while its probe is under way
+	accesses atomic.Int64 // that are not recorded
+	merged   int64        // as many of them are in the last merge
+	total    int64        // that it says
 }
 
 // subject is what probing needs to know of an item: a small part of it.
 type subject struct {
 	key                         Key
 	reference, digest, revision string
+	host                        string // of the reference
 	interval                    time.Duration
 }
 
-func (m *Monitor) subject(item *entry.Item) subject {
-	return subject{KeyOf(item), item.RegistryURL, item.Digest, item.Revision, m.interval(item)}
+func (m *Monitor) subject(old subject, item *entry.Item) subject {
+	s := subject{KeyOf(item), item.RegistryURL, item.Digest, item.Revision, old.host, m.interval(item)}
+	if s.reference != old.reference {
+		s.host = hostOf(s.reference)
+	}
+	return s
 }
 
 // item is as much of the item as a probe is given.
@@ -73,11 +81,14 @@ func New(options Options) *Monitor {
 	options.Retry = cmp.Or(max(options.Retry, 0), defaultRetry)
 	options.Timeout = cmp.Or(max(options.Timeout, 0), 30*time.Second)
 	options.PerHost = cmp.Or(max(options.PerHost, 0), 4)
-	options.Parallel = cmp.Or(max(options.Parallel, 0), 16)
+	options.Parallel = cmp.Or(max(options.Parallel, 0), 64)
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	return &Monitor{options: options, wake: make(chan struct{}, 1), entries: map[Key]*watched{}, hosts: map[string]*host{}}
+	return &Monitor{
+		options: options, wake: make(chan struct{}, 1), slots: make(chan struct{}, options.Parallel),
+		entries: map[Key]*watched{}, hosts: map[string]*host{},
+	}
 }
 
 // Key names an item among those of several catalogs.
@@ -88,7 +99,7 @@ func KeyOf(item *entry.Item) Key { return Key{item.Catalog, item.Name} }
 
 // Follow makes items those that are watched. An item whose revision is not the
 // one watched until now starts anew. Recorded are statuses that somebody
-// stored: one that is newer than what is known here is taken over. Of an item,
+// stored: one that says more than what is known here is taken over. Of an item,
 // name, catalog, revision, reference, digest, labels and the time of publication
 // count; it is not kept, but its strings are.
 func (m *Monitor) Follow(items iter.Seq[*entry.Item], recorded map[Key]*entry.Status) {
@@ -101,11 +112,11 @@ func (m *Monitor) Follow(items iter.Seq[*entry.Item], recorded map[Key]*entry.St
 		seen[key] = true
 		w := m.entries[key]
 		if w == nil {
-			w = &watched{index: -1}
+			w = &watched{subject: subject{host: localHost}, index: -1}
 			m.entries[key] = w
 		}
 		changed := w.subject.revision != item.Revision
-		w.subject = m.subject(item)
+		w.subject = m.subject(w.subject, item)
 		if changed {
 			w.status = Initial(item, nil)
 		}
@@ -122,7 +133,18 @@ func (m *Monitor) Follow(items iter.Seq[*entry.Item], recorded map[Key]*entry.St
 			}
 		}
 	}
+	m.forgetHosts()
 	m.nudge()
+}
+
+// forgetHosts drops the breakers of registries that no entry names any more.
+// The caller holds the lock.
+func (m *Monitor) forgetHosts() {
+	named := make(map[string]bool, len(m.hosts))
+	for _, w := range m.entries {
+		named[w.subject.host] = true
+	}
+	maps.DeleteFunc(m.hosts, func(name string, _ *host) bool { return !named[name] })
 }
 
 // adopt takes a recorded status over where it says more than ours.
@@ -163,8 +185,8 @@ func (m *Monitor) Status(key Key) (entry.Status, bool) {
 }
 
 // Accesses returns the counter of an item, for whoever serves it to count with;
-// what it counts is in the next merge, and in no status before. It returns nil
-// for an item that is not watched.
+// what it counts is in the next merge, and in no status before that is recorded.
+// It returns nil for an item that is not watched.
 func (m *Monitor) Accesses(key Key) *atomic.Int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,9 +197,8 @@ func (m *Monitor) Accesses(key Key) *atomic.Int64 {
 }
 
 // Merge returns the statuses of one catalog as they are to be recorded: ours,
-// or the recorded ones where they are newer, and the accesses of both. It
-// reports false where that says nothing new. The accesses counted here since
-// the last merge are then part of the recorded ones.
+// or the recorded ones where they say more, and the accesses of both. It reports
+// false where that says nothing new. Call Recorded once they are.
 func (m *Monitor) Merge(catalog string, recorded map[string]*entry.Status) (merged []*entry.Status, news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -187,18 +208,41 @@ func (m *Monitor) Merge(catalog string, recorded map[string]*entry.Status) (merg
 		}
 		old := recorded[w.subject.key.Name]
 		w.adopt(old)
-		w.status.Accesses += w.accesses.Swap(0)
+		w.merged = w.accesses.Load()
+		w.total = w.status.Accesses + w.merged
 		s := w.status
+		s.Accesses = w.total
 		merged = append(merged, &s)
 		news = news || old == nil || !same(*old, s)
 	}
 	return merged, news
 }
 
+// Recorded tells that the last merge of a catalog was recorded: the accesses in
+// it are in the statuses from now on.
+func (m *Monitor) Recorded(catalog string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.entries {
+		if w.subject.key.Catalog == catalog {
+			w.status.Accesses = max(w.status.Accesses, w.total) // Follow may have taken it over
+			w.accesses.Add(-w.merged)
+			w.merged, w.total = 0, 0
+		}
+	}
+}
+
+// same tells whether recording b after a would say anything new.
 func same(a, b entry.Status) bool {
 	stale := (a.StaleSince == nil) == (b.StaleSince == nil)
 	a.StaleSince, b.StaleSince = nil, nil
 	return a == b && stale
+}
+
+// sameButTimes tells whether a and b differ in nothing but when it was found out.
+func sameButTimes(a, b entry.Status) bool {
+	a.LastVerified, a.Since, a.Failures = b.LastVerified, b.Since, b.Failures
+	return same(a, b)
 }
 
 // Breakers returns the state of each registry's breaker by host: closed,

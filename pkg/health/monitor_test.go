@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -350,9 +351,117 @@ func TestMergeAddsAccesses(t *testing.T) {
 		if !news || len(merged) != 1 || merged[0].Accesses != 13 || merged[0].Phase != entry.PhaseAvailable {
 			t.Errorf("%+v, news %t", merged[0], news)
 		}
+		if again, _ := l.Merge("", recorded); again[0].Accesses != 13 || l.status(t, item).Accesses != 10 {
+			t.Errorf("nothing was recorded, merged again: %+v, status %+v", again[0], l.status(t, item))
+		}
+		l.Follow(func(yield func(*entry.Item) bool) { yield(&item) }, map[health.Key]*entry.Status{health.KeyOf(&item): merged[0]})
+		l.Recorded("")
 		again, news := l.Merge("", map[string]*entry.Status{item.Name: merged[0]})
-		if news || again[0].Accesses != 13 {
-			t.Errorf("merged again: %+v, news %t", again[0], news)
+		if news || again[0].Accesses != 13 || l.status(t, item).Accesses != 13 {
+			t.Errorf("recorded, and merged again: %+v, news %t", again[0], news)
+		}
+	})
+}
+
+// Anyone may ask for a probe at any time: that makes no five failures in a row.
+func TestProbesOutOfTurnCountOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		item := image(1, "a.example.com")
+		l := newLab(t, health.Options{}, item)
+		l.answers(errAway)
+		for range 4 {
+			l.ProbeNow(t.Context(), health.KeyOf(&item))
+		}
+		if s := l.status(t, item); s.Phase != entry.PhaseUnavailable || s.Failures != 1 {
+			t.Errorf("asked four times at once: %+v, want one failure", s)
+		}
+		l.answers(nil)
+		l.ProbeNow(t.Context(), health.KeyOf(&item))
+		if s := l.status(t, item); s.Phase != entry.PhaseAvailable || s.Failures != 0 {
+			t.Errorf("answered: %+v", s)
+		}
+	})
+}
+
+// A registry that takes its time keeps the probes of no other waiting, and its
+// own entries are not left out.
+func TestSlowRegistryHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow, fast := images(1500, "slow.example.com"), images(100, "fast.example.com")
+		for i := range fast {
+			fast[i].Name = "fast-" + fast[i].Name
+		}
+		begun := time.Now()
+		probed := map[string]int{}
+		var mu sync.Mutex
+		m := health.New(health.Options{Probe: func(ctx context.Context, item *entry.Item) error {
+			if strings.HasPrefix(item.RegistryURL, "slow.") {
+				time.Sleep(20 * time.Second) // simulated; 720 an hour
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			probed[item.Name]++
+			return nil
+		}})
+		m.Follow(func(yield func(*entry.Item) bool) {
+			for _, all := range [][]entry.Item{slow, fast} {
+				for i := range all {
+					if !yield(&all[i]) {
+						return
+					}
+				}
+			}
+		}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { m.Run(ctx); close(done) }()
+		time.Sleep(6 * time.Hour)
+		for i := range fast {
+			if n := probed[fast[i].Name]; n < 5 {
+				t.Errorf("%s: %d probes in six hours, want one an hour", fast[i].Name, n)
+			}
+		}
+		for i := range slow {
+			s, _ := m.Status(health.KeyOf(&slow[i]))
+			n := probed[slow[i].Name]
+			if n == 0 {
+				t.Fatalf("%s: never probed", slow[i].Name)
+			}
+			if age := time.Since(s.LastVerified.Time); age > 4*time.Hour || s.LastVerified.Sub(begun) < 0 {
+				t.Fatalf("%s: %d probes, verified %s ago by its status, want the time it was due last", slow[i].Name, n, age)
+			}
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A status that only says of failures is recorded, too.
+func TestFailuresSurviveARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		item := image(1, "a.example.com")
+		l := newLab(t, health.Options{}, item)
+		l.answers(errAway)
+		l.during(2 * time.Hour)
+		merged, _ := l.Merge("", nil)
+		before := l.status(t, item)
+		if before.Failures == 0 || before.LastVerified != item.PublishedAt {
+			t.Fatalf("%+v", before)
+		}
+		if after := health.Initial(&item, merged[0]); after != before {
+			t.Errorf("after a restart %+v, before %+v", after, before)
+		}
+	})
+}
+
+func TestBreakersOfRegistriesLongGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all := []entry.Item{image(1, "a.example.com"), image(2, "b.example.com")}
+		l := newLab(t, health.Options{}, all...)
+		l.during(2 * time.Hour)
+		l.Follow(func(yield func(*entry.Item) bool) { yield(&all[1]) }, nil)
+		if states := l.Breakers(); len(states) != 1 || states["b.example.com"] != "closed" {
+			t.Errorf("%v, want that of the one registry left", states)
 		}
 	})
 }

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const (
@@ -24,10 +22,11 @@ const (
 var errBreaker = errors.New("the breaker of the registry is open")
 
 // Run probes what is due until ctx ends, and returns when the last probe has.
+// Each probe waits for its own registry, so that a slow one keeps no other
+// waiting.
 func (m *Monitor) Run(ctx context.Context) {
 	var probes sync.WaitGroup
 	defer probes.Wait()
-	slots := make(chan struct{}, m.options.Parallel)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -38,24 +37,16 @@ func (m *Monitor) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 		for w, due := m.due(); w != nil; w, due = m.due() {
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			probes.Go(func() {
-				defer func() { <-slots }()
-				m.probe(ctx, w, due)
-			})
+			probes.Go(func() { m.probe(ctx, w, due) })
 		}
 		timer.Reset(m.sleep())
 	}
 }
 
 // due takes the entry that waited longest out of the queue, or returns nil if
-// none is due. One that is late by half its interval was not waiting: the
-// process slept, or the clock was set. It waits for its next time, so that not
-// all are probed at once.
+// none is due. Nothing keeps Run from asking in time, so one that is late by
+// half its interval was not waiting: the process slept, or the clock was set.
+// It waits for its next time, so that not all are probed at once.
 func (m *Monitor) due() (*watched, time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -93,8 +84,23 @@ func (m *Monitor) sleep() time.Duration {
 	return min(max(first.due.Sub(now), 0), maxSleep)
 }
 
-// ProbeNow probes an item at once, whatever is due. It reports false for one
-// that is not watched, or whose probe is under way.
+// Blocked tells whether the breaker of an item's registry is open: a probe would
+// not be made.
+func (m *Monitor) Blocked(key Key) bool {
+	m.mu.Lock()
+	w := m.entries[key]
+	if w == nil {
+		m.mu.Unlock()
+		return false
+	}
+	name := w.subject.host
+	m.mu.Unlock()
+	return m.host(name).breaker.State() == gobreaker.StateOpen
+}
+
+// ProbeNow probes an item at once, whatever is due. It reports false where no
+// probe was made: the item is not watched, its probe is under way, or the
+// breaker of its registry is open.
 func (m *Monitor) ProbeNow(ctx context.Context, key Key) bool {
 	m.mu.Lock()
 	w := m.entries[key]
@@ -105,73 +111,83 @@ func (m *Monitor) ProbeNow(ctx context.Context, key Key) bool {
 	heap.Remove(&m.queue, w.index)
 	w.index = -1
 	m.mu.Unlock()
-	m.probe(ctx, w, m.options.Now())
-	return true
+	return m.probe(ctx, w, time.Time{})
 }
 
-// probe asks for one entry that is out of the queue, and puts it back.
-func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) {
+// probe asks for one entry that is out of the queue, and puts it back. A zero
+// due is a probe out of turn. It reports false where the breaker forbids it.
+func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) bool {
 	m.mu.Lock()
 	asked := w.subject
 	m.mu.Unlock()
-	v, err := m.ask(ctx, asked.item())
+	v, begun, err := m.ask(ctx, &asked)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.options.Now()
+	at := due
+	switch late := begun.Sub(due); {
+	case due.IsZero():
+		at = begun
+	case late >= asked.interval: // its registry had others to answer: the last time it was due counts
+		at = due.Add(late.Truncate(asked.interval))
+	}
+	probed := !errors.Is(err, errBreaker)
 	if m.entries[asked.key] != w {
-		return // no longer watched
+		return probed // no longer watched
 	}
 	old := w.status
 	if ctx.Err() == nil && w.subject.revision == asked.revision {
-		if errors.Is(err, errBreaker) {
-			w.status = stale(old, due)
+		if probed {
+			w.status = after(old, v, err, at, !due.IsZero())
 		} else {
-			w.status = after(old, v, err, due)
+			w.status = stale(old, at)
 		}
 	}
 	if w.index < 0 { // else Follow put it back
 		m.reschedule(w, m.next(w, now))
 	}
 	if w.status != old && m.options.Changed != nil {
-		m.options.Changed(asked.key)
+		m.options.Changed(asked.key, !sameButTimes(w.status, old))
 	}
 	m.nudge()
+	return probed
 }
 
-// ask makes one probe behind the breaker of its registry.
-func (m *Monitor) ask(ctx context.Context, item *entry.Item) (verdict, error) {
-	name := hostOf(item)
-	h := m.host(name)
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return verdict{}, ctx.Err()
+// ask makes one probe behind the breaker of its registry, and says when.
+func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun time.Time, failure error) {
+	h := m.host(asked.host)
+	for _, slots := range []chan struct{}{h.slots, m.slots} {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+			return v, m.options.Now(), ctx.Err()
+		}
 	}
+	begun = m.options.Now()
 	trial := h.breaker.State() != gobreaker.StateClosed
-	var failure error
 	v, err := h.breaker.Execute(func() (verdict, error) {
 		within, cancel := context.WithTimeout(ctx, m.options.Timeout)
 		defer cancel()
 		begun := time.Now()
-		failure = m.options.Probe(within, item)
+		failure = m.options.Probe(within, asked.item())
 		v := judge(failure)
 		if m.options.Probed != nil && ctx.Err() == nil {
-			m.options.Probed(name, v.reason, time.Since(begun))
+			m.options.Probed(asked.host, v.reason, time.Since(begun))
 		}
 		return v, failure
 	})
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
-		return verdict{}, errBreaker
+		return verdict{}, begun, errBreaker
 	case trial && !v.answered:
-		return verdict{}, errBreaker
+		return verdict{}, begun, errBreaker
 	}
-	return v, failure
+	return v, begun, failure
 }
 
-// host returns what stands before a registry. There are as many as the
-// catalogs name registries.
+// host returns what stands before a registry. There are no more than entries
+// name.
 func (m *Monitor) host(name string) *host {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,14 +44,18 @@ func judge(err error) verdict {
 	return verdict{entry.PhaseUnavailable, entry.ReasonRegistryUnreachable, false}
 }
 
-// after is the status after a probe that was due at the given time and really
-// made.
-func after(old entry.Status, v verdict, err error, due time.Time) entry.Status {
-	at := entry.NewTime(due)
+// after is the status after a probe that is dated with a time and was really
+// made. Anyone may ask for probes out of turn, so of those that get no answer
+// only the first is counted: else a few seconds would make five failures.
+func after(old entry.Status, v verdict, err error, dated time.Time, inTurn bool) entry.Status {
+	at := entry.NewTime(dated)
 	next := old
 	next.StaleSince, next.Reason, next.Message, next.Failures = nil, "", "", 0
 	if v.phase != entry.PhaseAvailable {
 		next.Reason, next.Message, next.Failures = v.reason, plain(err.Error()), old.Failures+1
+	}
+	if !v.answered && !inTurn {
+		next.Failures = max(old.Failures, 1)
 	}
 	if v.answered {
 		next.LastVerified = at
@@ -68,9 +73,9 @@ func after(old entry.Status, v verdict, err error, due time.Time) entry.Status {
 
 // stale is the status after a probe that the breaker kept from being made, or
 // that tried on its behalf and failed: nothing new is known.
-func stale(old entry.Status, due time.Time) entry.Status {
+func stale(old entry.Status, dated time.Time) entry.Status {
 	if old.StaleSince == nil {
-		at := entry.NewTime(due)
+		at := entry.NewTime(dated)
 		old.StaleSince = &at
 	}
 	return old
@@ -86,14 +91,18 @@ func Initial(item *entry.Item, recorded *entry.Status) entry.Status {
 	}, recorded)
 }
 
-// newer is ours, or what is recorded of the same revision if that says more. Of
-// the accesses, the higher count stands.
+// newer is ours, or what is recorded of the same revision if that says more: it
+// was verified later, or knows of more probes since that got no answer. Of the
+// accesses, the higher count stands.
 func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 	if recorded == nil {
 		return ours
 	}
 	accesses := max(ours.Accesses, recorded.Accesses)
-	if recorded.Revision == ours.Revision && recorded.LastVerified.After(ours.LastVerified.Time) {
+	if recorded.Revision == ours.Revision && cmp.Or(
+		recorded.LastVerified.Compare(ours.LastVerified.Time),
+		cmp.Compare(recorded.Failures, ours.Failures),
+	) > 0 {
 		ours = *recorded
 	}
 	ours.Accesses = accesses
@@ -144,12 +153,15 @@ func Registry(client *registry.Client) Probe {
 	}
 }
 
-// hostOf is the registry that an item's probe asks: what a breaker and the
-// limits are about.
-func hostOf(item *entry.Item) string {
-	ref, err := registry.ParseReference(item.RegistryURL)
+// localHost stands for the image layouts on disk.
+const localHost = "oci:"
+
+// hostOf is the registry that a probe of a reference asks: what a breaker and
+// the limits are about.
+func hostOf(reference string) string {
+	ref, err := registry.ParseReference(reference)
 	if err != nil || ref.Layout != "" {
-		return "oci:"
+		return localHost
 	}
 	return ref.Registry
 }

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -18,7 +17,13 @@ import (
 // compressed forms are made when they are first asked for.
 type answer struct {
 	plain  form
-	packed [2]atomic.Pointer[form] // gzip and zstd; nil until asked for
+	packed [2]packed // gzip and zstd
+}
+
+// packed is a compressed form that is made once.
+type packed struct {
+	once sync.Once
+	form *form // the plain one, where it is shorter
 }
 
 // encoding is the form of an answer.
@@ -77,17 +82,15 @@ func (a *answer) form(wanted encoding) *form {
 	if wanted == identity || len(a.plain.body) < minCompressed {
 		return &a.plain
 	}
-	at := &a.packed[wanted-gzipped]
-	if made := at.Load(); made != nil {
-		return made
-	}
-	made := &a.plain
-	if packed := compress(wanted, a.plain.body); len(packed) < len(a.plain.body) {
-		f := newForm(packed, wanted, a.hash())
-		made = &f
-	}
-	at.Store(made) // who comes second makes the same
-	return made
+	p := &a.packed[wanted-gzipped]
+	p.once.Do(func() {
+		p.form = &a.plain
+		if body := compress(wanted, a.plain.body); len(body) < len(a.plain.body) {
+			f := newForm(body, wanted, a.hash())
+			p.form = &f
+		}
+	})
+	return p.form
 }
 
 var (
@@ -123,7 +126,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	if s.follower.isStale() {
 		header["X-Caib-Stale"] = staleMark
 	}
-	if known := r.Header["If-None-Match"]; len(known) > 0 && a.matches(known) {
+	if known := r.Header["If-None-Match"]; len(known) > 0 && f.matches(known) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -141,20 +144,26 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	}
 }
 
-// matches compares weakly (RFC 9110, section 13.1.2): any form of the answer
-// will do.
-func (a *answer) matches(known []string) bool {
+// respond writes an object that is not kept.
+func (s *Server) respond(w http.ResponseWriter, r *http.Request, status int, value any) {
+	text, err := marshal(value)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	w.Header()["Content-Type"] = jsonType
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(text) // a client that went away needs no answer
+	}
+}
+
+// matches compares weakly (RFC 9110, section 13.1.2).
+func (f *form) matches(known []string) bool {
 	for _, line := range known {
 		for tag := range strings.SplitSeq(line, ",") {
 			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-			if tag == "*" {
-				return true
-			}
-			tag, _ = strings.CutSuffix(strings.TrimPrefix(tag, `"`), `"`)
-			for _, name := range encodingNames[gzipped:] {
-				tag = strings.TrimSuffix(tag, "-"+name)
-			}
-			if tag == a.hash() {
+			if tag == "*" || tag == f.headers[0] {
 				return true
 			}
 		}

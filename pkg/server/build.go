@@ -148,57 +148,48 @@ func (f *follower) watch(images []*image, looks []*catalog.Look) (err error) {
 				return err
 			}
 		}
-		if images[n].accesses == nil {
+		if images[n].accesses == nil && len(f.server.options.Statuses) > 0 {
 			images[n].accesses = monitor.Accesses(key)
 		}
 	}
 	return nil
 }
 
-// statusChanged notes that a probe found out something.
-func (f *follower) statusChanged(health.Key) {
+// statusChanged notes that something was found out about an image; news is false
+// if only the times are others. It does not block.
+func (f *follower) statusChanged(news bool) {
+	to := f.times
+	if news {
+		to = f.phases
+	}
 	select {
-	case f.phases <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
 
-// settlePhases shows what probes found out, some changes at a time.
+// settlePhases shows what probes found out, some changes at a time: new phases
+// soon, and new times with the next refresh.
 func (f *follower) settlePhases(ctx context.Context) {
+	var due <-chan time.Time // nil: there is nothing to show
+	hurry := false
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.phases:
-		}
-		wait := settle
-		if !f.phaseChanged() {
-			wait = f.server.options.Refresh // only the times of probes: no hurry
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		if err := f.again(ctx); err != nil && ctx.Err() == nil {
-			f.server.log.Warn("the phases could not be shown", "error", err.Error())
+			if !hurry {
+				hurry, due = true, time.After(settle)
+			}
+		case <-f.times:
+			if due == nil {
+				due = time.After(f.server.options.Refresh)
+			}
+		case <-due:
+			hurry, due = false, nil
+			if err := f.again(ctx); err != nil && ctx.Err() == nil {
+				f.server.log.Warn("the phases could not be shown", "error", err.Error())
+			}
 		}
 	}
-}
-
-// phaseChanged tells whether an entry is in another phase than is served.
-func (f *follower) phaseChanged() bool {
-	now := f.server.state.Load()
-	if now == nil {
-		return false
-	}
-	statuses := f.server.monitor.Statuses()
-	for _, i := range now.images {
-		if status, ok := statuses[i.key()]; ok && status.Phase != i.outline.Phase {
-			return true
-		}
-	}
-	return false
 }

@@ -44,7 +44,7 @@ func problem(status int, code, sentence string) *apiError {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *apiError
 	if !errors.As(err, &e) {
-		e = describe(err)
+		e = problemOf(err)
 	}
 	body, err := json.Marshal(e.Problem)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-func describe(err error) *apiError {
+func problemOf(err error) *apiError {
 	var invalid *entry.ValidationError
 	for _, row := range kinds {
 		if !errors.Is(err, row.kind) {

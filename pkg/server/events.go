@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 const (
 	keptEvents   = 4096             // for listeners that come back
+	eventBatch   = 64               // events of one write to a listener
 	maxEventID   = 64               // bytes
 	heartbeat    = 20 * time.Second // between signs of life
 	eventWritten = 10 * time.Second // bounds one write to a listener
@@ -31,7 +33,7 @@ type event struct {
 }
 
 // events keeps what happened last, and wakes whoever listens. Listeners read
-// from one shared list: a slow one costs no memory.
+// from one shared list: one that is behind costs no copy of what it misses.
 type events struct {
 	epoch string // of this process: sequence numbers of others mean nothing here
 	slots chan struct{}
@@ -81,19 +83,19 @@ func (i *image) event(kind string) event {
 	return event{Kind: kind, Name: i.name(), Digest: i.subject.digest, Revision: i.subject.revision, Catalog: i.outline.Catalog}
 }
 
+// add tells listeners; after close, nobody.
 func (e *events) add(all []event) {
-	if len(all) == 0 {
-		return
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if len(all) == 0 || e.closed {
+		return
+	}
 	for _, happened := range all {
 		data, err := json.Marshal(happened)
 		if err != nil {
 			continue
 		}
-		sequence := e.first + uint64(len(e.kept))
-		e.kept = append(e.kept, "id: "+e.epoch+strconv.FormatUint(sequence, 10)+"\nevent: "+happened.Kind+"\ndata: "+string(data)+"\n\n")
+		e.kept = append(e.kept, e.id(e.latest()+1)+"event: "+happened.Kind+"\ndata: "+string(data)+"\n\n")
 	}
 	if extra := len(e.kept) - keptEvents; extra > 0 {
 		e.kept, e.first = append([]string(nil), e.kept[extra:]...), e.first+uint64(extra)
@@ -102,6 +104,15 @@ func (e *events) add(all []event) {
 	e.change = make(chan struct{})
 }
 
+// latest is the sequence number of the last event. The caller holds the lock.
+func (e *events) latest() uint64 { return e.first + uint64(len(e.kept)) - 1 }
+
+// id is the line that tells a listener where it is.
+func (e *events) id(sequence uint64) string {
+	return "id: " + e.epoch + strconv.FormatUint(sequence, 10) + "\n"
+}
+
+// close ends all listening.
 func (e *events) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,32 +122,39 @@ func (e *events) close() {
 	}
 }
 
-// since returns the events after a sequence number, and where they end; lost
-// if some of them are not kept any more.
-func (e *events) since(after uint64) (found []string, next uint64, change <-chan struct{}, lost, closed bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	next = e.first + uint64(len(e.kept)) - 1
-	if after+1 < e.first || after > next {
-		return nil, next, e.change, true, e.closed
-	}
-	return e.kept[after+1-e.first:], next, e.change, false, e.closed
+// cursor is the place of a listener.
+type cursor struct {
+	after uint64 // sequence number of the last event that it knows of
+	lost  bool   // it is to begin anew
 }
 
 // resume reads the header with which a listener says where it was.
-func (e *events) resume(id string) (after uint64, lost bool) {
+func (e *events) resume(id string) cursor {
 	e.mu.Lock()
-	latest := e.first + uint64(len(e.kept)) - 1
-	e.mu.Unlock()
+	defer e.mu.Unlock()
 	if id == "" {
-		return latest, false
+		return cursor{after: e.latest()}
 	}
 	text, ours := strings.CutPrefix(id, e.epoch)
 	sequence, err := strconv.ParseUint(text, 10, 64)
-	if !ours || err != nil || len(id) > maxEventID {
-		return latest, true
+	return cursor{after: sequence, lost: !ours || err != nil || len(id) > maxEventID || !e.keeps(sequence)}
+}
+
+// keeps tells whether all events after one are there. The caller holds the lock.
+func (e *events) keeps(after uint64) bool { return e.first <= after+1 && after <= e.latest() }
+
+// next returns some events after a place, and the place after them: a reset if
+// not all of them are kept any more. There are none before change is closed;
+// ended tells that none will come.
+func (e *events) next(at cursor) (batch []string, then cursor, change <-chan struct{}, ended bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if at.lost || !e.keeps(at.after) {
+		return []string{e.id(e.latest()) + "event: reset\ndata: {}\n\n"}, cursor{after: e.latest()}, e.change, e.closed
 	}
-	return sequence, false
+	batch = e.kept[at.after+1-e.first:]
+	batch = batch[:min(len(batch), eventBatch)]
+	return batch, cursor{after: at.after + uint64(len(batch))}, e.change, e.closed
 }
 
 // listen answers GET /v1/catalog/events. A listener whose place is lost is sent
@@ -155,7 +173,7 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", "as many listen to events as this server lets"))
 		return
 	}
-	after, lost := e.resume(r.Header.Get("Last-Event-ID"))
+	at := e.resume(r.Header.Get("Last-Event-ID"))
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
@@ -164,31 +182,42 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s.stream(r.Context(), http.NewResponseController(w), w, after, lost)
+	s.stream(r.Context(), w, at)
 }
 
 // stream sends events until the listener goes away, or is too slow.
-func (s *Server) stream(ctx context.Context, control *http.ResponseController, w http.ResponseWriter, after uint64, lost bool) {
-	write := func(text string) bool {
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, at cursor) {
+	control := http.NewResponseController(w)
+	write := func(texts ...string) bool {
 		_ = control.SetWriteDeadline(time.Now().Add(eventWritten)) // a writer without deadlines has none
-		_, err := w.Write([]byte(text))
-		return err == nil && control.Flush() == nil
+		for _, text := range texts {
+			if _, err := io.WriteString(w, text); err != nil {
+				return false
+			}
+		}
+		return control.Flush() == nil
 	}
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
-	if !write("retry: 2000\n: listening\n\n") {
+	greeting := "retry: 2000\n: listening\n\n"
+	if !at.lost { // who leaves before anything happened comes back to this place
+		greeting = s.events.id(at.after) + greeting
+	}
+	if !write(greeting) {
 		return
 	}
 	for {
-		found, next, change, missed, closed := s.events.since(after)
-		text := strings.Join(found, "")
-		if lost || missed {
-			text = "id: " + s.events.epoch + strconv.FormatUint(next, 10) + "\nevent: reset\ndata: {}\n\n"
-		}
-		if text != "" && !write(text) || closed {
+		batch, then, change, ended := s.events.next(at)
+		at = then
+		switch {
+		case len(batch) > 0:
+			if !write(batch...) {
+				return
+			}
+			continue
+		case ended:
 			return
 		}
-		after, lost = next, false
 		select {
 		case <-ctx.Done():
 			return

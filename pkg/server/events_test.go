@@ -23,6 +23,7 @@ func sum(text string) string {
 type listener struct {
 	lines  *bufio.Reader
 	cancel context.CancelFunc
+	id     string // of its place before the first event
 }
 
 func (w *world) listen(last string) *listener {
@@ -40,10 +41,12 @@ func (w *world) listen(last string) *listener {
 		w.t.Fatalf("%v %v", response, err)
 	}
 	w.t.Cleanup(func() { cancel(); response.Body.Close() })
-	l := &listener{bufio.NewReader(response.Body), cancel}
-	if got := l.next(w.t); got != "" {
-		w.t.Fatalf("the first words are %q", got)
+	l := &listener{lines: bufio.NewReader(response.Body), cancel: cancel}
+	first := l.next(w.t)
+	if first != "" && (!strings.HasPrefix(first, "id: ") || strings.Count(first, "\n") != 1) {
+		w.t.Fatalf("the first words are %q", first)
 	}
+	l.id = strings.TrimSpace(strings.TrimPrefix(first, "id: "))
 	return l
 }
 
@@ -136,11 +139,25 @@ func TestListenersAreBounded(t *testing.T) {
 		response.Body.Close()
 		return response.StatusCode == 200
 	})
-	w.stop()
+	w.server.Drain()
 	for _, l := range all[1:] {
-		if _, err := io.Copy(io.Discard, l.lines); err == nil {
-			continue // it was ended in order
+		if _, err := io.Copy(io.Discard, l.lines); err != nil {
+			t.Errorf("a listener is not ended in order: %v", err)
 		}
+	}
+}
+
+// Who leaves before anything happened misses nothing.
+func TestEventsBetweenTwoConnections(t *testing.T) {
+	w := newWorld(t)
+	w.publish("before")
+	w.startReady(nil)
+	l := w.listen("")
+	l.cancel()
+	w.publish("between")
+	w.until("shown", func() bool { return w.list("").Total == 2 })
+	if got := w.listen(l.id).next(t); !strings.Contains(got, `"name":"between"`) {
+		t.Errorf("the first event after coming back is %q", got)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 const (
 	lookWithin = 2 * time.Minute // bounds one look at a log
 	settle     = time.Second     // between a change of phases and the state that shows it
+	maxRefresh = 24 * time.Hour
 )
 
 // follower keeps the state of a server current: it looks at each log every now
@@ -22,7 +23,8 @@ const (
 type follower struct {
 	server   *Server
 	followed []*followed
-	phases   chan struct{}   // a status changed
+	phases   chan struct{}   // what is known of an image changed
+	times    chan struct{}   // only when it was found out
 	fresh    atomic.Int64    // until when the state counts as current: nanoseconds since the server was made
 	caughtUp func()          // told whenever the state is current
 	building sync.Mutex      // one new state at a time
@@ -42,7 +44,7 @@ type followed struct {
 }
 
 func newFollower(s *Server) *follower {
-	f := &follower{server: s, phases: make(chan struct{}, 1), caughtUp: sync.OnceFunc(func() { close(s.caughtUp) })}
+	f := &follower{server: s, phases: make(chan struct{}, 1), times: make(chan struct{}, 1), caughtUp: sync.OnceFunc(func() { close(s.caughtUp) })}
 	for _, c := range s.options.Catalogs {
 		f.followed = append(f.followed, &followed{catalog: c})
 	}
@@ -95,7 +97,7 @@ func (f *follower) follow(ctx context.Context, one *followed) {
 		if one.isDoubted() {
 			every = min(every, time.Second)
 		}
-		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
+		timer := time.NewTimer(every - every/10 + rand.N(every/5+1))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -254,6 +257,103 @@ func TestStatusesSurviveARestart(t *testing.T) {
 	}
 }
 
+// What probes found out is shown soon, however seldom the log is looked at.
+func TestPhasesDoNotWaitForARefresh(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a")
+	var probes atomic.Int64
+	w.startReady(func(o *server.Options) {
+		o.Refresh, o.Interval = time.Hour, 20*time.Millisecond
+		o.Probe = func(context.Context, *entry.Item) error {
+			if probes.Add(1) > 10 {
+				return entry.ErrNotFound
+			}
+			return nil
+		}
+	})
+	w.until("failed", func() bool { return w.list("?phase=failed").Total == 1 })
+}
+
+// Two servers give the same answers whatever one of them was asked: accesses are
+// shown once they are recorded.
+func TestAccessesMakeNoDifferenceBeforeTheyAreRecorded(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a")
+	w.startReady(func(o *server.Options) { o.Record = time.Millisecond })
+	before := w.ask("GET", "/v1/catalog/images/a", "").header.Get("ETag")
+	saved := errors.New("the store is away")
+	var saves atomic.Int64
+	w.startReady(func(o *server.Options) {
+		o.Record, o.Statuses = time.Millisecond, []server.StatusStore{failingStore{saved, &saves}}
+	})
+	for range 3 {
+		w.ask("GET", "/v1/catalog/images/a", "")
+	}
+	count := saves.Load()
+	w.until("saved in vain", func() bool { return saves.Load() > count+2 })
+	w.publish("b") // another state
+	w.until("shown", func() bool { return w.list("").Total == 2 })
+	if after := w.ask("GET", "/v1/catalog/images/a", "").header.Get("ETag"); after != before {
+		t.Errorf("ETag %s before anybody asked, %s then", before, after)
+	}
+}
+
+type failingStore struct {
+	err   error
+	saves *atomic.Int64
+}
+
+func (s failingStore) SaveStatuses(_ context.Context, merge func(map[string]*entry.Status) []*entry.Status) error {
+	merge(nil)
+	s.saves.Add(1)
+	return s.err
+}
+
+// While the breaker of a registry is open nothing is probed, and nobody says so.
+func TestVerifyBehindAnOpenBreaker(t *testing.T) {
+	w := newWorld(t)
+	all := []string{"a", "b", "c", "d", "e", "f"}
+	w.publish(all...)
+	w.startReady(nil)
+	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
+		return strings.HasPrefix(r.URL.Path, "/v2/os/") && away(answer, r)
+	})
+	for _, name := range all[:5] {
+		w.ask("POST", "/v1/catalog/images/"+name+"/verify", "")
+	}
+	w.until("open", func() bool {
+		return strings.Contains(string(w.ask("GET", "/metrics", "").body), `caib_breaker_state{registry="`+w.host+`"} 2`)
+	})
+	a := w.ask("POST", "/v1/catalog/images/f/verify", "")
+	if a.status != 200 || !strings.Contains(string(a.body), `"triggered":false`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if strings.Contains(w.log.String(), "name=f ") {
+		t.Errorf("the audit tells of what was not done:\n%s", w.log.String())
+	}
+}
+
+// After the end nothing is probed any more, and asking for it does no harm.
+func TestVerifyAfterTheEnd(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a", "b")
+	s, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog}, Probe: health.Registry(w.client), Refresh: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { s.Run(ctx); close(done) }()
+	<-s.CaughtUp()
+	cancel()
+	<-done
+	answer := httptest.NewRecorder()
+	s.ServeHTTP(answer, httptest.NewRequest("POST", "/v1/catalog/images/a/verify", nil))
+	if answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	if _, err := server.New(server.Options{}); err == nil {
 		t.Error("no catalog is served")
@@ -261,6 +361,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	w := newWorld(t)
 	if _, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog}, Publisher: w.catalog}); err == nil {
 		t.Error("anybody may publish")
+	}
+	if _, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog, w.catalog}, Statuses: []server.StatusStore{w.catalog}}); err == nil {
+		t.Error("one status store for two catalogs")
 	}
 	if _, err := server.OpenTokens(t.TempDir() + "/none"); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("a token file that is not there: %v", err)

@@ -23,17 +23,17 @@ func (h *hostLabels) label(host string) string {
 	return host
 }
 
-func describeGauge(name, help string, labels ...string) *prometheus.Desc {
+func newGauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
 var (
-	imagesGauge    = describeGauge("images", "Entries by phase.", "phase")
-	entriesGauge   = describeGauge("entries", "Entries that are served.")
-	ageGauge       = describeGauge("index_age_seconds", "Time since the log was last read, of the catalog read longest ago.")
-	staleGauge     = describeGauge("index_stale", "1 while the served state is not known to be current.")
-	breakerGauge   = describeGauge("breaker_state", "Breaker of a registry: 0 closed, 1 half-open, 2 open.", "registry")
-	listenersGauge = describeGauge("event_listeners", "Listeners to events.")
+	imagesGauge    = newGauge("images", "Entries by phase.", "phase")
+	entriesGauge   = newGauge("entries", "Entries that are served.")
+	ageGauge       = newGauge("index_age_seconds", "Time since the log was last read, of the catalog read longest ago.")
+	staleGauge     = newGauge("index_stale", "1 while the served state is not known to be current.")
+	breakerGauge   = newGauge("breaker_state", "Breaker of a registry: 0 closed, 1 half-open, 2 open.", "registry")
+	listenersGauge = newGauge("event_listeners", "Listeners to events.")
 )
 
 // stateCollector shows the state of a server when it is scraped.

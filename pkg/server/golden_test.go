@@ -190,6 +190,8 @@ func TestWritingRoutesToTheLetter(t *testing.T) {
 		{"publish", "POST", "/v1/catalog/publish", fmt.Sprintf(`{"image":%q,"name":"second","tags":["stable"],"source":{"type":"ImageBuild","imageBuild":"build-1"}}`, other)},
 		{"publish-build", "POST", "/v1/catalog/publish", `{"imageBuildName":"build-1","catalogImageName":"third"}`},
 		{"publish-unknown-build", "POST", "/v1/catalog/publish", `{"imageBuildName":"none"}`},
+		{"publish-build-name", "POST", "/v1/catalog/publish", `{"imageBuildName":"build-1","name":"third"}`},
+		{"publish-image-name", "POST", "/v1/catalog/publish", fmt.Sprintf(`{"image":%q,"catalogImageName":"third"}`, other)},
 		{"publish-neither", "POST", "/v1/catalog/publish", `{}`},
 		{"verify", "POST", "/v1/catalog/images/board/verify", ""},
 		{"verify-at-once-again", "POST", "/v1/catalog/images/board/verify", ""},

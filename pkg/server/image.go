@@ -44,7 +44,7 @@ func newImage(item entry.Item, status entry.Status) (*image, error) {
 		return nil, err
 	}
 	i := &image{text: string(text), status: status}
-	i.describe(&item)
+	i.index(&item)
 	return i, nil
 }
 
@@ -55,12 +55,12 @@ func readImage(text []byte) (*image, error) {
 		return nil, err
 	}
 	i := &image{text: string(text)}
-	i.describe(&item)
+	i.index(&item)
 	return i, nil
 }
 
-// describe fills in what stands beside the text, as parts of it.
-func (i *image) describe(item *entry.Item) {
+// index fills in what stands beside the text, as parts of it.
+func (i *image) index(item *entry.Item) {
 	part := func(s *string) {
 		if at := strings.Index(i.text, *s); at >= 0 {
 			*s = i.text[at : at+len(*s)]

@@ -45,17 +45,34 @@ func (l *lists) find(raw string) *answer {
 	return p.answer
 }
 
-// keep keeps an answer, as long as there is room.
+// keep keeps an answer. Where there is no room, those make some that were not
+// asked for again since room was needed last.
 func (l *lists) keep(raw string, a *answer) {
 	size := len(a.plain.body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.count >= maxLists || l.bytes+size > maxListBytes {
+	full := func() bool { return l.count >= maxLists || l.bytes+size > maxListBytes }
+	if full() {
+		l.sweep()
+	}
+	if full() {
 		return
 	}
 	if _, known := l.made.LoadOrStore(raw, &prepared{answer: a}); !known {
 		l.count++
 		l.bytes += size
+	}
+}
+
+// sweep drops what was not asked for since the last sweep. The caller holds the
+// lock.
+func (l *lists) sweep() {
+	for raw, p := range l.made.Range {
+		if p := p.(*prepared); p.hits.Swap(0) == 0 {
+			l.made.Delete(raw)
+			l.count--
+			l.bytes -= len(p.plain.body)
+		}
 	}
 }
 

@@ -76,12 +76,13 @@ func (m *metrics) counted(pattern string, next http.HandlerFunc) http.HandlerFun
 	}
 }
 
-func (m *metrics) published(action string, err error) {
-	outcome := "done"
+// published counts a deed by its outcome, or by the code of the error.
+func (m *metrics) published(d deed, err error) {
+	outcome := d.outcome
 	if err != nil {
-		outcome = describe(err).Code
+		outcome = problemOf(err).Code
 	}
-	m.publishes.WithLabelValues(action, outcome).Inc()
+	m.publishes.WithLabelValues(d.action, outcome).Inc()
 }
 
 func (m *metrics) probed(host, reason string, took time.Duration) {

@@ -1,113 +1,90 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const (
-	maxBody       = 256 << 10 // bytes
 	publishWithin = 5 * time.Minute
+	maxWriting    = 16 // writes under way; more wait
 )
 
-type whoKey struct{}
+// change is one write to the catalog on behalf of somebody.
+type change struct {
+	deed
+	wrote bool
+}
 
-// authorised lets only those through who may publish.
-func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if s.options.Publisher == nil {
-			s.fail(w, r, problem(http.StatusForbidden, "unauthorized", "this server is read-only: it was started without --allow-publish"))
-			return
-		}
-		scheme, presented, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		who, err := "", error(nil)
-		if strings.EqualFold(scheme, "Bearer") {
-			who, err = s.options.Tokens.who(strings.TrimSpace(presented))
-		}
-		if err != nil {
-			s.log.Error("the tokens cannot be read: nobody may publish", "error", err.Error())
-			s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server cannot tell who may publish"))
-			return
-		}
-		if who == "" {
-			s.audit(r.Context(), w, r.Method, "unknown", "", "", errors.New("refused: no token of ours"))
-			w.Header().Set("WWW-Authenticate", `Bearer realm="caib catalog"`)
-			s.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "publishing needs a bearer token that this server knows"))
-			return
-		}
-		next(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+// change lets a step write to the catalog, writes down what came of it, and
+// makes the state show it. read is what the request says; it reports false after
+// a failure, which is answered.
+func (s *Server) change(w http.ResponseWriter, r *http.Request, c *change, read func() error, step func(context.Context) error) bool {
+	c.by = who(r.Context())
+	err := read()
+	if err == nil {
+		err = s.writing(w, r, func(ctx context.Context) error {
+			err := step(ctx)
+			if c.wrote {
+				_ = s.follower.refresh(ctx, s.follower.followed[0]) // else the next refresh shows it
+			}
+			return err
+		})
+	}
+	s.audit(r.Context(), requestID(w), c.deed, err)
+	s.metrics.published(c.deed, err)
+	if err != nil {
+		s.fail(w, r, err)
+	}
+	return err == nil
+}
+
+// writing takes a turn to write, which may take its time.
+func (s *Server) writing(w http.ResponseWriter, r *http.Request, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(r.Context(), publishWithin)
+	defer cancel()
+	patiently(w, publishWithin)
+	select {
+	case s.writes <- struct{}{}:
+		defer func() { <-s.writes }()
+		return step(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
-func who(ctx context.Context) string { name, _ := ctx.Value(whoKey{}).(string); return name }
-
-// asked returns what a request of somebody says, if it makes sense.
-func (d *Details) asked(who string) (catalog.PublishOptions, error) {
+// asked returns what somebody says of an image, if it makes sense, and if it
+// would not make the server read its own files.
+func (d *Details) asked(who, image string) (catalog.PublishOptions, error) {
 	options := d.options()
 	options.Author = who
+	for _, reference := range []string{image, d.Disk} {
+		if strings.HasPrefix(reference, "oci:") {
+			return options, fmt.Errorf("%w: reference: a server publishes from registries only", entry.ErrInvalid)
+		}
+	}
 	if d.Digest != "" && d.Digest.Validate() != nil {
 		return options, fmt.Errorf("%w: digest: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
 	}
 	return options, nil
 }
 
-// remote refuses a reference that would make the server read its own files.
-func remote(reference string) error {
-	if strings.HasPrefix(reference, "oci:") {
-		return fmt.Errorf("%w: reference: a server publishes from registries only", entry.ErrInvalid)
-	}
-	return nil
-}
-
-// body reads a request's JSON object, all of whose members are known.
-func body(w http.ResponseWriter, r *http.Request, into any) error {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	var long *http.MaxBytesError
-	switch {
-	case errors.As(err, &long):
-		return problem(http.StatusRequestEntityTooLarge, "invalid", fmt.Sprintf("the body is longer than %d bytes", maxBody))
-	case err != nil:
-		return fmt.Errorf("%w: body: it ends early", entry.ErrInvalid)
-	}
-	if err := json.Unmarshal(text, into, json.RejectUnknownMembers(true)); err != nil {
-		return fmt.Errorf("%w: body: %s", entry.ErrInvalid, malformed(err))
-	}
-	return nil
-}
-
-// malformed says what is wrong with a JSON text in terms of that text: the
-// decoder's own words are about Go types, and change.
-func malformed(err error) string {
-	var member *json.SemanticError
-	var syntax *jsontext.SyntacticError
-	switch {
-	case errors.As(err, &member) && errors.Is(err, json.ErrUnknownName):
-		return fmt.Sprintf("there is no member %q", printable(string(member.JSONPointer)))
-	case errors.As(err, &member):
-		return fmt.Sprintf("the value of %q is of the wrong kind", printable(string(member.JSONPointer)))
-	case errors.As(err, &syntax):
-		return fmt.Sprintf("no JSON at byte %d, or a member given twice", syntax.ByteOffset)
-	}
-	return "no JSON object"
-}
-
 // create answers POST /v1/catalog/images.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	var asked CreateRequest
-	s.write(w, r, "add", &asked, func(ctx context.Context) (catalog.Result, error) {
-		options, err := asked.asked(who(ctx))
+	s.publication(w, r, "add", &asked, func(ctx context.Context, d *deed) (catalog.Result, error) {
+		d.name = printable(asked.Name)
+		options, err := asked.asked(who(ctx), asked.RegistryURL)
 		if err == nil {
-			err = errors.Join(remote(asked.RegistryURL), entry.CheckName(asked.Name))
+			d.digest, err = options.Digest.String(), entry.CheckName(asked.Name)
 		}
 		if err != nil {
 			return catalog.Result{}, err
@@ -119,121 +96,111 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 // publish answers POST /v1/catalog/publish.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	var asked PublishRequest
-	s.write(w, r, "publish", &asked, func(ctx context.Context) (catalog.Result, error) {
-		options, err := asked.asked(who(ctx))
+	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *deed) (catalog.Result, error) {
+		d.name = printable(cmp.Or(asked.Name, asked.CatalogImageName, asked.ImageBuildName, asked.Image))
+		options, err := asked.asked(who(ctx), asked.Image)
 		if err != nil {
 			return catalog.Result{}, err
 		}
-		options.Name = asked.Name
-		if (asked.ImageBuildName == "") == (asked.Image == "") {
+		d.digest = options.Digest.String()
+		switch {
+		case (asked.ImageBuildName == "") == (asked.Image == ""):
 			return catalog.Result{}, fmt.Errorf("%w: body: want either imageBuildName or image", entry.ErrInvalid)
+		case asked.Image != "" && asked.CatalogImageName != "":
+			return catalog.Result{}, fmt.Errorf("%w: body: catalogImageName is for imageBuildName: want name", entry.ErrInvalid)
+		case asked.ImageBuildName != "" && asked.Name != "":
+			return catalog.Result{}, fmt.Errorf("%w: body: name is for image: want catalogImageName", entry.ErrInvalid)
+		case asked.Image != "":
+			options.Name = asked.Name
+			return s.options.Publisher.Publish(ctx, asked.Image, options)
 		}
-		if asked.ImageBuildName != "" {
-			if asked.Image, err = s.build(&asked, &options); err != nil {
-				return catalog.Result{}, err
-			}
-		}
-		if err := errors.Join(remote(asked.Image), remote(asked.Disk)); err != nil {
+		name, err := s.nameOfBuild(asked.ImageBuildName)
+		if err != nil {
 			return catalog.Result{}, err
 		}
-		return s.options.Publisher.Publish(ctx, asked.Image, options)
+		options.Name = asked.CatalogImageName
+		return s.options.Publisher.Again(ctx, name, options)
 	})
 }
 
-// build finds the image of a build that an entry came from.
-func (s *Server) build(asked *PublishRequest, options *catalog.PublishOptions) (image string, err error) {
+// nameOfBuild finds the entry that a build is published as, in the catalog that
+// is written to.
+func (s *Server) nameOfBuild(build string) (string, error) {
 	now := s.state.Load()
 	if now == nil {
 		return "", errNoIndex
 	}
 	for _, i := range now.images {
-		if i.subject.imageBuild == asked.ImageBuildName {
-			options.Name = asked.CatalogImageName
-			if options.Name == "" {
-				options.Name = i.name()
-			}
-			options.Source = entry.Source{Type: entry.SourceType(i.subject.sourceType), ImageBuild: i.subject.imageBuild, Schedule: i.outline.Schedule}
-			options.Move = options.Move || options.Name != i.name()
-			return i.subject.reference, nil
+		if i.subject.imageBuild == build && i.outline.Catalog == s.follower.label(s.follower.followed[0]) {
+			return i.name(), nil
 		}
 	}
-	return "", fmt.Errorf("build %q: %w in the catalog", printable(asked.ImageBuildName), entry.ErrNotFound)
+	return "", fmt.Errorf("build %q: %w in the catalog", printable(build), entry.ErrNotFound)
 }
 
-// write reads the body, publishes, and answers once the server's own state
-// shows the result.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context) (catalog.Result, error)) {
-	if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
-		s.fail(w, r, err)
-		return
+// publication reads the body, publishes, and answers what came of it.
+func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context, *deed) (catalog.Result, error)) {
+	var result catalog.Result
+	c := change{deed: deed{action: action}}
+	read := func() error {
+		if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
+			return err
+		}
+		return body(w, r, asked)
 	}
-	if err := body(w, r, asked); err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), publishWithin)
-	defer cancel()
-	patiently(w, publishWithin)
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	result, err := step(ctx)
-	s.audit(ctx, w, action, who(ctx), result.Item.Name, result.Item.Digest, err)
-	s.metrics.published(action, err)
-	if err != nil {
-		s.fail(w, r, err)
+	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
+		result, err = step(ctx, &c.deed)
+		c.name, c.digest = cmp.Or(result.Item.Name, c.name), cmp.Or(result.Item.Digest, c.digest)
+		c.outcome, c.moved = string(result.Outcome), result.MovedFrom
+		c.wrote = result.Outcome == catalog.Published
+		return err
+	})
+	if !done {
 		return
 	}
 	status := http.StatusOK
-	if result.Outcome == catalog.Published {
+	if c.wrote {
 		status = http.StatusCreated
-		s.catchUp(ctx)
 	}
-	w.Header().Set("Location", imagePath+result.Item.Name)
-	s.answer(w, r, status, NewPublication(result))
+	if result.Outcome != catalog.Planned {
+		w.Header().Set("Location", imagePath+result.Item.Name)
+	}
+	s.respond(w, r, status, NewPublication(result))
 }
-
-// catchUp makes the state show what was just written. If that fails, the next
-// refresh will.
-func (s *Server) catchUp(ctx context.Context) { _ = s.follower.refresh(ctx, s.follower.followed[0]) }
 
 // remove answers DELETE /v1/catalog/images/{name}.
 func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
-	values, err := parseValues(r.URL.RawQuery, nil, "reason")
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), publishWithin)
-	defer cancel()
-	patiently(w, publishWithin)
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	var removed entry.Event
+	var warnings []string
+	var options catalog.RemoveOptions
 	name := r.PathValue("name")
-	removed, warnings, err := s.options.Publisher.Remove(ctx, name, catalog.RemoveOptions{Reason: values.Get("reason"), Author: who(ctx)})
-	s.audit(ctx, w, "remove", who(ctx), name, removed.Ends, err)
-	s.metrics.published("remove", err)
-	if err != nil {
-		s.fail(w, r, err)
-		return
+	c := change{deed: deed{action: "remove", name: name}}
+	read := func() error {
+		values, err := parseValues(r.URL.RawQuery, nil, "reason")
+		options = catalog.RemoveOptions{Reason: values.Get("reason"), Author: who(r.Context())}
+		return err
 	}
-	s.catchUp(ctx)
-	if !strings.Contains(r.Header.Get("Prefer"), "return=representation") {
+	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
+		removed, warnings, err = s.options.Publisher.Remove(ctx, name, options)
+		c.digest, c.outcome, c.wrote = removed.Ends, "removed", err == nil
+		if i := s.served(name); errors.Is(err, entry.ErrNotFound) && i != nil && i.outline.Catalog != "" {
+			err = fmt.Errorf("%w: it is in %s, and this server writes to %s only", err, i.outline.Catalog, s.follower.followed[0].catalog.Reference())
+		}
+		return err
+	})
+	switch {
+	case !done:
+	case strings.Contains(r.Header.Get("Prefer"), "return=representation"):
+		s.respond(w, r, http.StatusOK, Removal{removed, warnings})
+	default:
 		w.WriteHeader(http.StatusNoContent)
-		return
 	}
-	s.answer(w, r, http.StatusOK, Removal{removed, warnings})
 }
 
-// answer writes an object that is not kept.
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, status int, value any) {
-	text, err := marshal(value)
-	if err != nil {
-		s.fail(w, r, err)
-		return
+// served returns the live entry with a name, or nil.
+func (s *Server) served(name string) *image {
+	if now := s.state.Load(); now != nil {
+		return now.byName[name]
 	}
-	w.Header()["Content-Type"] = jsonType
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(text) // a client that went away needs no answer
-	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -74,10 +75,12 @@ func TestPublishesForThoseWhoMay(t *testing.T) {
 	for body, want := range map[string]int{
 		body: 409, `{"name":"x","registryUrl":"` + w.host + `/os/none:1"}`: 404, `{"name":"NO","registryUrl":"` + image + `"}`: 400, `{`: 400, `[]`: 400, ``: 400,
 		`{"name":"x","registryUrl":"` + image + `","nope":1}`: 400, `{"name":"x","registryUrl":"oci:/etc"}`: 400, `{"name":"x","registryUrl":"` + image + `","digest":"x"}`: 400,
-		"{\"name\":\"x\",\"registryUrl\":\"\xff\"}": 400, `{"name":"x","registryUrl":"` + strings.Repeat("x", 300<<10) + `"}`: 413,
+		`{"name":"x","registryUrl":"` + image + `","disk":"oci:/etc"}`: 400,
+		"{\"name\":\"x\",\"registryUrl\":\"\xff\"}":                    400, `{"name":"x","registryUrl":"` + strings.Repeat("x", 300<<10) + `"}`: 413,
 		`{"name":"y","registryUrl":"` + w.push("os/y", "1") + `","digest":"sha256:` + strings.Repeat("0", 64) + `"}`: 409,
 	} {
-		if a := w.ask("POST", "/v1/catalog/images", body, bearer); a.status != want {
+		a := w.ask("POST", "/v1/catalog/images", body, bearer)
+		if a.status != want || strings.Contains(body, "oci:") != strings.Contains(string(a.body), "from registries only") {
 			t.Errorf("%.80q: %d, want %d: %s", body, a.status, want, a.body)
 		}
 	}
@@ -91,7 +94,8 @@ func TestPublishesForThoseWhoMay(t *testing.T) {
 	for body, want := range map[string]int{
 		`{"imageBuildName":"none"}`: 404, `{}`: 400, `{"image":"x","imageBuildName":"y"}`: 400, `{"image":"oci:/etc:1"}`: 400, `{"image":"` + second + `","disk":"oci:/etc"}`: 400,
 	} {
-		if a := w.ask("POST", "/v1/catalog/publish", body, bearer); a.status != want {
+		a := w.ask("POST", "/v1/catalog/publish", body, bearer)
+		if a.status != want || strings.Contains(body, "oci:") != strings.Contains(string(a.body), "from registries only") {
 			t.Errorf("%s: %d, want %d: %s", body, a.status, want, a.body)
 		}
 	}
@@ -116,15 +120,104 @@ func TestPublishesAKnownBuild(t *testing.T) {
 	w := newWorld(t)
 	w.startReady(w.allowPublish)
 	image := w.push("os/autosd", "1")
-	if a := w.ask("POST", "/v1/catalog/publish", `{"image":"`+image+`","source":{"type":"ImageBuild","imageBuild":"nightly-7"}}`, bearer); a.status != 201 {
+	if a := w.ask("POST", "/v1/catalog/publish", `{"image":"`+image+`","description":"good","labels":{"team":"a"},"source":{"type":"ImageBuild","imageBuild":"nightly-7"}}`, bearer); a.status != 201 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	a := w.ask("POST", "/v1/catalog/publish", `{"imageBuildName":"nightly-7","catalogImageName":"release","tags":["stable"]}`, bearer)
 	if a.status != 201 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if got := w.list(""); names(got) != "[release]" || got.Items[0].SourceImageBuild != "nightly-7" || got.Items[0].Tags[0] != "stable" {
+	got := w.list("")
+	if names(got) != "[release]" || got.Items[0].SourceImageBuild != "nightly-7" || got.Items[0].Tags[0] != "stable" || got.Items[0].Description != "good" || got.Items[0].Labels["team"] != "a" {
 		t.Errorf("%+v", got)
+	}
+	for _, line := range []string{"action=publish by=ci name=release digest=" + got.Items[0].Digest + " outcome=published", "action=remove by=ci name=autosd digest=" + got.Items[0].Digest + ` outcome="moved to release"`} {
+		if !strings.Contains(w.log.String(), line) {
+			t.Errorf("the audit lacks %s", line)
+		}
+	}
+	if a := w.ask("POST", "/v1/catalog/publish", `{"imageBuildName":"nightly-7"}`, bearer); a.status != 200 || !strings.Contains(string(a.body), `"unchanged"`) {
+		t.Errorf("with nothing else asked: %d %s", a.status, a.body)
+	}
+}
+
+// A line of the audit says what was asked for, also where nothing came of it.
+func TestAuditSaysWhatWasAsked(t *testing.T) {
+	w := newWorld(t)
+	w.startReady(w.allowPublish)
+	image := w.push("os/autosd", "1")
+	digest := "sha256:" + strings.Repeat("0", 64)
+	for _, tt := range []struct {
+		path, body string
+		status     int
+		line       string
+	}{
+		{"publish", `{"image":"` + image + `","name":"dry","dryRun":true}`, 200, `action=publish by=ci name=dry digest=sha256:`},
+		{"images", `{"name":"gone","registryUrl":"` + w.host + `/os/none:1"}`, 404, `action=add by=ci name=gone digest="" outcome="`},
+		{"images", `{"name":"pinned","registryUrl":"` + image + `","digest":"` + digest + `"}`, 409, `action=add by=ci name=pinned digest=` + digest + ` outcome="conflict`},
+		{"publish", `{"image":"` + image + `","nope":1}`, 400, `action=publish by=ci name="" digest="" outcome="invalid`},
+	} {
+		if a := w.ask("POST", "/v1/catalog/"+tt.path, tt.body, bearer); a.status != tt.status || a.header.Get("Location") != "" {
+			t.Errorf("%s: %d, Location %q", tt.body, a.status, a.header.Get("Location"))
+		}
+		if text := w.log.String(); !strings.Contains(text, tt.line) {
+			t.Errorf("%s: no line %s", tt.body, tt.line)
+		}
+	}
+	w.ask("DELETE", "/v1/catalog/images/autosd", "")
+	for _, want := range []string{"outcome=planned", `action=remove by=unknown name=autosd digest="" outcome="refused: no token of ours"`} {
+		if !strings.Contains(w.log.String(), want) {
+			t.Errorf("the audit lacks %s:\n%s", want, w.log.String())
+		}
+	}
+	if text := string(w.ask("GET", "/metrics", "").body); !strings.Contains(text, `caib_publishes_total{action="publish",outcome="planned"} 1`) || !strings.Contains(text, `caib_publishes_total{action="add",outcome="not_found"} 1`) {
+		t.Error("the metrics count otherwise")
+	}
+}
+
+// A registry that does not answer keeps the writers of other images from
+// nothing.
+func TestWritersDoNotWaitForEachOthersRegistries(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a")
+	w.startReady(w.allowPublish)
+	asked, release := make(chan struct{}), make(chan struct{})
+	hanging := sync.OnceFunc(func() { close(asked) })
+	w.refusing(func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasPrefix(r.URL.Path, "/v2/os/hanging/") {
+			hanging()
+			<-release
+		}
+		return false
+	})
+	first := make(chan int)
+	go func() {
+		first <- w.ask("POST", "/v1/catalog/publish", `{"image":"`+w.host+`/os/hanging:1"}`, bearer).status
+	}()
+	<-asked
+	if a := w.ask("DELETE", "/v1/catalog/images/a", "", bearer); a.status != 204 {
+		t.Errorf("removed meanwhile: %d %s", a.status, a.body)
+	}
+	close(release)
+	if status := <-first; status != 404 {
+		t.Errorf("the one that waited: %d", status)
+	}
+}
+
+// Only the first catalog is written to.
+func TestRemovesFromTheFirstCatalogOnly(t *testing.T) {
+	w := newWorld(t)
+	first := w.catalog
+	second := w.open("other/catalog")
+	w.catalog = second
+	w.publish("b")
+	w.startReady(func(o *server.Options) {
+		w.catalog = first
+		w.allowPublish(o)
+		o.Catalogs = []server.Catalog{first, second}
+	})
+	if a := w.ask("DELETE", "/v1/catalog/images/b", "", bearer); a.status != 404 || !strings.Contains(string(a.body), "it is in "+second.Reference()) {
+		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 

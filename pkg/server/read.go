@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
-
-// computeWithin bounds a request that is not answered from prepared bytes.
-const computeWithin = 30 * time.Second
 
 var errNoIndex = problem(http.StatusServiceUnavailable, "unreachable", "the catalog was not read yet: nothing can be said about it")
 
@@ -44,15 +40,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
-	defer cancel()
-	done, err := s.compute(ctx)
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer done()
-	a, err := s.listFresh(ctx, now, q)
+	a, err := s.compute(r, func(ctx context.Context) (*answer, error) { return s.listFresh(ctx, now, q) })
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -184,22 +172,17 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 
 // computed answers what step returns, taking turns with others.
 func (s *Server) computed(w http.ResponseWriter, r *http.Request, step func(context.Context) (any, error)) {
-	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
-	defer cancel()
-	done, err := s.compute(ctx)
+	a, err := s.compute(r, func(ctx context.Context) (*answer, error) {
+		value, err := step(ctx)
+		if err != nil {
+			return nil, err
+		}
+		body, err := marshal(value)
+		return newAnswer(body), err
+	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	defer done()
-	value, err := step(ctx)
-	var body []byte
-	if err == nil {
-		body, err = marshal(value)
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	s.send(w, r, newAnswer(body))
+	s.send(w, r, a)
 }

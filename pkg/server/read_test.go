@@ -158,7 +158,7 @@ func TestConditionalAndCompressed(t *testing.T) {
 	w.publish("a", "b", "c")
 	w.startReady(nil)
 	plain := w.ask("GET", "/v1/catalog/images", "")
-	etags := map[string]bool{plain.header.Get("ETag"): true}
+	etags := map[string]string{plain.header.Get("ETag"): "identity"}
 	for encoding, open := range map[string]func(io.Reader) (io.Reader, error){
 		"gzip": func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
 		"zstd": func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r) },
@@ -174,17 +174,31 @@ func TestConditionalAndCompressed(t *testing.T) {
 		if text, err := io.ReadAll(reader); err != nil || string(text) != string(plain.body) {
 			t.Errorf("%s: %v, other bytes", encoding, err)
 		}
-		etags[packed.header.Get("ETag")] = true
+		etags[packed.header.Get("ETag")] = encoding
+		head := w.ask("HEAD", "/v1/catalog/images", "", "Accept-Encoding: "+encoding)
+		for _, key := range []string{"ETag", "Content-Length", "Content-Encoding", "Content-Type", "Vary"} {
+			if got, want := head.header.Get(key), packed.header.Get(key); got != want || got == "" {
+				t.Errorf("HEAD, %s: %s %q, GET has %q", encoding, key, got, want)
+			}
+		}
 	}
 	if len(etags) != 3 {
 		t.Errorf("the forms have the ETags %v, want three", etags)
 	}
-	for etag := range etags {
+	for etag, encoding := range etags {
 		if strings.HasPrefix(etag, "W/") {
 			t.Errorf("%s is weak", etag)
 		}
-		if a := w.ask("GET", "/v1/catalog/images", "", "If-None-Match: \"x\", "+etag); a.status != 304 || len(a.body) != 0 || a.header.Get("ETag") == "" {
-			t.Errorf("If-None-Match %s: %d", etag, a.status)
+		for _, known := range []string{`"x", ` + etag, "W/" + etag, "*"} {
+			a := w.ask("GET", "/v1/catalog/images", "", "If-None-Match: "+known, "Accept-Encoding: "+encoding)
+			if a.status != 304 || len(a.body) != 0 || a.header.Get("ETag") != etag || a.header.Get("Vary") != "Accept-Encoding" {
+				t.Errorf("%s, If-None-Match %s: %d %v", encoding, known, a.status, a.header)
+			}
+		}
+		for other, encoding := range etags { // another form is another representation
+			if a := w.ask("GET", "/v1/catalog/images", "", "If-None-Match: "+etag, "Accept-Encoding: "+encoding); other != etag && a.status != 200 {
+				t.Errorf("%s for %s: %d", etag, encoding, a.status)
+			}
 		}
 	}
 	if a := w.ask("GET", "/v1/catalog/images", "", "If-None-Match: \"x\""); a.status != 200 {

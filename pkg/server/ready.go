@@ -7,7 +7,7 @@ import (
 
 // alive answers GET /healthz: the process serves.
 func (s *Server) alive(w http.ResponseWriter, r *http.Request) {
-	s.answer(w, r, http.StatusOK, struct {
+	s.respond(w, r, http.StatusOK, struct {
 		Status string `json:"status"`
 	}{"ok"})
 }
@@ -42,7 +42,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 			c.Age = &seconds
 		}
 		if one.failure != nil {
-			c.Error = describe(one.failure).Code
+			c.Error = problemOf(one.failure).Code
 		}
 		one.mu.Unlock()
 		answer.Catalogs = append(answer.Catalogs, c)
@@ -53,5 +53,5 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		answer.Ready, answer.Stale, answer.Entries = true, s.follower.isStale(), len(now.images)
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	s.answer(w, r, status, answer)
+	s.respond(w, r, status, answer)
 }

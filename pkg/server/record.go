@@ -3,58 +3,59 @@ package server
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
 )
 
-// recordWithin bounds one record of statuses, that of the shutdown too.
+// recordWithin bounds the last record of statuses, that of the shutdown.
 const recordWithin = 8 * time.Second
 
-// record stores what is to outlive the server every now and then, and once
-// more when ctx ends: the statuses in the registry, and what is served on disk.
+// record saves every now and then, until ctx ends.
 func (s *Server) record(ctx context.Context) {
 	for {
 		every := s.options.Record
-		timer := time.NewTimer(every*9/10 + rand.N(every/5+1))
+		timer := time.NewTimer(every - every/10 + rand.N(every/5+1))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
-			defer cancel()
-			s.keep()
-			s.saveStatuses(last)
 			return
 		case <-timer.C:
-			s.keep()
-			s.saveStatuses(ctx)
+			s.save(ctx)
 		}
 	}
 }
 
-// saveStatuses stores the statuses of each catalog, where there is a store;
-// else the accesses are counted in memory only.
-func (s *Server) saveStatuses(ctx context.Context) {
+// save stores what is to outlive the server: what is served on disk, and the
+// statuses of each catalog in its registry, where there is a store for them.
+func (s *Server) save(ctx context.Context) {
+	s.keep()
 	if s.state.Load() == nil || s.monitor == nil {
 		return // nothing is known
 	}
-	for n, one := range s.follower.followed {
-		label := s.follower.label(one)
-		if n >= len(s.options.Statuses) {
-			_, _ = s.monitor.Merge(label, nil) // there is nowhere to record what it returns
-			continue
-		}
-		err := s.options.Statuses[n].SaveStatuses(ctx, func(recorded map[string]*entry.Status) []*entry.Status {
-			merged, news := s.monitor.Merge(label, recorded)
-			if !news {
-				return nil
-			}
-			return merged
-		})
-		if err != nil {
-			s.log.Warn("the statuses are not recorded", "catalog", one.catalog.Reference(), "error", err.Error())
-		}
+	var all sync.WaitGroup
+	for n, store := range s.options.Statuses {
+		all.Go(func() { s.saveStatuses(ctx, s.follower.followed[n], store) })
 	}
-	s.follower.statusChanged(health.Key{})
+	all.Wait()
+}
+
+func (s *Server) saveStatuses(ctx context.Context, one *followed, store StatusStore) {
+	label := s.follower.label(one)
+	news := false
+	err := store.SaveStatuses(ctx, func(recorded map[string]*entry.Status) (merged []*entry.Status) {
+		if merged, news = s.monitor.Merge(label, recorded); !news {
+			return nil
+		}
+		return merged
+	})
+	if err != nil {
+		s.log.Warn("the statuses are not recorded", "catalog", one.catalog.Reference(), "error", err.Error())
+		return
+	}
+	if news {
+		s.monitor.Recorded(label)
+		s.follower.statusChanged(false)
+	}
 }

@@ -1,9 +1,9 @@
 package server
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -51,6 +51,14 @@ func (r *response) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
+// WriteString implements io.StringWriter.
+func (r *response) WriteString(text string) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return io.WriteString(r.ResponseWriter, text)
+}
+
 // Unwrap lets http.ResponseController reach the connection.
 func (r *response) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
@@ -73,22 +81,6 @@ func (s *Server) logged(w *response, r *http.Request) {
 	}
 	s.log.LogAttrs(ctx, level, "request", slog.String("id", w.named()), slog.String("method", method(r)),
 		slog.String("route", w.route), slog.Int("status", w.status), slog.Duration("took", time.Since(w.begun)))
-}
-
-// audit writes a line about something that was done, or refused, on behalf of
-// somebody.
-func (s *Server) audit(ctx context.Context, w http.ResponseWriter, action, who, name, digest string, err error) {
-	s.audited(ctx, requestID(w), action, who, name, digest, err)
-}
-
-// audited is audit for what outlives its request, whose id it is given.
-func (s *Server) audited(ctx context.Context, id, action, who, name, digest string, err error) {
-	outcome, level := "done", slog.LevelInfo
-	if err != nil {
-		outcome, level = err.Error(), slog.LevelWarn
-	}
-	s.log.LogAttrs(ctx, level, "audit", slog.String("id", id), slog.String("action", action), slog.String("by", who),
-		slog.String("name", name), slog.String("digest", digest), slog.String("outcome", outcome))
 }
 
 // requestIDs gives requests names.

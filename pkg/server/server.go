@@ -26,6 +26,7 @@ type Catalog interface {
 type Publisher interface {
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error)
+	Again(ctx context.Context, name string, options catalog.PublishOptions) (catalog.Result, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
 }
 
@@ -46,10 +47,10 @@ type Options struct {
 	Catalogs  []Catalog
 	Publisher Publisher     // of the first catalog; nil serves read-only
 	Tokens    *Tokens       // who may publish; required with Publisher
-	Statuses  []StatusStore // one for each catalog, or none
+	Statuses  []StatusStore // one for each catalog, or none: then nobody counts accesses
 	Probe     health.Probe  // nil probes nothing
 	Interval  time.Duration // between probes of an entry; 0 is 1h
-	Refresh   time.Duration // between looks at a log; 0 is 15s
+	Refresh   time.Duration // between looks at a log; 0 is 15s, and more than a day is a day
 	Record    time.Duration // between records of statuses; 0 is 5m
 	Listeners int           // to events, at once; 0 is 1000
 	Keep      string        // file that keeps what is served for the next start; "" keeps nothing
@@ -71,11 +72,10 @@ type Server struct {
 	kept     atomic.Pointer[state] // the one that is kept on disk
 	started  time.Time
 	ids      requestIDs
-	writing  sync.Mutex    // one publication at a time: they conflict, or wait for each other's log anyway
+	writes   chan struct{} // bounds the requests that write
 	slow     chan struct{} // bounds the requests that compute
-	probes   sync.WaitGroup
-	running  atomic.Pointer[context.Context] // of Run, for what outlives its request
-	caughtUp chan struct{}                   // closed when the state was current for the first time
+	probes   *background   // that requests ask for
+	caughtUp chan struct{} // closed when the state was current for the first time
 }
 
 // New makes a server. Nothing is read before Run.
@@ -86,7 +86,10 @@ func New(options Options) (*Server, error) {
 	if options.Publisher != nil && options.Tokens == nil {
 		return nil, errors.New("server: a publisher needs tokens")
 	}
-	options.Refresh = cmp.Or(max(options.Refresh, 0), 15*time.Second)
+	if n := len(options.Statuses); n != 0 && n != len(options.Catalogs) {
+		return nil, errors.New("server: want a status store for each catalog, or none")
+	}
+	options.Refresh = min(cmp.Or(max(options.Refresh, 0), 15*time.Second), maxRefresh)
 	options.Record = cmp.Or(max(options.Record, 0), 5*time.Minute)
 	options.Listeners = cmp.Or(max(options.Listeners, 0), 1000)
 	if options.Logger == nil {
@@ -94,15 +97,15 @@ func New(options Options) (*Server, error) {
 	}
 	s := &Server{
 		options: options, log: options.Logger, started: time.Now(),
-		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery),
-		slow: make(chan struct{}, maxComputing), caughtUp: make(chan struct{}),
+		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery), probes: newBackground(),
+		slow: make(chan struct{}, maxComputing), writes: make(chan struct{}, maxWriting), caughtUp: make(chan struct{}),
 	}
 	s.metrics = newMetrics(s)
 	s.follower = newFollower(s)
 	if options.Probe != nil {
 		s.monitor = health.New(health.Options{
 			Probe: options.Probe, Interval: options.Interval,
-			Changed: s.follower.statusChanged, Probed: s.metrics.probed,
+			Changed: func(_ health.Key, news bool) { s.follower.statusChanged(news) }, Probed: s.metrics.probed,
 		})
 	}
 	s.routes()
@@ -110,22 +113,30 @@ func New(options Options) (*Server, error) {
 }
 
 // Run follows the catalogs, probes, and records, until ctx ends; then it
-// records what is left, within Options.Record, and returns.
+// records what is left, within eight seconds, and returns. It is called once.
+// Requests may come before and after; what changes then is shown, and told to
+// nobody. End ctx once the last request is answered, and what it brought about
+// is recorded, too.
 func (s *Server) Run(ctx context.Context) {
-	s.running.Store(&ctx)
 	var parts sync.WaitGroup
 	if s.monitor != nil {
 		parts.Go(func() { s.monitor.Run(ctx) })
 	}
 	parts.Go(func() { s.follower.run(ctx) })
+	parts.Go(func() { s.probes.run(ctx) })
 	parts.Go(func() { s.record(ctx) })
-	parts.Go(func() {
-		<-ctx.Done()
-		s.events.close() // those who listen would keep a shutdown waiting
-	})
+	<-ctx.Done()
+	s.Drain()
 	parts.Wait()
-	s.probes.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	defer cancel()
+	s.save(last)
 }
+
+// Drain ends the streams of events, for which a shutdown of the HTTP server
+// would wait: they begin again somewhere else. It is for
+// http.Server.RegisterOnShutdown, and may be called more than once.
+func (s *Server) Drain() { s.events.close() }
 
 // Entries returns how many entries are served now; 0 before there is an index.
 func (s *Server) Entries() int {
@@ -139,15 +150,24 @@ func (s *Server) Entries() int {
 // the cache any more.
 func (s *Server) CaughtUp() <-chan struct{} { return s.caughtUp }
 
-// maxComputing bounds the requests that are not answered from prepared bytes,
-// at once.
-const maxComputing = 4
+const (
+	// maxComputing bounds the requests that are not answered from prepared
+	// bytes, at once.
+	maxComputing = 4
+	// computeWithin bounds each of them.
+	computeWithin = 30 * time.Second
+)
 
-// compute waits for a turn to do something expensive.
-func (s *Server) compute(ctx context.Context) (done func(), err error) {
+// compute makes an answer that is not prepared, taking turns with others. The
+// turn ends before the answer is written: however slowly a client reads, it
+// keeps nobody waiting.
+func (s *Server) compute(r *http.Request, step func(context.Context) (*answer, error)) (*answer, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
+	defer cancel()
 	select {
 	case s.slow <- struct{}{}:
-		return func() { <-s.slow }, nil
+		defer func() { <-s.slow }()
+		return step(ctx)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -3,12 +3,15 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -116,3 +119,34 @@ func (t *Tokens) who(presented string) (string, error) {
 	}
 	return name, nil
 }
+
+type whoKey struct{}
+
+// authorised lets only those through who may publish.
+func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.options.Publisher == nil {
+			s.fail(w, r, problem(http.StatusForbidden, "unauthorized", "this server is read-only: it was started without --allow-publish"))
+			return
+		}
+		scheme, presented, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		who, err := "", error(nil)
+		if strings.EqualFold(scheme, "Bearer") {
+			who, err = s.options.Tokens.who(strings.TrimSpace(presented))
+		}
+		if err != nil {
+			s.log.Error("the tokens cannot be read: nobody may publish", "error", err.Error())
+			s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server cannot tell who may publish"))
+			return
+		}
+		if who == "" {
+			s.audit(r.Context(), requestID(w), deed{action: attempted(r.Pattern), by: "unknown", name: r.PathValue("name")}, errors.New("refused: no token of ours"))
+			w.Header().Set("WWW-Authenticate", `Bearer realm="caib catalog"`)
+			s.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "publishing needs a bearer token that this server knows"))
+			return
+		}
+		next(w, r.WithContext(context.WithValue(r.Context(), whoKey{}, who)))
+	}
+}
+
+func who(ctx context.Context) string { name, _ := ctx.Value(whoKey{}).(string); return name }

@@ -70,13 +70,16 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i := now.byName[name]
-	running := s.running.Load()
 	switch {
 	case i == nil:
 		s.fail(w, r, absent(name))
 		return
-	case s.monitor == nil || running == nil:
+	case s.monitor == nil:
 		s.fail(w, r, problem(http.StatusConflict, "conflict", "this server probes nothing"))
+		return
+	}
+	if values.Get("wait") == "" && s.monitor.Blocked(i.key()) {
+		s.respond(w, r, http.StatusOK, Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed"})
 		return
 	}
 	if wait := s.verify.wait(name); wait > 0 {
@@ -98,11 +101,16 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := requestID(w)
-	s.probes.Go(func() {
+	begun := s.probes.do(func(ctx context.Context) {
 		defer func() { <-s.verify.slots }()
-		s.probeNow(*running, id, i)
+		s.probeNow(ctx, id, i)
 	})
-	s.answer(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true})
+	if !begun {
+		<-s.verify.slots
+		s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server ends: nothing is probed any more"))
+		return
+	}
+	s.respond(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true})
 }
 
 // verifyWhole looks at the whole entry, and answers what it found.
@@ -121,32 +129,45 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 		found, err := verifier.Verify(ctx, i.name())
 		answer := Verification{Message: i.name() + " was verified", Triggered: true, Verification: &found}
 		if err != nil {
-			answer.Failure = &describe(err).Problem
+			answer.Failure = &problemOf(err).Problem
 		}
-		s.probeNow(ctx, requestID(w), i)
-		s.answer(w, r, http.StatusOK, answer)
+		s.audit(ctx, requestID(w), verification(i), err)
+		_, _ = s.probe(ctx, i) // the phase follows; what was found is in the answer
+		s.respond(w, r, http.StatusOK, answer)
 		return
 	}
 	s.fail(w, r, problem(http.StatusConflict, "conflict", "this server verifies nothing"))
 }
 
-// probeNow probes, shows the result, and writes it down: on behalf of nobody in
-// particular, because anyone may ask for it.
-func (s *Server) probeNow(ctx context.Context, id string, i *image) {
-	key := i.key()
-	probed := s.monitor.ProbeNow(ctx, key) && ctx.Err() == nil
+// verification is what the audit says of looking at an entry: on behalf of
+// nobody in particular, because anyone may ask for it.
+func verification(i *image) deed {
+	return deed{action: "verify", by: "anyone", name: i.name(), digest: i.subject.digest}
+}
+
+// probe probes at once, and shows the result. It reports false where nothing
+// was asked.
+func (s *Server) probe(ctx context.Context, i *image) (entry.Status, bool) {
+	probed := s.monitor.ProbeNow(ctx, i.key()) && ctx.Err() == nil
 	if probed {
 		if err := s.follower.again(ctx); err != nil {
 			s.log.Warn("the phases could not be shown", "error", err.Error())
 		}
 	}
-	found, _ := s.monitor.Status(key)
+	found, _ := s.monitor.Status(i.key())
+	return found, probed
+}
+
+// probeNow probes on behalf of a request that is answered already, and writes
+// down what came of it.
+func (s *Server) probeNow(ctx context.Context, id string, i *image) {
+	found, probed := s.probe(ctx, i)
+	var err error
 	switch {
 	case !probed:
-		s.audited(ctx, id, "verify", "anyone", i.name(), i.subject.digest, errors.New("not probed: a probe is under way, or the server ends"))
+		err = errors.New("not probed: a probe is under way, the breaker of the registry is open, or the server ends")
 	case found.Phase != entry.PhaseAvailable:
-		s.audited(ctx, id, "verify", "anyone", i.name(), i.subject.digest, fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message))
-	default:
-		s.audited(ctx, id, "verify", "anyone", i.name(), i.subject.digest, nil)
+		err = fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message)
 	}
+	s.audit(ctx, id, verification(i), err)
 }

@@ -27,7 +27,8 @@ const (
 	requestTimeout = time.Minute      // to send a request, and to take the answer
 	idleTimeout    = 2 * time.Minute
 	maxHeader      = 16 << 10 // bytes
-	graceful       = 9 * time.Second
+	drainWithin    = 6 * time.Second // to finish the requests under way when the server ends
+	endWithin      = 9 * time.Second // that, and to record what was found out
 )
 
 type serveOptions struct {
@@ -205,13 +206,14 @@ func newHTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// serve serves until ctx ends; then it finishes the requests under way and
+// serve serves until ctx ends; then it finishes the requests under way, and
 // records what was found out, within ten seconds.
 func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net.Listener, handler *server.Server) error {
 	httpServer := newHTTPServer(handler, log)
+	httpServer.RegisterOnShutdown(handler.Drain)
 	memory := tune(o.system.Getenv, handler.Entries)
 	httpServer.ConnState = memory.count
-	running, stop := context.WithCancel(ctx)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	followed := make(chan struct{})
 	go func() {
@@ -228,16 +230,17 @@ func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net
 		log.Info("shutting down")
 	case failed = <-served:
 	}
-	stop()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+	end := time.After(endWithin)
+	drained, cancel := context.WithTimeout(running, drainWithin)
 	defer cancel()
-	if err := httpServer.Shutdown(last); err != nil {
+	if err := httpServer.Shutdown(drained); err != nil {
 		log.Warn("requests were cut off", "error", err.Error())
 		_ = httpServer.Close()
 	}
+	stop()
 	select {
 	case <-followed:
-	case <-last.Done():
+	case <-end:
 		log.Warn("the last statuses may not be recorded")
 	}
 	if failed != nil && !errors.Is(failed, http.ErrServerClosed) {

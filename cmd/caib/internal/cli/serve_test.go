@@ -25,6 +25,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
 )
@@ -156,28 +157,42 @@ func TestServeEndsGracefully(t *testing.T) {
 
 // A request that is under way when the server is told to end is answered.
 func TestServeFinishesRequests(t *testing.T) {
+	host := startRegistry(t).host
+	image := host + "/os/autosd:1"
+	if _, err := pushSample("bootc", image, samples.Build{Distro: "autosd", Architectures: []string{"arm64"}}); err != nil {
+		t.Fatal(err)
+	}
 	env := homeEnv(t)
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	sum := sha256.Sum256([]byte(serveToken))
 	if err := os.WriteFile(tokens, []byte("ci:"+hex.EncodeToString(sum[:])+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := startServer(func(name string) string { return env[name] }, "--allow-publish", "--token-file", tokens)
+	s, err := startServer(func(name string) string { return env[name] }, "--allow-publish", "--token-file", tokens, "--catalog", host+"/team/catalog", "--status-store")
 	if err != nil {
 		t.Fatal(err)
 	}
+	events, err := http.Get("http://" + s.address + "/v1/catalog/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Body.Close()
 	connection, err := net.Dial("tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer connection.Close()
-	_, _ = io.WriteString(connection, "POST /v1/catalog/publish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+serveToken+"\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+	body := `{"image":"` + image + `"}`
+	_, _ = fmt.Fprintf(connection, "POST /v1/catalog/publish HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+serveToken+"\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
 	reader := bufio.NewReader(connection)
 	if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, " 100 ") {
 		t.Fatalf("%q %v: the server does not read the body", line, err)
 	}
 	ended := make(chan int)
 	go func() { ended <- s.stop() }()
+	if _, err := io.Copy(io.Discard, events.Body); err != nil {
+		t.Errorf("the events do not end in order: %v", err)
+	}
 	for { // until it listens no more
 		probe, err := net.Dial("tcp", s.address)
 		if err != nil {
@@ -185,13 +200,16 @@ func TestServeFinishesRequests(t *testing.T) {
 		}
 		probe.Close()
 	}
-	_, _ = io.WriteString(connection, "{}")
+	_, _ = io.WriteString(connection, body)
 	answer, _ := io.ReadAll(reader)
-	if !strings.Contains(string(answer), "HTTP/1.1 400 ") || !strings.Contains(string(answer), "imageBuildName") {
+	if !strings.Contains(string(answer), "HTTP/1.1 201 ") || !strings.Contains(string(answer), `"outcome":"published"`) {
 		t.Errorf("answered %q", answer)
 	}
 	if code := <-ended; code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+	if strings.Contains(s.log.String(), "panic") || strings.Contains(s.log.String(), "cut off") {
+		t.Errorf("the log says:\n%s", s.log)
 	}
 }
 

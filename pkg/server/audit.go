@@ -1,0 +1,53 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+)
+
+// deed is something that was done, or refused, on behalf of somebody.
+type deed struct {
+	action  string // publish, add, remove or verify
+	by      string // the name of a token; "unknown" without one, and "anyone" where none is needed
+	name    string // of the entry; as much of it as is known
+	digest  string // of the image, or of the revision that was removed
+	outcome string // "done" if it has no word of its own
+	moved   []string
+}
+
+// audit writes a line about a deed: its outcome, or the error. Entries that it
+// ended under other names have lines of their own.
+func (s *Server) audit(ctx context.Context, id string, d deed, err error) {
+	line := func(level slog.Level, action, name, digest, outcome string) {
+		s.log.LogAttrs(ctx, level, "audit", slog.String("id", id), slog.String("action", action), slog.String("by", d.by),
+			slog.String("name", name), slog.String("digest", digest), slog.String("outcome", outcome))
+	}
+	if err != nil {
+		line(slog.LevelWarn, d.action, d.name, d.digest, err.Error())
+		return
+	}
+	if d.outcome == "" {
+		d.outcome = "done"
+	}
+	line(slog.LevelInfo, d.action, d.name, d.digest, d.outcome)
+	for _, name := range d.moved {
+		outcome := "moved to " + d.name
+		if d.outcome != "published" {
+			outcome = d.outcome
+		}
+		line(slog.LevelInfo, "remove", name, d.digest, outcome)
+	}
+}
+
+// attempted names what a request for one of the routes that write would have
+// done.
+func attempted(pattern string) string {
+	switch {
+	case strings.HasPrefix(pattern, "DELETE "):
+		return "remove"
+	case strings.HasSuffix(pattern, "/publish"):
+		return "publish"
+	}
+	return "add"
+}
