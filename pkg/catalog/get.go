@@ -72,7 +72,11 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 	if found == nil {
 		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
 	}
-	return c.admit(ctx, view, found, false)
+	item, err := c.admit(ctx, view, found, false)
+	if err == nil && options.AsOf.IsZero() {
+		applyStatuses(view.Statuses(ctx).ByName, &item)
+	}
+	return item, err
 }
 
 // before drops the revisions that came after asOf; a zero asOf keeps all.

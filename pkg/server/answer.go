@@ -171,21 +171,44 @@ func (f *form) matches(known []string) bool {
 	return false
 }
 
-// accepted chooses an encoding: zstd before gzip, and none that is refused.
+// accepted chooses the encoding that the client likes best (RFC 9110, section
+// 12.5.3); of those that it likes alike, zstd before gzip, and gzip before none.
 func accepted(header []string) encoding {
-	chosen := identity
+	if len(header) == 0 {
+		return identity
+	}
+	const unsaid = -1
+	quality := [...]float64{identity: unsaid, gzipped: unsaid, zstandard: unsaid}
+	others := float64(unsaid)
 	for _, line := range header {
 		for part := range strings.SplitSeq(line, ",") {
 			name, parameters, _ := strings.Cut(part, ";")
-			if q := strings.TrimSpace(parameters); q == "q=0" || q == "q=0.0" || q == "q=0.00" || q == "q=0.000" {
-				continue
+			q := 1.0
+			if key, value, found := strings.Cut(parameters, "="); found && strings.EqualFold(strings.TrimSpace(key), "q") {
+				var err error
+				if q, err = strconv.ParseFloat(strings.TrimSpace(value), 64); err != nil || !(0 <= q && q <= 1) {
+					q = 0 // it makes no sense, so it asks for nothing
+				}
 			}
-			switch strings.TrimSpace(name) {
-			case "gzip":
-				chosen = max(chosen, gzipped)
-			case "zstd":
-				chosen = zstandard
+			switch name = strings.TrimSpace(name); {
+			case name == "*":
+				others = q
+			case strings.EqualFold(name, "identity"):
+				quality[identity] = q
+			case strings.EqualFold(name, "gzip"), strings.EqualFold(name, "x-gzip"):
+				quality[gzipped] = q
+			case strings.EqualFold(name, "zstd"):
+				quality[zstandard] = q
 			}
+		}
+	}
+	chosen, best := identity, 0.0
+	for e, q := range quality {
+		if q == unsaid {
+			q = others
+		}
+		if q > 0 && q >= best {
+			chosen, best = encoding(e), q
 		}
 	}
 	return chosen

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/schema"
 )
 
 // kinds is the one table from error kinds to HTTP status. The first row whose
@@ -60,6 +61,21 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
+// fault is one thing that is wrong with a document.
+type fault struct {
+	Pointer string `json:"pointer"` // JSON pointer
+	Reason  string `json:"reason"`
+}
+
+func faults(problems []schema.Problem) []fault {
+	all := make([]fault, len(problems))
+	for i, p := range problems {
+		all[i] = fault(p)
+	}
+	return all
+}
+
+// problemOf is an error as the API shows it.
 func problemOf(err error) *apiError {
 	var invalid *entry.ValidationError
 	for _, row := range kinds {
@@ -68,7 +84,7 @@ func problemOf(err error) *apiError {
 		}
 		e := problem(row.status, row.code, err.Error())
 		if errors.As(err, &invalid) {
-			e.Details = invalid.Problems
+			e.Details = faults(invalid.Problems)
 		}
 		return e
 	}

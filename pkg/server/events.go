@@ -170,7 +170,7 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-e.slots }()
 	default:
 		w.Header().Set("Retry-After", "30")
-		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", "as many listen to events as this server lets"))
+		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", "as many listen to events as this server lets"))
 		return
 	}
 	at := e.resume(r.Header.Get("Last-Event-ID"))

@@ -27,6 +27,7 @@ type follower struct {
 	times    chan struct{}   // only when it was found out
 	fresh    atomic.Int64    // until when the state counts as current: nanoseconds since the server was made
 	caughtUp func()          // told whenever the state is current
+	kept     time.Time       // when what was kept on disk was read from the logs; zero if nothing was. Set before there is a state
 	building sync.Mutex      // one new state at a time
 	shown    []*catalog.Look // what the state was made of, by catalog; guarded by building
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -192,6 +193,14 @@ func TestSeveralCatalogs(t *testing.T) {
 	if a := w.ask("GET", "/v1/catalog/images/b", ""); a.status != 200 {
 		t.Errorf("an entry of the second catalog: %d", a.status)
 	}
+	for catalog, want := range map[string]int{first.Reference(): 200, second.Reference(): 200, "registry.example.com/none": 404} {
+		if a := w.ask("POST", "/v1/catalog/images/both/verify?wait=true&catalog="+url.QueryEscape(catalog), ""); a.status != want {
+			t.Errorf("verify in %s: %d %s", catalog, a.status, a.body)
+		}
+	}
+	if a := w.ask("POST", "/v1/catalog/images/b/verify?catalog="+url.QueryEscape(first.Reference()), ""); a.status != 404 {
+		t.Errorf("verify where it is not: %d", a.status)
+	}
 }
 
 // A deleted image becomes Failed when it is verified, leaves the default list,
@@ -214,6 +223,9 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 	}
 	w.until("failed", func() bool { return w.list("?phase=failed").Total == 1 })
 	item := w.list("?phase=all").Items[0]
+	if same := decode[entry.Item](t, w.ask("GET", "/v1/catalog/images/a?version=1", "")); same.Phase != entry.PhaseFailed || same.Revision != item.Revision {
+		t.Errorf("by its version: %+v", same)
+	}
 	if item.StatusReason != entry.ReasonManifestUnknown || item.StatusMessage == "" || w.list("").Total != 0 {
 		t.Errorf("%+v", item)
 	}

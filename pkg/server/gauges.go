@@ -85,15 +85,19 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// age is how long ago the catalog was read that was read longest ago; unknown
-// while one is served from the cache only.
+// age is how long ago the catalog was read that was read longest ago; before all
+// were read, how old what was kept on disk is. It is unknown where that says
+// nothing.
 func (f *follower) age() (age time.Duration, known bool) {
 	for _, one := range f.followed {
 		one.mu.Lock()
 		read := one.read
 		one.mu.Unlock()
 		if read.IsZero() {
-			return 0, false
+			if f.server.state.Load() == nil || f.kept.IsZero() {
+				return 0, false
+			}
+			return max(time.Since(f.kept), 0), true
 		}
 		age = max(age, time.Since(read))
 	}

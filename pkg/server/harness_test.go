@@ -178,6 +178,7 @@ func (w *world) startReady(change func(*server.Options)) {
 type readiness struct {
 	Ready, Stale bool
 	Entries      int
+	AgeSeconds   *float64
 }
 
 func (w *world) ready() (r readiness) {

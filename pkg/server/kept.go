@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/go-json-experiment/json"
 )
@@ -32,17 +33,24 @@ type keptHeader struct {
 	Catalogs []string `json:"catalogs"`
 }
 
-// keep writes the state to the file of Options.Keep, unless it is there.
+// keep writes the state to the file of Options.Keep, unless it is there. The
+// time of the file is that of the last look at the logs.
 func (s *Server) keep() {
 	now := s.state.Load()
-	if s.options.Keep == "" || now == nil || now == s.kept.Load() {
+	if s.options.Keep == "" || now == nil {
 		return
 	}
-	if err := now.write(s.options.Keep, s.keptHeader()); err != nil {
-		s.log.Warn("what is served is not kept for the next start", "error", err.Error())
-		return
+	age, known := s.follower.age()
+	if now != s.kept.Load() {
+		if err := now.write(s.options.Keep, s.keptHeader()); err != nil {
+			s.log.Warn("what is served is not kept for the next start", "error", err.Error())
+			return
+		}
+		s.kept.Store(now)
 	}
-	s.kept.Store(now)
+	if known {
+		_ = os.Chtimes(s.options.Keep, time.Time{}, time.Now().Add(-age)) // else the next start says less about its age
+	}
 }
 
 func (s *Server) keptHeader() keptHeader {
@@ -94,30 +102,37 @@ func (s *Server) recallKept(ctx context.Context) {
 	if s.options.Keep == "" {
 		return
 	}
-	kept, err := readKept(ctx, s.options.Keep, s.keptHeader())
+	kept, read, err := readKept(ctx, s.options.Keep, s.keptHeader())
 	if err != nil {
 		s.log.Debug("nothing is kept from before", "reason", err.Error())
 		return
 	}
+	s.follower.kept = read
 	s.state.CompareAndSwap(nil, kept)
 }
 
-// readKept reads the file, decoding on all processors. Every failure is an
-// error: half of a catalog is worth nothing.
-func readKept(ctx context.Context, path string, wanted keptHeader) (*state, error) {
+// readKept reads the file, and when its state was read from the logs. Every
+// failure is an error: half of a catalog is worth nothing.
+func readKept(ctx context.Context, path string, wanted keptHeader) (*state, time.Time, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || info.Size() > maxKept {
-		return nil, cmp.Or(err, errors.New("it is too long"))
+		return nil, time.Time{}, cmp.Or(err, errors.New("it is too long"))
 	}
 	text := make([]byte, info.Size())
 	if _, err := io.ReadFull(file, text); err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
+	kept, err := parseKept(ctx, text, wanted)
+	return kept, info.ModTime(), err
+}
+
+// parseKept decodes what a file holds, on all processors.
+func parseKept(ctx context.Context, text []byte, wanted keptHeader) (*state, error) {
 	lines, err := keptLines(text)
 	if err != nil {
 		return nil, err

@@ -35,8 +35,11 @@ func TestServesWhatItKept(t *testing.T) {
 	w, path, before := keeping(t)
 	w.start(func(o *server.Options) { o.Keep = path })
 	w.until("ready", func() bool { return w.ask("GET", "/readyz", "").status == http.StatusOK })
-	if !w.ready().Stale || w.ready().Entries != 3 {
-		t.Errorf("readyz says %+v, want three entries that are stale", w.ready())
+	if r := w.ready(); !r.Stale || r.Entries != 3 || r.AgeSeconds == nil || *r.AgeSeconds < 0 {
+		t.Errorf("readyz says %+v, want three entries that are stale, and how old they are", r)
+	}
+	if text := string(w.ask("GET", "/metrics", "").body); !strings.Contains(text, "\ncaib_index_age_seconds ") {
+		t.Error("the metrics do not say how old the index is")
 	}
 	after := w.ask("GET", "/v1/catalog/images", "")
 	if after.header.Get("ETag") != before.header.Get("ETag") || !bytes.Equal(after.body, before.body) || after.header.Get("X-Caib-Stale") != "true" {

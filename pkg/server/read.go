@@ -9,6 +9,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
 )
 
 var errNoIndex = problem(http.StatusServiceUnavailable, "unreachable", "the catalog was not read yet: nothing can be said about it")
@@ -84,7 +85,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	}
 	name := r.PathValue("name")
 	if r.URL.RawQuery != "" {
-		s.getPast(w, r, name)
+		s.getPast(w, r, now, name)
 		return
 	}
 	i := now.byName[name]
@@ -105,8 +106,8 @@ func absent(name string) error {
 	return fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 }
 
-// getPast answers for another state than the live one.
-func (s *Server) getPast(w http.ResponseWriter, r *http.Request, name string) {
+// getPast answers for another state than the live one, which may be the same.
+func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, name string) {
 	values, err := parseValues(r.URL.RawQuery, nil, "version", "as-of")
 	options := catalog.GetOptions{Version: values.Get("version")}
 	if err == nil {
@@ -127,6 +128,9 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, name string) {
 				continue
 			}
 			item.Catalog = s.follower.label(f)
+			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.status.Name != "" && options.AsOf.IsZero() {
+				item.Apply(&i.status)
+			}
 			return item, err
 		}
 		if options.Version != "" {

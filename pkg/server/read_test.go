@@ -289,3 +289,28 @@ func TestHead(t *testing.T) {
 		}
 	}
 }
+
+func TestEncodingsByQuality(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a", "b", "c")
+	w.startReady(nil)
+	for header, want := range map[string]string{
+		"gzip": "gzip", "GZIP": "gzip", "zstd": "zstd", "gzip, zstd": "zstd", "gzip;q=1, zstd;q=0.5": "gzip", "zstd;q=0.5, gzip;q=0.6": "gzip",
+		"*": "zstd", "*;q=0.5, gzip": "gzip", "*, zstd;q=0": "gzip", "identity": "", "identity, gzip;q=0.5": "", "gzip;q=0": "", "gzip; q=0.001": "gzip",
+		"br": "", "gzip;q=x": "", "gzip;q=2": "", "gzip;q=-1": "", "": "", "identity;q=0, *;q=0": "",
+	} {
+		request, err := http.NewRequest("GET", w.url+"/v1/catalog/images", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Accept-Encoding", header)
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got := response.Header.Get("Content-Encoding"); got != want {
+			t.Errorf("Accept-Encoding %q: %q, want %q", header, got, want)
+		}
+	}
+}

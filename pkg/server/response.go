@@ -79,7 +79,7 @@ func (s *Server) logged(w *response, r *http.Request) {
 	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	s.log.LogAttrs(ctx, level, "request", slog.String("id", w.named()), slog.String("method", method(r)),
+	s.log.LogAttrs(ctx, level, "request", slog.String("id", w.named()), slog.String("method", printable(r.Method)),
 		slog.String("route", w.route), slog.Int("status", w.status), slog.Duration("took", time.Since(w.begun)))
 }
 

@@ -112,7 +112,7 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusMethodNotAllowed, "invalid", "the route does not take "+method(r)))
 		return
 	}
-	s.fail(w, r, problem(http.StatusNotFound, "not_found", "there is no such route: /openapi.json lists them"))
+	s.fail(w, r, problem(http.StatusNotFound, "no_route", "there is no such route: /openapi.json lists them"))
 }
 
 func method(r *http.Request) string {

@@ -10,33 +10,34 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
 )
 
 const (
-	verifyEvery  = 2 * time.Second // at most one triggered probe of a name
+	verifyEvery  = 2 * time.Second // at most one triggered probe of an entry
 	maxVerifying = 64              // triggered probes under way
-	maxThrottled = 10_000          // names that are remembered
+	maxThrottled = 10_000          // entries that are remembered
 	verifyWithin = 2 * time.Minute // bounds a look at a whole entry
 )
 
-// throttle lets each name through once in a while.
+// throttle lets each entry through once in a while.
 type throttle struct {
 	every time.Duration
 	slots chan struct{}
 	mu    sync.Mutex
-	last  map[string]time.Time
+	last  map[health.Key]time.Time
 }
 
 func newThrottle(every time.Duration) *throttle {
-	return &throttle{every: every, slots: make(chan struct{}, maxVerifying), last: map[string]time.Time{}}
+	return &throttle{every: every, slots: make(chan struct{}, maxVerifying), last: map[health.Key]time.Time{}}
 }
 
-// wait returns how long a name has to wait yet; 0 lets it through, now.
-func (t *throttle) wait(name string) time.Duration {
+// wait returns how long an entry has to wait yet; 0 lets it through, now.
+func (t *throttle) wait(key health.Key) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	if left := t.every - now.Sub(t.last[name]); left > 0 {
+	if left := t.every - now.Sub(t.last[key]); left > 0 {
 		return left
 	}
 	if len(t.last) >= maxThrottled {
@@ -49,7 +50,7 @@ func (t *throttle) wait(name string) time.Duration {
 			return t.every
 		}
 	}
-	t.last[name] = now
+	t.last[key] = now
 	return 0
 }
 
@@ -61,7 +62,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PathValue("name")
-	values, err := parseValues(r.URL.RawQuery, nil, "wait")
+	values, err := parseValues(r.URL.RawQuery, nil, "wait", "catalog")
 	if wait := values.Get("wait"); err == nil && wait != "" && wait != "true" {
 		err = badQuery("wait %q: want true", printable(wait))
 	}
@@ -70,6 +71,12 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i := now.byName[name]
+	if of := values.Get("catalog"); of != "" {
+		if i, err = s.ofCatalog(now, of, name); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	switch {
 	case i == nil:
 		s.fail(w, r, absent(name))
@@ -82,17 +89,17 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.respond(w, r, http.StatusOK, Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed"})
 		return
 	}
-	if wait := s.verify.wait(name); wait > 0 {
+	if wait := s.verify.wait(i.key()); wait > 0 {
 		seconds := int(wait/time.Second) + 1
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", fmt.Sprintf("%s was verified a moment ago: ask again in %d s", name, seconds)))
+		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", fmt.Sprintf("%s was verified a moment ago: ask again in %d s", name, seconds)))
 		return
 	}
 	select {
 	case s.verify.slots <- struct{}{}:
 	default:
 		w.Header().Set("Retry-After", "5")
-		s.fail(w, r, problem(http.StatusTooManyRequests, "unreachable", "too many verifications are under way"))
+		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", "too many verifications are under way"))
 		return
 	}
 	if values.Get("wait") != "" {
@@ -111,6 +118,17 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.respond(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true})
+}
+
+// ofCatalog returns the entry with a name in one of several catalogs; nil if it
+// has none.
+func (s *Server) ofCatalog(now *state, reference, name string) (*image, error) {
+	for _, one := range s.follower.followed {
+		if one.catalog.Reference() == reference {
+			return now.byKey[health.Key{Catalog: s.follower.label(one), Name: name}], nil
+		}
+	}
+	return nil, fmt.Errorf("catalog %q: %w on this server", printable(reference), entry.ErrNotFound)
 }
 
 // verifyWhole looks at the whole entry, and answers what it found.

@@ -11,14 +11,18 @@ package apitest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
@@ -63,8 +67,9 @@ var described = sync.OnceValues(func() (*description, error) {
 })
 
 // Check reports what the description does not say of an exchange: a path or a
-// method that is answered, a parameter, body or member that is taken, a status,
-// a header that is missing, a media type, and all of a JSON body. It is safe
+// method that is answered, a parameter of query or path, body or member that is
+// taken, a status, a header that is missing, a media type, and all of a JSON
+// body, compressed or not. It is safe
 // for concurrent use.
 func Check(e Exchange) error {
 	d, err := described()
@@ -88,7 +93,7 @@ func CheckSchema(name string, text []byte) error {
 }
 
 func (d *description) check(e Exchange) error {
-	at, shared := d.find(e.Method, e.URL.Path)
+	at, parameters, parts := d.find(e.Method, e.URL.Path)
 	if at == nil {
 		if e.Status < 400 {
 			return fmt.Errorf("the operation is not described")
@@ -96,7 +101,11 @@ func (d *description) check(e Exchange) error {
 		return nil
 	}
 	if e.Status < 400 {
-		if err := d.parameters(append(at.list("parameters"), shared...), e.URL.RawQuery); err != nil {
+		query, err := url.ParseQuery(e.URL.RawQuery)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(d.parameters(parameters, "query", query), d.parameters(parameters, "path", parts)); err != nil {
 			return err
 		}
 		if err := d.request(at, e.Body); err != nil {
@@ -136,10 +145,42 @@ func (d *description) body(response *node, e Exchange) error {
 		return nil
 	case content.child(mediaType) == nil:
 		return fmt.Errorf("media type %q is not described", mediaType)
-	case mediaType != "application/json" || e.Method == http.MethodHead || e.Header.Get("Content-Encoding") != "":
+	case mediaType != "application/json" || e.Method == http.MethodHead:
 		return nil
 	}
-	return d.matches(content.child(mediaType).child("schema"), e.Answer)
+	text, err := unpacked(e.Header.Get("Content-Encoding"), e.Answer)
+	if err != nil {
+		return err
+	}
+	return d.matches(content.child(mediaType).child("schema"), text)
+}
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 256 << 20
+
+// unpacked takes a body out of its encoding.
+func unpacked(encoding string, body []byte) ([]byte, error) {
+	packed := bytes.NewReader(body)
+	var plain io.Reader
+	var err error
+	switch encoding {
+	case "":
+		return body, nil
+	case "gzip":
+		plain, err = gzip.NewReader(packed)
+	case "zstd":
+		var decoder *zstd.Decoder
+		if decoder, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1)); err == nil {
+			defer decoder.Close()
+			plain = decoder
+		}
+	default:
+		err = fmt.Errorf("encoding %q is not described", encoding)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(plain, maxAnswer))
 }
 
 // matches holds a JSON text against a schema.

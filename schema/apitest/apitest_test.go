@@ -1,11 +1,16 @@
 package apitest
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 const (
@@ -50,6 +55,7 @@ func TestCheck(t *testing.T) {
 		"a member less":       {exchange(t, "GET", "/v1/catalog/images/a", "", 200, json, strings.Replace(entryText, `"bootc":false,`, "", 1)), "bootc"},
 		"no JSON":             {exchange(t, "GET", "/v1/catalog/images", "", 200, json, `{`), "EOF"},
 		"another media type":  {exchange(t, "GET", "/v1/catalog/images", "", 200, "text/html", `<p>`), "media type"},
+		"part of the path":    {exchange(t, "GET", "/v1/catalog/images/NO_NAME%20", "", 200, json, entryText), "parameter name"},
 		"a body":              {exchange(t, "DELETE", "/v1/catalog/images/a", "", 204, "", "x"), "a body where none is described"},
 		"a request": {exchange(t, "POST", "/v1/catalog/images", `{"name":"a"}`, 201, json, strings.Replace(entryText, "{", `{"outcome":"published","snapshot":false,"attachment":{"outcome":"none"},`, 1)),
 			"registryUrl"},
@@ -57,6 +63,22 @@ func TestCheck(t *testing.T) {
 		err := Check(tt.exchange)
 		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+	for encoding, pack := range map[string]func(io.Writer) io.WriteCloser{
+		"gzip": func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+		"zstd": func(w io.Writer) io.WriteCloser { packer, _ := zstd.NewWriter(w); return packer },
+	} {
+		for text, want := range map[string]string{list: "", `{"items":[]}`: "total", "": "EOF"} {
+			var packed bytes.Buffer
+			w := pack(&packed)
+			_, _ = w.Write([]byte(text))
+			w.Close()
+			e := exchange(t, "GET", "/v1/catalog/images", "", 200, json, packed.String())
+			e.Header.Set("Content-Encoding", encoding)
+			if err := Check(e); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s %s: %v, want %q", encoding, text, err, want)
+			}
 		}
 	}
 	without := exchange(t, "GET", "/v1/catalog/images", "", 200, json, list)

@@ -61,52 +61,57 @@ func (d *description) follow(n *node) *node {
 	return at
 }
 
-// find returns the operation for a path, and the parameters of all operations
-// of that path. HEAD is what GET is.
-func (d *description) find(method, path string) (operation *node, shared []*node) {
+// find returns the operation for a path, the parameters of it and of all
+// operations of that path, and the values of those that are parts of the path.
+// HEAD is what GET is.
+func (d *description) find(method, path string) (operation *node, parameters []*node, parts url.Values) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
 	paths := (&node{value: d.document}).child("paths")
 	for template := range paths.object() {
-		if item := paths.child(template); fits(template, path) {
-			if operation := item.child(strings.ToLower(method)); operation != nil {
-				return operation, item.list("parameters")
-			}
+		item := paths.child(template)
+		operation := item.child(strings.ToLower(method))
+		if parts, fits := fit(template, path); fits && operation != nil {
+			return operation, append(operation.list("parameters"), item.list("parameters")...), parts
 		}
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
-func fits(template, path string) bool {
+// fit tells whether a path is one of a template, and what stands in for its
+// variables.
+func fit(template, path string) (parts url.Values, fits bool) {
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")
 	if len(want) != len(got) {
-		return false
+		return nil, false
 	}
+	parts = url.Values{}
 	for i := range want {
-		if want[i] != got[i] && (!strings.HasPrefix(want[i], "{") || got[i] == "") {
-			return false
+		name, variable := strings.CutPrefix(want[i], "{")
+		switch {
+		case want[i] == got[i]:
+		case variable && got[i] != "":
+			parts.Set(strings.TrimSuffix(name, "}"), got[i])
+		default:
+			return nil, false
 		}
 	}
-	return true
+	return parts, true
 }
 
-// parameters holds a query that was taken against the parameters of an
-// operation.
-func (d *description) parameters(all []*node, query string) error {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return err
-	}
+// parameters holds what was taken from a query, or a path, against the
+// parameters of an operation.
+func (d *description) parameters(all []*node, in string, values url.Values) error {
 	for _, parameter := range all {
 		parameter = d.follow(parameter)
 		name := parameter.text("name")
 		given, ok := values[name]
-		if parameter.text("in") != "query" || !ok {
+		if parameter.text("in") != in || !ok {
 			continue
 		}
 		delete(values, name)
-		at := parameter.child("schema")
+		at := d.follow(parameter.child("schema"))
 		if err := d.valid(at, parameterValue(at.text("type"), given)); err != nil {
 			return fmt.Errorf("parameter %s: %w", name, err)
 		}
