@@ -107,6 +107,16 @@ func addCertificates(config *tls.Config, dir string, files []fs.DirEntry) error 
 	return nil
 }
 
+// Authorities returns those of the system and of a PEM file. A file without a
+// certificate is an entry.ErrInvalid.
+func Authorities(path string) (*x509.CertPool, error) {
+	pool, err := withAuthorities(nil, path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: CA file %s: %v", entry.ErrInvalid, path, err)
+	}
+	return pool, nil
+}
+
 // withAuthorities adds those of a PEM file to a pool; nil is the system's.
 func withAuthorities(pool *x509.CertPool, path string) (*x509.CertPool, error) {
 	text, err := os.ReadFile(path)

@@ -109,9 +109,9 @@ func New(options Options) (*Client, error) {
 func newNetwork(options Options, known *secrets) (*network, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: options.InsecureTLS}
 	if options.CAFile != "" {
-		pool, err := withAuthorities(nil, options.CAFile)
+		pool, err := Authorities(options.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("%w: CA file %s: %v", entry.ErrInvalid, options.CAFile, err)
+			return nil, err
 		}
 		config.RootCAs = pool
 	}

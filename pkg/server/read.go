@@ -128,8 +128,8 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 				continue
 			}
 			item.Catalog = s.follower.label(f)
-			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.status.Name != "" && options.AsOf.IsZero() {
-				item.Apply(&i.status)
+			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && options.AsOf.IsZero() {
+				item.Apply(&i.status) // what is wrong with it, if it is the live revision
 			}
 			return item, err
 		}

@@ -64,6 +64,9 @@ the right one for a board. The catalog needs no database and no server.`,
 	root.SetIn(a.system.In)
 	root.SetOut(a.system.Out)
 	root.SetErr(a.system.Err)
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return withHint(err, "`%s --help` lists its flags", command.CommandPath())
+	})
 	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddCommand(newCatalog(a), newConfig(a), newVersion(a))
 	root.InitDefaultHelpCmd()
@@ -120,6 +123,9 @@ func showHelp(command *cobra.Command, _ []string) error { return command.Help() 
 // verb finishes a command of `caib catalog`: it resolves the settings before
 // run, bounds it in time, and adds the exit statuses to its help.
 func (a *app) verb(command *cobra.Command, codes []int, run func(ctx context.Context, args []string) error) *cobra.Command {
+	if command.Name() != serveVerb { // it ends when it is told to
+		codes = append(codes, exitTimeout, exitInterrupted)
+	}
 	command.Long = strings.TrimSpace(command.Long) + "\n\n" + exitStatus(codes...)
 	command.RunE = func(command *cobra.Command, args []string) error {
 		if err := a.settings.resolve(command.Flags(), a.system); err != nil {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -122,26 +121,20 @@ func isProxy(value string) bool {
 	return false
 }
 
-// plainTransport carries requests to signing services: by way of the proxies,
+// plainTransport carries requests to what is no registry: by way of the proxies,
 // to certificates of the system's authorities and those of --ca-file.
-func (a *app) plainTransport() (http.RoundTripper, error) {
+func (a *app) plainTransport() (*http.Transport, error) {
 	proxies, err := a.proxies()
 	if err != nil {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = proxies
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	if a.settings.caFile != "" {
-		text, err := readFile("--ca-file", a.settings.caFile)
-		if err != nil {
-			return nil, err
+		if transport.TLSClientConfig.RootCAs, err = registry.Authorities(a.settings.caFile); err != nil {
+			return nil, a.settings.at("ca-file", err)
 		}
-		pool, err := x509.SystemCertPool()
-		if err != nil {
-			pool = x509.NewCertPool()
-		}
-		pool.AppendCertsFromPEM(text)
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
 	return transport, nil
 }
@@ -166,7 +159,10 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 		}
 	}
 	var opened []*catalog.Catalog
-	for _, reference := range a.settings.catalogs {
+	for i, reference := range a.settings.catalogs {
+		if slices.Contains(a.settings.catalogs[:i], reference) {
+			continue
+		}
 		c, err := catalog.Open(reference, options)
 		if err != nil {
 			return nil, a.settings.at("catalog", err)

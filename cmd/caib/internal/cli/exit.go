@@ -64,7 +64,7 @@ func exitCode(err error) (code int, word string) {
 
 // exitStatus is the section of a verb's help that lists its codes.
 func exitStatus(codes ...int) string {
-	codes = append([]int{exitOK, exitFailure, exitInvalid}, append(codes, exitTimeout, exitInterrupted)...)
+	codes = append([]int{exitOK, exitFailure, exitInvalid}, codes...)
 	slices.Sort(codes)
 	var b strings.Builder
 	b.WriteString("Exit status:")
@@ -121,7 +121,7 @@ func hint(err error) string {
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):
 		return "nothing is known about what was asked; try again, with --verbose to see every request"
 	case strings.HasPrefix(text, "invalid usage"):
-		return "`caib catalog --help` lists the commands and their flags"
+		return "`caib catalog --help` lists the commands"
 	}
 	return ""
 }

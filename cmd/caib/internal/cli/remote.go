@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -29,6 +30,8 @@ type remote struct {
 	client *http.Client
 	log    *slog.Logger
 	now    func() time.Time
+	warn   func(text string)
+	stale  sync.Once // warned of an answer that may be out of date
 }
 
 // newRemote reads the settings about the server. A token is sent by HTTPS, or
@@ -51,26 +54,15 @@ func (a *app) newRemote() (*remote, error) {
 	case strings.ContainsFunc(s.token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return nil, s.at("token", fmt.Errorf("%w: a token has no spaces and no special characters", entry.ErrInvalid))
 	}
-	transport, err := a.serverTransport()
+	transport, err := a.plainTransport()
 	if err != nil {
 		return nil, err
 	}
-	return &remote{base: base, token: s.token, log: a.logger(), now: a.system.Now, client: &http.Client{
+	transport.TLSClientConfig.InsecureSkipVerify = s.insecure
+	return &remote{base: base, token: s.token, log: a.logger(), now: a.system.Now, warn: a.warn, client: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-func (a *app) serverTransport() (http.RoundTripper, error) {
-	carrier, err := a.plainTransport()
-	if err != nil {
-		return nil, err
-	}
-	if transport, ok := carrier.(*http.Transport); ok && a.settings.insecure {
-		transport.TLSClientConfig = transport.TLSClientConfig.Clone()
-		transport.TLSClientConfig.InsecureSkipVerify = true
-	}
-	return carrier, nil
 }
 
 func isLoopback(host string) bool {
@@ -98,7 +90,7 @@ func kindOf(p server.Problem, status int) error {
 			return row.kind
 		}
 	}
-	if status >= 500 {
+	if status >= 500 || status == http.StatusTooManyRequests {
 		return entry.ErrUnreachable
 	}
 	return errors.New("refused")
@@ -154,7 +146,7 @@ func (r *remote) once(ctx context.Context, method, path string, query url.Values
 		return 0, r.unanswered(ctx, method, path, err)
 	}
 	defer response.Body.Close()
-	r.log.Debug("request", "method", method, "host", r.base.Host, "path", address.Path, "status", response.StatusCode, "took", r.now().Sub(begun).Round(time.Microsecond))
+	r.log.Debug("request", "method", method, "host", r.base.Host, "path", path, "status", response.StatusCode, "took", r.now().Sub(begun).Round(time.Microsecond))
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxServerAnswer+1))
 	if err != nil || len(answer) > maxServerAnswer {
 		return 0, r.unanswered(ctx, method, path, errors.New("the answer ends early, or not at all"))
@@ -166,14 +158,24 @@ func (r *remote) once(ctx context.Context, method, path string, query url.Values
 		}
 		return wait, r.refused(response, answer)
 	}
-	if into == nil || len(answer) == 0 {
+	if response.StatusCode == http.StatusNoContent {
 		return 0, nil
 	}
 	if err := json.Unmarshal(answer, into); err != nil {
-		return 0, r.unanswered(ctx, method, path, errors.New("the answer is not that of an index server"))
+		return 0, r.unanswered(ctx, method, path, errNoServer)
+	}
+	if err := checkAnswer(into); err != nil {
+		return 0, r.unanswered(ctx, method, path, fmt.Errorf("%w: %w", errNoServer, err))
+	}
+	if response.Header.Get("X-Caib-Stale") != "" {
+		r.stale.Do(func() {
+			r.warn(fmt.Sprintf("%s could not look at its catalog lately: it shows what it saw last", r.base.Host))
+		})
 	}
 	return 0, nil
 }
+
+var errNoServer = errors.New("the answer is not that of an index server")
 
 // unanswered is why a request got no usable answer.
 func (r *remote) unanswered(ctx context.Context, method, path string, err error) error {
@@ -188,21 +190,31 @@ func (r *remote) unanswered(ctx context.Context, method, path string, err error)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", operation, ctx.Err())
 	}
-	return fmt.Errorf("%s: %w: %v", operation, entry.ErrUnreachable, err)
+	failure := fmt.Errorf("%s: %w: %w", operation, entry.ErrUnreachable, err)
+	switch {
+	case errors.Is(err, errNoServer):
+		return withHint(failure, "give the address of an index server (`caib catalog serve`) with --server, without a path of the API")
+	case strings.Contains(err.Error(), "certificate"):
+		return withHint(failure, "give the server's certificate authority with --ca-file")
+	}
+	return failure
 }
 
 // refused is what a server says about a request that it does not serve.
 func (r *remote) refused(response *http.Response, answer []byte) error {
 	var problem server.Problem
-	if json.Unmarshal(answer, &problem) != nil || problem.Sentence == "" {
+	switch {
+	case json.Unmarshal(answer, &problem) != nil || problem.Sentence == "":
 		return fmt.Errorf("%s: %w: status %d, and not in the words of an index server", r.base.Host, entry.ErrUnreachable, response.StatusCode)
+	case problem.Code == "no_route":
+		return withHint(fmt.Errorf("%s: %w: %s", r.base.Host, entry.ErrUnreachable, problem.Sentence), "give --server the address of the server alone; or it is older than this command")
 	}
 	err := saidBy(problem, response.StatusCode)
 	switch {
 	case response.StatusCode == http.StatusUnauthorized:
 		return withHint(err, "give a token of the server with --token or CAIB_TOKEN")
 	case response.StatusCode == http.StatusForbidden && strings.Contains(problem.Sentence, "read-only"):
-		return withHint(err, "publish to the registry: leave out --server and give --catalog")
+		return withHint(err, "publish to the registry itself: give --catalog, and no --server")
 	}
 	return err
 }

@@ -83,7 +83,9 @@ func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, li
 		if err := r.call(ctx, http.MethodGet, imagesRoute, asked, nil, &page); err != nil {
 			return entry.Page{}, err
 		}
-		all.Items, all.Total = append(all.Items, page.Items...), page.Total
+		if all.Items, all.Total = append(all.Items, page.Items...), page.Total; len(all.Items) == len(page.Items) && page.Continue == "" && len(page.Items) < page.Total {
+			return entry.Page{}, r.unanswered(ctx, http.MethodGet, imagesRoute, fmt.Errorf("%w: it has %d of %d entries", errNoServer, len(page.Items), page.Total))
+		}
 		if limit > 0 && len(all.Items) >= limit {
 			all.Items = all.Items[:limit]
 			break
@@ -112,8 +114,10 @@ func (r *remote) Get(ctx context.Context, name string, options catalog.GetOption
 	if options.Version != "" {
 		query.Set("version", options.Version)
 	}
-	err = r.call(ctx, http.MethodGet, imagesRoute+"/"+name, query, nil, &item)
-	return item, err
+	if err := r.call(ctx, http.MethodGet, imagesRoute+"/"+name, query, nil, &item); err != nil {
+		return entry.Item{}, err
+	}
+	return item, nil
 }
 
 // History asks for the revisions of one entry, or of all for "".
@@ -126,27 +130,39 @@ func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error
 		path = imagesRoute + "/" + name + "/history"
 	}
 	var all server.History
-	err := r.call(ctx, http.MethodGet, path, nil, nil, &all)
-	return all.Items, err
+	if err := r.call(ctx, http.MethodGet, path, nil, nil, &all); err != nil {
+		return nil, err
+	}
+	return all.Items, nil
 }
 
 // Heads lists what there is to verify.
-func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) {
+func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) { return r.heads(ctx, "") }
+
+// heads lists what there is to verify in one of several catalogs, or in the one.
+func (r *remote) heads(ctx context.Context, of string) ([]catalog.Head, error) {
 	page, err := r.List(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
 	var heads []catalog.Head
 	for _, item := range page.Items {
-		heads = append(heads, catalog.Head{Name: item.Name, Revision: digest.Digest(item.Revision)})
+		if of == "" || item.Catalog == of {
+			heads = append(heads, catalog.Head{Name: item.Name, Revision: digest.Digest(item.Revision)})
+		}
 	}
 	return heads, err
 }
 
 // Verify has the server look at the entry, and waits for what it finds.
 func (r *remote) Verify(ctx context.Context, name string) (catalog.Verification, error) {
+	return r.verify(ctx, name, url.Values{})
+}
+
+func (r *remote) verify(ctx context.Context, name string, query url.Values) (catalog.Verification, error) {
 	if err := entry.CheckName(name); err != nil {
 		return catalog.Verification{Name: name}, err
 	}
+	query.Set("wait", "true")
 	var answer server.Verification
-	err := r.call(ctx, http.MethodPost, imagesRoute+"/"+name+"/verify", url.Values{"wait": {"true"}}, nil, &answer)
+	err := r.call(ctx, http.MethodPost, imagesRoute+"/"+name+"/verify", query, nil, &answer)
 	if err == nil && answer.Failure != nil {
 		err = saidBy(*answer.Failure, http.StatusOK)
 	}
@@ -154,6 +170,49 @@ func (r *remote) Verify(ctx context.Context, name string) (catalog.Verification,
 		answer.Verification = &catalog.Verification{Name: name}
 	}
 	return *answer.Verification, err
+}
+
+// served is as much as is asked of /readyz.
+type served struct {
+	Catalogs []struct {
+		Catalog string `json:"catalog"`
+	} `json:"catalogs"`
+}
+
+// catalogs returns the catalogs that the server serves, each by itself.
+func (r *remote) catalogs(ctx context.Context) ([]source, error) {
+	var answer served
+	if err := r.call(ctx, http.MethodGet, "/readyz", nil, nil, &answer); err != nil {
+		return nil, err
+	}
+	if len(answer.Catalogs) < 2 {
+		return []source{r}, nil // then entries do not say where they are from
+	}
+	var all []source
+	for _, c := range answer.Catalogs {
+		all = append(all, &remoteCatalog{r, c.Catalog})
+	}
+	return all, nil
+}
+
+// remoteCatalog is one of several catalogs of an index server, for who verifies
+// them.
+type remoteCatalog struct {
+	*remote
+	reference string
+}
+
+// Reference returns the server and the catalog.
+func (r *remoteCatalog) Reference() string { return r.remote.Reference() + " " + r.reference }
+
+// Heads lists what there is to verify.
+func (r *remoteCatalog) Heads(ctx context.Context) ([]catalog.Head, error) {
+	return r.heads(ctx, r.reference)
+}
+
+// Verify has the server look at the entry, and waits for what it finds.
+func (r *remoteCatalog) Verify(ctx context.Context, name string) (catalog.Verification, error) {
+	return r.verify(ctx, name, url.Values{"catalog": {r.reference}})
 }
 
 // Publish has the server publish an image.
@@ -183,14 +242,16 @@ func (r *remote) Add(ctx context.Context, name, image string, options catalog.Pu
 // make.
 func (r *remote) publish(ctx context.Context, path, image string, options catalog.PublishOptions, request any) (catalog.Result, error) {
 	if options.Sign != nil {
-		return catalog.Result{}, withHint(errNoSigner, "publish to the registry, or sign afterwards with `caib catalog sign NAME`")
+		return catalog.Result{}, withHint(errNoSigner, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
 	}
 	if directory, is := strings.CutPrefix(image, "oci:"); is {
 		return catalog.Result{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}
 	var made server.Publication
-	err := r.call(ctx, http.MethodPost, path, nil, request, &made)
-	return made.Result(), err
+	if err := r.call(ctx, http.MethodPost, path, nil, request, &made); err != nil {
+		return catalog.Result{}, err
+	}
+	return made.Result(), nil
 }
 
 var errNoSigner = fmt.Errorf("%w: a server does not sign", entry.ErrInvalid)
@@ -205,6 +266,8 @@ func (r *remote) Remove(ctx context.Context, name string, options catalog.Remove
 		query.Set("reason", options.Reason)
 	}
 	var answer server.Removal
-	err := r.call(ctx, http.MethodDelete, imagesRoute+"/"+name, query, nil, &answer)
-	return answer.Event, answer.Warnings, err
+	if err := r.call(ctx, http.MethodDelete, imagesRoute+"/"+name, query, nil, &answer); err != nil {
+		return entry.Event{}, nil, err
+	}
+	return answer.Event, answer.Warnings, nil
 }

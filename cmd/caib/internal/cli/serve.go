@@ -22,11 +22,13 @@ import (
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
+const serveVerb = "serve"
+
 const (
 	headerTimeout  = 10 * time.Second // to send a request's headers
 	requestTimeout = time.Minute      // to send a request, and to take the answer
 	idleTimeout    = 2 * time.Minute
-	maxHeader      = 16 << 10 // bytes
+	maxHeader      = 16 << 10        // bytes
 	drainWithin    = 6 * time.Second // to finish the requests under way when the server ends
 	endWithin      = 9 * time.Second // that, and to record what was found out
 )
@@ -49,12 +51,15 @@ type serveOptions struct {
 func newServe(a *app) *cobra.Command {
 	o := &serveOptions{app: a}
 	command := &cobra.Command{
-		Use:   "serve",
+		Use:   serveVerb,
 		Short: "Serve catalogs over HTTP",
 		Long: `Serve one or several catalogs over HTTP: the catalog routes of the Build API,
 events, and metrics. The server keeps the catalogs in memory, follows them, and
 asks every registry now and then whether the images are still there. It starts
-from the cache, and serves the last good state while a registry is away.
+from the cache, and serves the last good state while a registry is away. Of
+several catalogs it shows none before it has read all, from the cache or their
+registries. With --status-store, phases and how often entries were asked for by
+name outlive it.
 
 It is read-only unless --allow-publish is given. Then writes to the first catalog
 need a bearer token of --token-file: a file of lines NAME:SHA256, where SHA256 is
@@ -92,7 +97,7 @@ func (o *serveOptions) run(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := o.listener()
+	listener, err := o.listener(log)
 	if err != nil {
 		return err
 	}
@@ -111,8 +116,12 @@ func (o *serveOptions) check() error {
 		return err
 	case policy != nil:
 		return withHint(invalid("a trust policy is set, and a server does not check signatures yet"), "leave the policy out for the server: --policy \"\"")
-	case o.refresh < time.Second:
-		return invalid("--refresh %s: want at least 1s", o.refresh)
+	case o.settings.server != "":
+		return withHint(invalid("%s: a server serves the catalogs of registries, not those of another server", o.settings.origins["server"].label), "give --catalog")
+	case !listenable(o.listen):
+		return invalid("--listen %q: want HOST:PORT, or :PORT for all addresses", o.listen)
+	case o.refresh < time.Second || o.refresh > 24*time.Hour:
+		return invalid("--refresh %s: want 1s to 24h", o.refresh)
 	case o.interval < time.Minute:
 		return invalid("--verify-interval %s: want at least 1m", o.interval)
 	case (o.cert == "") != (o.key == ""):
@@ -125,6 +134,16 @@ func (o *serveOptions) check() error {
 		return invalid("--max-connections and --max-listeners: want more than 0")
 	}
 	return nil
+}
+
+// listenable tells whether an address is one by its form.
+func listenable(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	_, err = net.LookupPort("tcp", port)
+	return err == nil
 }
 
 func (o *serveOptions) serverLog() *slog.Logger {
@@ -179,7 +198,7 @@ func (o *serveOptions) kept() string {
 	return filepath.Join(dir, "caib", "served", hex.EncodeToString(sum[:8]))
 }
 
-func (o *serveOptions) listener() (net.Listener, error) {
+func (o *serveOptions) listener(log *slog.Logger) (net.Listener, error) {
 	listener, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", o.listen, err)
@@ -188,7 +207,7 @@ func (o *serveOptions) listener() (net.Listener, error) {
 	if o.cert == "" {
 		return listener, nil
 	}
-	keys, err := openKeyPair(o.cert, o.key, o.system.Now)
+	keys, err := openKeyPair(o.cert, o.key, o.system.Now, log)
 	if err != nil {
 		listener.Close()
 		return nil, err

@@ -73,6 +73,14 @@ func startServer(getenv func(string) string, args ...string) (*serving, error) {
 	return s, nil
 }
 
+// current waits until what is served is.
+func (s *serving) current(t *testing.T) {
+	t.Helper()
+	for text := ""; !strings.Contains(text, `"stale":false`); {
+		_, text = get(t, http.DefaultClient, "http://"+s.address+"/readyz")
+	}
+}
+
 // cmdServe is `serve NAME [ARG...]`: a server over the catalog of the
 // environment, at $NAME afterwards; it ends with the script. What passes is held
 // against the description of the API.
@@ -223,7 +231,8 @@ func TestServeRefusesWhatDoesNotFit(t *testing.T) {
 	for args, want := range map[string]int{
 		"--allow-publish": 2, "--token-file x": 2, "--allow-publish --token-file /nonexistent": 2, "--tls-cert x": 2, "--tls-cert x --tls-key y": 2,
 		"--refresh 1ms": 2, "--verify-interval 1s": 2, "--max-connections 0": 2, "--log-format xml": 2, "x": 2, "--catalog nonsense": 2,
-		"--listen " + taken.Addr().String(): 1,
+		"--listen " + taken.Addr().String(): 1, "--listen nonsense": 2, "--listen 127.0.0.1:99999": 2, "--listen :nonsense": 2, "--listen 127.0.0.1": 2,
+		"--refresh 25h": 2, "--server http://127.0.0.1:1": 2,
 	} {
 		code, _, stderr := run(t, env, append([]string{"catalog", "serve", "--listen", "127.0.0.1:0"}, strings.Fields(args)...)...)
 		if code != want || !strings.Contains(stderr, "error: ") || strings.Contains(stderr, "--ca-file") {
@@ -287,7 +296,8 @@ func TestServeReloadsItsCertificate(t *testing.T) {
 	}
 	first := write()
 	now := time.Now()
-	keys, err := openKeyPair(cert, key, func() time.Time { return now })
+	var log strings.Builder
+	keys, err := openKeyPair(cert, key, func() time.Time { return now }, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,9 +325,17 @@ func TestServeReloadsItsCertificate(t *testing.T) {
 	if err := os.WriteFile(key, []byte("half a file"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(2 * time.Second)
-	if shown() != string(second.Certificate[0]) {
-		t.Error("a broken file ends the last good certificate")
+	if log.Len() > 0 {
+		t.Errorf("the log says: %s", &log)
+	}
+	for range 3 {
+		now = now.Add(2 * time.Second)
+		if shown() != string(second.Certificate[0]) {
+			t.Error("a broken file ends the last good certificate")
+		}
+	}
+	if strings.Count(log.String(), "cannot be used") != 1 {
+		t.Errorf("the log does not say once that the new one is broken: %s", &log)
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -17,17 +18,19 @@ const lookAgain = time.Second
 type keyPair struct {
 	cert, key string
 	now       func() time.Time
+	log       *slog.Logger
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
 	changed [2]time.Time // of the files that pair is from
 	looked  time.Time
+	failed  string // why the files were not taken, as it was logged
 }
 
 // openKeyPair reads a certificate. One that cannot be used is an
 // entry.ErrInvalid.
-func openKeyPair(cert, key string, now func() time.Time) (*keyPair, error) {
-	k := &keyPair{cert: cert, key: key, now: now}
+func openKeyPair(cert, key string, now func() time.Time, log *slog.Logger) (*keyPair, error) {
+	k := &keyPair{cert: cert, key: key, now: now, log: log}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if err := k.read(); err != nil {
@@ -37,12 +40,19 @@ func openKeyPair(cert, key string, now func() time.Time) (*keyPair, error) {
 }
 
 // certificate returns what is to be shown now. Files that are being replaced,
-// or do not fit together, leave the last one that did.
+// or do not fit together, leave the last one that did; the log says so, once.
 func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.now().Sub(k.looked).Abs() >= lookAgain {
-		_ = k.read() // the last one stays
+		failed := ""
+		if err := k.read(); err != nil {
+			failed = err.Error()
+		}
+		if failed != "" && failed != k.failed {
+			k.log.Error("the certificate that changed cannot be used: the last one is shown", "error", failed)
+		}
+		k.failed = failed
 	}
 	return k.pair, nil
 }

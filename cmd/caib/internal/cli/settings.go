@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,12 +138,30 @@ func (s *settings) resolve(flags *pflag.FlagSet, system Streams) error {
 	if s.set.Changed("timeout") && s.timeout <= 0 {
 		return fmt.Errorf("%w: %s: %s: want more than 0", entry.ErrInvalid, s.origins["timeout"].label, s.timeout)
 	}
+	if err := s.chooseServer(); err != nil {
+		return err
+	}
 	if len(s.catalogs) == 0 {
 		dir, err := dataDir(system.Getenv)
 		if err != nil {
 			return err
 		}
 		s.catalogs = []string{"oci:" + filepath.Join(dir, "caib", "catalog")}
+	}
+	return nil
+}
+
+// chooseServer settles whether a server or catalogs are asked: what is said
+// nearer to the command counts, and at the same distance the server does. Flags
+// that say both are an entry.ErrInvalid.
+func (s *settings) chooseServer() error {
+	kinds := []string{"flag", "environment", "profile", "config", "default"}
+	server, catalog := slices.Index(kinds, s.origins["server"].kind), slices.Index(kinds, s.origins["catalog"].kind)
+	switch {
+	case s.server != "" && server == 0 && catalog == 0:
+		return fmt.Errorf("%w: --server and --catalog: a server chooses its catalogs itself; give one of the two", entry.ErrInvalid)
+	case catalog < server:
+		s.server = ""
 	}
 	return nil
 }
@@ -195,7 +214,7 @@ func unwrapFlag(err error) string {
 // limit is how long a verb may take; 0 is as long as it likes.
 func (s *settings) limit(verb string) time.Duration {
 	switch {
-	case verb == "serve":
+	case verb == serveVerb:
 		return 0
 	case s.timeout > 0:
 		return s.timeout

@@ -60,7 +60,7 @@ func (a *app) sources(policy *trust.Policy) ([]source, error) {
 	if a.settings.server != "" {
 		if policy != nil {
 			return nil, withHint(fmt.Errorf("%w: signatures cannot be verified through the server %s", entry.ErrInvalid, a.settings.server),
-				"ask the registry: leave out --server and give --catalog")
+				"ask the registry itself: give --catalog, and no --server")
 		}
 		r, err := a.newRemote()
 		if err != nil {

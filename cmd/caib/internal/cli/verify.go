@@ -70,6 +70,11 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if r, through := catalogs[0].(*remote); through {
+		if catalogs, err = r.catalogs(ctx); err != nil {
+			return err
+		}
+	}
 	hash := ""
 	if policy != nil {
 		hash = policy.Hash()
@@ -119,7 +124,8 @@ type verifyJob struct {
 
 // elsewhere tells a name that one catalog does not have and another does.
 func elsewhere(job *verifyJob, all []*verifyJob) bool {
-	return errors.Is(job.err, entry.ErrNotFound) && slices.ContainsFunc(all, func(other *verifyJob) bool {
+	absent := job.found.Checks == nil && errors.Is(job.err, entry.ErrNotFound) // and not its image
+	return absent && slices.ContainsFunc(all, func(other *verifyJob) bool {
 		return other != job && other.name == job.name && other.found.Checks != nil
 	})
 }

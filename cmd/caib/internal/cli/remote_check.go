@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/server"
+)
+
+// checkAnswer tells what no index server would answer: JSON that decodes is not
+// enough, because one without any member of ours does.
+func checkAnswer(answer any) error {
+	switch a := answer.(type) {
+	case *server.ImageList:
+		if a.Items == nil || a.Total < len(a.Items) || a.Continue != "" && len(a.Items) == 0 {
+			return errors.New("it is no list of entries")
+		}
+		for i := range a.Items {
+			if err := checkItem(&a.Items[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case *entry.Item:
+		return checkItem(a)
+	case *server.Publication:
+		if a.Outcome == "" {
+			return errors.New("it does not say what was done")
+		}
+		return checkItem(&a.Item)
+	case *server.History:
+		if a.Items == nil || a.Total != len(a.Items) {
+			return errors.New("it is no history")
+		}
+		for i := range a.Items {
+			if err := checkEvent(&a.Items[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case *server.Removal:
+		return checkEvent(&a.Event)
+	case *server.Verification:
+		if a.Message == "" || a.Verification == nil && a.Failure == nil {
+			return errors.New("it does not say what was found")
+		}
+		return nil
+	case *served:
+		if a.Catalogs == nil {
+			return errors.New("it does not say what it serves")
+		}
+		return nil
+	}
+	return fmt.Errorf("a %T is not asked for", answer)
+}
+
+func checkItem(item *entry.Item) error {
+	err := entry.CheckName(item.Name)
+	switch {
+	case err != nil:
+		return errors.New("an entry has no name")
+	case digest.Digest(item.Digest).Validate() != nil, item.RegistryURL == "":
+		return fmt.Errorf("entry %s has no image", item.Name)
+	case !entry.IsPhase(item.Phase):
+		return fmt.Errorf("entry %s is in no phase", item.Name)
+	}
+	return nil
+}
+
+func checkEvent(event *entry.Event) error {
+	if entry.CheckName(event.Name) != nil || digest.Digest(event.Revision).Validate() != nil || event.At.IsZero() {
+		return errors.New("a revision has no name, digest or time")
+	}
+	return nil
+}
