@@ -416,6 +416,8 @@ func TestSlowRegistryHoldsUpNoOther(t *testing.T) {
 		done := make(chan struct{})
 		go func() { m.Run(ctx); close(done) }()
 		time.Sleep(6 * time.Hour)
+		cancel()
+		<-done // nobody probes any more
 		for i := range fast {
 			if n := probed[fast[i].Name]; n < 5 {
 				t.Errorf("%s: %d probes in six hours, want one an hour", fast[i].Name, n)
@@ -431,8 +433,6 @@ func TestSlowRegistryHoldsUpNoOther(t *testing.T) {
 				t.Fatalf("%s: %d probes, verified %s ago by its status, want the time it was due last", slow[i].Name, n, age)
 			}
 		}
-		cancel()
-		<-done
 	})
 }
 
