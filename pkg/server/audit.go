@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"log/slog"
-	"strings"
 )
 
 // deed is something that was done, or refused, on behalf of somebody.
@@ -38,16 +37,4 @@ func (s *Server) audit(ctx context.Context, id string, d deed, err error) {
 		}
 		line(slog.LevelInfo, "remove", name, d.digest, outcome)
 	}
-}
-
-// attempted names what a request for one of the routes that write would have
-// done.
-func attempted(pattern string) string {
-	switch {
-	case strings.HasPrefix(pattern, "DELETE "):
-		return "remove"
-	case strings.HasSuffix(pattern, "/publish"):
-		return "publish"
-	}
-	return "add"
 }

@@ -17,26 +17,26 @@ const (
 // route is one operation of the API.
 type route struct {
 	pattern string
-	writes  bool // to the catalog: only for those who may publish
+	writes  string // what it does to the catalog: only for those who may publish; "" reads
 	handler func(*Server, http.ResponseWriter, *http.Request)
 }
 
 // table returns all routes there are.
 func table() []route {
 	return []route{
-		{"GET " + imagesPath, false, (*Server).list},
-		{"GET " + imagesPath + "/{name}", false, (*Server).get},
-		{"GET " + imagesPath + "/{name}/history", false, (*Server).history},
-		{"GET /v1/catalog/history", false, (*Server).history},
-		{"GET /v1/catalog/events", false, (*Server).listen},
-		{"POST " + imagesPath + "/{name}/verify", false, (*Server).verifyImage},
-		{"POST " + imagesPath, true, (*Server).create},
-		{"POST /v1/catalog/publish", true, (*Server).publish},
-		{"DELETE " + imagesPath + "/{name}", true, (*Server).remove},
-		{"GET /openapi.json", false, (*Server).openAPI},
-		{"GET /healthz", false, (*Server).alive},
-		{readyRoute, false, (*Server).ready},
-		{"GET /metrics", false, (*Server).scrape},
+		{"GET " + imagesPath, "", (*Server).list},
+		{"GET " + imagesPath + "/{name}", "", (*Server).get},
+		{"GET " + imagesPath + "/{name}/history", "", (*Server).history},
+		{"GET /v1/catalog/history", "", (*Server).history},
+		{"GET /v1/catalog/events", "", (*Server).listen},
+		{"POST " + imagesPath + "/{name}/verify", "", (*Server).verifyImage},
+		{"POST " + imagesPath, "add", (*Server).create},
+		{"POST /v1/catalog/publish", "publish", (*Server).publish},
+		{"DELETE " + imagesPath + "/{name}", "remove", (*Server).remove},
+		{"GET /openapi.json", "", (*Server).openAPI},
+		{"GET /healthz", "", (*Server).alive},
+		{readyRoute, "", (*Server).ready},
+		{"GET /metrics", "", (*Server).scrape},
 	}
 }
 
@@ -53,8 +53,8 @@ func (s *Server) routes() {
 	s.mux = http.NewServeMux()
 	for _, route := range table() {
 		handler := func(w http.ResponseWriter, r *http.Request) { route.handler(s, w, r) }
-		if route.writes {
-			handler = s.authorised(handler)
+		if route.writes != "" {
+			handler = s.authorised(route.writes, handler)
 		}
 		s.mux.HandleFunc(route.pattern, s.metrics.counted(route.pattern, handler))
 	}

@@ -122,8 +122,8 @@ func (t *Tokens) who(presented string) (string, error) {
 
 type whoKey struct{}
 
-// authorised lets only those through who may publish.
-func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
+// authorised lets only those through to an action who may publish.
+func (s *Server) authorised(action string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s.options.Publisher == nil {
 			s.fail(w, r, problem(http.StatusForbidden, "unauthorized", "this server is read-only: it was started without --allow-publish"))
@@ -140,7 +140,7 @@ func (s *Server) authorised(next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		if who == "" {
-			s.audit(r.Context(), requestID(w), deed{action: attempted(r.Pattern), by: "unknown", name: r.PathValue("name")}, errors.New("refused: no token of ours"))
+			s.audit(r.Context(), requestID(w), deed{action: action, by: "unknown", name: r.PathValue("name")}, errors.New("refused: no token of ours"))
 			w.Header().Set("WWW-Authenticate", `Bearer realm="caib catalog"`)
 			s.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "publishing needs a bearer token that this server knows"))
 			return

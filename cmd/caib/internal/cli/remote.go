@@ -99,6 +99,15 @@ func kindOf(p server.Problem, status int) error {
 // saidBy is a problem that a server reported.
 func saidBy(p server.Problem, status int) error { return &serverError{p.Sentence, kindOf(p, status)} }
 
+// ask makes a request and returns the answer, or none of it with an error.
+func ask[T any](ctx context.Context, r *remote, method, path string, query url.Values, body any) (T, error) {
+	var answer, none T
+	if err := r.call(ctx, method, path, query, body, &answer); err != nil {
+		return none, err
+	}
+	return answer, nil
+}
+
 // call makes a request and decodes the answer. Where the server asks to wait,
 // it waits, as long as ctx lets it.
 func (r *remote) call(ctx context.Context, method, path string, query url.Values, body, into any) error {

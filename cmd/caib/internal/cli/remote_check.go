@@ -18,12 +18,7 @@ func checkAnswer(answer any) error {
 		if a.Items == nil || a.Total < len(a.Items) || a.Continue != "" && len(a.Items) == 0 {
 			return errors.New("it is no list of entries")
 		}
-		for i := range a.Items {
-			if err := checkItem(&a.Items[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return checkEach(a.Items, checkItem)
 	case *entry.Item:
 		return checkItem(a)
 	case *server.Publication:
@@ -35,12 +30,7 @@ func checkAnswer(answer any) error {
 		if a.Items == nil || a.Total != len(a.Items) {
 			return errors.New("it is no history")
 		}
-		for i := range a.Items {
-			if err := checkEvent(&a.Items[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return checkEach(a.Items, checkEvent)
 	case *server.Removal:
 		return checkEvent(&a.Event)
 	case *server.Verification:
@@ -55,6 +45,15 @@ func checkAnswer(answer any) error {
 		return nil
 	}
 	return fmt.Errorf("a %T is not asked for", answer)
+}
+
+func checkEach[T any](all []T, check func(*T) error) error {
+	for i := range all {
+		if err := check(&all[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func checkItem(item *entry.Item) error {

@@ -79,11 +79,13 @@ func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, li
 	asked.Set("limit", strconv.Itoa(min(cmp.Or(limit, maxPageLimit), maxPageLimit)))
 	setAsOf(asked, asOf)
 	for range maxPages {
-		var page server.ImageList
-		if err := r.call(ctx, http.MethodGet, imagesRoute, asked, nil, &page); err != nil {
+		page, err := ask[server.ImageList](ctx, r, http.MethodGet, imagesRoute, asked, nil)
+		if err != nil {
 			return entry.Page{}, err
 		}
-		if all.Items, all.Total = append(all.Items, page.Items...), page.Total; len(all.Items) == len(page.Items) && page.Continue == "" && len(page.Items) < page.Total {
+		all.Items, all.Total = append(all.Items, page.Items...), page.Total
+		only := !asked.Has("continue") && page.Continue == ""
+		if only && len(page.Items) < page.Total {
 			return entry.Page{}, r.unanswered(ctx, http.MethodGet, imagesRoute, fmt.Errorf("%w: it has %d of %d entries", errNoServer, len(page.Items), page.Total))
 		}
 		if limit > 0 && len(all.Items) >= limit {
@@ -114,10 +116,7 @@ func (r *remote) Get(ctx context.Context, name string, options catalog.GetOption
 	if options.Version != "" {
 		query.Set("version", options.Version)
 	}
-	if err := r.call(ctx, http.MethodGet, imagesRoute+"/"+name, query, nil, &item); err != nil {
-		return entry.Item{}, err
-	}
-	return item, nil
+	return ask[entry.Item](ctx, r, http.MethodGet, imagesRoute+"/"+name, query, nil)
 }
 
 // History asks for the revisions of one entry, or of all for "".
@@ -129,11 +128,8 @@ func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error
 		}
 		path = imagesRoute + "/" + name + "/history"
 	}
-	var all server.History
-	if err := r.call(ctx, http.MethodGet, path, nil, nil, &all); err != nil {
-		return nil, err
-	}
-	return all.Items, nil
+	all, err := ask[server.History](ctx, r, http.MethodGet, path, nil, nil)
+	return all.Items, err
 }
 
 // Heads lists what there is to verify.
@@ -161,8 +157,7 @@ func (r *remote) verify(ctx context.Context, name string, query url.Values) (cat
 		return catalog.Verification{Name: name}, err
 	}
 	query.Set("wait", "true")
-	var answer server.Verification
-	err := r.call(ctx, http.MethodPost, imagesRoute+"/"+name+"/verify", query, nil, &answer)
+	answer, err := ask[server.Verification](ctx, r, http.MethodPost, imagesRoute+"/"+name+"/verify", query, nil)
 	if err == nil && answer.Failure != nil {
 		err = saidBy(*answer.Failure, http.StatusOK)
 	}
@@ -181,8 +176,8 @@ type served struct {
 
 // catalogs returns the catalogs that the server serves, each by itself.
 func (r *remote) catalogs(ctx context.Context) ([]source, error) {
-	var answer served
-	if err := r.call(ctx, http.MethodGet, "/readyz", nil, nil, &answer); err != nil {
+	answer, err := ask[served](ctx, r, http.MethodGet, "/readyz", nil, nil)
+	if err != nil {
 		return nil, err
 	}
 	if len(answer.Catalogs) < 2 {
@@ -247,11 +242,8 @@ func (r *remote) publish(ctx context.Context, path, image string, options catalo
 	if directory, is := strings.CutPrefix(image, "oci:"); is {
 		return catalog.Result{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}
-	var made server.Publication
-	if err := r.call(ctx, http.MethodPost, path, nil, request, &made); err != nil {
-		return catalog.Result{}, err
-	}
-	return made.Result(), nil
+	made, err := ask[server.Publication](ctx, r, http.MethodPost, path, nil, request)
+	return made.Result(), err
 }
 
 var errNoSigner = fmt.Errorf("%w: a server does not sign", entry.ErrInvalid)
@@ -265,9 +257,6 @@ func (r *remote) Remove(ctx context.Context, name string, options catalog.Remove
 	if options.Reason != "" {
 		query.Set("reason", options.Reason)
 	}
-	var answer server.Removal
-	if err := r.call(ctx, http.MethodDelete, imagesRoute+"/"+name, query, nil, &answer); err != nil {
-		return entry.Event{}, nil, err
-	}
-	return answer.Event, answer.Warnings, nil
+	answer, err := ask[server.Removal](ctx, r, http.MethodDelete, imagesRoute+"/"+name, query, nil)
+	return answer.Event, answer.Warnings, err
 }
