@@ -168,7 +168,7 @@ func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast 
 	for count := 0; ; {
 		found := map[entry.Tag][][]byte{}
 		for range 32 {
-			packed, err := entry.Pack(fill.Document(count, at.Add(time.Duration(count)*time.Second)))
+			packed, err := entry.Pack(fill.Document(count, at.Add(time.Duration(count)*time.Second)), entry.Seen{})
 			if err == nil {
 				err = log.Append(ctx, packed)
 			}

@@ -41,7 +41,7 @@ func Catalog(ctx context.Context, catalog string, count int) error {
 		group.SetLimit(8)
 		for i := from; i < min(from+batch, count); i++ {
 			group.Go(func() error {
-				packed, err := entry.Pack(Document(i, at.Add(time.Duration(i)*time.Second)))
+				packed, err := entry.Pack(Document(i, at.Add(time.Duration(i)*time.Second)), entry.Seen{})
 				if err != nil {
 					return err
 				}

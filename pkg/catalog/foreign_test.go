@@ -82,7 +82,7 @@ func TestRepublishingKeepsWhatNewerWritersAdded(t *testing.T) {
 	}
 	document.PublishedAt = entry.NewTime(document.PublishedAt.Add(time.Millisecond))
 	newer := strings.Replace(string(text), `{"image":{`, `{"future":{"a":[1]},"image":{"cosigned":true,`, 1)
-	packed, err := entry.PackRewrite(&document, []byte(newer))
+	packed, err := entry.PackRewrite(&document, []byte(newer), entry.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

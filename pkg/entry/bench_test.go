@@ -3,7 +3,7 @@ package entry
 import "testing"
 
 func BenchmarkUnpack(b *testing.B) {
-	p, err := Pack(sampleDocument("autosd-qemu"))
+	p, err := Pack(sampleDocument("autosd-qemu"), Seen{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -82,14 +82,15 @@ func carryTree(old, known, fresh any) any {
 	return fresh
 }
 
-// SameContent reports whether two documents say the same, apart from when and
-// by whom they were published, and which signatures were there: publishing one
+// SameContent reports whether two documents say the same, apart from when, where
+// and by whom they were published, and which signatures were there: publishing one
 // over the other changes nothing. An image that is published is often signed
 // afterwards.
 func (d *Document) SameContent(other *Document) bool {
 	a, b := *d, *other
 	a.PublishedAt, b.PublishedAt = Time{}, Time{}
 	a.PublishedBy, b.PublishedBy = "", ""
+	a.Catalog, b.Catalog = "", ""
 	a.Registry.Referrers, b.Registry.Referrers = unsigned(a.Registry.Referrers), unsigned(b.Registry.Referrers)
 	left, err := canonical(a)
 	if err != nil {

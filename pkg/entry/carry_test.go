@@ -30,7 +30,7 @@ func fromTheFuture(t *testing.T) []byte {
 // document, and its text as plain JSON.
 func rewritten(t *testing.T, document *Document, old []byte) (*Document, map[string]any) {
 	t.Helper()
-	packed, err := PackRewrite(document, old)
+	packed, err := PackRewrite(document, old, Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,12 +130,12 @@ func TestRewriteRefuses(t *testing.T) {
 		{"duplicate keys", `{"a":1,"a":2}`},
 		{"a known field of another type", `{"name":1}`},
 	} {
-		if packed, err := PackRewrite(document, []byte(tt.old)); !errors.Is(err, ErrInvalid) {
+		if packed, err := PackRewrite(document, []byte(tt.old), Seen{}); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v, %v", tt.name, packed, err)
 		}
 	}
 	document.Version = "\n"
-	if packed, err := PackRewrite(document, mustPack(t, sampleDocument("autosd")).Blobs[1].Content); !errors.Is(err, ErrInvalid) {
+	if packed, err := PackRewrite(document, mustPack(t, sampleDocument("autosd")).Blobs[1].Content, Seen{}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("an invalid document: %v, %v", packed, err)
 	}
 }
@@ -149,6 +149,7 @@ func TestSameContent(t *testing.T) {
 		{"nothing changed", func(*Document) {}, true},
 		{"published later", func(d *Document) { d.PublishedAt = NewTime(d.PublishedAt.Add(time.Hour)) }, true},
 		{"published by another", func(d *Document) { d.PublishedBy = "you" }, true},
+		{"published in another catalog", func(d *Document) { d.Catalog = "registry.example.com/other/catalog" }, true},
 		{"nil and empty", func(d *Document) { d.Artifacts = []Artifact{} }, true},
 		{"another version", func(d *Document) { d.Version = "9" }, false},
 		{"another digest", func(d *Document) { d.Image.Digest = "sha256:0" }, false},

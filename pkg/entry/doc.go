@@ -23,9 +23,7 @@
 //	tags, _ := entry.ParseTags(listed)
 //	replay := entry.NewReplay(tags, time.Time{})
 //	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
-//		for _, tag := range want {
-//			replay.Decide(tag, fetchAndUnpack(tag)) // nil: not a revision
-//		}
+//		replay.Decide(fetchAndUnpack(want)) // by tag; a missing one is not a revision
 //	}
 //	live, _ := replay.Live()
 //

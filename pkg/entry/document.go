@@ -17,7 +17,8 @@ type Document struct {
 	Source      Source            `json:"source"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Mismatches  []Mismatch        `json:"mismatches,omitempty"`
-	PublishedAt Time              `json:"publishedAt"` // the time of the revision's tag
+	Catalog     string            `json:"catalog,omitempty"` // where it was published, in normal form; "" is not said
+	PublishedAt Time              `json:"publishedAt"`       // the time of the revision's tag
 	PublishedBy string            `json:"publishedBy,omitempty"`
 }
 
@@ -118,5 +119,6 @@ type Removal struct {
 	Reason    string        `json:"reason,omitempty"`
 	RemovedAt Time          `json:"removedAt"` // the time of the revision's tag
 	RemovedBy string        `json:"removedBy,omitempty"`
-	Revision  digest.Digest `json:"revision"` // manifest digest of the publication it ends
+	Catalog   string        `json:"catalog,omitempty"` // where it was removed, in normal form; "" is not said
+	Revision  digest.Digest `json:"revision"`          // manifest digest of the publication it ends
 }

@@ -9,6 +9,7 @@ import (
 const (
 	AnnotationImage        = "vnd.caib.catalog.image"
 	AnnotationImageDigest  = "vnd.caib.catalog.image-digest"
+	AnnotationSeen         = "vnd.caib.catalog.seen"
 	AnnotationDistro       = automotivePrefix + "distro"
 	AnnotationTarget       = automotivePrefix + "target"
 	AnnotationArch         = automotivePrefix + "arch"
@@ -39,7 +40,7 @@ func facets(pairs ...string) map[string]string {
 	return set
 }
 
-func (d *Document) facets() map[string]string {
+func (d *Document) facets(seen Seen) map[string]string {
 	target := ""
 	if len(d.Metadata.Targets) > 0 {
 		target = d.Metadata.Targets[0].Name
@@ -47,6 +48,7 @@ func (d *Document) facets() map[string]string {
 	return facets(
 		ocispec.AnnotationCreated, d.PublishedAt.String(),
 		ocispec.AnnotationTitle, d.Name,
+		AnnotationSeen, seen.String(),
 		AnnotationImageDigest, d.Image.Digest.String(),
 		AnnotationImage, d.Image.Reference,
 		ocispec.AnnotationVersion, d.Version,
@@ -57,9 +59,10 @@ func (d *Document) facets() map[string]string {
 	)
 }
 
-func (r *Removal) facets() map[string]string {
+func (r *Removal) facets(seen Seen) map[string]string {
 	return facets(
 		ocispec.AnnotationCreated, r.RemovedAt.String(),
 		ocispec.AnnotationTitle, r.Name,
+		AnnotationSeen, seen.String(),
 	)
 }

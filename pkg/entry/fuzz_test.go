@@ -89,9 +89,9 @@ func checkAccepted(t *testing.T, revision *Revision) {
 		return
 	case revision.Document != nil:
 		NewItem(revision)
-		again, err = Pack(revision.Document)
+		again, err = Pack(revision.Document, Seen{})
 	default:
-		again, err = PackRemoval(revision.Removal)
+		again, err = PackRemoval(revision.Removal, Seen{})
 	}
 	NewEvent(revision)
 	if err != nil {
@@ -115,7 +115,7 @@ func FuzzRewrite(f *testing.F) {
 	f.Add([]byte(`{"future":1e400}`))
 	f.Fuzz(func(t *testing.T, old []byte) {
 		document := fullDocument()
-		packed, err := PackRewrite(document, old)
+		packed, err := PackRewrite(document, old, Seen{})
 		if err != nil {
 			if !errors.Is(err, ErrInvalid) {
 				t.Errorf("%v is no ErrInvalid", err)
@@ -135,7 +135,7 @@ func FuzzRewrite(f *testing.F) {
 				t.Errorf("%q is lost", key)
 			}
 		}
-		again, err := PackRewrite(document, mustText(t, packed.Manifest))
+		again, err := PackRewrite(document, mustText(t, packed.Manifest), Seen{})
 		if err != nil || !bytes.Equal(again.Manifest, packed.Manifest) {
 			t.Errorf("rewriting it again changes it: %v", err)
 		}

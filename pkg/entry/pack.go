@@ -30,20 +30,21 @@ type Packed struct {
 	Blobs      []Blob
 }
 
-// Pack makes the publish revision of a document (SPEC section 4). The error is
-// a *ValidationError, or another ErrInvalid.
-func Pack(document *Document) (*Packed, error) {
+// Pack makes the publish revision of a document (SPEC section 4). seen is what
+// its writer saw of the catalog; zero says nothing of it. The error is a
+// *ValidationError, or another ErrInvalid.
+func Pack(document *Document, seen Seen) (*Packed, error) {
 	text, err := canonical(document)
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets())
+	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets(seen))
 }
 
 // PackRewrite is Pack for a document that replaces old, a document as a reader
 // found it: what a newer writer put into old beyond the fields known here is
 // kept (SPEC section 6).
-func PackRewrite(document *Document, old []byte) (*Packed, error) {
+func PackRewrite(document *Document, old []byte, seen Seen) (*Packed, error) {
 	var parsed Document
 	if err := json.Unmarshal(old, &parsed); err != nil {
 		return nil, fmt.Errorf("%w: document to rewrite: %v", ErrInvalid, err)
@@ -60,16 +61,16 @@ func PackRewrite(document *Document, old []byte) (*Packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets())
+	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets(seen))
 }
 
-// PackRemoval makes a removal revision (SPEC section 7).
-func PackRemoval(removal *Removal) (*Packed, error) {
+// PackRemoval makes a removal revision (SPEC section 7); seen is as for Pack.
+func PackRemoval(removal *Removal, seen Seen) (*Packed, error) {
 	text, err := canonical(removal)
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpRemove, removal.Name, removal.RemovedAt, text, removal.facets())
+	return pack(OpRemove, removal.Name, removal.RemovedAt, text, removal.facets(seen))
 }
 
 func pack(op Op, name string, at Time, document []byte, annotations map[string]string) (*Packed, error) {

@@ -37,7 +37,7 @@ func TestPackUnpackRoundTrip(t *testing.T) {
 
 func TestPackRemovalRoundTrip(t *testing.T) {
 	removal := sampleRemoval("autosd")
-	packed, err := PackRemoval(removal)
+	packed, err := PackRemoval(removal, Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

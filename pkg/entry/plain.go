@@ -30,7 +30,7 @@ func (d *Document) isPlain(text []byte) bool {
 		return false
 	}
 	plain := CheckName(d.Name) == nil && d.Image.isPlain() && d.Metadata.isPlain() && d.Registry.isPlain() &&
-		(d.Version == "" || isWord(d.Version, verMarks, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) &&
+		(d.Version == "" || isWord(d.Version, verMarks, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) && isText(d.Catalog, 1024) &&
 		d.Source.isPlain() && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256 && len(d.Mismatches) <= 32
 	if !plain {
 		return false

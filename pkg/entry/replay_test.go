@@ -33,8 +33,8 @@ func replay(log []Tag, held map[Tag]*Revision, asOf time.Time) (live, newer []st
 		var round []string
 		for _, tag := range want {
 			round = append(round, tag.String())
-			r.Decide(tag, held[tag])
 		}
+		r.Decide(held)
 		rounds = append(rounds, round)
 	}
 	stands, later := r.Live()
@@ -124,7 +124,7 @@ func TestReplayAsksForLittle(t *testing.T) {
 	_, _, rounds := replay(log, held, time.Time{})
 	want := [][]string{
 		{tagAt("a", 49, OpPublish, 49).String(), tagAt("b", 49, OpPublish, 49).String()},
-		{tagAt("b", 48, OpPublish, 48).String()},
+		{tagAt("b", 47, OpPublish, 47).String(), tagAt("b", 48, OpPublish, 48).String()},
 	}
 	if diff := cmp.Diff(want, rounds); diff != "" {
 		t.Error(diff)
@@ -134,16 +134,27 @@ func TestReplayAsksForLittle(t *testing.T) {
 func TestReplayTakesDecisionsOnlyInOrder(t *testing.T) {
 	old, last := tagAt("a", 1, OpPublish, 1), tagAt("a", 2, OpPublish, 2)
 	r := NewReplay([]Tag{old, last}, time.Time{})
-	r.Decide(old, revisionOf(old))                                                 // not asked for yet
-	r.Decide(tagAt("z", 1, OpPublish, 1), revisionOf(tagAt("z", 1, OpPublish, 1))) // never
+	never := tagAt("z", 1, OpPublish, 1)
 	if diff := cmp.Diff([]Tag{last}, r.Undecided()); diff != "" || r.Head("a") != nil {
 		t.Errorf("head %v\n%s", r.Head("a"), diff)
 	}
 	decided := revisionOf(last)
-	r.Decide(last, decided)
-	r.Decide(old, revisionOf(old))
+	r.Decide(map[Tag]*Revision{last: decided, old: revisionOf(old), never: revisionOf(never)})
+	r.Decide(map[Tag]*Revision{old: revisionOf(old)})
 	if got := r.Undecided(); len(got) != 0 || r.Head("a") != decided || r.Head("z") != nil {
 		t.Errorf("undecided %v, head %v", got, r.Head("a"))
+	}
+}
+
+// A flood of tags that are no revisions takes rounds that grow, not one a tag.
+func TestReplayOfAFlood(t *testing.T) {
+	log := make([]Tag, 3000)
+	for i := range log {
+		log[i] = tagAt("a", int64(i), OpPublish, i)
+	}
+	live, _, rounds := replay(log, map[Tag]*Revision{log[0]: revisionOf(log[0])}, time.Time{})
+	if diff := cmp.Diff([]string{log[0].String()}, live); diff != "" || len(rounds) > 20 {
+		t.Errorf("%d rounds, want at most 20\n%s", len(rounds), diff)
 	}
 }
 
@@ -151,7 +162,7 @@ func TestHeadOfARemovedName(t *testing.T) {
 	tag := tagAt("a", 2, OpRemove, 1)
 	r := NewReplay([]Tag{tagAt("a", 1, OpPublish, 1), tag}, time.Time{})
 	removal := revisionOf(tag)
-	r.Decide(tag, removal)
+	r.Decide(map[Tag]*Revision{tag: removal})
 	if live, newer := r.Live(); r.Head("a") != removal || len(live)+len(newer) != 0 {
 		t.Errorf("head %v, live %v, newer %v", r.Head("a"), live, newer)
 	}
@@ -183,7 +194,7 @@ func TestCurrent(t *testing.T) {
 
 func TestNewEvent(t *testing.T) {
 	published := mustUnpack(t, mustPack(t, fullDocument()))
-	packed, err := PackRemoval(sampleRemoval("autosd"))
+	packed, err := PackRemoval(sampleRemoval("autosd"), Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

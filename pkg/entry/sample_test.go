@@ -64,7 +64,7 @@ func sampleRemoval(name string) *Removal {
 
 func mustPack(t testing.TB, document *Document) *Packed {
 	t.Helper()
-	packed, err := Pack(document)
+	packed, err := Pack(document, Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

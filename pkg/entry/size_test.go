@@ -37,7 +37,7 @@ func TestHugeDocumentsAreRefusedQuickly(t *testing.T) {
 	}
 	document := sampleDocument("autosd")
 	document.Description = huge[:1<<20]
-	if _, err := Pack(document); !errors.Is(err, ErrInvalid) || len(err.Error()) > 4096 {
+	if _, err := Pack(document, Seen{}); !errors.Is(err, ErrInvalid) || len(err.Error()) > 4096 {
 		t.Errorf("%.300v", err)
 	}
 }

@@ -127,7 +127,7 @@ func TestTimesThatFitIntoNoTag(t *testing.T) {
 	} {
 		document := sampleDocument("autosd")
 		document.PublishedAt = NewTime(at)
-		if packed, err := Pack(document); !errors.Is(err, ErrInvalid) {
+		if packed, err := Pack(document, Seen{}); !errors.Is(err, ErrInvalid) {
 			t.Errorf("published at %s: %v, %v", at, packed, err)
 		}
 	}

@@ -18,6 +18,7 @@ type Revision struct {
 	Document *Document     // of a publication
 	Removal  *Removal      // of a removal
 	Newer    string        // artifact type of a format version that this code cannot read
+	Seen     Seen          // what its writer saw of the catalog
 }
 
 // manifestView is the part of a revision's manifest that a reader needs.
@@ -26,7 +27,7 @@ type manifestView struct {
 	MediaType     string         `json:"mediaType"`
 	ArtifactType  string         `json:"artifactType"`
 	Layers        []descriptor   `json:"layers"`
-	Annotations   jsontext.Value `json:"annotations"` // read for later versions only
+	Annotations   jsontext.Value `json:"annotations"` // they may be anything: they decide nothing
 }
 
 type descriptor struct {
@@ -63,7 +64,7 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	if !ok || op != tag.Op {
 		return nil, invalid("artifact type %q does not %s", shorten(view.ArtifactType), tag.Op)
 	}
-	revision := &Revision{Tag: tag, Digest: sum, Size: int64(len(manifest))}
+	revision := &Revision{Tag: tag, Digest: sum, Size: int64(len(manifest)), Seen: seenIn(view.Annotations)}
 	if newer {
 		// The document cannot be read, so the annotations bind name and time.
 		var annotations map[string]string

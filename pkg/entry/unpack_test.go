@@ -44,7 +44,7 @@ func TestUnpackRejectsOtherTags(t *testing.T) {
 }
 
 func TestUnpackRejectsCopiedRemovals(t *testing.T) {
-	packed, err := PackRemoval(sampleRemoval("autosd"))
+	packed, err := PackRemoval(sampleRemoval("autosd"), Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

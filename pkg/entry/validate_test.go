@@ -16,7 +16,7 @@ import (
 // problems are.
 func pointers(t *testing.T, document *Document) []string {
 	t.Helper()
-	_, err := Pack(document)
+	_, err := Pack(document, Seen{})
 	var invalid *ValidationError
 	if !errors.As(err, &invalid) || !errors.Is(err, ErrInvalid) {
 		t.Fatalf("want a ValidationError, got %v", err)
@@ -155,7 +155,7 @@ func TestTextFieldsTakeNoControlCharacters(t *testing.T) {
 			document := fullDocument()
 			set(document, "a"+text+"b")
 			if pointer == "/name" { // the tag needs it, so it is checked before
-				if _, err := Pack(document); !errors.Is(err, ErrInvalid) {
+				if _, err := Pack(document, Seen{}); !errors.Is(err, ErrInvalid) {
 					t.Errorf("name with %q: %v", text, err)
 				}
 				continue
@@ -180,7 +180,7 @@ func TestRemovalValidation(t *testing.T) {
 	} {
 		removal := sampleRemoval("autosd")
 		tt.edit(removal)
-		_, err := PackRemoval(removal)
+		_, err := PackRemoval(removal, Seen{})
 		var invalid *ValidationError
 		if !errors.As(err, &invalid) || invalid.Document != "removal" || len(invalid.Problems) != 1 || invalid.Problems[0].Pointer != tt.pointer {
 			t.Errorf("%s: %v", tt.pointer, err)
@@ -193,7 +193,7 @@ func TestValidationErrorsArePrintable(t *testing.T) {
 	document := sampleDocument("autosd")
 	document.Labels = map[string]string{"\x1b[2J\u202e": "\x1b[2J"}
 	document.Version = "\x1b[2J"
-	_, err := Pack(document)
+	_, err := Pack(document, Seen{})
 	for _, r := range err.Error() {
 		if !strconv.IsPrint(r) {
 			t.Fatalf("%q", err)
@@ -207,12 +207,12 @@ func TestValidationErrorsArePrintable(t *testing.T) {
 func TestPackRefusesBrokenUTF8(t *testing.T) {
 	document := sampleDocument("autosd")
 	document.Description = "Auto\xffSD"
-	if packed, err := Pack(document); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "UTF-8") {
+	if packed, err := Pack(document, Seen{}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "UTF-8") {
 		t.Errorf("%v, %v", packed, err)
 	}
 	removal := sampleRemoval("autosd")
 	removal.Reason = "\xff"
-	if packed, err := PackRemoval(removal); !errors.Is(err, ErrInvalid) {
+	if packed, err := PackRemoval(removal, Seen{}); !errors.Is(err, ErrInvalid) {
 		t.Errorf("%v, %v", packed, err)
 	}
 }
@@ -224,7 +224,7 @@ func TestLabelKeys(t *testing.T) {
 	} {
 		document := sampleDocument("autosd")
 		document.Labels = map[string]string{key: "v"}
-		_, err := Pack(document)
+		_, err := Pack(document, Seen{})
 		if ok != (err == nil) || (err != nil && !errors.Is(err, ErrInvalid)) {
 			t.Errorf("label key %q: %v", key, err)
 		}
@@ -239,7 +239,7 @@ func TestValidationErrorNamesEveryProblem(t *testing.T) {
 	document := sampleDocument("autosd")
 	document.Labels = map[string]string{"a/b": "\n"}
 	document.PublishedBy = strings.Repeat("v", 300)
-	_, err := Pack(document)
+	_, err := Pack(document, Seen{})
 	var invalid *ValidationError
 	if !errors.As(err, &invalid) || !errors.Is(err, ErrInvalid) || errors.Is(err, ErrNotFound) {
 		t.Fatal(err)

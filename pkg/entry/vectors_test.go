@@ -112,15 +112,15 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for _, tt := range v.Entries {
-		packed, err := entry.Pack(&tt.Document)
+		packed, err := entry.Pack(&tt.Document, entry.Seen{})
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Removals {
-		packed, err := entry.PackRemoval(&tt.Document)
+		packed, err := entry.PackRemoval(&tt.Document, entry.Seen{})
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Rewrites {
-		packed, err := entry.PackRewrite(&tt.Document, []byte(tt.Old))
+		packed, err := entry.PackRewrite(&tt.Document, []byte(tt.Old), entry.Seen{})
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Attachments {
@@ -183,13 +183,13 @@ func TestVectorsOfReplays(t *testing.T) {
 			}
 			replay := entry.NewReplay(tags, asOf)
 			for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
+				found := map[entry.Tag]*entry.Revision{}
 				for _, tag := range want {
-					revision, err := entry.Unpack(tag, []byte(manifests[tag.String()]))
-					if err != nil {
-						revision = nil
+					if revision, err := entry.Unpack(tag, []byte(manifests[tag.String()])); err == nil {
+						found[tag] = revision
 					}
-					replay.Decide(tag, revision)
 				}
+				replay.Decide(found)
 			}
 			byName := func(revisions []*entry.Revision) map[string]string {
 				m := map[string]string{}

@@ -182,7 +182,7 @@ func publicationBy(t testing.TB, author, name string, at time.Time, version stri
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 		},
 		Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at), PublishedBy: author,
-	})
+	}, entry.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func publicationBy(t testing.TB, author, name string, at time.Time, version stri
 
 func removal(t testing.TB, name string, at time.Time) *entry.Packed {
 	t.Helper()
-	packed, err := entry.PackRemoval(&entry.Removal{Name: name, RemovedAt: entry.NewTime(at), Revision: digest.FromString("x")})
+	packed, err := entry.PackRemoval(&entry.Removal{Name: name, RemovedAt: entry.NewTime(at), Revision: digest.FromString("x")}, entry.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (w *world) append(documents ...*entry.Document) {
 	}
 	log := ocilog.New(repository, w.catalog.Reference(), ocilog.Options{})
 	for _, document := range documents {
-		packed, err := entry.Pack(document)
+		packed, err := entry.Pack(document, entry.Seen{})
 		if err == nil {
 			err = log.Append(w.t.Context(), packed)
 		}

@@ -43,7 +43,7 @@ func (w *world) fill(count int) {
 				Image:       entry.Image{Reference: fmt.Sprintf("registry.example.com/os/image:%d", i), Digest: digest.FromString(fmt.Sprint(i)), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
 				Metadata:    entry.Metadata{Architecture: "arm64", Distro: "autosd", Targets: []entry.Target{{Name: []string{"qemu", "rpi4"}[i%2]}}},
 				PublishedAt: entry.NewTime(at.Add(time.Duration(i) * time.Second)),
-			})
+			}, entry.Seen{})
 			if err != nil {
 				return err
 			}
