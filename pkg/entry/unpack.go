@@ -166,3 +166,15 @@ func UnpackAttachment(manifest []byte) ([]byte, error) {
 	}
 	return layer.Data, nil
 }
+
+// Catalog returns the catalog that a revision says it was written in, in normal
+// form; "" where it does not say, or says it in a later format.
+func (r *Revision) Catalog() string {
+	switch {
+	case r.Document != nil:
+		return r.Document.Catalog
+	case r.Removal != nil:
+		return r.Removal.Catalog
+	}
+	return ""
+}

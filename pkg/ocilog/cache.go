@@ -52,24 +52,23 @@ func (c *Cache) segmentPath(d digest.Digest) string {
 	return filepath.Join(c.dir, "segments", d.Algorithm().String(), d.Encoded())
 }
 
-// state returns what was last known of a log: a segment whose records its
-// reader checks.
-func (c *Cache) state(id string) ([]byte, bool) {
+// log returns what the last process left of a log: lines that its reader checks.
+func (c *Cache) log(id string) ([]byte, bool) {
 	if c == nil {
 		return nil, false
 	}
-	return c.get(c.statePath(id))
+	return c.get(c.logPath(id))
 }
 
-func (c *Cache) putState(id string, blob []byte) {
+func (c *Cache) putLog(id string, blob []byte) {
 	if c != nil {
-		c.put(c.statePath(id), blob)
+		c.put(c.logPath(id), blob)
 	}
 }
 
-func (c *Cache) statePath(id string) string {
+func (c *Cache) logPath(id string) string {
 	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(c.dir, "logs", hex.EncodeToString(sum[:]))
+	return filepath.Join(c.dir, "logs.v2", hex.EncodeToString(sum[:]))
 }
 
 func (c *Cache) get(path string) ([]byte, bool) {

@@ -47,7 +47,7 @@ func TestACacheFaultIsAMiss(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			live(t, New(target, "test", Options{Cache: NewCache(dir, 0)}))
+			live(t, newLog(target, "test", Options{Cache: NewCache(dir, 0)}))
 			paths, _ := files(t, dir)
 			if len(paths) < 2 {
 				t.Fatalf("the cache holds %v", paths)
@@ -55,7 +55,7 @@ func TestACacheFaultIsAMiss(t *testing.T) {
 			for _, path := range paths {
 				fault(t, path)
 			}
-			got, warnings := live(t, New(target, "test", Options{Cache: NewCache(dir, 0)}))
+			got, warnings := live(t, newLog(target, "test", Options{Cache: NewCache(dir, 0)}))
 			if diff := cmp.Diff(names, got); diff != "" || len(warnings) > 0 {
 				t.Errorf("%s\nwarnings %v", diff, warnings)
 			}
@@ -68,7 +68,7 @@ func TestACacheThatCannotBeWrittenIsNone(t *testing.T) {
 	names := fill(t, target, c, 40)
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, nil)
-	got, warnings := live(t, New(target, "test", Options{Cache: NewCache(filepath.Join(file, "below"), 0)}))
+	got, warnings := live(t, newLog(target, "test", Options{Cache: NewCache(filepath.Join(file, "below"), 0)}))
 	if diff := cmp.Diff(names, got); diff != "" || len(warnings) > 0 {
 		t.Errorf("%s\nwarnings %v", diff, warnings)
 	}
@@ -108,7 +108,7 @@ func TestProcessesShareACache(t *testing.T) {
 	for range 8 {
 		group.Go(func() {
 			for range 5 {
-				got, _ := live(t, New(target, "test", Options{Cache: NewCache(dir, 0)}))
+				got, _ := live(t, newLog(target, "test", Options{Cache: NewCache(dir, 0)}))
 				if diff := cmp.Diff(names, got); diff != "" {
 					t.Error(diff)
 				}

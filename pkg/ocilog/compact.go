@@ -22,10 +22,6 @@ const (
 	annotationPrevious  = "vnd.caib.catalog.previous"
 )
 
-// maxRecords bounds the records of a segment that writers make, far below what
-// readers take: about 30 MB compressed.
-const maxRecords = 40_000
-
 // minTail is the fewest uncovered revisions that make a snapshot worth while.
 const minTail = 32
 
@@ -40,8 +36,8 @@ const newTail = -1
 
 // plan tiers the segments of the next snapshot: each is at least twice as
 // large as the one after it, so that few are rewritten and there are no more
-// than maxSegments until some have reached maxRecords. counts are the records of the present segments in
-// order, tail those that are new.
+// than writeSegments until some have reached writeRecords. counts are the
+// records of the present segments in order, tail those that are new.
 func plan(counts []int, tail int) []part {
 	var parts []part
 	for i, count := range counts {
@@ -50,7 +46,7 @@ func plan(counts []int, tail int) []part {
 	parts = append(parts, part{sources: []int{newTail}, count: tail})
 	for n := len(parts); n > 1; n = len(parts) {
 		a, b := parts[n-2], parts[n-1]
-		if a.count >= 2*b.count && n <= maxSegments || a.count+b.count > maxRecords {
+		if a.count >= 2*b.count && n <= writeSegments || a.count+b.count > writeRecords {
 			break
 		}
 		parts = append(parts[:n-2], part{sources: append(slices.Clone(a.sources), b.sources...), count: a.count + b.count})
@@ -58,228 +54,362 @@ func plan(counts []int, tail int) []part {
 	return parts
 }
 
-// Compact writes a snapshot if one is due: if the revisions that the newest
-// one does not cover have reached max(32, an eighth of those it does). It
-// reports whether it wrote one. A catalog is whole without it.
+// Compact writes a snapshot if one is due: if the revisions that the newest one
+// does not cover have reached max(32, an eighth of those it does). It reports
+// whether it wrote one. A catalog is whole without it.
 func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
-	l.mu.Lock()
-	old := l.snapshot
-	var uncovered []entry.Tag
-	for _, tag := range view.withOwn(l.tail) {
-		if !l.covers(tag) {
-			uncovered = append(uncovered, tag)
-		}
-	}
-	l.mu.Unlock()
-	covered := 0
-	if old != nil {
-		covered = len(old.where)
-	}
-	due := max(minTail, covered/8)
-	if len(uncovered) < due {
+	base, covered := l.base()
+	behind := l.behind(view, base, covered)
+	due := max(minTail, (covered-behind)/8)
+	tail := l.uncovered(view, base)
+	if behind+len(tail) < due {
 		return false, nil
 	}
-	tail, err := l.tailLines(ctx, uncovered)
-	if err != nil || len(tail) < due {
+	tail, err := l.readable(ctx, view, tail)
+	if err != nil || behind+len(tail) < due {
 		return false, err
 	}
-	next, blobs, err := l.build(ctx, old, tail, view)
-	if err != nil {
-		return false, err
+	c := &compaction{log: l, view: view, base: base, tail: tail, written: map[entry.Tag]bool{}}
+	if err := c.run(ctx); err != nil {
+		return false, fmt.Errorf("snapshot: %w", err)
 	}
-	return true, l.push(ctx, next, blobs)
+	return true, l.save(ctx)
 }
 
-// withOwn returns the view's tags and those that this process appended since.
-func (v *View) withOwn(tail map[entry.Tag][]byte) []entry.Tag {
-	all := slices.Clone(v.tags)
-	known := map[entry.Tag]bool{}
-	for _, tag := range all {
-		known[tag] = true
+// base returns the snapshot to continue, with its readable segments only, and
+// how many records they have.
+func (l *Log) base() (base *snapshot, covered int) {
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	most := l.most(l.snapshots)
+	if most == nil {
+		return &snapshot{}, 0
 	}
-	for tag := range tail {
-		if !known[tag] {
-			all = append(all, tag)
+	base = &snapshot{tag: most.tag, digest: most.digest}
+	for _, d := range most.segments {
+		if read := l.known.segments[d.Digest]; read != nil && read.fault == nil && read.records > 0 {
+			base.segments = append(base.segments, d)
+			covered += read.records
 		}
 	}
-	slices.SortFunc(all, entry.Tag.Compare)
-	return slices.DeleteFunc(all, v.isGone)
+	return base, covered
 }
 
-// tailLines returns the records of tags, fetching the manifests that are not
-// held. Tags that hold no manifest, or another one than theirs, are left out,
-// and so are manifests that no record can hold.
-func (l *Log) tailLines(ctx context.Context, tags []entry.Tag) ([]line, error) {
-	made := make([]line, len(tags))
+// behind returns how many of the records of the base the newest snapshot lacks:
+// all of them where it cannot be read, none where it is the base.
+func (l *Log) behind(view *View, base *snapshot, covered int) int {
+	if len(view.snapshots) == 0 {
+		return 0
+	}
+	last := view.snapshots[len(view.snapshots)-1]
+	newest := l.snapshot(last)
+	if base.tag.Compare(last) >= 0 {
+		return 0
+	}
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	lacking := 0
+	for _, f := range l.known.facts {
+		if slices.ContainsFunc(f.segments, base.has) && (newest == nil || !slices.ContainsFunc(f.segments, newest.has)) {
+			lacking++
+		}
+	}
+	return min(lacking, covered)
+}
+
+// uncovered returns the revisions that a snapshot does not cover, in log order:
+// what the registry lists, and what it showed this reader otherwise.
+func (l *Log) uncovered(view *View, base *snapshot) []entry.Tag {
+	l.known.mu.Lock()
+	tags := slices.Clone(view.listed)
+	for tag, f := range l.known.facts {
+		if f.stood && !f.absent {
+			tags = append(tags, tag)
+		}
+	}
+	slices.SortFunc(tags, entry.Tag.Compare)
+	tags = slices.DeleteFunc(slices.Compact(tags), func(tag entry.Tag) bool {
+		f := l.known.facts[tag]
+		return f != nil && (f.kind == foreign || slices.ContainsFunc(f.segments, base.has))
+	})
+	l.known.mu.Unlock()
+	return slices.DeleteFunc(tags, view.isNone)
+}
+
+// readable returns the tags whose manifests are those that they were made for,
+// fetching what was never seen.
+func (l *Log) readable(ctx context.Context, view *View, tags []entry.Tag) ([]entry.Tag, error) {
+	there := make([]bool, len(tags))
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(l.options.Parallel)
 	for i, tag := range tags {
 		group.Go(func() error {
-			l.mu.Lock()
-			manifest, held := l.tail[tag]
-			l.mu.Unlock()
-			if !held {
-				var err error
-				manifest, _, err = l.fetch(within, tag)
-				if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
+			if f, _ := l.known.get(tag); f.digest != "" {
+				there[i] = true
+				return nil
 			}
-			if l.options.Lookup != nil && len(l.Signatures(tag)) == 0 {
-				l.AddSignatures(tag, l.options.Lookup(within, tag, digest.FromBytes(manifest))...)
+			_, _, err := l.fetch(within, tag)
+			if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+				view.notRevision(tag, err)
+				return nil
 			}
-			// A manifest that is not UTF-8 fits into no record.
-			made[i], _ = newLine(tag, manifest)
-			return nil
+			there[i] = err == nil
+			return err
 		})
 	}
 	err := group.Wait()
-	return slices.DeleteFunc(made, func(n line) bool { return n.text == nil }), err
-}
-
-// build makes the next snapshot from the old one's segments and new records.
-func (l *Log) build(ctx context.Context, old *snapshot, tail []line, view *View) (*snapshot, []entry.Blob, error) {
-	var counts []int
-	if old != nil {
-		counts = make([]int, len(old.segments))
-		for _, i := range old.where {
-			counts[i]++
+	var readable []entry.Tag
+	for i, tag := range tags {
+		if there[i] {
+			readable = append(readable, tag)
 		}
 	}
-	next := &snapshot{where: map[entry.Tag]int{}}
-	var blobs []entry.Blob
-	for i, p := range plan(counts, len(tail)) {
+	return readable, err
+}
+
+// compaction is a snapshot under way: from the base's segments and the tail.
+type compaction struct {
+	log     *Log
+	view    *View
+	base    *snapshot
+	tail    []entry.Tag
+	next    snapshot
+	written map[entry.Tag]bool // into the segments that are new
+
+	writer  *segmentWriter // of the segment under way
+	tags    []entry.Tag    // in it
+	records int
+	text    int
+}
+
+func (c *compaction) run(ctx context.Context) error {
+	counts := make([]int, len(c.base.segments))
+	c.log.known.mu.Lock()
+	for i, d := range c.base.segments {
+		counts[i] = c.log.known.segments[d.Digest].records
+	}
+	c.log.known.mu.Unlock()
+	for _, p := range plan(counts, len(c.tail)) {
+		var err error
 		if len(p.sources) == 1 && p.sources[0] != newTail {
-			next.segments, next.kept = append(next.segments, old.segments[p.sources[0]]), i+1
-			for tag, at := range old.where {
-				if at == p.sources[0] {
-					next.where[tag] = i
-				}
-			}
-			continue
+			err = c.keep(c.base.segments[p.sources[0]])
+		} else {
+			err = c.merge(ctx, p)
 		}
-		blob, tags, err := l.merge(ctx, old, p, tail, view)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
-		for _, tag := range tags {
-			next.where[tag] = i
-		}
-		blobs = append(blobs, blob)
-		next.segments = append(next.segments, blob.Descriptor)
 	}
-	manifest, err := snapshotManifest(next, old)
-	if err != nil {
-		return nil, nil, err
-	}
-	next.manifest, next.digest = manifest, digest.FromBytes(manifest)
-	next.tag = entry.SnapshotTag(entry.NextTime(l.options.Now(), entry.SnapshotName, view.snapshots), next.digest)
-	if _, ok := entry.ParseTag(next.tag.String()); !ok {
-		return nil, nil, fmt.Errorf("%w: a snapshot is dated so far ahead that none can follow it", entry.ErrConflict)
-	}
-	return next, blobs, nil
+	return c.commit(ctx)
 }
 
-// merge writes one segment from several sources. Records are copied as they
-// stand, signatures and unknown fields included, if they are genuine.
-func (l *Log) merge(ctx context.Context, old *snapshot, p part, tail []line, view *View) (entry.Blob, []entry.Tag, error) {
-	writer, err := newSegmentWriter()
-	if err != nil {
-		return entry.Blob{}, nil, err
+// keep takes a segment of the base over as it is.
+func (c *compaction) keep(d ocispec.Descriptor) error {
+	c.log.known.mu.Lock()
+	read := c.log.known.segments[d.Digest]
+	c.log.known.mu.Unlock()
+	c.next.segments = append(c.next.segments, d)
+	return c.spend(read.records, read.text)
+}
+
+// spend checks that readers take what the snapshot comes to: half of their
+// budget, of which others want their part.
+func (c *compaction) spend(records, text int) error {
+	c.records, c.text = c.records+records, c.text+text
+	if c.records > budgetLines/2 || c.text > budgetText/2 || len(c.next.segments) > readSegments {
+		return fmt.Errorf("%w: %d records with %d bytes in %d segments are more than readers take", entry.ErrInvalid, c.records, c.text, len(c.next.segments))
 	}
-	var tags []entry.Tag
-	written := map[entry.Tag]bool{}
-	add := func(n line) error {
-		if written[n.tag] || view.isGone(n.tag) {
-			return nil
-		}
-		if _, err := n.open(); err != nil {
-			return nil // not genuine: readers would drop it too
-		}
-		n = l.withSignatures(n)
-		written[n.tag] = true
-		tags = append(tags, n.tag)
-		return writer.add(n)
-	}
+	return nil
+}
+
+// merge writes segments from several sources: one, as long as it stays within
+// the bounds of one. Records are copied as they stand, signatures and unknown
+// fields included, if they are genuine.
+func (c *compaction) merge(ctx context.Context, p part) error {
 	for _, source := range p.sources {
+		var err error
 		if source == newTail {
-			for _, n := range tail {
-				if err := add(n); err != nil {
-					return entry.Blob{}, nil, err
-				}
-			}
-			continue
+			err = c.addTail(ctx)
+		} else {
+			err = c.addSegment(ctx, c.base.segments[source])
 		}
-		blob, err := l.segment(ctx, old.segments[source])
 		if err != nil {
-			return entry.Blob{}, nil, err
-		}
-		for n, err := range lines(blob) {
-			if err == nil {
-				err = add(n)
-			}
-			if err != nil {
-				return entry.Blob{}, nil, err
-			}
+			return err
 		}
 	}
-	content, err := writer.finish()
-	if err != nil {
-		return entry.Blob{}, nil, err
-	}
-	return entry.Blob{Content: content, Descriptor: ocispec.Descriptor{
-		MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(content), Size: int64(len(content)),
-	}}, tags, nil
+	return c.flush(ctx)
 }
 
-func snapshotManifest(next, old *snapshot) ([]byte, error) {
+func (c *compaction) addSegment(ctx context.Context, d ocispec.Descriptor) error {
+	blob, err := c.log.segment(ctx, d)
+	if err != nil {
+		return err
+	}
+	budget, end := newBudget(ctx)
+	defer end()
+	for n, err := range lines(blob, budget) {
+		if err == nil {
+			err = c.add(ctx, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTail writes the records of the tail, some fetched at a time.
+func (c *compaction) addTail(ctx context.Context) error {
+	for some := range slices.Chunk(c.tail, 4*c.log.options.Parallel) {
+		made := make([]line, len(some))
+		group, within := errgroup.WithContext(ctx)
+		group.SetLimit(c.log.options.Parallel)
+		for i, tag := range some {
+			group.Go(func() (err error) {
+				made[i], err = c.log.tailLine(within, tag)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		for _, n := range made {
+			if n.text == nil {
+				continue
+			}
+			if err := c.add(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tailLine makes the record of a revision. One without text is not to be had, or
+// fits into no record: it is not UTF-8.
+func (l *Log) tailLine(ctx context.Context, tag entry.Tag) (line, error) {
+	manifest := l.manifestAtHand(ctx, tag)
+	if manifest == nil {
+		var err error
+		manifest, _, err = l.fetch(ctx, tag)
+		if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+			return line{}, nil
+		}
+		if err != nil {
+			return line{}, err
+		}
+	}
+	if l.options.Lookup != nil && len(l.Signatures(tag)) == 0 {
+		l.AddSignatures(ctx, tag, l.options.Lookup(ctx, tag, digest.FromBytes(manifest))...)
+	}
+	n, err := newLine(tag, manifest, l.SnapshotSignatures(tag)...)
+	if err != nil {
+		return line{}, nil
+	}
+	return n, nil
+}
+
+// add writes a record, each once.
+func (c *compaction) add(ctx context.Context, n line) error {
+	if c.written[n.tag] || c.view.isNone(n.tag) {
+		return nil
+	}
+	if _, err := n.open(); err != nil {
+		return nil // not genuine: readers would drop it too
+	}
+	n = c.log.withSignatures(n)
+	if c.writer != nil && c.writer.full(len(n.text)) {
+		if err := c.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if c.writer == nil {
+		var err error
+		if c.writer, err = newSegmentWriter(); err != nil {
+			return err
+		}
+	}
+	c.written[n.tag] = true
+	c.tags = append(c.tags, n.tag)
+	return c.writer.add(n.text)
+}
+
+// flush pushes the segment under way, if there is one.
+func (c *compaction) flush(ctx context.Context) error {
+	if c.writer == nil {
+		return nil
+	}
+	text := c.writer.text
+	content, err := c.writer.finish()
+	if err != nil {
+		return err
+	}
+	d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	if err := c.log.target.PushBlob(ctx, d, content); err != nil {
+		return err
+	}
+	c.log.options.Cache.putSegment(d.Digest, content)
+	c.next.segments = append(c.next.segments, d)
+	c.log.known.mu.Lock()
+	c.log.known.segments[d.Digest] = &segment{descriptor: d, records: len(c.tags), text: text}
+	for _, tag := range c.tags {
+		if f := c.log.known.of(tag); !slices.Contains(f.segments, d.Digest) {
+			f.segments = append(f.segments, d.Digest)
+		}
+	}
+	c.log.known.mu.Unlock()
+	err = c.spend(len(c.tags), text)
+	c.writer, c.tags = nil, nil
+	return err
+}
+
+// commit writes the snapshot's manifest, and makes it the log's own.
+func (c *compaction) commit(ctx context.Context) error {
+	l := c.log
+	manifest, err := c.manifest()
+	if err != nil {
+		return err
+	}
+	next := &c.next
+	next.manifest, next.digest = manifest, digest.FromBytes(manifest)
+	next.tag = entry.SnapshotTag(entry.NextTime(l.options.Now(), entry.SnapshotName, append(slices.Clone(c.view.snapshots), c.base.tag)), next.digest)
+	empty := ocispec.DescriptorEmptyJSON
+	if err := l.target.PushBlob(ctx, empty, empty.Data); err != nil {
+		return err
+	}
+	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: next.digest, Size: int64(len(next.manifest))}
+	if err := l.target.PushManifest(ctx, descriptor, next.manifest, next.tag.String()); err != nil {
+		return err
+	}
+	l.known.mu.Lock()
+	for tag := range c.written {
+		if f := l.known.facts[tag]; f != nil && len(f.added) > 0 {
+			f.signatures = union(f.signatures, f.added)
+			f.added, l.known.added = nil, l.known.added-1
+		}
+	}
+	l.known.mu.Unlock()
+	l.adopt(next)
+	return nil
+}
+
+func (c *compaction) manifest() ([]byte, error) {
 	config := ocispec.DescriptorEmptyJSON
 	config.Data = nil
-	annotations := map[string]string{annotationRevisions: strconv.Itoa(len(next.where))}
-	if old != nil {
-		annotations[annotationPrevious] = old.digest.String()
+	annotations := map[string]string{annotationRevisions: strconv.Itoa(c.records)}
+	if c.base.digest != "" {
+		annotations[annotationPrevious] = c.base.digest.String()
 	}
+	return snapshotManifest(config, c.next.segments, annotations)
+}
+
+func snapshotManifest(config ocispec.Descriptor, segments []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
 	return json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: entry.MediaTypeSnapshot,
 		Config:       config,
-		Layers:       next.segments,
+		Layers:       segments,
 		Annotations:  annotations,
 	}, json.Deterministic(true))
-}
-
-// push writes the snapshot's new segments and its manifest, and makes it the
-// log's own.
-func (l *Log) push(ctx context.Context, next *snapshot, blobs []entry.Blob) error {
-	empty := ocispec.DescriptorEmptyJSON
-	blobs = append(blobs, entry.Blob{Descriptor: empty, Content: empty.Data})
-	for _, blob := range blobs {
-		if err := l.target.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
-			return fmt.Errorf("snapshot: %w", err)
-		}
-		if blob.Descriptor.MediaType == entry.MediaTypeSegment {
-			l.options.Cache.putSegment(blob.Descriptor.Digest, blob.Content)
-		}
-	}
-	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: next.digest, Size: int64(len(next.manifest))}
-	if err := l.target.PushManifest(ctx, descriptor, next.manifest, next.tag.String()); err != nil {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	l.mu.Lock()
-	l.snapshot, l.dirty = next, true
-	for tag := range next.where {
-		delete(l.tail, tag)
-	}
-	for tag := range l.added {
-		if i, covered := next.where[tag]; covered && i >= next.kept {
-			delete(l.added, tag)
-		}
-	}
-	l.mu.Unlock()
-	l.save()
-	return nil
 }

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -13,119 +13,174 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// cached returns a decoded revision from memory, or nil.
-func (l *Log) cached(tag entry.Tag) *entry.Revision {
-	l.mu.Lock()
-	known, ok := l.genuine[tag]
-	l.mu.Unlock()
-	if !ok {
+// OverwrittenError says that other bytes stand under a tag than those it was
+// made for. It is an entry.ErrInvalid: they are no revision.
+type OverwrittenError struct {
+	Tag  entry.Tag
+	Now  digest.Digest // what stands there
+	Then digest.Digest // what was seen there before; "" is not known
+}
+
+func (e *OverwrittenError) Error() string {
+	if e.Then == "" {
+		return fmt.Sprintf("tag %s holds another manifest, %s", e.Tag, e.Now)
+	}
+	return fmt.Sprintf("tag %s was overwritten: it held %s, and now %s", e.Tag, e.Then, e.Now)
+}
+
+// Is makes it an entry.ErrInvalid.
+func (e *OverwrittenError) Is(target error) bool { return target == entry.ErrInvalid }
+
+func (l *Log) overwritten(tag entry.Tag, now digest.Digest) error {
+	f, _ := l.known.get(tag)
+	return &OverwrittenError{Tag: tag, Now: now, Then: f.digest}
+}
+
+// cachedRevision returns a decoded revision from memory, or nil.
+func (l *Log) cachedRevision(tag entry.Tag) *entry.Revision {
+	f, ok := l.known.get(tag)
+	if !ok || f.digest == "" {
 		return nil
 	}
 	// The same manifest may stand under another tag too: there it is none.
-	if revision, ok := l.decoded.Get(known.digest); ok && revision.Tag == tag {
+	if revision, ok := l.decoded.Get(f.digest); ok && revision.Tag == tag {
 		return revision
 	}
 	return nil
 }
 
-// forget drops a revision that the registry no longer has, and returns its
-// manifest where it was held. Its signatures stay known to this process.
-func (l *Log) forget(tag entry.Tag) []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	manifest, held := l.tail[tag]
-	if held || l.added[tag] {
-		delete(l.tail, tag)
-		delete(l.added, tag)
-		l.dirty = true
+// load returns the revisions of tags that stand, without those that turn out not
+// to be revisions. An error means that something could not be asked: then
+// nothing can be said about any of them.
+func (v *View) load(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
+	found := make(map[entry.Tag]*entry.Revision, len(want))
+	missing := v.fromMemory(want, found)
+	missing = v.fromSegments(ctx, missing, found)
+	if ctx.Err() != nil {
+		return nil, timedOut(ctx)
 	}
-	return manifest
-}
-
-// discard forgets a snapshot that only the cache knows, once it turned out that
-// what the registry does not list of it is not there either: the repository was
-// emptied, or is another one by now.
-func (l *Log) discard(listed []entry.Tag) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.snapshot != nil && !slices.Contains(listed, l.snapshot.tag) {
-		l.snapshot, l.remembered, l.dirty = nil, nil, true
-	}
+	return found, v.fromTarget(ctx, missing, found)
 }
 
 // fromMemory takes what is decoded already, or held as a manifest, and returns
 // the rest.
 func (v *View) fromMemory(want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
 	for _, tag := range want {
-		if revision := v.log.cached(tag); revision != nil {
+		if revision := v.log.cachedRevision(tag); revision != nil {
 			found[tag] = revision
 			continue
 		}
-		v.log.mu.Lock()
-		manifest, held := v.log.tail[tag]
-		v.log.mu.Unlock()
-		if !held {
+		f, _ := v.log.known.get(tag)
+		switch {
+		case f.manifest != nil:
+			v.take(tag, digest.FromBytes(f.manifest), f.manifest, found)
+		case f.kind == foreign:
+			v.notRevision(tag, fmt.Errorf("%w: revision %s is none", entry.ErrInvalid, tag))
+		case time.Since(f.mismatched) < mismatchFor:
+			v.notRevision(tag, &OverwrittenError{Tag: tag})
+		default:
 			missing = append(missing, tag)
-			continue
 		}
-		v.take(tag, digest.FromBytes(manifest), manifest, found)
 	}
 	return missing
 }
 
-// take decodes a genuine manifest into found, or reports why it is no
-// revision.
+// take decodes a genuine manifest into found, or notes that it is no revision.
 func (v *View) take(tag entry.Tag, sum digest.Digest, manifest []byte, found map[entry.Tag]*entry.Revision) {
 	revision, err := v.log.learn(tag, sum, manifest)
 	if err != nil {
-		v.warn(tag.String(), fmt.Errorf("ignored: %w", err))
-		v.setGone(tag)
+		v.notRevision(tag, err)
 		return
 	}
 	found[tag] = revision
 }
 
-// fromSnapshot takes what the snapshot has records of, and returns the rest.
-func (v *View) fromSnapshot(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
-	v.log.mu.Lock()
-	snapshot := v.log.snapshot
-	v.log.mu.Unlock()
-	if snapshot == nil {
-		return want
-	}
-	bySegment := map[int]map[entry.Tag]bool{}
-	for _, tag := range want {
-		if i, ok := snapshot.where[tag]; ok {
-			if bySegment[i] == nil {
-				bySegment[i] = map[entry.Tag]bool{}
-			}
-			bySegment[i][tag] = true
-		}
-	}
-	for i, wanted := range bySegment {
-		blob, err := v.log.segment(ctx, snapshot.segments[i])
-		if err != nil {
-			continue // a cache fault: the target has them all
-		}
-		for n, err := range lines(blob) {
-			if err != nil {
-				break
-			}
-			if !wanted[n.tag] {
+// fromSegments takes what snapshots have records of, the latest first, and
+// returns the rest. A claim that turns out to be false is dropped.
+func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
+	for len(want) > 0 && ctx.Err() == nil {
+		claimed := map[digest.Digest]map[entry.Tag]bool{}
+		for _, tag := range want {
+			f, _ := v.log.known.get(tag)
+			if len(f.segments) == 0 {
+				missing = append(missing, tag)
 				continue
 			}
-			if o, err := n.open(); err == nil {
-				v.take(n.tag, o.digest, o.manifest, found)
-				v.log.learnSignatures(n.tag, o.signatures)
+			d := f.segments[len(f.segments)-1]
+			if claimed[d] == nil {
+				claimed[d] = map[entry.Tag]bool{}
+			}
+			claimed[d][tag] = true
+		}
+		want = nil
+		for d, tags := range claimed {
+			for _, o := range v.log.openRecords(ctx, d, tags) {
+				v.take(o.tag, o.digest, o.manifest, found)
+				v.log.learnSignatures(o.tag, o.signatures)
+				delete(tags, o.tag)
+			}
+			for tag := range tags {
+				v.log.known.disclaim(tag, d)
+				want = append(want, tag)
 			}
 		}
 	}
-	for _, tag := range want {
-		if found[tag] == nil && !v.isGone(tag) {
-			missing = append(missing, tag)
+	return append(missing, want...)
+}
+
+// genuineRecord is an opened record with its tag.
+type genuineRecord struct {
+	tag entry.Tag
+	opened
+}
+
+// openRecords returns the genuine ones among some records of a segment. Faults
+// are those of a cache: the target has them all.
+func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.Tag]bool) (all []genuineRecord) {
+	l.known.mu.Lock()
+	read := l.known.segments[d]
+	l.known.mu.Unlock()
+	if read == nil {
+		return nil
+	}
+	blob, err := l.segment(ctx, read.descriptor)
+	if err != nil {
+		return nil
+	}
+	budget, end := newBudget(ctx)
+	defer end()
+	for n, err := range lines(blob, budget) {
+		if err != nil {
+			break
+		}
+		if !tags[n.tag] {
+			continue
+		}
+		if o, err := n.open(); err == nil {
+			all = append(all, genuineRecord{n.tag, o})
+		}
+		if len(all) == len(tags) {
+			break
 		}
 	}
-	return missing
+	return all
+}
+
+// disclaim drops a segment's claim to have a record of a tag. What was only
+// claimed is not known any more.
+func (k *knowledge) disclaim(tag entry.Tag, d digest.Digest) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f := k.facts[tag]
+	if f == nil {
+		return
+	}
+	for i, claimed := range f.segments {
+		if claimed == d {
+			f.segments = append(f.segments[:i:i], f.segments[i+1:]...)
+			break
+		}
+	}
 }
 
 // fromTarget fetches tags one by one, some at a time.
@@ -140,12 +195,10 @@ func (v *View) fromTarget(ctx context.Context, want []entry.Tag, found map[entry
 			defer mu.Unlock()
 			switch {
 			case errors.Is(err, entry.ErrNotFound):
-				v.warn(tag.String(), fmt.Errorf("revision %s is listed, but the registry does not have it", tag))
-				v.setGone(tag)
+				v.notRevision(tag, fmt.Errorf("revision %s is listed, but the registry does not have it", tag))
 				return nil
 			case errors.Is(err, entry.ErrInvalid):
-				v.warn(tag.String(), fmt.Errorf("ignored: %w", err))
-				v.setGone(tag)
+				v.notRevision(tag, err)
 				return nil
 			case err != nil:
 				return err
@@ -154,35 +207,74 @@ func (v *View) fromTarget(ctx context.Context, want []entry.Tag, found map[entry
 			return nil
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return timedOut(ctx)
+		}
+		return err
+	}
+	return nil
+}
+
+// fetch returns the manifest that a tag was made for. One that was overwritten is
+// looked for by its digest, where that is known; else it is an entry.ErrInvalid.
+func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, error) {
+	_, manifest, err := l.target.Manifest(ctx, tag.String())
+	f, _ := l.known.get(tag)
+	var sum digest.Digest
+	if err == nil {
+		sum = digest.FromBytes(manifest)
+		if !tag.Names(sum) || f.digest != "" && f.digest != sum {
+			err = &OverwrittenError{Tag: tag, Now: sum, Then: f.digest}
+		}
+	}
+	if err != nil && f.digest != "" && (errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound)) {
+		if _, byDigest, failed := l.target.Manifest(ctx, f.digest.String()); failed == nil && digest.FromBytes(byDigest) == f.digest {
+			manifest, sum, err = byDigest, f.digest, nil
+		}
+	}
+	if err != nil {
+		if errors.Is(err, entry.ErrInvalid) {
+			l.known.mismatch(tag)
+		}
+		return nil, "", err
+	}
+	l.known.hold(tag, sum, manifest)
+	return manifest, sum, nil
+}
+
+// mismatch remembers for a while that other bytes stand under a tag.
+func (k *knowledge) mismatch(tag entry.Tag) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.of(tag).mismatched, k.changed = time.Now(), true
+}
+
+// manifestAtHand returns a manifest without asking the registry, or nil.
+func (l *Log) manifestAtHand(ctx context.Context, tag entry.Tag) []byte {
+	f, _ := l.known.get(tag)
+	if f.manifest != nil {
+		return f.manifest
+	}
+	for i := range f.segments {
+		for _, o := range l.openRecords(ctx, f.segments[len(f.segments)-1-i], map[entry.Tag]bool{tag: true}) {
+			l.learnSignatures(tag, o.signatures)
+			return o.manifest
+		}
+	}
+	return nil
 }
 
 // Text returns the exact document of a revision. It is not kept in memory: only
 // rewriting an entry needs it.
 func (l *Log) Text(ctx context.Context, tag entry.Tag) ([]byte, error) {
-	l.mu.Lock()
-	manifest, held := l.tail[tag]
-	l.mu.Unlock()
-	if !held {
+	f, _ := l.known.get(tag)
+	manifest := f.manifest
+	if manifest == nil {
 		var err error
 		if manifest, _, err = l.fetch(ctx, tag); err != nil {
 			return nil, err
 		}
 	}
 	return entry.Text(manifest)
-}
-
-// fetch returns the manifest that stands under a tag, if it is the one that
-// the tag was made for; an entry.ErrInvalid if it is another.
-func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, error) {
-	_, manifest, err := l.target.Manifest(ctx, tag.String())
-	if err != nil {
-		return nil, "", err
-	}
-	sum := digest.FromBytes(manifest)
-	if !tag.Names(sum) {
-		return nil, "", fmt.Errorf("%w: revision %s: the manifest's digest is %s", entry.ErrInvalid, tag, sum)
-	}
-	l.keep(tag, sum, manifest)
-	return manifest, sum, nil
 }

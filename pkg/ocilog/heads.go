@@ -10,21 +10,22 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// Head is a publication that decides its name, without what it says.
+// Head is a revision that decides its name, without what it says.
 type Head struct {
 	Tag    entry.Tag
 	Digest digest.Digest // of the revision's manifest
 }
 
 // LiveHeads is Live for a program that keeps what the publications say by
-// itself: it decodes only what was never decoded before. empty tells that
+// itself: it decodes only what was never decoded before. empty reports whether
 // nothing decides any name, not even a removal.
 func (v *View) LiveHeads(ctx context.Context) (live []Head, empty bool, err error) {
 	replay, err := v.replay(ctx, v.tags, time.Time{}, v.stubs)
 	if err != nil {
 		return nil, false, err
 	}
-	for _, revision := range v.live(replay) {
+	revisions, _ := replay.Live()
+	for _, revision := range revisions {
 		live = append(live, Head{Tag: revision.Tag, Digest: revision.Digest})
 	}
 	return live, len(live) == 0 && len(replay.Heads()) == 0, nil
@@ -48,12 +49,12 @@ func (v *View) Load(ctx context.Context, heads []Head) ([]*entry.Revision, error
 	return revisions, nil
 }
 
-// Release drops the decoded revisions from memory. Which ones were sound stays
-// known.
+// Release drops the decoded revisions from memory. Which tags are those of
+// revisions stays known.
 func (l *Log) Release() { l.decoded.Purge() }
 
-// stubs is revisions that need not say more than that they are there: of those
-// that were decoded once, only tag and digest are set.
+// stubs is the loader of revisions that need not say more than that they are
+// there: of those that were decoded once, only tag and digest are set.
 func (v *View) stubs(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
 	want, err := v.standing(ctx, want)
 	if err != nil {
@@ -61,26 +62,19 @@ func (v *View) stubs(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entr
 	}
 	known := make(map[entry.Tag]*entry.Revision, len(want))
 	var unknown []entry.Tag
-	v.log.mu.Lock()
+	v.log.known.mu.Lock()
 	for _, tag := range want {
-		if g := v.log.genuine[tag]; g.sound {
-			known[tag] = &entry.Revision{Tag: tag, Digest: g.digest}
+		if f := v.log.known.facts[tag]; f != nil && f.kind == valid {
+			known[tag] = &entry.Revision{Tag: tag, Digest: f.digest}
 		} else {
 			unknown = append(unknown, tag)
 		}
 	}
-	v.log.mu.Unlock()
+	v.log.known.mu.Unlock()
 	found, err := v.load(ctx, unknown)
 	if err != nil {
 		return nil, err
 	}
 	maps.Copy(known, found)
 	return known, nil
-}
-
-// sound tells whether a tag is known to be that of a revision of this format.
-func (l *Log) sound(tag entry.Tag) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.genuine[tag].sound
 }

@@ -25,18 +25,18 @@ func heads(t *testing.T, log *Log) (view *View, live []Head, empty bool) {
 // asked for again.
 func TestLiveHeads(t *testing.T) {
 	target, c := newMemory(), &clock{}
-	if _, live, empty := heads(t, New(target, "test", Options{})); len(live) > 0 || !empty {
+	if _, live, empty := heads(t, newLog(target, "test", Options{})); len(live) > 0 || !empty {
 		t.Errorf("of nothing: %v, empty %t", live, empty)
 	}
 	fill(t, target, c, 100)
-	writer := New(target, "writer", Options{})
+	writer := newLog(target, "writer", Options{})
 	for _, packed := range []*entry.Packed{removal(t, "entry-0007", c.Now()), publication(t, "entry-0008", c.Now(), "2")} {
-		if err := writer.Append(t.Context(), packed); err != nil {
+		if err := writer.Append(t.Context(), packed, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	pushRaw(t, target, "entry-0009", c.Now(), `{"schemaVersion":2}`)
-	log := New(target, "test", Options{})
+	log := newLog(target, "test", Options{})
 	view, live, empty := heads(t, log)
 	revisions, err := view.Live(t.Context(), time.Time{})
 	if err != nil {
@@ -71,9 +71,9 @@ func TestLiveHeads(t *testing.T) {
 // nothing.
 func TestHeadsThatAreGone(t *testing.T) {
 	target, c := newMemory(), &clock{}
-	log := New(target, "test", Options{})
+	log := newLog(target, "test", Options{})
 	packed := publication(t, "a", c.Now(), "1")
-	if err := log.Append(t.Context(), packed); err != nil {
+	if err := log.Append(t.Context(), packed, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, live, _ := heads(t, log); len(live) != 1 {
@@ -85,7 +85,7 @@ func TestHeadsThatAreGone(t *testing.T) {
 	if _, live, empty := heads(t, log); len(live) != 0 || !empty {
 		t.Errorf("after it was deleted: %v, empty %t", live, empty)
 	}
-	if err := log.Append(t.Context(), removal(t, "a", c.Now())); err != nil {
+	if err := log.Append(t.Context(), removal(t, "a", c.Now()), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, live, empty := heads(t, log); len(live) != 0 || empty {

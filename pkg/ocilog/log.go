@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -21,11 +23,17 @@ type Options struct {
 	Revisions int
 	// Cache keeps segments and manifests across processes; nil keeps none.
 	Cache *Cache
+	// State keeps across processes which heads were seen; nil keeps them as
+	// long as the Log lives.
+	State *State
 	// Parallel bounds the requests of one operation under way; 0 is 16.
 	Parallel int
 	// Visible bounds how long Append waits for its tag to show up; 0 is 30s.
 	Visible time.Duration
-	// Now is the clock for the times of snapshots; nil is the system's.
+	// Recheck is how long a registry has to say again that a tag is not there
+	// before it is believed; 0 is 2s.
+	Recheck time.Duration
+	// Now is the clock; nil is the system's.
 	Now func() time.Time
 	// Signatures keeps those that snapshots carry, for Log.Signatures.
 	Signatures bool
@@ -37,6 +45,11 @@ type Options struct {
 	// not known here, for the next snapshot to carry; nil looks for none. It
 	// is asked of the revisions that the snapshot adds, Parallel at a time.
 	Lookup func(ctx context.Context, tag entry.Tag, manifest digest.Digest) [][]byte
+	// Verified reports whether the policy in force verifies a revision; nil
+	// stands for no policy. Only such a revision may be dated far ahead, and
+	// be missed by a reader who never saw it. It may be called from several
+	// goroutines at once.
+	Verified func(ctx context.Context, revision *entry.Revision) bool
 }
 
 // Log is the revision log of one catalog. It is safe for concurrent use.
@@ -45,36 +58,32 @@ type Log struct {
 	id      string
 	options Options
 	decoded *lru.Cache[digest.Digest, *entry.Revision]
+	known   *knowledge
 
-	mu         sync.Mutex            // guards everything below
-	genuine    map[entry.Tag]genuine // what is known of every manifest that is the one its tag was made for
-	tail       map[entry.Tag][]byte  // manifests that no snapshot covers yet
-	snapshot   *snapshot             // the newest one read; nil before the first
-	restored   bool                  // the cache was looked at
-	remembered *snapshot             // from the cache: its segments are not read yet
-	dirty      bool                  // tail, snapshot or added differ from the cache's copy
-	signatures map[entry.Tag][]jsontext.Value
-	statuses   Statuses           // the newest ones read
-	added      map[entry.Tag]bool // of signatures: some that no snapshot is known to carry
+	restoring sync.Once
+	saving    sync.Mutex          // guards saved, and the order of writes
+	saved     map[entry.Tag]saved // what the state has
+
+	reading    chan struct{}       // taken by the one that reads snapshots: the next finds what it found
+	unreadable map[entry.Tag]error // snapshots, for good; guarded by reading
+	scanning   chan struct{}       // taken by those that decompress segments
+	memory     *semaphore.Weighted // of segments that are being read
+
+	// Guarded by known.mu.
+	snapshots []*snapshot      // that were read, or are in the cache; oldest first
+	newest    entry.Tag        // the newest snapshot that was seen
+	forgotten map[string]int64 // see State
+	statuses  Statuses         // the newest ones read
 }
 
-// genuine is what is known of a manifest that is the one its tag was made for,
-// when it is not decoded.
-type genuine struct {
-	digest digest.Digest
-	sound  bool // it was decoded once, and is a revision of this format
-}
-
-// maxTail bounds the manifests held for the next snapshot. Beyond it they are
-// fetched again when they are needed.
-const maxTail = 8192
-
-// New makes the log of a target. id names the target among others in the
-// cache: its reference. Nothing is asked of the target yet.
+// New makes the log of a target. id is the normal form of its reference: it
+// names the target among others in the cache and the state, and is what the
+// documents published here call it. Nothing is asked of the target yet.
 func New(target Target, id string, options Options) *Log {
 	options.Revisions = cmp.Or(max(options.Revisions, 0), 20_000)
 	options.Parallel = cmp.Or(max(options.Parallel, 0), 16)
 	options.Visible = cmp.Or(max(options.Visible, 0), 30*time.Second)
+	options.Recheck = cmp.Or(max(options.Recheck, 0), 2*time.Second)
 	if options.Now == nil {
 		options.Now = time.Now
 	}
@@ -84,20 +93,35 @@ func New(target Target, id string, options Options) *Log {
 	}
 	return &Log{
 		target: target, id: id, options: options, decoded: decoded,
-		genuine: map[entry.Tag]genuine{}, tail: map[entry.Tag][]byte{},
-		signatures: map[entry.Tag][]jsontext.Value{}, added: map[entry.Tag]bool{},
+		known: newKnowledge(), saved: map[entry.Tag]saved{},
+		reading: make(chan struct{}, 1), unreadable: map[entry.Tag]error{},
+		scanning: make(chan struct{}, min(runtime.GOMAXPROCS(0), 4)), memory: semaphore.NewWeighted(maxSegmentBytes),
 	}
 }
 
-// Append writes a revision: its blobs, then its manifest under a tag of its
-// own, and returns once the registry shows that tag to readers. A call that
-// failed or was killed left either no revision or a whole one, and may be
-// repeated. If the tag does not show up in time, the error is an
-// entry.ErrTimeout: the revision is written, and readers will see it later.
-func (l *Log) Append(ctx context.Context, packed *entry.Packed) error {
+// Append writes a revision: its blobs, then its manifest, under a tag of its own,
+// and returns once the registry shows that tag to readers. The tag comes last
+// and commits: sign, where it is not nil, is called while the manifest is there
+// and no reader sees it, and if it fails there is no revision. A call that failed
+// or was killed left either no revision or a whole one, and may be repeated. If
+// the tag does not show up in time, the error is an entry.ErrTimeout: the
+// revision is written, and readers will see it later. Where the clocks of this
+// machine and the registry are too far apart, it is a *ClockError.
+func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(context.Context) error) error {
 	l.restore()
+	if err := l.checkClock(); err != nil {
+		return err
+	}
 	for _, blob := range packed.Blobs {
 		if err := l.target.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
+			return err
+		}
+	}
+	if sign != nil {
+		if err := l.target.PushManifest(ctx, packed.Descriptor, packed.Manifest, packed.Descriptor.Digest.String()); err != nil {
+			return err
+		}
+		if err := sign(ctx); err != nil {
 			return err
 		}
 	}
@@ -107,9 +131,9 @@ func (l *Log) Append(ctx context.Context, packed *entry.Packed) error {
 	if err := l.awaitVisible(ctx, packed); err != nil {
 		return err
 	}
-	l.keep(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
-	l.save()
-	return nil
+	l.known.hold(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
+	l.known.saw(packed.Tag)
+	return l.save(ctx)
 }
 
 // awaitVisible asks for the tag until the registry has it: some show a write
@@ -129,34 +153,20 @@ func (l *Log) awaitVisible(ctx context.Context, packed *entry.Packed) error {
 		case within.Err() == nil && !errors.Is(err, entry.ErrNotFound):
 			return fmt.Errorf("read back %s: %w", packed.Tag, err)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-within.Done():
-			timer.Stop()
+		if pause(within, wait) != nil {
 			return fmt.Errorf("read back %s: %w: it is written, but the registry does not show it yet", packed.Tag, entry.ErrTimeout)
 		}
 	}
 }
 
-// keep remembers a genuine manifest that was fetched or written by itself.
-func (l *Log) keep(tag entry.Tag, sum digest.Digest, manifest []byte) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.genuine[tag] = genuine{sum, l.genuine[tag].sound}
-	if _, known := l.tail[tag]; known || l.covers(tag) || len(l.tail) >= maxTail {
-		return
+// pause waits, or returns the error of a context that ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	l.tail[tag] = manifest
-	l.dirty = true
-}
-
-// covers tells whether the newest snapshot has a record of tag. The caller
-// holds the lock.
-func (l *Log) covers(tag entry.Tag) bool {
-	if l.snapshot == nil {
-		return false
-	}
-	_, ok := l.snapshot.where[tag]
-	return ok
 }

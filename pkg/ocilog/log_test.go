@@ -15,7 +15,7 @@ import (
 
 func TestRevisionsDecideInOrder(t *testing.T) {
 	target, log := newMemory(), (*Log)(nil)
-	log = New(target, "test", Options{})
+	log = newLog(target, "test", Options{})
 	steps := []*entry.Packed{
 		publication(t, "a", epoch, "1"),
 		publication(t, "b", epoch, "1"),
@@ -24,11 +24,11 @@ func TestRevisionsDecideInOrder(t *testing.T) {
 		publication(t, "c.d", epoch.Add(3*time.Second), "1"),
 	}
 	for _, step := range steps {
-		if err := log.Append(t.Context(), step); err != nil {
+		if err := log.Append(t.Context(), step, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	view, err := New(target, "test", Options{}).Read(t.Context())
+	view, err := newLog(target, "test", Options{}).Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,14 +67,14 @@ func TestManyWritersLoseNothing(t *testing.T) {
 	var group sync.WaitGroup
 	for w := range 8 {
 		group.Go(func() {
-			log := New(target, "test", Options{Now: c.Now})
+			log := newLog(target, "test", Options{Now: c.Now})
 			for i := range 25 {
 				view, err := log.Read(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if err := log.Append(t.Context(), publication(t, fmt.Sprintf("w%d-e%02d", w, i), c.Now(), "1")); err != nil {
+				if err := log.Append(t.Context(), publication(t, fmt.Sprintf("w%d-e%02d", w, i), c.Now(), "1"), nil); err != nil {
 					t.Error(err)
 				}
 				if _, err := log.Compact(t.Context(), view); err != nil {
@@ -84,7 +84,7 @@ func TestManyWritersLoseNothing(t *testing.T) {
 		})
 	}
 	group.Wait()
-	names, warnings := live(t, New(target, "test", Options{}))
+	names, warnings := live(t, newLog(target, "test", Options{}))
 	if len(names) != 200 || len(warnings) != 0 {
 		t.Errorf("%d live entries, want 200; warnings %v", len(names), warnings)
 	}
@@ -123,7 +123,7 @@ func TestAppendReadsBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			target := newMemory()
 			target.failOn = tt.failOn
-			err := New(target, "test", Options{Visible: 500 * time.Millisecond}).Append(t.Context(), packed)
+			err := newLog(target, "test", Options{Visible: 500 * time.Millisecond}).Append(t.Context(), packed, nil)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
@@ -140,7 +140,7 @@ func TestAppendNoticesAnOverwrittenTag(t *testing.T) {
 		}
 		return nil
 	}
-	if err := New(target, "test", Options{}).Append(t.Context(), mine); !errors.Is(err, entry.ErrConflict) {
+	if err := newLog(target, "test", Options{}).Append(t.Context(), mine, nil); !errors.Is(err, entry.ErrConflict) {
 		t.Errorf("error %v, want a conflict", err)
 	}
 }
@@ -163,14 +163,14 @@ func TestWhatIsNoRevisionIsIgnored(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			target := newMemory()
-			log := New(target, "test", Options{})
-			if err := log.Append(t.Context(), a); err != nil {
+			log := newLog(target, "test", Options{})
+			if err := log.Append(t.Context(), a, nil); err != nil {
 				t.Fatal(err)
 			}
 			if err := target.PushManifest(t.Context(), tt.holds.Descriptor, tt.holds.Manifest, tt.tag); err != nil {
 				t.Fatal(err)
 			}
-			names, warnings := live(t, New(target, "test", Options{}))
+			names, warnings := live(t, newLog(target, "test", Options{}))
 			if diff := cmp.Diff([]string{"a"}, names); diff != "" {
 				t.Error(diff)
 			}
@@ -183,10 +183,10 @@ func TestWhatIsNoRevisionIsIgnored(t *testing.T) {
 
 func TestACopyOfARevisionBringsNothingBack(t *testing.T) {
 	target := newMemory()
-	log := New(target, "test", Options{})
+	log := newLog(target, "test", Options{})
 	a := publication(t, "a", epoch, "1")
 	for _, step := range []*entry.Packed{a, removal(t, "a", epoch.Add(time.Second))} {
-		if err := log.Append(t.Context(), step); err != nil {
+		if err := log.Append(t.Context(), step, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -219,7 +219,7 @@ func TestWhatCannotBeAskedIsAnError(t *testing.T) {
 			}
 			return nil
 		}
-		view, err := New(target, "test", Options{}).Read(t.Context())
+		view, err := newLog(target, "test", Options{}).Read(t.Context())
 		if err == nil {
 			_, err = view.Live(t.Context(), time.Time{})
 		}
@@ -231,17 +231,17 @@ func TestWhatCannotBeAskedIsAnError(t *testing.T) {
 
 func TestLaterFormatsHideTheirName(t *testing.T) {
 	target := newMemory()
-	log := New(target, "test", Options{})
-	if err := log.Append(t.Context(), publication(t, "a", epoch, "1")); err != nil {
+	log := newLog(target, "test", Options{})
+	if err := log.Append(t.Context(), publication(t, "a", epoch, "1"), nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := log.Append(t.Context(), publication(t, "b", epoch, "1")); err != nil {
+	if err := log.Append(t.Context(), publication(t, "b", epoch, "1"), nil); err != nil {
 		t.Fatal(err)
 	}
 	newer := publication(t, "a", epoch.Add(time.Second), "2")
 	text := strings.ReplaceAll(string(newer.Manifest), entry.MediaTypeEntry, "application/vnd.caib.catalog.entry.v2+json")
 	pushRaw(t, target, "a", epoch.Add(time.Second), text)
-	names, warnings := live(t, New(target, "test", Options{}))
+	names, warnings := live(t, newLog(target, "test", Options{}))
 	if diff := cmp.Diff([]string{"b"}, names); diff != "" {
 		t.Error(diff)
 	}

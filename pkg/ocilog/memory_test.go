@@ -75,6 +75,9 @@ func (m *memory) Manifest(_ context.Context, reference string) (ocispec.Descript
 		return ocispec.Descriptor{}, nil, err
 	}
 	sum, ok := m.tags[reference]
+	if byDigest, err := digest.Parse(reference); err == nil {
+		sum, ok = byDigest, m.manifests[byDigest] != nil
+	}
 	if !ok {
 		return ocispec.Descriptor{}, nil, fmt.Errorf("%s: %w", reference, entry.ErrNotFound)
 	}
@@ -121,8 +124,17 @@ func (m *memory) PushManifest(_ context.Context, d ocispec.Descriptor, manifest 
 		return err
 	}
 	m.manifests[d.Digest] = slices.Clone(manifest)
-	m.tags[reference] = d.Digest
+	if reference != d.Digest.String() {
+		m.tags[reference] = d.Digest
+	}
 	return nil
+}
+
+// unspent is a budget for a test that looks into a segment by itself.
+func unspent(t testing.TB) *budget {
+	b, end := newBudget(t.Context())
+	t.Cleanup(end)
+	return b
 }
 
 // counted runs step and returns the requests it made.
@@ -147,6 +159,12 @@ func (m *memory) snapshots() []string {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// newLog is New for registries that lag by no more than a moment.
+func newLog(target Target, id string, options Options) *Log {
+	options.Recheck = time.Millisecond
+	return New(target, id, options)
 }
 
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -202,7 +220,7 @@ func removal(t testing.TB, name string, at time.Time) *entry.Packed {
 // names in order.
 func fill(t testing.TB, target *memory, c *clock, count int) []string {
 	t.Helper()
-	log := New(target, "fill", Options{Now: c.Now})
+	log := newLog(target, "fill", Options{Now: c.Now})
 	var names []string
 	for i := range count {
 		view, err := log.Read(t.Context())
@@ -211,7 +229,7 @@ func fill(t testing.TB, target *memory, c *clock, count int) []string {
 		}
 		name := fmt.Sprintf("entry-%04d", i)
 		names = append(names, name)
-		if err := log.Append(t.Context(), publication(t, name, c.Now(), "1")); err != nil {
+		if err := log.Append(t.Context(), publication(t, name, c.Now(), "1"), nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := log.Compact(t.Context(), view); err != nil {

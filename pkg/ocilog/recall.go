@@ -21,54 +21,58 @@ func (l *Log) Recall(ctx context.Context) (*View, error) {
 	missing := func(what string) error {
 		return fmt.Errorf("recall %s: %w: %s in the cache", l.id, entry.ErrNotFound, what)
 	}
-	l.mu.Lock()
-	known := l.remembered
-	view := newView(l)
-	view.snapshot = &snapshot{}
-	for tag := range l.tail {
-		view.tags = append(view.tags, tag)
-	}
-	l.mu.Unlock()
-	if known == nil && len(view.tags) == 0 {
-		return nil, missing("nothing")
-	}
-	if known != nil {
-		for _, segment := range known.segments {
-			if _, ok := l.options.Cache.segment(segment.Digest); !ok {
+	l.known.mu.Lock()
+	snapshots := slices.Clone(l.snapshots)
+	l.known.mu.Unlock()
+	for _, s := range snapshots {
+		for _, d := range s.segments {
+			if _, ok := l.options.Cache.segment(d.Digest); !ok {
 				return nil, missing("a segment is not")
 			}
 		}
-		if err := l.scanAll(ctx, known, nil); err != nil { // which tags there are
-			return nil, err
-		}
-		view.snapshot = known
-		for tag := range known.where {
-			view.tags = append(view.tags, tag)
-		}
 	}
-	slices.SortFunc(view.tags, entry.Tag.Compare)
-	view.tags = slices.Compact(view.tags)
-	if known != nil {
-		wanted := map[entry.Tag]bool{}
-		for _, tag := range entry.NewReplay(view.tags, time.Time{}).Undecided() {
-			wanted[tag] = true
-		}
-		if err := l.scanAll(ctx, known, wanted); err != nil { // what they hold
+	budget, end := newBudget(ctx)
+	defer end()
+	for _, s := range snapshots {
+		if _, err := l.readSnapshot(budget, s.tag, s, nil); err != nil { // which tags there are
 			return nil, err
 		}
-		l.mu.Lock()
-		l.snapshot = known
-		l.mu.Unlock()
+		l.adopt(s)
+	}
+	view := l.recalled()
+	if len(view.tags) == 0 {
+		return nil, missing("nothing")
 	}
 	if tag, ok := l.recallStatus(); ok {
 		view.statuses = []entry.Tag{tag}
 	}
+	// What decides is decoded at once, segment by segment.
+	found := map[entry.Tag]*entry.Revision{}
+	want := entry.NewReplay(view.tags, time.Time{}).Undecided()
+	if unheld := view.fromSegments(ctx, view.fromMemory(want, found), found); len(unheld) > 0 {
+		return nil, missing(fmt.Sprintf("%s is not", unheld[0]))
+	}
 	return view, nil
+}
+
+// recalled makes a view of all that is known and not absent.
+func (l *Log) recalled() *View {
+	view := &View{log: l, recalled: true, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}}
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	for tag, f := range l.known.facts {
+		if !f.absent && (f.digest != "" || f.manifest != nil || len(f.segments) > 0) {
+			view.tags = append(view.tags, tag)
+		}
+	}
+	slices.SortFunc(view.tags, entry.Tag.Compare)
+	view.listed = view.tags
+	return view
 }
 
 // recallStatus finds the tag of the status artifact in the cache.
 func (l *Log) recallStatus() (entry.Tag, bool) {
-	text, ok := l.options.Cache.state(l.statusID())
+	text, ok := l.options.Cache.log(l.statusID())
 	if !ok {
 		return entry.Tag{}, false
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"iter"
 
 	"github.com/go-json-experiment/json"
@@ -13,14 +12,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-)
-
-const (
-	maxLine     = 2*entry.MaxManifest + 4<<20 // bytes of one record
-	maxSegment  = 1 << 30                     // bytes of one segment, decompressed
-	zstdWindow  = 1 << 20                     // of segments that are written
-	maxWindow   = 16 << 20                    // of segments that are read
-	stateWindow = 64 << 10
 )
 
 // record is one line of a segment (SPEC section 8): the exact manifest of a
@@ -45,7 +36,7 @@ type line struct {
 	text []byte // valid until the next line is read
 }
 
-// open reads the whole record and holds the manifest against the tag's hash:
+// open reads the whole record and checks the manifest against the tag's hash:
 // what a snapshot says is never believed for itself.
 func (n line) open() (opened, error) {
 	r, err := n.record()
@@ -78,66 +69,84 @@ func (r record) line(tag entry.Tag) (line, error) {
 
 var tagField = []byte(`{"tag":"`)
 
-// parseLine finds a record's tag. ok is false for what is no record of the
-// log; a later version may have other ones.
+// parseLine finds a record's tag. ok is false for what is no record of a
+// revision; a later version may have other ones.
 func parseLine(text []byte) (n line, ok bool) {
+	n.text = text
 	if rest, found := bytes.CutPrefix(text, tagField); found {
 		if end := bytes.IndexByte(rest, '"'); end >= 0 {
-			tag, ok := entry.ParseTag(string(rest[:end]))
-			return line{tag: tag, text: text}, ok
+			n.tag, ok = entry.ParseTag(string(rest[:end]))
+			return n, ok && n.tag.Op != entry.OpSnapshot
 		}
 	}
 	var r record
 	if json.Unmarshal(text, &r) != nil {
 		return line{}, false
 	}
-	tag, ok := entry.ParseTag(r.Tag)
-	return line{tag: tag, text: text}, ok
+	n.tag, ok = entry.ParseTag(r.Tag)
+	return n, ok && n.tag.Op != entry.OpSnapshot
 }
 
 // lines reads a compressed segment record by record, in bounded memory. An
-// error ends it: the segment is cut short, corrupt or too large.
-func lines(segment []byte) iter.Seq2[line, error] {
+// error ends it: the segment is cut short or corrupt, or the budget is spent.
+func lines(segment []byte, b *budget) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
-		decoder, err := zstd.NewReader(bytes.NewReader(segment),
-			zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			yield(line{}, err)
-			return
-		}
-		defer decoder.Close()
-		bounded := &io.LimitedReader{R: decoder, N: maxSegment}
-		scanner := bufio.NewScanner(bounded)
-		scanner.Buffer(make([]byte, 0, 64<<10), maxLine)
-		for scanner.Scan() {
-			if n, ok := parseLine(scanner.Bytes()); ok && !yield(n, nil) {
+		for text, err := range textLines(segment, b) {
+			if err != nil {
+				yield(line{}, err)
 				return
 			}
-		}
-		if err := scanner.Err(); err != nil {
-			yield(line{}, fmt.Errorf("segment: %w", err))
-		} else if bounded.N == 0 {
-			yield(line{}, fmt.Errorf("segment: longer than %d bytes", maxSegment))
+			if n, ok := parseLine(text); ok && !yield(n, nil) {
+				return
+			}
 		}
 	}
 }
 
-// segmentWriter compresses records into a segment.
+// textLines reads compressed lines, each valid until the next one is read.
+func textLines(blob []byte, b *budget) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		decoder, err := zstd.NewReader(bytes.NewReader(blob),
+			zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer decoder.Close()
+		scanner := bufio.NewScanner(b.reader(decoder))
+		scanner.Buffer(make([]byte, 0, 64<<10), maxLine)
+		for scanner.Scan() {
+			if err := b.line(); err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(scanner.Bytes(), nil) {
+				return
+			}
+		}
+		if err := scanner.Err(); err != nil {
+			yield(nil, fmt.Errorf("segment: %w", err))
+		}
+	}
+}
+
+// segmentWriter compresses lines into a segment.
 type segmentWriter struct {
 	buffer  bytes.Buffer
 	encoder *zstd.Encoder
 	count   int
+	text    int // bytes before compression
 }
 
 // newSegmentWriter writes a segment that many will download.
 func newSegmentWriter() (*segmentWriter, error) {
-	return newLineWriter(zstd.WithWindowSize(zstdWindow), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
+	return newLineWriter(zstd.WithWindowSize(writeWindow), zstd.WithEncoderLevel(zstd.SpeedBetterCompression))
 }
 
-// newStateWriter writes a segment for the cache, where a short start of every
-// process counts for more than its size.
+// newStateWriter writes lines for the cache, where a short start of every
+// process counts for more than their size.
 func newStateWriter() (*segmentWriter, error) {
-	return newLineWriter(zstd.WithWindowSize(stateWindow), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	return newLineWriter(zstd.WithWindowSize(64<<10), zstd.WithEncoderLevel(zstd.SpeedFastest))
 }
 
 func newLineWriter(options ...zstd.EOption) (*segmentWriter, error) {
@@ -147,13 +156,19 @@ func newLineWriter(options ...zstd.EOption) (*segmentWriter, error) {
 	return w, err
 }
 
-func (w *segmentWriter) add(n line) error {
-	w.count++
-	if _, err := w.encoder.Write(n.text); err != nil {
+func (w *segmentWriter) add(text []byte) error {
+	w.count, w.text = w.count+1, w.text+len(text)+1
+	if _, err := w.encoder.Write(text); err != nil {
 		return err
 	}
 	_, err := w.encoder.Write([]byte{'\n'})
 	return err
+}
+
+// full reports whether one more line of so many bytes might make the segment
+// larger than writers make them.
+func (w *segmentWriter) full(more int) bool {
+	return w.count > 0 && (w.count >= writeRecords || w.text+more > writeText || w.buffer.Len()+more > writeBlob)
 }
 
 // finish returns the compressed segment.

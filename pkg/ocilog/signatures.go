@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"bytes"
+	"context"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -9,32 +10,30 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// Bounds of what is kept of others' signatures.
-const (
-	maxSignatures     = 32        // of one revision
-	maxSignatureBytes = 512 << 10 // of one revision, together
-	maxAdded          = 8192      // revisions with signatures that no snapshot carries
-)
-
 // Signatures returns what is known here of a revision's signatures without
 // asking the registry: from snapshots (with Options.Signatures), from the cache
 // and from AddSignatures. They are JSON, prove nothing before they were
 // checked, and none at all says nothing. Read-only.
 func (l *Log) Signatures(tag entry.Tag) []jsontext.Value {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.signatures[tag]
+	f, _ := l.known.get(tag)
+	return union(f.signatures, f.added)
+}
+
+// SnapshotSignatures returns those of them that a snapshot carries.
+func (l *Log) SnapshotSignatures(tag entry.Tag) []jsontext.Value {
+	f, _ := l.known.get(tag)
+	return f.signatures
 }
 
 // AddSignatures remembers signatures that were made or found in the registry,
 // for the next process and the next snapshot. What is no JSON, or more than is
 // kept of one revision, is left out.
-func (l *Log) AddSignatures(tag entry.Tag, found ...[]byte) {
-	l.AddAllSignatures(map[entry.Tag][][]byte{tag: found})
+func (l *Log) AddSignatures(ctx context.Context, tag entry.Tag, found ...[]byte) {
+	l.AddAllSignatures(ctx, map[entry.Tag][][]byte{tag: found})
 }
 
 // AddAllSignatures is AddSignatures for many revisions at once.
-func (l *Log) AddAllSignatures(found map[entry.Tag][][]byte) {
+func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte) {
 	l.restore()
 	added := false
 	for tag, texts := range found {
@@ -45,50 +44,61 @@ func (l *Log) AddAllSignatures(found map[entry.Tag][][]byte) {
 				values = append(values, value)
 			}
 		}
-		l.mu.Lock()
+		l.known.mu.Lock()
 		more := l.add(tag, values)
-		l.dirty = l.dirty || more
-		l.mu.Unlock()
+		l.known.changed = l.known.changed || more
+		l.known.mu.Unlock()
 		added = added || more
 	}
 	if added {
-		l.save()
+		_ = l.save(ctx) // the next reading says what could not be written down
 	}
 }
 
 // add keeps signatures that may be in no snapshot. The caller holds the lock.
 func (l *Log) add(tag entry.Tag, found []jsontext.Value) bool {
-	all := union(l.signatures[tag], found)
-	if len(all) == len(l.signatures[tag]) || (!l.added[tag] && len(l.added) >= maxAdded) {
+	if len(found) == 0 {
 		return false
 	}
-	l.signatures[tag], l.added[tag] = all, true
+	f := l.known.of(tag)
+	if len(f.added) == 0 && l.known.added >= maxAdded {
+		return false
+	}
+	all := union(f.signatures, f.added)
+	more := union(all, found)[len(all):]
+	if len(more) == 0 {
+		return false
+	}
+	if len(f.added) == 0 {
+		l.known.added++
+	}
+	f.added = append(slices.Clip(f.added), more...)
 	return true
 }
 
-// learnSignatures keeps those of a record of the newest snapshot.
+// learnSignatures keeps those of a record of a snapshot.
 func (l *Log) learnSignatures(tag entry.Tag, found []jsontext.Value) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.options.Signatures && len(found) > 0 {
-		l.signatures[tag] = union(l.signatures[tag], found)
+	if !l.options.Signatures || len(found) == 0 {
+		return
 	}
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	f := l.known.of(tag)
+	f.signatures = union(f.signatures, found)
 }
 
 // withSignatures completes a record with the signatures that were added since
 // it was written.
 func (l *Log) withSignatures(n line) line {
-	l.mu.Lock()
-	known, added := l.signatures[n.tag], l.added[n.tag]
-	l.mu.Unlock()
-	if !added {
+	f, _ := l.known.get(n.tag)
+	if len(f.added) == 0 {
 		return n
 	}
 	r, err := n.record()
 	if err != nil {
 		return n
 	}
-	r.Signatures = union(r.Signatures, known)
+	r.Signatures = union(r.Signatures, f.added)
 	if complete, err := r.line(n.tag); err == nil {
 		return complete
 	}

@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
@@ -17,85 +15,16 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-const (
-	maxSegments  = 8  // that a writer makes
-	readSegments = 64 // that a reader takes
-	trySnapshots = 3  // newest first, until one is whole
-)
-
 var errEmpty = fmt.Errorf("%w: it has no records", entry.ErrInvalid)
 
-// snapshot is a snapshot as far as it could be read. It is immutable.
+// snapshot is a snapshot's manifest. What its records say is in the knowledge.
+// It is immutable but for read.
 type snapshot struct {
 	tag      entry.Tag
 	digest   digest.Digest
 	manifest []byte
-	segments []ocispec.Descriptor
-	where    map[entry.Tag]int // which segment has a record of the tag
-	kept     int               // of a snapshot to be: how many segments are the old one's
-}
-
-// adopt makes the newest readable snapshot the log's own, decoding the wanted
-// revisions on the way, and reports those that could not be read. A snapshot
-// is a cache: its faults cost requests, never entries.
-func (l *Log) adopt(ctx context.Context, listed []entry.Tag, wanted map[entry.Tag]bool) (faults []error) {
-	l.mu.Lock()
-	known, remembered := l.snapshot, l.remembered
-	l.mu.Unlock()
-	have := known
-	candidates := slices.Clone(listed)
-	if remembered != nil && !slices.Contains(candidates, remembered.tag) {
-		candidates = append(candidates, remembered.tag)
-	}
-	slices.SortFunc(candidates, func(a, b entry.Tag) int { return b.Compare(a) })
-	for _, tag := range candidates[:min(len(candidates), trySnapshots)] {
-		if known != nil && known.tag.Compare(tag) >= 0 {
-			break
-		}
-		found, err := l.readSnapshot(ctx, tag, wanted)
-		if ctx.Err() != nil {
-			return faults
-		}
-		if err == nil && len(found.where) > 0 {
-			have = found
-			break
-		}
-		faults = append(faults, fmt.Errorf("snapshot %s: %w", tag, cmp.Or(err, errEmpty)))
-		if found != nil && (have == nil || len(found.where) > len(have.where)) {
-			have = found // in part is better than not at all
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if have == nil || have == l.snapshot {
-		return faults
-	}
-	l.dirty = l.dirty || remembered == nil || have.tag != remembered.tag
-	l.snapshot = have
-	for tag := range l.tail {
-		if l.covers(tag) {
-			delete(l.tail, tag)
-		}
-	}
-	return faults
-}
-
-// readSnapshot fetches a snapshot and scans its segments in parallel. With an
-// error, the result holds what could be read, or is nil.
-func (l *Log) readSnapshot(ctx context.Context, tag entry.Tag, wanted map[entry.Tag]bool) (*snapshot, error) {
-	l.mu.Lock()
-	s := l.remembered
-	l.mu.Unlock()
-	if s == nil || s.tag != tag {
-		descriptor, manifest, err := l.target.Manifest(ctx, tag.String())
-		if err != nil {
-			return nil, err
-		}
-		if s, err = parseSnapshot(tag, descriptor.Digest, manifest); err != nil {
-			return nil, err
-		}
-	}
-	return s, l.scanAll(ctx, s, wanted)
+	segments []ocispec.Descriptor // each once
+	read     bool                 // its segments were; guarded by known.mu
 }
 
 func parseSnapshot(tag entry.Tag, sum digest.Digest, text []byte) (*snapshot, error) {
@@ -109,9 +38,9 @@ func parseSnapshot(tag entry.Tag, sum digest.Digest, text []byte) (*snapshot, er
 	if manifest.ArtifactType != entry.MediaTypeSnapshot {
 		return nil, fmt.Errorf("%w: artifact type %q", entry.ErrInvalid, manifest.ArtifactType)
 	}
-	s := &snapshot{tag: tag, digest: sum, manifest: text, where: map[entry.Tag]int{}}
+	s := &snapshot{tag: tag, digest: sum, manifest: text}
 	for _, layer := range manifest.Layers {
-		if layer.MediaType == entry.MediaTypeSegment {
+		if layer.MediaType == entry.MediaTypeSegment && !s.has(layer.Digest) {
 			s.segments = append(s.segments, layer)
 		}
 	}
@@ -121,110 +50,172 @@ func parseSnapshot(tag entry.Tag, sum digest.Digest, text []byte) (*snapshot, er
 	return s, nil
 }
 
-// scanAll fills s.where from all segments, and decodes the wanted revisions.
-func (l *Log) scanAll(ctx context.Context, s *snapshot, wanted map[entry.Tag]bool) error {
-	var mu sync.Mutex
-	var faults []error
-	group := errgroup.Group{}
-	group.SetLimit(l.options.Parallel)
-	for i, segment := range s.segments {
-		group.Go(func() error {
-			tags, err := l.scan(ctx, segment, wanted)
-			mu.Lock()
-			defer mu.Unlock()
-			for _, tag := range tags {
-				s.where[tag] = i
+func (s *snapshot) has(d digest.Digest) bool {
+	return slices.ContainsFunc(s.segments, func(segment ocispec.Descriptor) bool { return segment.Digest == d })
+}
+
+// settled is how long before a snapshot its writer must have seen a revision:
+// writers at the same instant miss each other's.
+const settled = 60_000 // milliseconds
+
+// readSnapshots adds what the newest readable snapshot says to what is known,
+// decoding the wanted revisions on the way, and reports those that could not be
+// read. Where a snapshot lacks what was listed before it, the next older one is
+// read as well: it may be a forgery, or have been written in a race. All of them
+// share one budget, and their faults cost requests, never entries.
+func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Tag]bool) (faults []error) {
+	select {
+	case l.reading <- struct{}{}:
+		defer func() { <-l.reading }()
+	case <-ctx.Done():
+		return nil
+	}
+	budget, end := newBudget(ctx)
+	defer end()
+	tried := 0
+	for _, tag := range l.candidates(view.snapshots) {
+		s := l.snapshot(tag)
+		if tried == trySnapshots || s != nil && s.read {
+			break
+		}
+		tried++
+		err := l.unreadable[tag]
+		if err == nil {
+			s, err = l.readSnapshot(budget, tag, s, wanted)
+		}
+		if err != nil {
+			faults = append(faults, fmt.Errorf("snapshot %s: %w", tag, err))
+		}
+		if errors.Is(err, entry.ErrInvalid) {
+			l.unreadable[tag] = err // it is immutable
+		}
+		if s != nil {
+			l.adopt(s)
+		}
+		if budget.ctx.Err() != nil || err == nil && !l.lacks(view.listed, tag.Millis-settled) {
+			break
+		}
+	}
+	return faults
+}
+
+// candidates returns the snapshots to try, newest first: those that are listed,
+// and those of the cache.
+func (l *Log) candidates(listed []entry.Tag) []entry.Tag {
+	all := slices.Clone(listed)
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	for _, s := range l.snapshots {
+		all = append(all, s.tag)
+	}
+	slices.SortFunc(all, func(a, b entry.Tag) int { return b.Compare(a) })
+	return slices.Compact(all)
+}
+
+// snapshot returns a snapshot that is known, or nil.
+func (l *Log) snapshot(tag entry.Tag) *snapshot {
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	for _, s := range l.snapshots {
+		if s.tag == tag {
+			return s
+		}
+	}
+	return nil
+}
+
+// adopt keeps a snapshot's manifest for the next process and for compacting: the
+// newest, and the one whose segments carry most.
+func (l *Log) adopt(s *snapshot) {
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	s.read = true
+	before := l.snapshots
+	all := append(slices.DeleteFunc(slices.Clone(before), func(other *snapshot) bool { return other.tag == s.tag }), s)
+	slices.SortFunc(all, func(a, b *snapshot) int { return a.tag.Compare(b.tag) })
+	newest := all[len(all)-1]
+	most := l.most(all)
+	l.snapshots = slices.DeleteFunc(all, func(other *snapshot) bool { return other != newest && other != most })
+	l.known.changed = l.known.changed || !slices.Equal(before, l.snapshots)
+	if l.newest.Compare(s.tag) < 0 {
+		l.newest = s.tag
+	}
+	for _, f := range l.known.facts {
+		if f.manifest != nil && !f.absent && l.known.carried(f) {
+			l.known.drop(f)
+		}
+	}
+}
+
+// most returns the snapshot whose readable segments have most records; the later
+// of equals. The caller holds the lock.
+func (l *Log) most(all []*snapshot) (most *snapshot) {
+	best := -1
+	for _, s := range all {
+		n := 0
+		for _, d := range s.segments {
+			if read := l.known.segments[d.Digest]; read != nil && read.fault == nil {
+				n += read.records
 			}
-			if err != nil {
-				faults = append(faults, fmt.Errorf("segment %s: %w", segment.Digest, err))
+		}
+		if n >= best {
+			best, most = n, s
+		}
+	}
+	return most
+}
+
+// lacks reports whether anything listed from before a time is not known.
+func (l *Log) lacks(listed []entry.Tag, before int64) bool {
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	for _, tag := range listed {
+		if tag.Millis >= before {
+			return false
+		}
+		if l.known.facts[tag] == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// readSnapshot reads a snapshot's segments in parallel, and its manifest where s
+// is nil. With an error, what could be read of it is known all the same.
+func (l *Log) readSnapshot(budget *budget, tag entry.Tag, s *snapshot, wanted map[entry.Tag]bool) (*snapshot, error) {
+	ctx := budget.ctx
+	if s == nil {
+		descriptor, manifest, err := l.target.Manifest(ctx, tag.String())
+		if err != nil {
+			return nil, err
+		}
+		if s, err = parseSnapshot(tag, descriptor.Digest, manifest); err != nil {
+			return nil, err
+		}
+	}
+	faults := make([]error, len(s.segments))
+	records := 0
+	group := errgroup.Group{}
+	group.SetLimit(writeSegments)
+	for i, d := range s.segments {
+		group.Go(func() error {
+			if err := l.readSegment(budget, d, wanted); err != nil {
+				faults[i] = fmt.Errorf("segment %s: %w", d.Digest, err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // faults are collected: one bad segment does not spoil the others
-	return errors.Join(faults...)
-}
-
-// batchSize is how many records a worker decodes at a time: enough that handing
-// them over costs little beside.
-const batchSize = 32
-
-// scan reads one segment: the tags of all its records, and the wanted ones
-// decoded into the cache. A record that is not genuine is not returned, if it
-// was wanted; the others are held against their tags when they are.
-func (l *Log) scan(ctx context.Context, segment ocispec.Descriptor, wanted map[entry.Tag]bool) ([]entry.Tag, error) {
-	blob, err := l.segment(ctx, segment)
-	if err != nil {
-		return nil, err
-	}
-	var tags []entry.Tag
-	var forged sync.Map
-	workers := errgroup.Group{}
-	workers.SetLimit(runtime.GOMAXPROCS(0))
-	batch := make([]line, 0, batchSize)
-	flush := func() {
-		own := batch
-		batch = make([]line, 0, batchSize)
-		workers.Go(func() error {
-			for _, n := range own {
-				if o, err := n.open(); err != nil {
-					forged.Store(n.tag, err)
-				} else {
-					revision, err := l.learn(n.tag, o.digest, o.manifest) // what is no revision is reported when it decides
-					l.learnSignatures(n.tag, o.signatures)
-					if err == nil && l.options.Learned != nil {
-						l.options.Learned(revision, o.signatures)
-					}
-				}
-			}
-			return nil
-		})
-	}
-	for n, fault := range lines(blob) {
-		if fault != nil {
-			err = fault
-			break
-		}
-		if n.tag.Op == entry.OpSnapshot {
-			continue
-		}
-		tags = append(tags, n.tag)
-		if wanted[n.tag] {
-			if batch = append(batch, line{tag: n.tag, text: slices.Clone(n.text)}); len(batch) == batchSize {
-				flush()
-			}
+	l.known.mu.Lock()
+	for _, d := range s.segments {
+		if read := l.known.segments[d.Digest]; read != nil {
+			records += read.records
 		}
 	}
-	flush()
-	_ = workers.Wait() // never fails: forgeries are collected
-	return slices.DeleteFunc(tags, func(tag entry.Tag) bool {
-		_, bad := forged.Load(tag)
-		return bad
-	}), err
-}
-
-// segment returns a segment's bytes, from the cache where it has them.
-func (l *Log) segment(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
-	if blob, ok := l.options.Cache.segment(descriptor.Digest); ok {
-		return blob, nil
+	l.known.mu.Unlock()
+	err := errors.Join(faults...)
+	if records == 0 {
+		return nil, cmp.Or(err, errEmpty)
 	}
-	blob, err := l.target.Blob(ctx, descriptor)
-	if err != nil {
-		return nil, err
-	}
-	l.options.Cache.putSegment(descriptor.Digest, blob)
-	return blob, nil
-}
-
-// learn decodes a genuine manifest and remembers the result. One that is not a
-// revision is remembered by its digest alone.
-func (l *Log) learn(tag entry.Tag, sum digest.Digest, manifest []byte) (*entry.Revision, error) {
-	revision, err := entry.Unpack(tag, manifest)
-	l.mu.Lock()
-	l.genuine[tag] = genuine{sum, err == nil && revision.Newer == ""}
-	l.mu.Unlock()
-	if err == nil {
-		l.decoded.Add(sum, revision)
-	}
-	return revision, err
+	return s, err
 }

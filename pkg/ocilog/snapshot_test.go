@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,8 +57,8 @@ func TestPlanKeepsFewSegmentsAndRewritesLittle(t *testing.T) {
 			}
 		}
 		covered += tail
-		if len(parts) > maxSegments {
-			t.Fatalf("%d segments at %d records, want at most %d", len(parts), covered, maxSegments)
+		if len(parts) > writeSegments {
+			t.Fatalf("%d segments at %d records, want at most %d", len(parts), covered, writeSegments)
 		}
 	}
 	if written > 8*covered {
@@ -71,21 +72,21 @@ func TestReadingCostsWhatTheDesignSays(t *testing.T) {
 			target, c := newMemory(), &clock{}
 			names := fill(t, target, c, count)
 			cache := NewCache(t.TempDir(), 0)
-			log := New(target, "test", Options{Cache: cache})
+			log := newLog(target, "test", Options{Cache: cache})
 			var got []string
 			cold := target.counted(func() { got, _ = live(t, log) })
 			if diff := cmp.Diff(names, got); diff != "" {
 				t.Fatal(diff)
 			}
 			manifests := cold["manifest"] // one for the snapshot, the others for the tail
-			if cold["tags"] != 1 || cold["blob"] > maxSegments || manifests > 1+max(minTail, count/8) || cold["resolve"] != 0 {
+			if cold["tags"] != 1 || cold["blob"] > writeSegments || manifests > 1+max(minTail, count/8) || cold["resolve"] != 0 {
 				t.Errorf("cold: %v", cold)
 			}
 			want := map[string]int{"tags": 1}
 			if warm := target.counted(func() { live(t, log) }); !cmp.Equal(warm, want) {
 				t.Errorf("warm in the same process: %v, want %v", warm, want)
 			}
-			again := New(target, "test", Options{Cache: cache})
+			again := newLog(target, "test", Options{Cache: cache})
 			warm := target.counted(func() { got, _ = live(t, again) })
 			if diff := cmp.Diff(names, got); diff != "" || !cmp.Equal(warm, want) {
 				t.Errorf("warm in another process: %v, want %v\n%s", warm, want, diff)
@@ -139,7 +140,7 @@ var spoil = map[string]func(t *testing.T, target *memory, segments []ocispec.Des
 	"forged: lines that are no records": func(t *testing.T, target *memory, _ []ocispec.Descriptor) {
 		w, _ := newSegmentWriter()
 		for _, text := range []string{"", "{", `{"tag":5}`, `{"tag":"x"}`, `{"tag":"entry-0001.0mwu3pj0e.p097dbad0840886c0"}`, "[]"} {
-			if err := w.add(line{text: []byte(text)}); err != nil {
+			if err := w.add([]byte(text)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -148,7 +149,7 @@ var spoil = map[string]func(t *testing.T, target *memory, segments []ocispec.Des
 	},
 	"forged: a line without end": func(t *testing.T, target *memory, _ []ocispec.Descriptor) {
 		w, _ := newSegmentWriter()
-		if err := w.add(line{text: bytes.Repeat([]byte("a"), maxLine+10)}); err != nil {
+		if err := w.add(bytes.Repeat([]byte("a"), maxLine+10)); err != nil {
 			t.Fatal(err)
 		}
 		blob, _ := w.finish()
@@ -176,12 +177,12 @@ func pushForged(t *testing.T, target *memory, segments []ocispec.Descriptor, lie
 		t.Fatal(err)
 	}
 	for _, segment := range segments {
-		for n, err := range lines(target.blobs[segment.Digest]) {
+		for n, err := range lines(target.blobs[segment.Digest], unspent(t)) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, told := range lie(line{tag: n.tag, text: slices.Clone(n.text)}) {
-				if err := w.add(told); err != nil {
+				if err := w.add(told.text); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -200,7 +201,7 @@ func pushSnapshot(t *testing.T, target *memory, segment []byte) {
 	if err := target.PushBlob(t.Context(), d, segment); err != nil {
 		t.Fatal(err)
 	}
-	manifest, err := snapshotManifest(&snapshot{segments: []ocispec.Descriptor{d}}, nil)
+	manifest, err := snapshotManifest(ocispec.DescriptorEmptyJSON, []ocispec.Descriptor{d}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestSnapshotsAreNeverBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 			break_(t, target, manifest.Layers)
-			view, err := New(target, "test", Options{}).Read(t.Context())
+			view, err := newLog(target, "test", Options{}).Read(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,10 +268,10 @@ func TestATagListThatIsCutHidesNothing(t *testing.T) {
 			names := fill(t, target, c, 100)
 			cache := NewCache(t.TempDir(), 0)
 			if tt.warm {
-				live(t, New(target, "test", Options{Cache: cache}))
+				live(t, newLog(target, "test", Options{Cache: cache}))
 			}
 			target.hide = tt.hide
-			got, warnings := live(t, New(target, "test", Options{Cache: cache}))
+			got, warnings := live(t, newLog(target, "test", Options{Cache: cache}))
 			if diff := cmp.Diff(names, got); diff != "" {
 				t.Error(diff)
 			}
@@ -289,7 +290,7 @@ func TestADeletedRevisionIsNotLive(t *testing.T) {
 			delete(target.tags, tag)
 		}
 	}
-	got, warnings := live(t, New(target, "test", Options{}))
+	got, warnings := live(t, newLog(target, "test", Options{}))
 	if diff := cmp.Diff(slices.DeleteFunc(names, func(n string) bool { return n == "entry-0005" }), got); diff != "" {
 		t.Error(diff)
 	}
@@ -302,12 +303,19 @@ func TestARepositoryThatWasEmptiedIsForgotten(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	fill(t, target, c, 100)
 	cache := NewCache(t.TempDir(), 0)
-	live(t, New(target, "test", Options{Cache: cache}))
+	live(t, newLog(target, "test", Options{Cache: cache}))
 	empty := newMemory()
-	if got, warnings := live(t, New(empty, "test", Options{Cache: cache})); len(got) > 0 || len(warnings) != 1 {
+	reader := newLog(empty, "test", Options{Cache: cache})
+	if _, err := reader.Read(t.Context()); !errors.Is(err, entry.ErrUnreachable) {
+		t.Errorf("error %v, want unreachable: all that was seen is gone", err)
+	}
+	if err := reader.Forget(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if got, warnings := live(t, newLog(empty, "test", Options{Cache: cache})); len(got) > 0 || len(warnings) != 0 {
 		t.Errorf("%v is live, with warnings %v", got, warnings)
 	}
-	again := empty.counted(func() { live(t, New(empty, "test", Options{Cache: cache})) })
+	again := empty.counted(func() { live(t, newLog(empty, "test", Options{Cache: cache})) })
 	if diff := cmp.Diff(map[string]int{"tags": 1}, again); diff != "" {
 		t.Errorf("the next reading still looks for what is gone:\n%s", diff)
 	}
@@ -323,7 +331,7 @@ func TestAHiddenRevisionThatCannotBeAskedForIsAnError(t *testing.T) {
 		}
 		return nil
 	}
-	view, err := New(target, "test", Options{}).Read(t.Context())
+	view, err := newLog(target, "test", Options{}).Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +344,7 @@ func TestAnEmptySnapshotDoesNotReplaceTheOneBefore(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	fill(t, target, c, 100)
 	pushForged(t, target, nil, func(line) []line { return nil })
-	requests := target.counted(func() { live(t, New(target, "test", Options{})) })
+	requests := target.counted(func() { live(t, newLog(target, "test", Options{})) })
 	if requests["manifest"] > 2+minTail {
 		t.Errorf("%v: the revisions were read one by one", requests)
 	}
@@ -362,7 +370,7 @@ func TestWritersHealWhatWasForged(t *testing.T) {
 	if err := target.PushManifest(t.Context(), b.Descriptor, b.Manifest, a.Tag.String()); err != nil {
 		t.Fatal(err)
 	}
-	log := New(target, "test", Options{Now: func() time.Time { return epoch.Add(2 * time.Hour) }})
+	log := newLog(target, "test", Options{Now: func() time.Time { return epoch.Add(2 * time.Hour) }})
 	view, err := log.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -377,7 +385,7 @@ func TestWritersHealWhatWasForged(t *testing.T) {
 		if !slices.Contains(newest(t, target), digest) {
 			continue
 		}
-		for n, err := range lines(blob) {
+		for n, err := range lines(blob, unspent(t)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -386,7 +394,7 @@ func TestWritersHealWhatWasForged(t *testing.T) {
 			}
 		}
 	}
-	requests := target.counted(func() { live(t, New(target, "test", Options{})) })
+	requests := target.counted(func() { live(t, newLog(target, "test", Options{})) })
 	if requests["manifest"] > 5 {
 		t.Errorf("%v: the new snapshot does not cover what was forged", requests)
 	}
@@ -426,7 +434,7 @@ func TestMergingKeepsSignaturesAndUnknownFields(t *testing.T) {
 	}
 	kept := 0
 	for _, layer := range manifest.Layers {
-		for n, err := range lines(target.blobs[layer.Digest]) {
+		for n, err := range lines(target.blobs[layer.Digest], unspent(t)) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -450,7 +458,7 @@ func FuzzLines(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if err := w.add(n); err != nil {
+	if err := w.add(n.text); err != nil {
 		f.Fatal(err)
 	}
 	blob, err := w.finish()
@@ -461,7 +469,7 @@ func FuzzLines(f *testing.F) {
 	f.Add(blob[:len(blob)/2])
 	f.Add([]byte("not zstd"))
 	f.Fuzz(func(t *testing.T, segment []byte) {
-		for n, err := range lines(segment) {
+		for n, err := range lines(segment, unspent(t)) {
 			if err != nil {
 				return
 			}

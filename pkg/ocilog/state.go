@@ -1,78 +1,217 @@
 package ocilog
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/gofrs/flock"
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// The state of a log in the cache is one segment: a record of the newest
-// snapshot's manifest, and one of every revision that it does not cover. It
-// makes the next process's reading as cheap as this one's, and remembers what
-// a tag list must still show. A record without a manifest holds signatures
-// that the snapshot's own record lacks.
+// State is a directory that keeps which heads a reader has seen in each log, so
+// that the next process notices what is taken away (SPEC section 10). Unlike a
+// Cache it cannot be made anew: nothing in it is evicted, and it is bounded by
+// the names that the reader has seen. Any number of processes may share it. The
+// nil State keeps nothing.
+type State struct{ dir string }
 
-// restore takes what the cache knows of the log, once.
-func (l *Log) restore() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.restored {
-		return
-	}
-	l.restored = true
-	state, ok := l.options.Cache.state(l.id)
-	if !ok {
-		return
-	}
-	for n, err := range lines(state) {
-		if err != nil {
-			return
-		}
-		if r, err := n.record(); err == nil && n.tag.Op != entry.OpSnapshot {
-			l.add(n.tag, r.Signatures)
-		}
-		o, err := n.open()
-		if err != nil {
-			continue
-		}
-		if n.tag.Op == entry.OpSnapshot {
-			l.remembered, _ = parseSnapshot(n.tag, o.digest, o.manifest)
-		} else if len(l.tail) < maxTail {
-			l.tail[n.tag], l.genuine[n.tag] = o.manifest, genuine{digest: o.digest}
-		}
-	}
+// NewState makes a state in dir, which need not exist. Whoever can write there
+// can make a reader forget: it is a directory of the user alone.
+func NewState(dir string) *State { return &State{dir} }
+
+const (
+	maxState     = 256 << 20 // bytes of a file that is read
+	maxStateLine = 16 << 20
+	lockFor      = 2 * time.Second
+	keepAbsent   = 4 // absent heads of one name
+)
+
+// head is a line of a log's file: a head as it was seen then. Later lines
+// replace earlier ones of the same tag; a line that forgets ends those before.
+type head struct {
+	Tag        string           `json:"tag,omitempty"` // of a revision, or of the newest snapshot
+	Digest     digest.Digest    `json:"digest,omitempty"`
+	Absent     bool             `json:"absent,omitempty"`
+	Verified   bool             `json:"verified,omitempty"`
+	Manifest   string           `json:"manifest,omitempty"`   // of an absent one, where it was held
+	Signatures []jsontext.Value `json:"signatures,omitempty"` // likewise
+	Forget     *string          `json:"forget,omitzero"`      // a name; "" is all of them
+	Until      int64            `json:"until,omitempty"`      // of Forget: Unix milliseconds
 }
 
-// save writes the state to the cache if it changed. It is best effort.
-func (l *Log) save() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.dirty || l.options.Cache == nil {
-		return
+func (s *State) path(id string) string {
+	sum := sha256.Sum256([]byte(id))
+	return filepath.Join(s.dir, "heads", hex.EncodeToString(sum[:])+".jsonl")
+}
+
+// kept is what the state has of a log.
+type kept struct {
+	heads     map[entry.Tag]head
+	forgotten map[string]int64 // by name, "" for all: until when, in Unix milliseconds
+	lines     int
+}
+
+// load returns what is kept of a log, and makes the file smaller where most of
+// it is out of date. What cannot be read is as if it were not there: a line that
+// was cut off by a crash, most likely.
+func (s *State) load(id string) kept {
+	if s == nil {
+		return kept{}
 	}
-	l.dirty = false
-	writer, err := newStateWriter()
+	k := s.read(id)
+	if k.lines > 2*len(k.heads)+len(k.forgotten)+256 {
+		_ = s.locked(context.Background(), id, func() error {
+			k = s.read(id)
+			return s.rewrite(id, k)
+		})
+	}
+	return k
+}
+
+func (s *State) read(id string) kept {
+	k := kept{map[entry.Tag]head{}, map[string]int64{}, 0}
+	file, err := os.Open(s.path(id))
 	if err != nil {
-		return
+		return k
 	}
-	if l.snapshot != nil {
-		n, err := newLine(l.snapshot.tag, l.snapshot.manifest)
-		if err != nil || writer.add(n) != nil {
-			return
-		}
-	}
-	for tag, manifest := range l.tail {
-		if n, err := newLine(tag, manifest, l.signatures[tag]...); err == nil && writer.add(n) != nil {
-			return
-		}
-	}
-	for tag := range l.added {
-		if _, whole := l.tail[tag]; whole {
+	defer file.Close()
+	scanner := bufio.NewScanner(io.LimitReader(file, maxState))
+	scanner.Buffer(nil, maxStateLine)
+	for ; scanner.Scan(); k.lines++ {
+		var h head
+		if json.Unmarshal(scanner.Bytes(), &h) != nil {
 			continue
 		}
-		if n, err := newLine(tag, nil, l.signatures[tag]...); err == nil && writer.add(n) != nil {
-			return
+		if h.Forget != nil {
+			name := *h.Forget
+			maps.DeleteFunc(k.heads, func(tag entry.Tag, _ head) bool { return name == "" || tag.Name == name })
+			k.forgotten[name] = max(k.forgotten[name], h.Until)
+			continue
+		}
+		if tag, ok := entry.ParseTag(h.Tag); ok && (tag.Op == entry.OpSnapshot || tag.Names(h.Digest)) {
+			h.Verified = h.Verified || k.heads[tag].Verified
+			k.heads[tag] = h
 		}
 	}
-	if state, err := writer.finish(); err == nil {
-		l.options.Cache.putState(l.id, state)
+	k.heads = current(k.heads)
+	return k
+}
+
+// current drops what later heads have made of no account. Of each name stay the
+// latest that stood, the latest that was verified, and those that are absent:
+// what an unsigned head followed is known when that is gone, too.
+func current(all map[entry.Tag]head) map[entry.Tag]head {
+	byName := map[string][]entry.Tag{}
+	for tag := range all {
+		byName[tag.Name] = append(byName[tag.Name], tag)
 	}
+	kept := make(map[entry.Tag]head, len(byName))
+	for _, tags := range byName {
+		slices.SortFunc(tags, func(a, b entry.Tag) int { return b.Compare(a) })
+		var stood, verified bool
+		absent := 0
+		for _, tag := range tags {
+			h := all[tag]
+			keep := h.Absent && absent < keepAbsent || !h.Absent && !stood || h.Verified && !verified
+			stood, verified = stood || !h.Absent, verified || h.Verified
+			if h.Absent {
+				absent++
+			}
+			if keep {
+				kept[tag] = h
+			}
+		}
+	}
+	return kept
+}
+
+// add appends heads to what is kept of a log.
+func (s *State) add(ctx context.Context, id string, heads []head) error {
+	if s == nil || len(heads) == 0 {
+		return nil
+	}
+	var text bytes.Buffer
+	for _, h := range heads {
+		line, err := json.Marshal(h)
+		if err != nil {
+			return err
+		}
+		text.Write(append(line, '\n'))
+	}
+	err := s.locked(ctx, id, func() error { return s.append(id, text.Bytes()) })
+	if err != nil {
+		return fmt.Errorf("what was seen of the catalog could not be written down: %w", err)
+	}
+	return nil
+}
+
+func (s *State) append(id string, text []byte) error {
+	file, err := os.OpenFile(s.path(id), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	// A line that a crash cut off must not take the next one with it.
+	last := make([]byte, 1)
+	if info, err := file.Stat(); err == nil && info.Size() > 0 {
+		if _, err := file.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+			text = append([]byte{'\n'}, text...)
+		}
+	}
+	_, err = file.Write(text)
+	return cmp.Or(err, file.Sync(), file.Close())
+}
+
+func (s *State) rewrite(id string, k kept) error {
+	file, err := os.CreateTemp(filepath.Dir(s.path(id)), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // fails once it is renamed
+	writer := bufio.NewWriter(file)
+	lines := slices.Collect(maps.Values(k.heads))
+	for name, until := range k.forgotten {
+		lines = append(lines, head{Forget: &name, Until: until})
+	}
+	slices.Reverse(lines) // what forgets comes first
+	for _, h := range lines {
+		line, err := json.Marshal(h)
+		if err != nil {
+			return err
+		}
+		_, _ = writer.Write(append(line, '\n')) // Flush has the error
+	}
+	if err := cmp.Or(writer.Flush(), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), s.path(id))
+}
+
+// locked runs step while no other process changes what is kept of a log.
+func (s *State) locked(ctx context.Context, id string, step func() error) error {
+	if err := os.MkdirAll(filepath.Dir(s.path(id)), 0o700); err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, lockFor)
+	defer cancel()
+	lock := flock.New(s.path(id)+".lock", flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(within, 5*time.Millisecond); err != nil {
+		return err
+	}
+	defer lock.Close()
+	return step()
 }

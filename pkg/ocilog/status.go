@@ -45,19 +45,19 @@ func (v *View) Statuses(ctx context.Context) Statuses {
 		if err == nil {
 			return found
 		}
-		v.warn(tag.String(), fmt.Errorf("status %s is not read: %w", tag, err))
+		v.notices.add(tag.String(), fmt.Errorf("status %s is not read: %w", tag, err))
 	}
 	return Statuses{}
 }
 
 func (l *Log) readStatuses(ctx context.Context, tag entry.Tag) (Statuses, error) {
-	l.mu.Lock()
+	l.known.mu.Lock()
 	known := l.statuses
-	l.mu.Unlock()
+	l.known.mu.Unlock()
 	if known.Tag == tag {
 		return known, nil
 	}
-	manifest, ok := l.options.Cache.state(l.statusID())
+	manifest, ok := l.options.Cache.log(l.statusID())
 	if !ok || !tag.Names(digest.FromBytes(manifest)) {
 		var err error
 		if _, manifest, err = l.target.Manifest(ctx, tag.String()); err != nil {
@@ -82,7 +82,7 @@ func (l *Log) readStatuses(ctx context.Context, tag entry.Tag) (Statuses, error)
 	if found.ByName, err = decodeStatuses(blob); err != nil {
 		return Statuses{}, err
 	}
-	l.options.Cache.putState(l.statusID(), manifest)
+	l.options.Cache.putLog(l.statusID(), manifest)
 	l.setStatuses(found)
 	return found, nil
 }
@@ -91,8 +91,8 @@ func (l *Log) readStatuses(ctx context.Context, tag entry.Tag) (Statuses, error)
 func (l *Log) statusID() string { return l.id + " status" }
 
 func (l *Log) setStatuses(read Statuses) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
 	if l.statuses.Tag == (entry.Tag{}) || l.statuses.Tag.Compare(read.Tag) < 0 {
 		l.statuses = read
 	}
@@ -132,7 +132,7 @@ func (l *Log) WriteStatuses(ctx context.Context, view *View, statuses []*entry.S
 		return Statuses{}, fmt.Errorf("write the status: %w", err)
 	}
 	l.options.Cache.putSegment(layer.Digest, blob)
-	l.options.Cache.putState(l.statusID(), manifest)
+	l.options.Cache.putLog(l.statusID(), manifest)
 	l.setStatuses(written)
 	l.prune(ctx, view)
 	return written, nil
@@ -162,7 +162,7 @@ func encodeStatuses(statuses []*entry.Status) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := writer.add(line{text: text}); err != nil {
+		if err := writer.add(text); err != nil {
 			return nil, err
 		}
 	}

@@ -44,7 +44,7 @@ func TestVectorsOfSnapshots(t *testing.T) {
 			if got := digest.FromBytes(segment.Content); got != segment.Digest || got != s.segments[i].Digest {
 				t.Errorf("segment %d: %s", i, got)
 			}
-			for n, err := range lines(segment.Content) {
+			for n, err := range lines(segment.Content, unspent(t)) {
 				if err != nil {
 					t.Fatal(err)
 				}

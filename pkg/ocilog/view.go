@@ -1,16 +1,12 @@
 package ocilog
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -18,157 +14,225 @@ import (
 // View is the log as one tag list showed it. It is safe for concurrent use.
 type View struct {
 	log       *Log
-	tags      []entry.Tag        // of revisions, in log order
+	listed    []entry.Tag        // of revisions that the registry lists, in log order
+	tags      []entry.Tag        // these, and those that are known and not listed
+	unlisted  map[entry.Tag]bool // of tags: those that are not listed
+	beyond    []entry.Tag        // of revisions and artifacts beside the log: dated too far ahead
 	snapshots []entry.Tag        // that the registry lists, in log order
 	statuses  []entry.Tag        // of status artifacts, oldest first
-	unlisted  map[entry.Tag]bool // known from a snapshot or the cache, but not listed
+	recalled  bool               // from the cache: the registry was not asked
 
-	snapshot *snapshot // the newest one when the log was read; never nil
-
-	mu       sync.Mutex
-	warnings map[string]error
-	gone     map[entry.Tag]bool   // looked up and known not to count
-	deleted  map[entry.Tag][]byte // of those: no longer in the registry; the manifest, where it is held
+	mu      sync.Mutex
+	answers map[entry.Tag]bool  // to a look for an unlisted tag: whether it is there
+	none    map[entry.Tag]error // tags that hold no revision, and why
+	notices notices
 }
 
-func newView(l *Log) *View {
-	return &View{log: l, unlisted: map[entry.Tag]bool{}, warnings: map[string]error{}, gone: map[entry.Tag]bool{}, deleted: map[entry.Tag][]byte{}}
-}
-
-// Read asks the target for its tags and reads the newest snapshot, if it is
-// not known already (SPEC section 10). names are those that will be looked at;
-// none means all of them. It is a hint: what a view was not read for costs it
-// another look at the snapshot.
+// Read asks the target for its tags and reads the newest snapshot, if it is not
+// known already (SPEC section 10). names are those that will be looked at; none
+// means all of them. It is a hint: what a view was not read for costs it another
+// look at the snapshot. A registry that answers without much of what this reader
+// saw in it is a *MissingError.
 func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 	l.restore()
 	listed, err := l.target.Tags(ctx)
 	if err != nil {
 		return nil, err
 	}
-	revisions, snapshots := entry.ParseTags(listed)
-	view := newView(l)
-	view.snapshots, view.statuses = snapshots, entry.ParseStatusTags(listed)
+	view := l.newView(ctx, listed)
 	wanted := map[entry.Tag]bool{}
-	for _, tag := range entry.NewReplay(revisions, time.Time{}).Undecided() {
-		if (len(names) == 0 || slices.Contains(names, tag.Name)) && !l.sound(tag) {
+	for _, tag := range entry.NewReplay(view.listed, time.Time{}).Undecided() {
+		if (len(names) == 0 || slices.Contains(names, tag.Name)) && !l.known.isValid(tag) {
 			wanted[tag] = true
 		}
 	}
-	for _, fault := range l.adopt(ctx, snapshots, wanted) {
-		view.warn(fault.Error(), fmt.Errorf("%w; the revisions are read one by one", fault))
+	for _, fault := range l.readSnapshots(ctx, view, wanted) {
+		view.notices.add(fault.Error(), fmt.Errorf("%w; the revisions are read one by one", fault))
 	}
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
 	}
-	view.tags = l.withUnlisted(revisions, view.unlisted)
-	l.mu.Lock()
-	view.snapshot = cmp.Or(l.snapshot, &snapshot{})
-	l.mu.Unlock()
-	return view, nil
+	l.known.saw(view.listed...)
+	view.addUnlisted()
+	if err := view.checkSnapshot(ctx); err != nil {
+		return nil, err
+	}
+	return view, view.checkLoss(ctx)
 }
 
-// withUnlisted adds the revisions that the registry does not list, but a
-// snapshot or the cache knows, and marks them.
-func (l *Log) withUnlisted(listed []entry.Tag, unlisted map[entry.Tag]bool) []entry.Tag {
-	known := make(map[entry.Tag]bool, len(listed))
-	for _, tag := range listed {
-		known[tag] = true
-	}
-	all := listed
-	l.mu.Lock()
-	note := func(tag entry.Tag) {
-		if !known[tag] && !unlisted[tag] {
-			unlisted[tag] = true
-			all = append(all, tag)
+// newView sorts out what the registry lists.
+func (l *Log) newView(ctx context.Context, listed []string) *View {
+	v := &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}}
+	horizon := l.horizon()
+	var beyond [3][]entry.Tag
+	revisions, snapshots := entry.ParseTags(listed)
+	v.listed, beyond[0] = upTo(revisions, horizon)
+	v.snapshots, beyond[1] = upTo(snapshots, horizon)
+	v.statuses, beyond[2] = upTo(entry.ParseStatusTags(listed), horizon)
+	v.beyond = slices.Concat(beyond[1], beyond[2])
+	for _, tag := range beyond[0] {
+		if f, ok := l.known.get(tag); ok && f.verified {
+			v.listed = append(v.listed, tag)
+		} else {
+			v.beyond = append(v.beyond, tag)
 		}
 	}
-	if l.snapshot != nil {
-		for tag := range l.snapshot.where {
-			note(tag)
+	v.admitVerified(ctx)
+	return v
+}
+
+// tryBeyond bounds the revisions dated too far ahead that are looked at.
+const tryBeyond = 64
+
+// admitVerified takes those into the view that a policy verifies, although they
+// are dated too far ahead.
+func (v *View) admitVerified(ctx context.Context) {
+	var try []entry.Tag
+	for _, tag := range v.beyond {
+		if tag.Op == entry.OpPublish || tag.Op == entry.OpRemove {
+			try = append(try, tag)
 		}
 	}
-	for tag := range l.tail {
-		note(tag)
+	if v.log.options.Verified == nil || len(try) == 0 {
+		return
 	}
-	l.mu.Unlock()
-	if len(unlisted) > 0 {
-		slices.SortFunc(all, entry.Tag.Compare)
+	try = try[:min(len(try), tryBeyond)]
+	found := map[entry.Tag]*entry.Revision{}
+	if v.fromTarget(ctx, v.fromMemory(try, found), found) != nil {
+		return // what is not known to be verified is none
 	}
-	return all
+	for _, tag := range try {
+		delete(v.none, tag)
+		if revision := found[tag]; revision != nil && v.log.options.Verified(ctx, revision) {
+			v.log.Confirm(tag)
+			v.listed = append(v.listed, tag)
+			v.beyond = slices.DeleteFunc(v.beyond, func(other entry.Tag) bool { return other == tag })
+		}
+	}
+}
+
+// addUnlisted makes the view's tags: what is listed, and what is known beside.
+func (v *View) addUnlisted() {
+	listed := make(map[entry.Tag]bool, len(v.listed))
+	for _, tag := range v.listed {
+		listed[tag] = true
+	}
+	horizon := v.log.horizon()
+	v.tags = slices.Clip(v.listed)
+	v.log.known.mu.Lock()
+	for tag, f := range v.log.known.facts {
+		held := f.digest != "" || f.manifest != nil || len(f.segments) > 0
+		if held && !listed[tag] && (tag.Millis <= horizon || f.stood) {
+			v.unlisted[tag] = true
+			v.tags = append(v.tags, tag)
+		}
+	}
+	v.log.known.mu.Unlock()
+	slices.SortFunc(v.tags, entry.Tag.Compare)
 }
 
 // Tags returns the tags of all revisions in log order; read-only.
 func (v *View) Tags() []entry.Tag { return v.tags }
 
-// Live returns the publications that stood at asOf, or stand now for a zero
-// asOf, ordered by name. Names that a later format version decides are left
-// out, with a warning.
-func (v *View) Live(ctx context.Context, asOf time.Time) ([]*entry.Revision, error) {
-	live, _, err := v.Heads(ctx, asOf)
-	return live, err
+// Seen says how many revisions the registry lists, for the next revision to
+// tell.
+func (v *View) Seen() entry.Seen {
+	return entry.Seen{Revisions: len(v.listed), Catalog: entry.CatalogHash(v.log.id)}
 }
 
-// Heads is Live with the removals that stand beside the publications, both
-// ordered by name: whoever demands signatures demands them of removals too.
-func (v *View) Heads(ctx context.Context, asOf time.Time) (live, removed []*entry.Revision, err error) {
+// Heads returns the revisions that decided each name at asOf, or decide it now
+// for a zero asOf, ordered by name: publications, removals, and those of a later
+// format.
+func (v *View) Heads(ctx context.Context, asOf time.Time) ([]*entry.Revision, error) {
 	replay, err := v.replay(ctx, v.tags, asOf, v.revisions)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return v.live(replay), replay.Removed(), nil
+	return replay.Heads(), nil
 }
 
-// live returns the publications that stand, and warns of names that a later
-// format version decides.
-func (v *View) live(replay *entry.Replay) []*entry.Revision {
-	live, newer := replay.Live()
-	for _, revision := range newer {
-		v.warn(revision.Tag.String(), fmt.Errorf("entry %s is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
+// Live returns the publications among Heads, without those of a later format.
+func (v *View) Live(ctx context.Context, asOf time.Time) ([]*entry.Revision, error) {
+	replay, err := v.replay(ctx, v.tags, asOf, v.revisions)
+	if err != nil {
+		return nil, err
 	}
-	return live
+	live, _ := replay.Live()
+	return live, nil
 }
 
 // Head returns the revision that decides name at asOf, or now for a zero asOf:
 // a publication, a removal, or one of a later format; nil where there is none.
 func (v *View) Head(ctx context.Context, name string, asOf time.Time) (*entry.Revision, error) {
-	var tags []entry.Tag
-	for _, tag := range v.tags {
-		if tag.Name == name {
-			tags = append(tags, tag)
-		}
-	}
-	replay, err := v.replay(ctx, tags, asOf, v.revisions)
+	replay, err := v.replay(ctx, v.of(name), asOf, v.revisions)
 	if err != nil {
 		return nil, err
 	}
 	return replay.Head(name), nil
 }
 
+// of returns the tags of a name, or of all for "".
+func (v *View) of(name string) []entry.Tag {
+	if name == "" {
+		return v.tags
+	}
+	var tags []entry.Tag
+	for _, tag := range v.tags {
+		if tag.Name == name {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// loader returns what is found under some tags, without those that are not
+// there or hold no revision.
+type loader func(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error)
+
 // replay decides every name among tags with what load finds under them.
-func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, load func(context.Context, []entry.Tag) (map[entry.Tag]*entry.Revision, error)) (*entry.Replay, error) {
+func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, load loader) (*entry.Replay, error) {
 	replay := entry.NewReplay(tags, asOf)
 	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
-		revisions, err := load(ctx, want)
+		found, err := load(ctx, want)
 		if err != nil {
 			return nil, err
 		}
-		for _, tag := range want {
-			replay.Decide(tag, revisions[tag])
+		replay.Decide(found)
+	}
+	heads := replay.Heads()
+	v.sawListed(heads)
+	if asOf.IsZero() {
+		v.reportMissing(ctx, replay, tags)
+	}
+	v.saved(v.log.save(ctx))
+	return replay, nil
+}
+
+// sawListed notes that the registry showed the heads that it lists.
+func (v *View) sawListed(heads []*entry.Revision) {
+	if v.recalled {
+		return
+	}
+	seen := make([]entry.Tag, 0, len(heads))
+	for _, head := range heads {
+		if !v.unlisted[head.Tag] {
+			seen = append(seen, head.Tag)
 		}
 	}
-	v.log.save()
-	return replay, nil
+	v.log.known.saw(seen...)
+}
+
+// saved reports what could not be written down, where that matters.
+func (v *View) saved(err error) {
+	if err != nil && v.log.options.Verified != nil {
+		v.notices.add("state", err)
+	}
 }
 
 // History returns every revision of name, or of all names for "", in log
 // order.
 func (v *View) History(ctx context.Context, name string) ([]*entry.Revision, error) {
-	var want []entry.Tag
-	for _, tag := range v.tags {
-		if name == "" || tag.Name == name {
-			want = append(want, tag)
-		}
-	}
+	want := v.of(name)
 	revisions, err := v.revisions(ctx, want)
 	if err != nil {
 		return nil, err
@@ -179,32 +243,12 @@ func (v *View) History(ctx context.Context, name string) ([]*entry.Revision, err
 			history = append(history, revision)
 		}
 	}
-	v.log.save()
+	v.saved(v.log.save(ctx))
 	return history, nil
 }
 
-// Warnings returns what was noticed so far and did not change the result: a
-// snapshot that could not be read, tags that hold no revision, a tag list that
-// misses some.
-func (v *View) Warnings() []error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	var all []error
-	for _, key := range slices.Sorted(maps.Keys(v.warnings)) {
-		all = append(all, v.warnings[key])
-	}
-	return all
-}
-
-func (v *View) warn(key string, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.warnings[key] = err
-}
-
-// revisions returns the revisions of the wanted tags, without those that turn
-// out not to be revisions. An error means that something could not be asked:
-// then nothing can be said about any of them.
+// revisions is the loader of all that a revision says. An error means that
+// something could not be asked: then nothing can be said about any of them.
 func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
 	want, err := v.standing(ctx, want)
 	if err != nil {
@@ -213,73 +257,48 @@ func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*
 	return v.load(ctx, want)
 }
 
-// load is revisions for tags that stand.
-func (v *View) load(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
-	found := make(map[entry.Tag]*entry.Revision, len(want))
-	missing := v.fromMemory(want, found)
-	missing = v.fromSnapshot(ctx, missing, found)
-	if ctx.Err() != nil {
-		return nil, timedOut(ctx)
-	}
-	return found, v.fromTarget(ctx, missing, found)
+// notRevision notes that a tag holds no revision.
+func (v *View) notRevision(tag entry.Tag, why error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.none[tag] = why
 }
 
-// standing drops the unlisted tags that the registry no longer has, and
-// reports both kinds: those that it deleted, and those that its list hides.
-func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, error) {
-	var mu sync.Mutex
-	var hidden, deleted int
-	group, within := errgroup.WithContext(ctx)
-	group.SetLimit(v.log.options.Parallel)
-	for _, tag := range want {
-		if !v.unlisted[tag] || v.isGone(tag) {
-			continue
+// isNone reports whether a tag was found to hold no revision, or not to be
+// there.
+func (v *View) isNone(tag entry.Tag) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	there, asked := v.answers[tag]
+	return v.none[tag] != nil || asked && !there
+}
+
+// Unreadable returns the listed tags of a name that hold no revision, and are
+// later than the one which decides it; zero for none. They are newest last.
+// Whoever demands signatures cannot tell what stood there.
+func (v *View) Unreadable(name string, head entry.Tag) []entry.Tag {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var later []entry.Tag
+	for tag := range v.none {
+		if tag.Name == name && head.Compare(tag) < 0 {
+			later = append(later, tag)
 		}
-		group.Go(func() error {
-			_, err := v.log.target.Resolve(within, tag.String())
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err == nil:
-				hidden++
-			case errors.Is(err, entry.ErrNotFound):
-				deleted++
-				v.setGone(tag)
-				manifest := v.log.forget(tag)
-				v.mu.Lock()
-				v.deleted[tag] = manifest
-				v.mu.Unlock()
-			default:
-				return err
-			}
-			return nil
-		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	if hidden > 0 {
-		v.warn("hidden", fmt.Errorf("the registry's tag list is incomplete: it leaves out %d revisions that exist", hidden))
-	}
-	if deleted > 0 && hidden == 0 {
-		v.log.discard(v.snapshots)
-	}
-	if deleted > 0 {
-		v.warn("deleted", fmt.Errorf("%d revisions were deleted from the registry since the last snapshot", deleted))
-	}
-	return slices.DeleteFunc(slices.Clone(want), v.isGone), nil
+	slices.SortFunc(later, entry.Tag.Compare)
+	return later
 }
 
-func (v *View) isGone(tag entry.Tag) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.gone[tag]
-}
-
-func (v *View) setGone(tag entry.Tag) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.gone[tag] = true
+// Confirm notes that a policy verified revisions: what was verified once is
+// missed when it is gone.
+func (l *Log) Confirm(tags ...entry.Tag) {
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	for _, tag := range tags {
+		if f := l.known.facts[tag]; f != nil {
+			f.verified = true
+		}
+	}
 }
 
 // timedOut gives a context's end its kind.

@@ -1,0 +1,383 @@
+package ocilog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// What is known and not listed is asked for by itself: some registries cut
+// their lists short, and somebody may have deleted it (SPEC section 8). Of what
+// this reader saw in the registry and is told is not there, the revisions that
+// would decide a name have vanished: they stay known, and are reported each
+// time. What was only claimed is dropped.
+
+// MissingError says that a registry answers without so much of what this reader
+// saw in it that nothing can be said: most likely a cache in front of it that
+// cannot reach it, or a retention rule that deletes tags. It is an
+// entry.ErrUnreachable.
+type MissingError struct {
+	Missing int // heads that the registry does not have
+	Known   int // heads that it had
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%d of %d entries that this reader has seen are missing from the registry's answer", e.Missing, e.Known)
+}
+
+// Is makes it an entry.ErrUnreachable.
+func (e *MissingError) Is(target error) bool { return target == entry.ErrUnreachable }
+
+// tooMany reports whether so many heads are not lost one by one.
+func tooMany(missing, known int) bool { return missing > 3 && missing*20 > known }
+
+// checkLoss looks for the heads that are not listed, where they are too many.
+func (v *View) checkLoss(ctx context.Context) error {
+	v.log.known.mu.Lock()
+	heads := v.log.known.heads()
+	v.log.known.mu.Unlock()
+	var missing []entry.Tag
+	for _, tag := range heads {
+		if v.unlisted[tag] {
+			missing = append(missing, tag)
+		}
+	}
+	if !tooMany(len(missing), len(heads)) {
+		return nil
+	}
+	slices.SortFunc(missing, entry.Tag.Compare)
+	// If the first are gone, there is no need to ask for all of them.
+	enough := min(len(missing), max(3, len(heads)/20)+1)
+	var gone []entry.Tag
+	for _, some := range [][]entry.Tag{missing[:enough], missing[enough:]} {
+		absent, err := v.look(ctx, some)
+		if err != nil {
+			return err
+		}
+		if gone = append(gone, absent...); tooMany(len(gone), len(heads)) {
+			return &MissingError{Missing: len(missing), Known: len(heads)}
+		}
+	}
+	v.setAbsent(ctx, gone)
+	return nil
+}
+
+// checkSnapshot reports that the newest snapshot is gone with none in its place.
+func (v *View) checkSnapshot(ctx context.Context) error {
+	v.log.known.mu.Lock()
+	newest := v.log.newest
+	v.log.known.mu.Unlock()
+	if newest == (entry.Tag{}) || len(v.snapshots) > 0 && newest.Compare(v.snapshots[len(v.snapshots)-1]) <= 0 {
+		return nil
+	}
+	switch _, err := v.log.target.Resolve(ctx, newest.String()); {
+	case errors.Is(err, entry.ErrNotFound):
+		v.notices.add("snapshot", fmt.Errorf("the newest snapshot (%s) is no longer in the registry, and there is none in its place", newest))
+	case ctx.Err() != nil:
+		return timedOut(ctx)
+	}
+	return nil // it is a cache: its faults are none of the log
+}
+
+// standing drops the unlisted tags that the registry does not have.
+func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, error) {
+	var ask []entry.Tag
+	v.mu.Lock()
+	for _, tag := range want {
+		if _, asked := v.answers[tag]; v.unlisted[tag] && !asked {
+			ask = append(ask, tag)
+		}
+	}
+	v.mu.Unlock()
+	if len(ask) > 0 {
+		if err := v.ask(ctx, ask); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(want), v.isNone), nil
+}
+
+// ask finds out which unlisted tags are there.
+func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
+	seen, claimed, err := v.proven(ctx, tags)
+	if err != nil {
+		return err
+	}
+	if len(claimed) > tryClaims {
+		// Somebody may claim any number: they are tried before all are asked for.
+		some := claimed[:tryClaims]
+		absent, err := v.look(ctx, some)
+		if err != nil {
+			return err
+		}
+		if len(absent) == len(some) {
+			v.answer(claimed[tryClaims:], false)
+			v.notices.count(&v.notices.dropped, len(claimed)-tryClaims)
+		} else {
+			seen = append(seen, claimed[tryClaims:]...)
+		}
+		v.setAbsent(ctx, absent)
+		claimed = nil
+	}
+	absent, err := v.look(ctx, append(seen, claimed...))
+	if err != nil {
+		return err
+	}
+	v.setAbsent(ctx, absent)
+	return nil
+}
+
+// proven splits tags into those that this reader saw in the registry and those
+// that a snapshot claims, without claims that are no genuine records: they are
+// not asked for.
+func (v *View) proven(ctx context.Context, tags []entry.Tag) (seen, claimed []entry.Tag, err error) {
+	var unproven []entry.Tag
+	for _, tag := range tags {
+		switch f, _ := v.log.known.get(tag); {
+		case f.stood:
+			seen = append(seen, tag)
+		case f.digest != "":
+			claimed = append(claimed, tag)
+		default:
+			unproven = append(unproven, tag)
+		}
+	}
+	if len(unproven) == 0 {
+		return seen, claimed, nil
+	}
+	found := map[entry.Tag]*entry.Revision{}
+	v.answer(v.fromSegments(ctx, unproven, found), false)
+	if ctx.Err() != nil {
+		return nil, nil, timedOut(ctx)
+	}
+	for _, tag := range unproven {
+		if found[tag] != nil {
+			claimed = append(claimed, tag)
+		}
+	}
+	return seen, claimed, nil
+}
+
+// look asks the registry for tags, twice where it says that they are not there,
+// and returns those that are absent. The answers count for this view.
+func (v *View) look(ctx context.Context, tags []entry.Tag) (absent []entry.Tag, err error) {
+	absent, err = v.resolve(ctx, tags)
+	if err != nil {
+		return nil, err
+	}
+	var again []entry.Tag
+	var before []entry.Tag // said so before: it need not be asked twice
+	for _, tag := range absent {
+		if f, _ := v.log.known.get(tag); f.absent {
+			before = append(before, tag)
+		} else {
+			again = append(again, tag)
+		}
+	}
+	if len(again) > 0 {
+		if pause(ctx, v.log.options.Recheck) != nil {
+			return nil, timedOut(ctx)
+		}
+		if again, err = v.resolve(ctx, again); err != nil {
+			return nil, err
+		}
+	}
+	absent = append(before, again...)
+	v.answer(absent, false)
+	return absent, nil
+}
+
+// resolve asks for tags at once and returns those that the registry answers are
+// not there. The others are there.
+func (v *View) resolve(ctx context.Context, tags []entry.Tag) (absent []entry.Tag, err error) {
+	var mu sync.Mutex
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(v.log.options.Parallel)
+	for _, tag := range tags {
+		group.Go(func() error {
+			found, err := v.log.target.Resolve(within, tag.String())
+			switch {
+			case errors.Is(err, entry.ErrNotFound):
+				mu.Lock()
+				defer mu.Unlock()
+				absent = append(absent, tag)
+				return nil
+			case err != nil:
+				return err
+			}
+			v.answer([]entry.Tag{tag}, true)
+			v.log.known.saw(tag)
+			v.notices.count(&v.notices.hidden, 1)
+			if f, _ := v.log.known.get(tag); f.digest != "" && f.digest != found.Digest {
+				v.notices.add(tag.String(), &OverwrittenError{tag, found.Digest, f.digest})
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			return nil, timedOut(ctx)
+		}
+		return nil, err
+	}
+	slices.SortFunc(absent, entry.Tag.Compare)
+	return absent, nil
+}
+
+func (v *View) answer(tags []entry.Tag, there bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, tag := range tags {
+		v.answers[tag] = there
+	}
+}
+
+// setAbsent notes what the registry said is not there. What this reader saw
+// there stays known, and so does what the policy verifies as of this catalog;
+// any other claim is dropped.
+func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
+	for _, tag := range tags {
+		f, _ := v.log.known.get(tag)
+		if !f.stood && !v.isOurs(ctx, tag) {
+			v.notices.count(&v.notices.dropped, 1)
+			continue
+		}
+		v.log.known.mu.Lock()
+		known := v.log.known.of(tag)
+		known.stood, known.absent = true, true
+		v.log.known.changed = v.log.known.changed || known.manifest != nil
+		v.log.known.mu.Unlock()
+	}
+}
+
+// isOurs reports whether a revision that this reader never saw in the registry
+// is verified and names this catalog: then it stood here once.
+func (v *View) isOurs(ctx context.Context, tag entry.Tag) bool {
+	l := v.log
+	l.known.mu.Lock()
+	until := max(l.forgotten[""], l.forgotten[tag.Name])
+	l.known.mu.Unlock()
+	if l.options.Verified == nil || tag.Millis <= until {
+		return false
+	}
+	revision := l.rememberedRevision(ctx, tag)
+	return revision != nil && revision.Catalog() == l.id && l.options.Verified(ctx, revision)
+}
+
+// rememberedRevision reads a revision without asking the registry, or nil.
+func (l *Log) rememberedRevision(ctx context.Context, tag entry.Tag) *entry.Revision {
+	if revision := l.cachedRevision(tag); revision != nil {
+		return revision
+	}
+	revision, err := entry.Unpack(tag, l.manifestAtHand(ctx, tag))
+	if err != nil {
+		return nil
+	}
+	return revision
+}
+
+// Vanished is a revision that this reader knows, and that the registry no longer
+// has.
+type Vanished struct {
+	Head
+	Revision *entry.Revision // nil where nothing holds it any more
+}
+
+// Vanished returns the revisions of a name that vanished and are later than the
+// one which decides it, in log order; head is its tag, or zero. Somebody deleted
+// them, or the registry shows an older state: whoever demands signatures looks
+// at theirs (Log.Signatures) before believing what decides the name now. They
+// are genuine, and need not be signed.
+func (v *View) Vanished(ctx context.Context, name string, head entry.Tag) []Vanished {
+	var found []Vanished
+	for _, tag := range v.vanished()[name] {
+		if head.Compare(tag) < 0 {
+			f, _ := v.log.known.get(tag)
+			found = append(found, Vanished{Head{tag, f.digest}, v.log.rememberedRevision(ctx, tag)})
+		}
+	}
+	return found
+}
+
+// VanishedNames returns the names of which revisions vanished, in text order:
+// those to ask Vanished about.
+func (v *View) VanishedNames() []string {
+	var names []string
+	for name := range v.vanished() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// vanished returns the tags that this view found absent, by name.
+func (v *View) vanished() map[string][]entry.Tag {
+	byName := map[string][]entry.Tag{}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for tag, there := range v.answers {
+		if there {
+			continue
+		}
+		if f, ok := v.log.known.get(tag); ok && f.absent {
+			byName[tag.Name] = append(byName[tag.Name], tag)
+		}
+	}
+	for _, tags := range byName {
+		slices.SortFunc(tags, entry.Tag.Compare)
+	}
+	return byName
+}
+
+// reportMissing tells of names whose head vanished, where no policy says what to
+// make of it, and of a list that is shorter than the newest revision's writer
+// saw.
+func (v *View) reportMissing(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
+	_, newer := replay.Live()
+	for _, revision := range newer {
+		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %s is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
+	}
+	if v.log.options.Verified == nil {
+		for name, vanished := range v.vanished() {
+			last := vanished[len(vanished)-1]
+			head := replay.Head(name)
+			if head == nil || head.Tag.Compare(last) < 0 {
+				v.notices.add("vanished "+name, vanishedNotice(last, head))
+			}
+		}
+	}
+	v.checkSeen(ctx, replay, tags)
+}
+
+func vanishedNotice(last entry.Tag, head *entry.Revision) error {
+	what := "nothing stands in its place"
+	if head != nil {
+		what = fmt.Sprintf("what stands now is of %s", head.Tag.Time())
+	}
+	return fmt.Errorf("entry %q: its latest revision (%s, of %s) is no longer in the registry; %s", last.Name, last, last.Time(), what)
+}
+
+// checkSeen compares the list with what the newest revision's writer saw.
+func (v *View) checkSeen(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
+	var newest *entry.Revision
+	for _, head := range replay.Heads() {
+		if newest == nil || newest.Tag.Compare(head.Tag) < 0 {
+			newest = head
+		}
+	}
+	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Revisions <= len(v.listed) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
+		return
+	}
+	if v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
+		return
+	}
+	v.notices.add("seen", fmt.Errorf("the registry lists %s, and the newest one (%s) says that there were %d: a retention rule may have deleted the rest",
+		plural(len(v.listed), "revision"), strings.TrimSpace(newest.Tag.String()), newest.Seen.Revisions))
+}

@@ -1,0 +1,328 @@
+package ocilog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// publicationIn is a publication that names its catalog.
+func publicationIn(t testing.TB, catalog, name string, at time.Time, version string) *entry.Packed {
+	t.Helper()
+	packed, err := entry.Pack(&entry.Document{
+		Name: name, Version: version, Catalog: catalog,
+		Image: entry.Image{
+			Reference: "registry.example.com/os/" + name + ":" + version, Digest: digest.FromString(name + version),
+			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
+		},
+		Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
+	}, entry.Seen{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+func appendAll(t testing.TB, log *Log, all ...*entry.Packed) {
+	t.Helper()
+	for _, packed := range all {
+		if err := log.Append(t.Context(), packed, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// read reads the log of a reader anew, in a process of its own, and returns the
+// live versions by name, the vanished tags by name, and the warnings.
+func read(t testing.TB, target *memory, options Options) (versions map[string]string, vanished []string, warnings string, err error) {
+	t.Helper()
+	view, err := newLog(target, "log", options).Read(t.Context())
+	if err != nil {
+		return nil, nil, "", err
+	}
+	heads, err := view.Heads(t.Context(), time.Time{})
+	if err != nil {
+		return nil, nil, "", err
+	}
+	versions, at := map[string]string{}, map[string]entry.Tag{}
+	for _, head := range heads {
+		at[head.Tag.Name] = head.Tag
+		if head.Document != nil {
+			versions[head.Tag.Name] = head.Document.Version
+		}
+	}
+	for _, name := range view.VanishedNames() {
+		for _, lost := range view.Vanished(t.Context(), name, at[name]) {
+			vanished = append(vanished, lost.Tag.String())
+		}
+	}
+	for _, warning := range view.Warnings() {
+		warnings += warning.Error() + "\n"
+	}
+	return versions, vanished, warnings, nil
+}
+
+func (m *memory) delete(tags ...entry.Tag) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, tag := range tags {
+		delete(m.tags, tag.String())
+	}
+}
+
+// What a reader saw stays known when the registry has it no longer: the first
+// time, the second, and with only the state left of what it knew.
+func TestVanishedHeadsStayKnown(t *testing.T) {
+	for _, cached := range []bool{true, false} {
+		t.Run(fmt.Sprintf("with a cache %t", cached), func(t *testing.T) {
+			target, c, options := newMemory(), &clock{}, Options{State: NewState(t.TempDir())}
+			if cached {
+				options.Cache = NewCache(t.TempDir(), 0)
+			}
+			first, second, other := publication(t, "a", c.Now(), "1"), publication(t, "a", c.Now(), "2"), publication(t, "b", c.Now(), "1")
+			appendAll(t, newLog(target, "writer", Options{}), first, second, other)
+			if versions, _, _, err := read(t, target, options); err != nil || versions["a"] != "2" {
+				t.Fatalf("%v, %v", versions, err)
+			}
+			target.delete(second.Tag)
+			for _, reading := range []string{"first", "second", "third"} {
+				versions, vanished, warnings, err := read(t, target, options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff([]string{second.Tag.String()}, vanished); diff != "" || versions["a"] != "1" {
+					t.Errorf("the %s reading shows %v, vanished:\n%s", reading, versions, diff)
+				}
+				if !strings.Contains(warnings, second.Tag.String()) {
+					t.Errorf("the %s reading warns %q, want the tag", reading, warnings)
+				}
+			}
+			// A later publication is what everybody moves on to.
+			appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now().Add(time.Second), "3"))
+			versions, vanished, warnings, err := read(t, target, options)
+			if err != nil || versions["a"] != "3" || len(vanished) > 0 || warnings != "" {
+				t.Errorf("after a later one: %v, vanished %v, warnings %q, %v", versions, vanished, warnings, err)
+			}
+			// Only an older one than that may go without a word.
+			target.delete(first.Tag)
+			if _, vanished, warnings, err := read(t, target, options); err != nil || len(vanished) > 0 || warnings != "" {
+				t.Errorf("superseded and gone: vanished %v, warnings %q, %v", vanished, warnings, err)
+			}
+		})
+	}
+}
+
+// What stands again is no loss any more.
+func TestVanishedHeadsStandAgain(t *testing.T) {
+	target, c, options := newMemory(), &clock{}, Options{State: NewState(t.TempDir())}
+	packed := publication(t, "a", c.Now(), "1")
+	writer := newLog(target, "writer", Options{})
+	appendAll(t, writer, packed)
+	for _, step := range []struct {
+		what  string
+		do    func()
+		lost  int
+		shown string
+	}{
+		{"seen", func() {}, 0, "1"},
+		{"deleted", func() { target.delete(packed.Tag) }, 1, ""},
+		{"put back", func() { appendAll(t, writer, packed) }, 0, "1"},
+		{"deleted again", func() { target.delete(packed.Tag) }, 1, ""},
+		{"put back and hidden", func() {
+			appendAll(t, writer, packed)
+			target.hide = func(string) bool { return true }
+		}, 0, "1"},
+	} {
+		step.do()
+		versions, vanished, _, err := read(t, target, options)
+		if err != nil || len(vanished) != step.lost || versions["a"] != step.shown {
+			t.Errorf("%s: shows %v, vanished %v, %v", step.what, versions, vanished, err)
+		}
+	}
+}
+
+// A forged snapshot of less takes nothing away, whether it is empty, lists
+// something else, or is as new as can be.
+func TestSnapshotsTakeNothingAway(t *testing.T) {
+	for name, forged := range map[string]func(t *testing.T, target *memory){
+		"one record that is none": func(t *testing.T, target *memory) {
+			pushLines(t, target, []byte(`{"tag":"x0000000.0mm7p6yxl.p0000000000000000","manifest":""}`))
+		},
+		"one record of something else": func(t *testing.T, target *memory) {
+			packed := publication(t, "else", epoch, "1")
+			n, err := newLine(packed.Tag, packed.Manifest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pushLines(t, target, n.text)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			options := Options{State: NewState(t.TempDir()), Cache: NewCache(t.TempDir(), 0)}
+			fill(t, target, c, 38)
+			old, now := publication(t, "zed", c.Now(), "1"), publication(t, "zed", c.Now(), "2")
+			hidden := publication(t, "hidden", c.Now(), "1")
+			appendAll(t, newLog(target, "writer", Options{}), old, now, hidden)
+			if _, _, _, err := read(t, target, options); err != nil {
+				t.Fatal(err)
+			}
+			target.delete(now.Tag)
+			forged(t, target)
+			target.hide = func(tag string) bool { return strings.HasPrefix(tag, "hidden.") }
+			for range 2 {
+				versions, vanished, _, err := read(t, target, options)
+				if err != nil || len(vanished) != 1 || versions["zed"] != "1" || versions["hidden"] != "1" || len(versions) != 40 {
+					t.Errorf("%d entries, zed %q, hidden %q, vanished %v, %v", len(versions), versions["zed"], versions["hidden"], vanished, err)
+				}
+			}
+		})
+	}
+}
+
+// pushLines pushes a snapshot, dated an hour ahead, with these lines.
+func pushLines(t *testing.T, target *memory, lines ...[]byte) {
+	t.Helper()
+	w, err := newSegmentWriter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range lines {
+		if err := w.add(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blob, err := w.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushSnapshot(t, target, blob)
+}
+
+// A snapshot is a stranger's word: what it claims and the registry does not have
+// was never here, unless the policy verifies it and it names this catalog.
+func TestRumoursAreNoLoss(t *testing.T) {
+	verified := func(context.Context, *entry.Revision) bool { return true }
+	for _, tt := range []struct {
+		name    string
+		catalog string
+		policy  func(context.Context, *entry.Revision) bool
+		want    int
+	}{
+		{"no policy", "log", nil, 0},
+		{"of this catalog, and verified", "log", verified, 32},
+		{"of this catalog, and not verified", "log", func(context.Context, *entry.Revision) bool { return false }, 0},
+		{"of another catalog", "other", verified, 0},
+		{"of no catalog", "", verified, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			appendAll(t, newLog(target, "writer", Options{}), publication(t, "stands", c.Now(), "1"))
+			var claims [][]byte
+			for i := range 32 {
+				packed := publicationIn(t, tt.catalog, fmt.Sprintf("rumour-%02d", i), c.Now(), "1")
+				n, err := newLine(packed.Tag, packed.Manifest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				claims = append(claims, n.text)
+			}
+			pushLines(t, target, claims...)
+			options := Options{Cache: NewCache(t.TempDir(), 0), State: NewState(t.TempDir()), Verified: tt.policy}
+			for _, reading := range []string{"first", "second"} {
+				versions, vanished, warnings, err := read(t, target, options)
+				if err != nil || len(vanished) != tt.want || len(versions) != 1 {
+					t.Errorf("the %s reading: shows %v, %d vanished, want %d; %v", reading, versions, len(vanished), tt.want, err)
+				}
+				if tt.want == 0 && !strings.Contains(warnings, "32 revisions that a snapshot or the cache has") {
+					t.Errorf("the %s reading warns %q", reading, warnings)
+				}
+			}
+		})
+	}
+}
+
+// Much that is missing at once is no answer of a registry that has the catalog.
+func TestMuchThatIsMissingIsNoAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		known, gone int
+		want        error
+	}{
+		{44, 28, entry.ErrUnreachable},
+		{44, 44, entry.ErrUnreachable},
+		{44, 3, nil},
+		{44, 4, entry.ErrUnreachable},
+		{100, 5, nil},
+		{100, 6, entry.ErrUnreachable},
+		{3, 3, nil},
+		{4, 4, entry.ErrUnreachable},
+	} {
+		t.Run(fmt.Sprintf("%d of %d", tt.gone, tt.known), func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			options := Options{State: NewState(t.TempDir())}
+			fill(t, target, c, tt.known)
+			if _, _, _, err := read(t, target, options); err != nil {
+				t.Fatal(err)
+			}
+			for tag := range target.tags {
+				var n int
+				if _, err := fmt.Sscanf(tag, "entry-%04d.", &n); err == nil && n < tt.gone || strings.HasPrefix(tag, "_") {
+					delete(target.tags, tag)
+				}
+			}
+			for _, reading := range []string{"first", "second"} {
+				_, vanished, _, err := read(t, target, options)
+				var missing *MissingError
+				if !errors.Is(err, tt.want) || tt.want != nil && (!errors.As(err, &missing) || missing.Missing != tt.gone || missing.Known != tt.known) {
+					t.Errorf("the %s reading: %v, want %v", reading, err, tt.want)
+				}
+				if tt.want == nil && len(vanished) != tt.gone {
+					t.Errorf("the %s reading: %d vanished, want %d", reading, len(vanished), tt.gone)
+				}
+			}
+			// A reader of one name is told the same.
+			view, err := newLog(target, "log", options).Read(t.Context(), "entry-0043")
+			if !errors.Is(err, tt.want) {
+				t.Errorf("reading one name: %v, %v", view, err)
+			}
+		})
+	}
+}
+
+// A reader that is told to forget believes what it is shown from then on.
+func TestForget(t *testing.T) {
+	for _, name := range []string{"a", ""} {
+		t.Run("name "+name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			options := Options{State: NewState(t.TempDir()), Cache: NewCache(t.TempDir(), 0), Now: c.Now}
+			a, b := publication(t, "a", c.Now(), "1"), publication(t, "b", c.Now(), "1")
+			appendAll(t, newLog(target, "writer", Options{}), a, b)
+			if _, _, _, err := read(t, target, options); err != nil {
+				t.Fatal(err)
+			}
+			target.delete(a.Tag, b.Tag)
+			if _, vanished, _, err := read(t, target, options); err != nil || len(vanished) != 2 {
+				t.Fatalf("%v, %v", vanished, err)
+			}
+			if err := newLog(target, "log", options).Forget(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			want := 0
+			if name != "" {
+				want = 1
+			}
+			if _, vanished, _, err := read(t, target, options); err != nil || len(vanished) != want {
+				t.Errorf("vanished %v, want %d; %v", vanished, want, err)
+			}
+		})
+	}
+}

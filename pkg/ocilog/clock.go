@@ -1,0 +1,61 @@
+package ocilog
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+const (
+	maxAhead = 24 * time.Hour // of a revision that no policy verifies
+	maxSkew  = time.Hour      // between a writer's clock and the registry's
+)
+
+// Dated is a target that knows what time its registry says it is; zero where it
+// does not say.
+type Dated interface{ Date() time.Time }
+
+// ClockError says that a writer's clock is not the registry's. Nothing was
+// written: a revision with a wrong time is in order before or after others that
+// it is not.
+type ClockError struct{ Clock, Registry time.Time }
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("this machine's clock says %s, and the registry's %s", e.Clock.UTC().Format(time.RFC3339), e.Registry.UTC().Format(time.RFC3339))
+}
+
+// date returns the registry's time, or zero.
+func (l *Log) date() time.Time {
+	if dated, ok := l.target.(Dated); ok {
+		return dated.Date()
+	}
+	return time.Time{}
+}
+
+func (l *Log) checkClock() error {
+	now, date := l.options.Now(), l.date()
+	if !date.IsZero() && now.Sub(date).Abs() > maxSkew {
+		return &ClockError{now, date}
+	}
+	return nil
+}
+
+// horizon returns the latest time that a tag may have which no policy verifies:
+// a day after the later of both clocks (SPEC section 3.2).
+func (l *Log) horizon() int64 {
+	now, date := l.options.Now(), l.date()
+	if date.After(now) {
+		now = date
+	}
+	return now.Add(maxAhead).UnixMilli()
+}
+
+// upTo splits tags in log order into those up to the horizon and those beyond.
+func upTo(tags []entry.Tag, horizon int64) (within, beyond []entry.Tag) {
+	i := len(tags)
+	for i > 0 && tags[i-1].Millis > horizon {
+		i--
+	}
+	return tags[:i:i], tags[i:]
+}

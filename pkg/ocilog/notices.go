@@ -1,0 +1,101 @@
+package ocilog
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// notices are what was noticed and did not change the result. The zero value is
+// ready; they are safe for concurrent use.
+type notices struct {
+	mu      sync.Mutex
+	errs    map[string]error // by what they are about: each once
+	hidden  int              // revisions that the list leaves out
+	dropped int              // claims that the registry does not bear out
+}
+
+func (n *notices) add(key string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.errs == nil {
+		n.errs = map[string]error{}
+	}
+	n.errs[key] = err
+}
+
+// count adds to one of the counters.
+func (n *notices) count(counter *int, more int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	*counter += more
+}
+
+// fewTags is how many of a kind are told one by one.
+const fewTags = 3
+
+// Warnings returns what was noticed so far and did not change the result: a
+// snapshot that could not be read, tags that hold no revision or are dated too
+// far ahead, a tag list that misses some, revisions that vanished.
+func (v *View) Warnings() []error {
+	all := v.noneWarnings()
+	all = append(all, beyondWarnings(v.beyond)...)
+	n := &v.notices
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(n.errs)) {
+		all = append(all, n.errs[key])
+	}
+	if n.hidden > 0 {
+		all = append(all, fmt.Errorf("the registry's tag list is incomplete: it leaves out %s that exist", plural(n.hidden, "revision")))
+	}
+	if n.dropped > 0 {
+		all = append(all, fmt.Errorf("%s that a snapshot or the cache has were deleted from the registry, or never in it", plural(n.dropped, "revision")))
+	}
+	return all
+}
+
+// noneWarnings tells of tags that hold no revision: of a name that has many of
+// them in one line.
+func (v *View) noneWarnings() (all []error) {
+	byName := map[string][]entry.Tag{}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for tag := range v.none {
+		byName[tag.Name] = append(byName[tag.Name], tag)
+	}
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		tags := byName[name]
+		slices.SortFunc(tags, entry.Tag.Compare)
+		if len(tags) > fewTags {
+			all = append(all, fmt.Errorf("ignored: %d tags of %s hold no revision; delete them, from %s to %s", len(tags), name, tags[0], tags[len(tags)-1]))
+			continue
+		}
+		for _, tag := range tags {
+			all = append(all, fmt.Errorf("ignored: %w", v.none[tag]))
+		}
+	}
+	return all
+}
+
+// beyondWarnings tells of tags that are dated too far ahead.
+func beyondWarnings(tags []entry.Tag) (all []error) {
+	if len(tags) > fewTags {
+		return []error{fmt.Errorf("ignored: %d tags are dated more than a day ahead; delete them, from %s to %s", len(tags), tags[0], tags[len(tags)-1])}
+	}
+	for _, tag := range tags {
+		all = append(all, fmt.Errorf("ignored: tag %s is dated %s, more than a day ahead; delete it", tag, tag.Time()))
+	}
+	return all
+}
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
