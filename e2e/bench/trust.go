@@ -170,7 +170,7 @@ func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast 
 		for range 32 {
 			packed, err := entry.Pack(fill.Document(count, at.Add(time.Duration(count)*time.Second)), entry.Seen{})
 			if err == nil {
-				err = log.Append(ctx, packed)
+				err = log.Append(ctx, packed, nil)
 			}
 			if err != nil {
 				return count, err

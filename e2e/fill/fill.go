@@ -45,7 +45,7 @@ func Catalog(ctx context.Context, catalog string, count int) error {
 				if err != nil {
 					return err
 				}
-				return log.Append(within, packed)
+				return log.Append(within, packed, nil)
 			})
 		}
 		if err := group.Wait(); err != nil {

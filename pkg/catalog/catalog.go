@@ -21,17 +21,24 @@ type Options struct {
 	Registry *registry.Client
 	// Cache keeps what was read across processes; nil keeps it in memory.
 	Cache *ocilog.Cache
+	// State keeps across processes which entries this reader saw, so that it
+	// notices what is taken away; nil keeps it in memory.
+	State *ocilog.State
 	// Revisions bounds the decoded revisions kept in memory; 0 is 20,000.
 	Revisions int
 	// Fresh is how long Get and History may answer from the last read; 0 is
 	// 5s, a negative duration always asks.
 	Fresh time.Duration
+	// Recheck is how long a registry has to say again that something is not
+	// there before it is believed; 0 is 2s.
+	Recheck time.Duration
 	// Author is recorded as publishedBy and removedBy.
 	Author string
 	// Now is the clock of publications; nil is the system's.
 	Now func() time.Time
-	// Policy is what List, Get, History and Verify hold signatures against;
-	// nil checks none.
+	// Policy is what List, Get, History and Verify check signatures by; nil
+	// checks none. For Publish, Add and Remove, what it does not verify
+	// blocks, ends and moves nothing.
 	Policy *trust.Policy
 	// Verdicts remembers across processes what a policy verified; nil
 	// remembers it as long as the Catalog lives.
@@ -45,6 +52,7 @@ type Options struct {
 // Catalog is an open catalog. It is safe for concurrent use.
 type Catalog struct {
 	reference  registry.Reference
+	normal     string // of the reference
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
@@ -86,14 +94,20 @@ func Open(reference string, options Options) (*Catalog, error) {
 		return nil, err
 	}
 	c := &Catalog{reference: ref, options: options, repository: repository, warned: map[string]bool{}}
-	log := ocilog.Options{Revisions: options.Revisions, Cache: options.Cache, Now: options.Now, Lookup: c.lookUpForSnapshot}
+	log := ocilog.Options{
+		Revisions: options.Revisions, Cache: options.Cache, State: options.State, Now: options.Now, Recheck: options.Recheck,
+		Lookup: c.lookUpForSnapshot,
+	}
 	if options.Policy != nil {
 		if options.Verdicts == nil {
 			c.options.Verdicts = trust.NewMemory("") // of this process
 		}
-		log.Signatures, log.Learned = true, c.learned
+		log.Signatures, log.Learned, log.Verified = true, c.learned, c.signed
 	}
-	c.log = ocilog.New(repository, ref.Base(), log)
+	if c.normal, err = normalForm(ref); err != nil {
+		return nil, err
+	}
+	c.log = ocilog.New(repository, c.normal, log)
 	return c, nil
 }
 

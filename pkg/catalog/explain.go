@@ -21,31 +21,31 @@ type Explanation struct {
 // or not, and what the verdict on its newest revision is. The error is the one
 // that a reader of the entry would get.
 func (c *Catalog) Explain(ctx context.Context, name string) (Explanation, error) {
-	e := Explanation{Name: name, Catalog: c.Reference()}
+	x := Explanation{Name: name, Catalog: c.Reference()}
 	if err := entry.CheckName(name); err != nil {
-		return e, err
+		return x, err
 	}
 	if c.options.Policy == nil {
-		return e, fmt.Errorf("%w: there is no policy", entry.ErrInvalid)
+		return x, fmt.Errorf("%w: there is no policy", entry.ErrInvalid)
 	}
-	e.Lines = c.options.Policy.Explain(c.Reference(), name)
+	x.Lines = c.options.Policy.Explain(c.Reference(), name)
 	view, err := c.refresh(ctx, name)
 	if err != nil {
-		return e, err
+		return x, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
 	c.warn(view.Warnings()...)
 	if err != nil {
-		return e, err
+		return x, err
 	}
 	if head == nil {
-		return e, c.absent(ctx, view, name, nil)
+		return x, c.absent(ctx, view, name, nil)
 	}
-	j := c.newJudge(view)
-	report := j.report(ctx, head)
-	j.done()
-	e.Verdict, e.Checks = report.Verdict, signatureChecks(report)
-	return e, c.verdict(head, report)
+	e := c.newEvaluator(view)
+	report := e.report(ctx, head)
+	e.done(ctx)
+	x.Verdict, x.Checks = report.Verdict, signatureChecks(report)
+	return x, c.refusal(head, report)
 }
 
 // signatureChecks shows a report's checks beside others.

@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -81,7 +83,7 @@ func TestRepublishingKeepsWhatNewerWritersAdded(t *testing.T) {
 		t.Fatal(err)
 	}
 	document.PublishedAt = entry.NewTime(document.PublishedAt.Add(time.Millisecond))
-	newer := strings.Replace(string(text), `{"image":{`, `{"future":{"a":[1]},"image":{"cosigned":true,`, 1)
+	newer := strings.Replace(string(text), `"image":{`, `"future":{"a":[1]},"image":{"cosigned":true,`, 1)
 	packed, err := entry.PackRewrite(&document, []byte(newer), entry.Seen{})
 	if err != nil {
 		t.Fatal(err)
@@ -126,12 +128,73 @@ func TestAnEntryOfALaterFormatIsNotReplaced(t *testing.T) {
 	}
 }
 
-func TestAClockFarAheadIsReported(t *testing.T) {
-	w := newWorld(t, true, nil)
-	ahead := w.open(catalog.Options{Now: func() time.Time { return time.Now().Add(48 * time.Hour) }})
+// dateless is a registry that does not say what time it is.
+func dateless(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
+		next.ServeHTTP(w, r)
+	})
+}
+
+func later(by time.Duration) func() time.Time {
+	return func() time.Time { return time.Now().Add(by) }
+}
+
+func TestAClockAheadIsReported(t *testing.T) {
+	w := newWorld(t, true, dateless)
+	ahead := w.open(catalog.Options{Now: later(3 * time.Hour)})
 	w.publish(ahead, w.push("os/autosd", "1", "1"), catalog.PublishOptions{})
 	result := w.publish(w.open(catalog.Options{}), w.push("os/autosd", "2", "2"), catalog.PublishOptions{})
 	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "ahead of this clock") {
 		t.Errorf("warnings %v", result.Warnings)
+	}
+}
+
+// A writer whose clock is not the registry's writes nothing, neither a
+// publication nor a removal.
+func TestAWrongClockWritesNothing(t *testing.T) {
+	w := newWorld(t, true, nil)
+	w.publish(w.open(catalog.Options{}), w.push("os/autosd", "1", "1"), catalog.PublishOptions{})
+	image := w.push("os/autosd", "2", "2")
+	for _, by := range []time.Duration{-2 * time.Hour, 2 * time.Hour, 1000 * time.Hour} {
+		c := w.open(catalog.Options{Now: later(by)})
+		var wrong *ocilog.ClockError
+		requests := w.counter.during(func() {
+			if _, err := c.Publish(t.Context(), image, catalog.PublishOptions{}); !errors.As(err, &wrong) {
+				t.Errorf("publish %s ahead: %v", by, err)
+			}
+			if _, _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); !errors.As(err, &wrong) {
+				t.Errorf("remove %s ahead: %v", by, err)
+			}
+		})
+		if wrote := writes(requests); len(wrote) > 0 {
+			t.Errorf("%s ahead, it wrote %v", by, wrote)
+		}
+	}
+}
+
+// What is dated too far ahead decides nothing and binds nobody.
+func TestTheFarFutureDecidesNothing(t *testing.T) {
+	w := newWorld(t, true, dateless)
+	w.publish(w.open(catalog.Options{}), w.push("os/autosd", "1", "1"), catalog.PublishOptions{Version: "1"})
+	stranger := w.open(catalog.Options{Now: later(25 * time.Hour)})
+	far := w.publish(stranger, w.push("os/other", "2", "2"), catalog.PublishOptions{Name: "autosd", Version: "far"})
+	if _, _, err := stranger.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var warned []string
+	c := w.open(catalog.Options{Fresh: -1, Warn: func(err error) { warned = append(warned, err.Error()) }})
+	if item, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); err != nil || item.Version != "1" {
+		t.Errorf("version %q, %v: want 1", item.Version, err)
+	}
+	if !strings.Contains(strings.Join(warned, "\n"), far.Tag) {
+		t.Errorf("warnings %q, want the tag to delete: %s", warned, far.Tag)
+	}
+	w.publish(c, w.push("os/autosd", "3", "3"), catalog.PublishOptions{Version: "3"})
+	if item, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); err != nil || item.Version != "3" {
+		t.Errorf("after another publication: version %q, %v, want 3", item.Version, err)
+	}
+	if _, _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); err != nil {
+		t.Error(err)
 	}
 }

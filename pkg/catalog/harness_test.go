@@ -77,7 +77,7 @@ func (w *world) newClient() *registry.Client {
 // open opens the catalog as a new process would, with the cache of the world.
 func (w *world) open(options catalog.Options) *catalog.Catalog {
 	w.t.Helper()
-	options.Registry = w.newClient()
+	options.Registry, options.Recheck = w.newClient(), time.Millisecond
 	if options.Cache == nil {
 		options.Cache = ocilog.NewCache(w.cacheDir, 0)
 	}

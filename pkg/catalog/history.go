@@ -46,9 +46,9 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 		events[i] = entry.NewEvent(revision)
 	}
 	if c.options.Policy != nil {
-		j := c.newJudge(nil)
-		defer j.done()
-		for i, report := range j.all(ctx, revisions) {
+		e := c.newEvaluator(nil)
+		defer e.done(ctx)
+		for i, report := range e.all(ctx, revisions) {
 			events[i].Verdict = string(report.Verdict)
 		}
 	}

@@ -24,18 +24,19 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 	if err != nil {
 		return entry.Page{}, err
 	}
-	live, removed, err := view.Heads(ctx, options.AsOf)
+	heads, err := view.Heads(ctx, options.AsOf)
 	if err != nil {
 		c.warn(view.Warnings()...)
 		return entry.Page{}, err
 	}
 	var items []entry.Item
 	if c.options.Policy != nil {
-		items, err = c.screen(ctx, view, options.AsOf.IsZero(), live, removed, nil)
+		items, err = c.screen(ctx, view, options.AsOf.IsZero(), heads)
 	} else {
-		items = make([]entry.Item, len(live))
-		for i, revision := range live {
-			items[i] = entry.NewItem(revision)
+		for _, head := range heads {
+			if head.Document != nil {
+				items = append(items, entry.NewItem(head))
+			}
 		}
 	}
 	if options.AsOf.IsZero() {

@@ -10,13 +10,9 @@ import (
 // the rest.
 func (p *publication) move(ctx context.Context) error {
 	for _, revision := range p.elsewhere {
-		ended, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author})
+		_, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author, Sign: p.options.Sign})
 		if err != nil {
 			return fmt.Errorf("%s is published, but %s is not ended: %w", p.name, revision.Document.Name, err)
-		}
-		if p.options.Sign != nil {
-			_, err := p.catalog.signRevision(ctx, p.options.Sign, ended)
-			p.unsigned.add(fmt.Sprintf("the removal of entry %q", revision.Document.Name), revision.Document.Name, err)
 		}
 	}
 	return nil

@@ -34,7 +34,6 @@ type publication struct {
 	old        *entry.Revision
 	elsewhere  []*entry.Revision // live under other names
 	packed     *entry.Packed     // by pack
-	unsigned   UnsignedError     // by sign: what is missing
 }
 
 func (p *publication) run(ctx context.Context, image string) error {
@@ -50,7 +49,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 			return err
 		}
 	}
-	return p.unsigned.orNil()
+	return nil
 }
 
 // decide finds out what there is to write, and writes the revision, while no
@@ -67,12 +66,20 @@ func (p *publication) decide(ctx context.Context) error {
 	if err := p.pack(ctx); err != nil || p.options.DryRun || p.result.Outcome == Unchanged {
 		return err
 	}
-	if err := p.catalog.log.Append(ctx, p.packed); err != nil {
+	if err := p.catalog.log.Append(ctx, p.packed, p.signer()); err != nil {
 		return fmt.Errorf("publish %s: %w", p.name, err)
 	}
 	p.catalog.forget()
 	p.result.Outcome = Published
 	return nil
+}
+
+// signer signs the revision while no reader sees it yet; nil signs nothing.
+func (p *publication) signer() func(context.Context) error {
+	if p.options.Sign == nil {
+		return nil
+	}
+	return func(ctx context.Context) error { return p.sign(ctx, p.packed.Tag, p.packed.Descriptor) }
 }
 
 // identify reads the reference and validates what the publisher typed, before
@@ -93,7 +100,7 @@ func (p *publication) identify(image string) error {
 		Image: entry.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
 		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),
-	})
+	}, entry.Seen{})
 	return err
 }
 
@@ -126,29 +133,31 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	if p.view, err = p.catalog.refresh(ctx); err != nil {
 		return err
 	}
-	live, err := p.view.Live(ctx, zeroTime)
+	heads, err := p.view.Heads(ctx, zeroTime)
 	p.catalog.warn(p.view.Warnings()...)
 	if err != nil {
 		return err
 	}
-	for _, revision := range live {
-		d := revision.Document
+	for _, head := range heads {
+		d := head.Document
+		same := d != nil && d.Image.Reference == p.document.Image.Reference
 		switch {
+		case head.Tag.Name != p.name && !same, head.Tag.Op == entry.OpRemove:
+		case !p.catalog.verifies(ctx, head):
+			// A stranger's word blocks, ends and moves nothing.
+			p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is not verified by the policy, and does not count", head.Tag.Name))
+		case head.Newer != "":
+			return fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, p.name)
 		case d.Name == p.name:
-			p.old = revision
-		case d.Image.Reference == p.document.Image.Reference && !p.options.Move:
+			p.old = head
+		case !p.options.Move:
 			return fmt.Errorf("%w: %s is published as %q already", entry.ErrConflict, d.Image.Reference, d.Name)
-		case d.Image.Reference == p.document.Image.Reference:
-			p.elsewhere = append(p.elsewhere, revision)
+		default:
+			p.elsewhere = append(p.elsewhere, head)
 			p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
 		}
 	}
-	head, err := p.view.Head(ctx, p.name, zeroTime)
 	switch {
-	case err != nil:
-		return err
-	case head != nil && head.Newer != "":
-		return fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, p.name)
 	case p.old != nil && p.mustBeNew:
 		return fmt.Errorf("%w: entry %q exists already", entry.ErrConflict, p.name)
 	}
@@ -188,16 +197,17 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
 	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)
+	p.document.Catalog = p.catalog.normal
 	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
 		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute)))
 	}
 	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
 		var text []byte
 		if text, err = p.catalog.log.Text(ctx, p.old.Tag); err == nil {
-			p.packed, err = entry.PackRewrite(p.document, text)
+			p.packed, err = entry.PackRewrite(p.document, text, p.view.Seen())
 		}
 	} else {
-		p.packed, err = entry.Pack(p.document)
+		p.packed, err = entry.Pack(p.document, p.view.Seen())
 	}
 	if err != nil {
 		return err
@@ -211,14 +221,12 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	return nil
 }
 
-// follow signs the revision and attaches it to its image. Both report their
-// outcome and undo nothing; a signature that was asked for and is missing is an
-// error in the end.
+// follow attaches the revision to its image, which reports its outcome and undoes
+// nothing.
 func (p *publication) follow(ctx context.Context) error {
 	if p.result.Outcome == Unchanged {
 		return p.signAgain(ctx)
 	}
-	p.sign(ctx, p.packed.Tag, p.packed.Descriptor)
 	if !p.options.NoAttach {
 		p.result.Attachment = attach(ctx, p.repository, p.packed, p.image.Descriptor)
 	}

@@ -66,8 +66,8 @@ type Result struct {
 // not (SPEC section 12). Calling it again with the same image and options
 // changes nothing. An image that is live under another name is an
 // entry.ErrConflict, unless it is moved; one that cannot be read is not
-// published. With an *UnsignedError the entry is published and a signature that
-// was asked for is missing.
+// published. A signature that was asked for and cannot be made is an error, and
+// nothing is published.
 func (c *Catalog) Publish(ctx context.Context, image string, options PublishOptions) (Result, error) {
 	return c.publish(ctx, image, options, entry.SourceManual, false)
 }

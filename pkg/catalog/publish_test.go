@@ -112,7 +112,7 @@ func TestPublishingRefuses(t *testing.T) {
 func TestTwoWritersOfOneNameLeaveOneEntry(t *testing.T) {
 	w := newWorld(t, true, nil)
 	images := []string{w.push("os/a", "1", "1"), w.push("os/b", "1", "2")}
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := time.Now()
 	var group sync.WaitGroup
 	for _, image := range images {
 		c := w.open(catalog.Options{Now: func() time.Time { return at }})
@@ -140,9 +140,9 @@ func TestTwoWritersOfOneNameLeaveOneEntry(t *testing.T) {
 
 func TestASlowClockCannotPublishIntoThePast(t *testing.T) {
 	w := newWorld(t, true, nil)
-	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	at := time.Now()
 	now := w.open(catalog.Options{Now: func() time.Time { return at }})
-	slow := w.open(catalog.Options{Now: func() time.Time { return at.Add(-time.Hour) }})
+	slow := w.open(catalog.Options{Now: func() time.Time { return at.Add(-30 * time.Minute) }})
 	w.publish(now, w.push("os/autosd", "1", "1"), catalog.PublishOptions{Version: "1"})
 	w.publish(slow, w.push("os/autosd", "2", "2"), catalog.PublishOptions{Version: "2"})
 	item, err := w.open(catalog.Options{}).Get(t.Context(), "autosd", catalog.GetOptions{})

@@ -25,6 +25,18 @@ func imageReference(text string) (registry.Reference, error) {
 	return ref, err
 }
 
+// normalForm is the one spelling of a catalog's reference by which documents,
+// caches and readers know it.
+func normalForm(ref registry.Reference) (string, error) {
+	if ref.Layout != "" {
+		path, err := filepath.Abs(ref.Layout)
+		ref.Layout = path
+		return ref.Base(), err
+	}
+	ref.Registry = strings.ToLower(ref.Registry)
+	return ref.Base(), nil
+}
+
 // defaultName is the last component of the image's repository or directory.
 func defaultName(ref registry.Reference) string {
 	if ref.Layout != "" {

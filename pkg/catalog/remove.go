@@ -18,8 +18,8 @@ type RemoveOptions struct {
 
 // Remove ends an entry by appending a removal; its revisions stay readable in
 // the history. A name that is not live is an entry.ErrNotFound. The warnings
-// are what went less than well without making the removal less valid. With an
-// *UnsignedError the entry is removed, and the removal is not signed.
+// are what went less than well without making the removal less valid. Under a
+// policy, a removal that it does not verify ended nothing.
 func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions) (event entry.Event, warnings []string, err error) {
 	if err := entry.CheckName(name); err != nil {
 		return event, nil, err
@@ -28,15 +28,10 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err != nil {
 		return event, nil, err
 	}
-	var unsigned UnsignedError
-	if options.Sign != nil {
-		_, err := c.signRevision(ctx, options.Sign, revision)
-		unsigned.add(fmt.Sprintf("the removal of entry %q", name), name, err)
-	}
 	if _, err := c.log.Compact(ctx, view); err != nil {
 		warnings = append(warnings, fmt.Sprintf("the entry is removed, but no snapshot was written: %v", err))
 	}
-	return entry.NewEvent(revision), warnings, unsigned.orNil()
+	return entry.NewEvent(revision), warnings, nil
 }
 
 // endHead appends the removal of what is live, while no other writer of this
@@ -56,7 +51,7 @@ func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOption
 	switch {
 	case err != nil:
 		return nil, nil, err
-	case head == nil || head.Tag.Op == entry.OpRemove:
+	case head == nil, head.Tag.Op == entry.OpRemove && c.verifies(ctx, head):
 		return nil, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
 	revision, err := c.end(ctx, view, head, options)
@@ -69,7 +64,8 @@ func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revisi
 	packed, err := entry.PackRemoval(&entry.Removal{
 		Name: name, Reason: options.Reason, Revision: head.Digest,
 		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: cmp.Or(options.Author, c.options.Author),
-	})
+		Catalog: c.normal,
+	}, view.Seen())
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +73,7 @@ func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revisi
 	if err != nil {
 		return nil, err
 	}
-	if err := c.log.Append(ctx, packed); err != nil {
+	if err := c.log.Append(ctx, packed, c.signer(options.Sign, revision)); err != nil {
 		return nil, fmt.Errorf("remove %s: %w", name, err)
 	}
 	c.forget()

@@ -30,57 +30,63 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() []error { return e.Refused }
 
 // screen returns the live entries that the policy lets through, with their
-// verdicts, and an error for all else: entries that fail, removals that nobody
-// signed, and names whose last state was taken away.
-//
-// stands are names that are live although they are not among the revisions.
-func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, live, removed []*entry.Revision, stands map[string]bool) ([]entry.Item, error) {
+// verdicts, and an error for all else: whatever decides a name and is not
+// verified, be it a publication, a removal or of a later format, and names whose
+// last state was taken away. current says that it is the newest state of the
+// view that is looked at.
+func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, heads []*entry.Revision) ([]entry.Item, error) {
 	if !current {
 		view = nil
 	}
-	j := c.newJudge(view)
-	defer j.done()
-	heads := slices.Concat(live, removed)
+	e := c.newEvaluator(view)
+	defer e.done(ctx)
 	var items []entry.Item
 	var refused []error
-	stands = maps.Clone(stands)
-	if stands == nil {
-		stands = map[string]bool{}
-	}
-	for i, report := range j.all(ctx, heads) {
-		stands[heads[i].Tag.Name] = true
-		if err := c.verdict(heads[i], report); err != nil {
+	decided := map[string]bool{}
+	for i, report := range e.all(ctx, heads) {
+		head := heads[i]
+		decided[head.Tag.Name] = true
+		if err := c.refusal(head, report); err != nil {
 			refused = append(refused, err)
-		} else if i < len(live) {
-			item := entry.NewItem(heads[i])
+		} else if head.Document != nil {
+			item := entry.NewItem(head)
 			item.Verdict = string(report.Verdict)
 			items = append(items, item)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(j.shadowed)) {
-		if !stands[name] {
-			refused = appendError(refused, j.vanished(ctx, name))
+	return items, c.refused(append(refused, e.absences(ctx, decided)...))
+}
+
+// refused sums up what is refused; nil for nothing.
+func (c *Catalog) refused(refused []error) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	return &RefusedError{Catalog: c.Reference(), Refused: refused}
+}
+
+// absences returns the errors of those doubtful names that nothing decides.
+func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refused []error) {
+	for _, name := range slices.Sorted(maps.Keys(e.doubtful)) {
+		if decided[name] {
+			continue
+		}
+		if err := e.absence(ctx, name); err != nil {
+			refused = append(refused, err)
 		}
 	}
-	if len(refused) > 0 {
-		return items, &RefusedError{Catalog: c.Reference(), Refused: refused}
-	}
-	return items, nil
+	return refused
 }
 
-func appendError(all []error, err error) []error {
-	if err == nil {
-		return all
-	}
-	return append(all, err)
-}
-
-// verdict returns the error that refuses a revision, or tells of one that only
+// refusal returns the error that refuses a revision, or tells of one that only
 // warns.
-func (c *Catalog) verdict(revision *entry.Revision, report trust.Report) error {
+func (c *Catalog) refusal(revision *entry.Revision, report trust.Report) error {
 	what := fmt.Sprintf("entry %q", revision.Tag.Name)
-	if revision.Tag.Op == entry.OpRemove {
+	switch {
+	case revision.Tag.Op == entry.OpRemove:
 		what = "the removal of " + what
+	case revision.Newer != "":
+		what += ", of a later format,"
 	}
 	err := report.Err(what, revision.Digest)
 	if err == nil && report.Verdict != trust.Verified {
@@ -89,22 +95,22 @@ func (c *Catalog) verdict(revision *entry.Revision, report trust.Report) error {
 	return err
 }
 
-// vanished returns an error if a name that has no state now had one that was
-// signed.
-func (j *judge) vanished(ctx context.Context, name string) error {
-	lost, err := j.lost(ctx, name)
-	if err != nil || lost == nil {
-		return err
-	}
-	if j.rule(name).Warn() {
-		j.warn(fmt.Errorf("entry %q: %s", name, rolledBack(lost)))
+// absence returns an error if it is not to be believed that a name has no state:
+// it had one that was signed, or something stands there that nobody can read.
+func (e *evaluator) absence(ctx context.Context, name string) error {
+	check := e.latest(ctx, name, entry.Tag{})
+	if check.Result == trust.Verified {
 		return nil
 	}
-	return &trust.Error{What: fmt.Sprintf("the absence of entry %q", name), Digest: lost.Digest, Verdict: trust.Invalid, Reason: rolledBack(lost)}
+	if e.rule(name).Warn() {
+		e.warn(fmt.Errorf("entry %q: %s", name, check.Reason))
+		return nil
+	}
+	return &trust.Error{What: fmt.Sprintf("the absence of entry %q", name), Digest: check.Digest, Verdict: check.Result, Reason: check.Reason}
 }
 
 // admit returns the item of a publication, with its verdict, or the error that
-// refuses it. current tells whether it is the newest state that was asked for.
+// refuses it. current says that the newest state was asked for.
 func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, current bool) (entry.Item, error) {
 	item := entry.NewItem(revision)
 	if c.options.Policy == nil {
@@ -113,10 +119,10 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.
 	if !current {
 		view = nil
 	}
-	j := c.newJudge(view)
-	defer j.done()
-	report := j.report(ctx, revision)
-	if err := c.verdict(revision, report); err != nil {
+	e := c.newEvaluator(view)
+	defer e.done(ctx)
+	report := e.report(ctx, revision)
+	if err := c.refusal(revision, report); err != nil {
 		return entry.Item{}, err
 	}
 	item.Verdict = string(report.Verdict)
@@ -131,13 +137,13 @@ func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, re
 	if c.options.Policy == nil {
 		return missing
 	}
-	j := c.newJudge(view)
-	defer j.done()
+	e := c.newEvaluator(view)
+	defer e.done(ctx)
 	var err error
 	if removal != nil {
-		err = c.verdict(removal, j.report(ctx, removal))
+		err = c.refusal(removal, e.report(ctx, removal))
 	} else {
-		err = j.vanished(ctx, name)
+		err = e.absence(ctx, name)
 	}
 	if err != nil {
 		return err

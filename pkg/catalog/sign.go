@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -47,71 +46,55 @@ type Signed struct {
 	Reason  string        `json:"reason,omitempty"`
 }
 
-// UnsignedError says that something was written and not signed, although that
-// was asked for. Its kinds are those of the causes.
-type UnsignedError struct {
-	Names  []string // of the entries to sign
-	what   []string
-	causes []error
-}
-
-func (e *UnsignedError) Error() string {
-	return strings.Join(e.what, "; ")
-}
-
-// Unwrap returns why, one error for each signature that is missing.
-func (e *UnsignedError) Unwrap() []error { return e.causes }
-
-func (e *UnsignedError) add(what, name string, err error) {
-	if err != nil {
-		e.Names, e.causes = append(e.Names, name), append(e.causes, err)
-		e.what = append(e.what, fmt.Sprintf("%s is published unsigned: %v", what, err))
-	}
-}
-
-func (e *UnsignedError) orNil() error {
-	if len(e.causes) == 0 {
-		return nil
-	}
-	return e
-}
-
-// sign signs the revision that was written, and the image where that is asked
+// sign signs a revision of this publication, and the image where that is asked
 // for.
-func (p *publication) sign(ctx context.Context, tag entry.Tag, descriptor ocispec.Descriptor) {
+func (p *publication) sign(ctx context.Context, tag entry.Tag, revision ocispec.Descriptor) error {
 	o := p.options.Sign
 	if o == nil {
-		return
+		return nil
 	}
-	written, err := p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), descriptor, &tag)
+	written, err := p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), revision, &tag)
 	p.result.Signature = &written
-	p.unsigned.add(fmt.Sprintf("entry %q", p.name), p.name, err)
-	if o.Image {
-		signed, err := p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)
-		p.result.ImageSignature = &signed
-		p.unsigned.add(fmt.Sprintf("the image of entry %q", p.name), p.name, err)
+	if err != nil || !o.Image {
+		return err
 	}
+	signed, err := p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)
+	p.result.ImageSignature = &signed
+	if err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return nil
 }
 
-// signAgain signs what is published already: a publication whose signature
-// failed is repeated like this. A keyless signer cannot tell its signatures
-// from others', so it adds one only where there is none.
+// signAgain signs what is published already. A keyless signer cannot tell its
+// signatures from others', so it adds one only where there is none.
 func (p *publication) signAgain(ctx context.Context) error {
 	o := p.options.Sign
 	if o != nil && trust.IsKeyless(o.Signer) && len(trust.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
 		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
 		return nil
 	}
-	if o != nil {
-		p.sign(ctx, p.old.Tag, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: p.old.Digest, Size: p.old.Size})
+	return p.sign(ctx, p.old.Tag, manifestDescriptor(p.old))
+}
+
+func manifestDescriptor(revision *entry.Revision) ocispec.Descriptor {
+	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: revision.Digest, Size: revision.Size}
+}
+
+// signer signs a revision that is about to be appended; nil signs nothing.
+func (c *Catalog) signer(o *Signing, revision *entry.Revision) func(context.Context) error {
+	if o == nil {
+		return nil
 	}
-	return nil
+	return func(ctx context.Context) error {
+		_, err := c.signRevision(ctx, o, revision)
+		return err
+	}
 }
 
 // signRevision signs a revision of the log.
 func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *entry.Revision) (Signed, error) {
-	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: revision.Digest, Size: revision.Size}
-	return c.writeSignature(ctx, o, c.repository, c.Reference(), descriptor, &revision.Tag)
+	return c.writeSignature(ctx, o, c.repository, c.Reference(), manifestDescriptor(revision), &revision.Tag)
 }
 
 // writeSignature signs a digest, unless the same key did so before, and puts
@@ -132,7 +115,7 @@ func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Re
 	if present {
 		signed.Outcome = SignPresent
 	} else if tag != nil {
-		c.log.AddSignatures(*tag, signature.JSON())
+		c.log.AddSignatures(ctx, *tag, signature.JSON())
 	}
 	return signed, nil
 }

@@ -228,7 +228,7 @@ func TestReplayFromAnotherCatalog(t *testing.T) {
 	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Untrusted {
 		t.Errorf("under its own name: %v", err)
 	}
-	if _, err := c.Get(t.Context(), "b", catalog.GetOptions{}); !errors.Is(err, entry.ErrNotFound) {
+	if _, err := c.Get(t.Context(), "b", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Invalid {
 		t.Errorf("under another name: %v", err)
 	}
 }
@@ -282,8 +282,8 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	real := trust.Find(t.Context(), repository, d.Digest).Signatures[0].JSON()
-	forger.AddSignatures(tag(bare), real)
-	forger.AddSignatures(tag(signed), []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
+	forger.AddSignatures(t.Context(), tag(bare), real)
+	forger.AddSignatures(t.Context(), tag(signed), []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
 	for i := range 32 {
 		w.publish(writer, w.push("team/more", fmt.Sprint(i), fmt.Sprint(i)), catalog.PublishOptions{Name: fmt.Sprintf("m%d", i), Sign: sign, NoAttach: true})
 	}

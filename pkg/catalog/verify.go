@@ -19,6 +19,7 @@ import (
 // What Verify looks at beside signatures, which trust.Entry, trust.Image and
 // trust.Latest stand for.
 const (
+	CheckRevision   = "revision"   // the entry stands under its tag
 	CheckReachable  = "reachable"  // the image's reference resolves
 	CheckDigest     = "digest"     // to what was published
 	CheckContent    = "content"    // every platform and every layer is there
@@ -79,8 +80,6 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 		return v, err
 	case head == nil || head.Tag.Op == entry.OpRemove:
 		return v, c.absent(ctx, view, name, head)
-	case head.Newer != "":
-		return v, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to verify it", entry.ErrInvalid, name, head.Newer)
 	}
 	return c.verify(ctx, view, head)
 }
@@ -91,30 +90,62 @@ type Head struct {
 	Revision digest.Digest
 }
 
-// Heads returns the live entries in text order of their names, without looking
-// at their signatures: they are what there is to verify. Under a policy, a
-// *RefusedError beside them names the removals that nobody signed and the
-// entries that were taken away.
+// Heads returns the live entries in text order of their names, those of a later
+// format included, without looking at their signatures: they are what there is to
+// verify. Under a policy, a *RefusedError beside them names the removals that
+// nobody signed and the entries that were taken away; without one it names those
+// that vanished and have nothing in their place.
 func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 	view, err := c.refresh(ctx)
 	if err != nil {
 		return nil, err
 	}
-	live, removed, err := view.Heads(ctx, zeroTime)
+	all, err := view.Heads(ctx, zeroTime)
 	c.warn(view.Warnings()...)
 	if err != nil {
 		return nil, err
 	}
-	heads := make([]Head, len(live))
-	stands := map[string]bool{}
-	for i, revision := range live {
-		heads[i] = Head{revision.Tag.Name, revision.Digest}
-		stands[revision.Tag.Name] = true
+	var heads []Head
+	var removed []*entry.Revision
+	decided := map[string]bool{}
+	for _, head := range all {
+		decided[head.Tag.Name] = true
+		if head.Tag.Op == entry.OpRemove {
+			removed = append(removed, head)
+		} else {
+			heads = append(heads, Head{head.Tag.Name, head.Digest})
+		}
 	}
+	return heads, c.hidden(ctx, view, removed, decided)
+}
+
+// hidden returns a *RefusedError for names that are not live and should not be
+// so: by a removal that nobody signed, or for no reason that is left. decided are
+// the names that something decides.
+func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*entry.Revision, decided map[string]bool) error {
+	var refused []error
 	if c.options.Policy != nil {
-		_, err = c.screen(ctx, view, true, nil, removed, stands)
+		e := c.newEvaluator(view)
+		defer e.done(ctx)
+		for i, report := range e.all(ctx, removed) {
+			if err := c.refusal(removed[i], report); err != nil {
+				refused = append(refused, err)
+			}
+		}
+		return c.refused(append(refused, e.absences(ctx, decided)...))
 	}
-	return heads, err
+	for _, name := range view.VanishedNames() {
+		if !decided[name] {
+			refused = append(refused, latestError(name, view.Vanished(ctx, name, entry.Tag{})))
+		}
+	}
+	return c.refused(refused)
+}
+
+// latestError says that later revisions of a name are gone.
+func latestError(name string, vanished []ocilog.Vanished) error {
+	last := vanished[len(vanished)-1]
+	return fmt.Errorf("%w: entry %q: its latest revision (%s, of %s) is no longer in the registry", entry.ErrUnreachable, name, last.Tag, last.Tag.Time())
 }
 
 // verification is one under way.
@@ -128,18 +159,36 @@ type verification struct {
 func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry.Revision) (Verification, error) {
 	v := &verification{Catalog: c, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
-	if err := v.look(ctx); err != nil {
+	v.log(ctx, view)
+	if revision.Newer != "" {
+		v.failed = errors.Join(v.failed, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to verify it", entry.ErrInvalid, v.Name, revision.Newer))
+	} else if err := v.look(ctx); err != nil {
 		v.failed = errors.Join(v.failed, err)
 	}
 	if c.options.Policy != nil {
-		j := c.newJudge(view)
-		report := j.report(ctx, revision)
-		j.done()
+		e := c.newEvaluator(view)
+		e.fresh = true
+		report := e.report(ctx, revision)
+		e.done(ctx)
 		v.Verdict, v.Rule = report.Verdict, report.Rule
 		v.Checks = append(v.Checks, signatureChecks(report)...)
-		v.failed = errors.Join(v.failed, c.verdict(revision, report))
+		v.failed = errors.Join(v.failed, c.refusal(revision, report))
 	}
 	return v.Verification, v.failed
+}
+
+// log checks the revision where it is: its tag holds what was read of it, and
+// nothing later is gone. Under a policy the latter is said with the signatures.
+func (v *verification) log(ctx context.Context, view *ocilog.View) {
+	found, err := v.repository.Resolve(ctx, v.revision.Tag.String())
+	if err == nil && found.Digest != v.revision.Digest {
+		err = fmt.Errorf("%w: tag %s was overwritten with %s", entry.ErrConflict, v.revision.Tag, found.Digest)
+	}
+	v.check(CheckRevision, v.revision.Digest, err)
+	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag); len(vanished) > 0 && v.options.Policy == nil {
+		v.Checks = append(v.Checks, Check{What: trust.Latest, Result: ResultFailed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
+		v.failed = errors.Join(v.failed, latestError(v.Name, vanished))
+	}
 }
 
 // look checks the image where it is. An image that is as it was published takes

@@ -73,7 +73,7 @@ func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
 	if err := c.run(ctx); err != nil {
 		return false, fmt.Errorf("snapshot: %w", err)
 	}
-	return true, l.save(ctx)
+	return true, l.Save(ctx)
 }
 
 // base returns the snapshot to continue, with its readable segments only, and

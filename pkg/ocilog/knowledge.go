@@ -141,11 +141,12 @@ func (k *knowledge) isValid(tag entry.Tag) bool {
 }
 
 // heads returns, of each name, the latest revision that this reader saw in the
-// registry and that is not known to be absent. The caller holds the lock.
-func (k *knowledge) heads() map[string]entry.Tag {
+// registry, up to the horizon, and that is not known to be absent. The caller
+// holds the lock.
+func (k *knowledge) heads(horizon int64) map[string]entry.Tag {
 	heads := map[string]entry.Tag{}
 	for tag, f := range k.facts {
-		if !f.stood || f.absent || f.kind == foreign || f.digest == "" {
+		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || tag.Millis > horizon && !f.verified {
 			continue
 		}
 		if head, ok := heads[tag.Name]; !ok || head.Compare(tag) < 0 {

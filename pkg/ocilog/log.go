@@ -133,7 +133,7 @@ func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(contex
 	}
 	l.known.hold(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
 	l.known.saw(packed.Tag)
-	return l.save(ctx)
+	return l.Save(ctx)
 }
 
 // awaitVisible asks for the tag until the registry has it: some show a write

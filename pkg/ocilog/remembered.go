@@ -98,9 +98,10 @@ func (l *Log) restoreCache() {
 	}
 }
 
-// save writes what is new to the state and the cache. A cache that cannot be
-// written is none; what the state cannot keep is the error.
-func (l *Log) save(ctx context.Context) error {
+// Save writes what is new to the state and the cache. A cache that cannot be
+// written is none; the error says that the next process will not know what this
+// one saw.
+func (l *Log) Save(ctx context.Context) error {
 	l.saving.Lock()
 	defer l.saving.Unlock()
 	l.saveCache()
@@ -125,8 +126,9 @@ func (l *Log) unsaved(ctx context.Context) []head {
 		return nil
 	}
 	var heads []head
+	horizon := l.horizon()
 	l.known.mu.Lock()
-	standing := l.known.heads()
+	standing := l.known.heads(horizon)
 	for tag, f := range l.known.facts {
 		if !f.stood || f.digest == "" || !f.absent && !f.verified && standing[tag.Name] != tag {
 			continue

@@ -51,7 +51,7 @@ func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte
 		added = added || more
 	}
 	if added {
-		_ = l.save(ctx) // the next reading says what could not be written down
+		_ = l.Save(ctx) // the next reading says what could not be written down
 	}
 }
 

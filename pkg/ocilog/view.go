@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -34,6 +35,19 @@ type View struct {
 // look at the snapshot. A registry that answers without much of what this reader
 // saw in it is a *MissingError.
 func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
+	view, err := l.ReadIncomplete(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	if err := view.checkLoss(ctx); err != nil {
+		return nil, err
+	}
+	return view, nil
+}
+
+// ReadIncomplete is Read for those who mean to accept what is missing, however
+// much it is.
+func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error) {
 	l.restore()
 	listed, err := l.target.Tags(ctx)
 	if err != nil {
@@ -54,10 +68,7 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 	}
 	l.known.saw(view.listed...)
 	view.addUnlisted()
-	if err := view.checkSnapshot(ctx); err != nil {
-		return nil, err
-	}
-	return view, view.checkLoss(ctx)
+	return view, view.checkSnapshot(ctx)
 }
 
 // newView sorts out what the registry lists.
@@ -122,7 +133,7 @@ func (v *View) addUnlisted() {
 	v.log.known.mu.Lock()
 	for tag, f := range v.log.known.facts {
 		held := f.digest != "" || f.manifest != nil || len(f.segments) > 0
-		if held && !listed[tag] && (tag.Millis <= horizon || f.stood) {
+		if held && !listed[tag] && (tag.Millis <= horizon || f.verified) {
 			v.unlisted[tag] = true
 			v.tags = append(v.tags, tag)
 		}
@@ -204,7 +215,7 @@ func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, loa
 	if asOf.IsZero() {
 		v.reportMissing(ctx, replay, tags)
 	}
-	v.saved(v.log.save(ctx))
+	v.saved(v.log.Save(ctx))
 	return replay, nil
 }
 
@@ -243,7 +254,7 @@ func (v *View) History(ctx context.Context, name string) ([]*entry.Revision, err
 			history = append(history, revision)
 		}
 	}
-	v.saved(v.log.save(ctx))
+	v.saved(v.log.Save(ctx))
 	return history, nil
 }
 
@@ -287,6 +298,18 @@ func (v *View) Unreadable(name string, head entry.Tag) []entry.Tag {
 	}
 	slices.SortFunc(later, entry.Tag.Compare)
 	return later
+}
+
+// UnreadableNames returns the names of which tags hold no revision, in text
+// order: those to ask Unreadable about.
+func (v *View) UnreadableNames() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	names := map[string]bool{}
+	for tag := range v.none {
+		names[tag.Name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // Confirm notes that a policy verified revisions: what was verified once is

@@ -62,6 +62,7 @@ type Client struct {
 	network   *network // nil if Options.Transport replaces it
 	transport http.RoundTripper
 	secrets   *secrets
+	dates     *dates
 
 	mu     sync.Mutex
 	logins map[string]*login // by host/repository
@@ -96,7 +97,8 @@ func New(options Options) (*Client, error) {
 		}
 		c.network, base = network, network
 	}
-	base = &logging{base: base, logger: options.Logger, secrets: c.secrets}
+	c.dates = &dates{base: base, hosts: map[string]date{}}
+	base = &logging{base: c.dates, logger: options.Logger, secrets: c.secrets}
 	c.transport = &remembering{secrets: c.secrets, base: &retry.Transport{
 		Base:   &answers{base: newLimiter(base, options.InFlight)},
 		Policy: func() retry.Policy { return policy{attempts: options.Attempts, backoff: options.Backoff} },
@@ -168,6 +170,7 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 	return &remoteRepository{
 		base:  ref.Base(),
 		login: login,
+		dates: c.dates,
 		oras: &remote.Repository{
 			Client:               login.client,
 			Reference:            parsed,

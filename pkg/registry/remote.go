@@ -23,6 +23,7 @@ import (
 type remoteRepository struct {
 	base  string // host/repository, for messages
 	login *login
+	dates *dates
 	oras  *remote.Repository
 }
 

@@ -37,7 +37,7 @@ func (w *world) append(documents ...*entry.Document) {
 	for _, document := range documents {
 		packed, err := entry.Pack(document, entry.Seen{})
 		if err == nil {
-			err = log.Append(w.t.Context(), packed)
+			err = log.Append(w.t.Context(), packed, nil)
 		}
 		if err != nil {
 			w.t.Fatal(err)

@@ -47,7 +47,7 @@ func (w *world) fill(count int) {
 			if err != nil {
 				return err
 			}
-			return log.Append(w.t.Context(), packed)
+			return log.Append(w.t.Context(), packed, nil)
 		})
 	}
 	if err := group.Wait(); err != nil {

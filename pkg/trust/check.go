@@ -15,6 +15,7 @@ import (
 // only if Err is nil; otherwise there may be more.
 type Evidence struct {
 	Signatures []Signature
+	Gone       int // signatures that are listed, and that the registry does not have
 	Err        error
 }
 
@@ -52,6 +53,10 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		c.describe(&check)
 	case c.invalid != "":
 		check.Result, check.Reason = Invalid, c.invalid
+	case evidence.Gone == 1:
+		check.Result, check.Reason = Unsigned, "1 listed signature is gone"
+	case evidence.Gone > 1:
+		check.Result, check.Reason = Unsigned, fmt.Sprintf("%d listed signatures are gone", evidence.Gone)
 	default:
 		check.Result, check.Reason = Unsigned, "it has no signature"
 	}

@@ -93,8 +93,8 @@ func TestIncompleteEvidence(t *testing.T) {
 		want     Verdict
 	}{
 		{"nothing found", Evidence{Err: failed}, Unknown},
-		{"a stranger's found", Evidence{[]Signature{many[0]}, failed}, Unknown},
-		{"the right one found", Evidence{[]Signature{signed(t, team, Bundle, d)}, failed}, Verified},
+		{"a stranger's found", Evidence{Signatures: []Signature{many[0]}, Err: failed}, Unknown},
+		{"the right one found", Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}, Err: failed}, Verified},
 		{"too many", Evidence{Signatures: many}, Unknown},
 		{"the right one after too many", Evidence{Signatures: append(many[:maxSignatures:maxSignatures], signed(t, team, Bundle, d))}, Unknown},
 	} {

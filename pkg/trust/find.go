@@ -26,7 +26,7 @@ type Store interface {
 // never taken for absent.
 func Find(ctx context.Context, store Store, d digest.Digest) Evidence {
 	f := &finder{store: store, subject: d}
-	return Evidence{Err: errors.Join(f.bundles(ctx), f.legacy(ctx)), Signatures: f.found}
+	return f.evidence(f.bundles(ctx), f.legacy(ctx))
 }
 
 // FindMore is Find for a caller that can stop: enough is asked after each
@@ -34,16 +34,21 @@ func Find(ctx context.Context, store Store, d digest.Digest) Evidence {
 func FindMore(ctx context.Context, store Store, d digest.Digest, enough func(Evidence) bool) Evidence {
 	f := &finder{store: store, subject: d}
 	err := f.bundles(ctx)
-	if evidence := (Evidence{f.found, err}); enough(evidence) {
+	if evidence := f.evidence(err); enough(evidence) {
 		return evidence
 	}
-	return Evidence{Err: errors.Join(err, f.legacy(ctx)), Signatures: f.found}
+	return f.evidence(err, f.legacy(ctx))
+}
+
+func (f *finder) evidence(faults ...error) Evidence {
+	return Evidence{Signatures: f.found, Gone: f.gone, Err: errors.Join(faults...)}
 }
 
 type finder struct {
 	store   Store
 	subject digest.Digest
 	found   []Signature
+	gone    int
 }
 
 // bundles reads the referrers that hold sigstore bundles. What the list says
@@ -73,6 +78,7 @@ func (f *finder) bundles(ctx context.Context) error {
 func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error {
 	_, text, err := f.store.Manifest(ctx, listed.Digest.String())
 	if errors.Is(err, entry.ErrNotFound) {
+		f.gone++
 		return nil
 	}
 	if err != nil {

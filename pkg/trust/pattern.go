@@ -138,9 +138,13 @@ func (r *Rule) Terms() string {
 	if r.All {
 		who = "all of "
 	}
+	where := ""
+	if len(r.Origins) > 0 {
+		where = ", and published in " + strings.Join(r.Origins, " or ")
+	}
 	consequence := "what fails is refused"
 	if r.Warn() {
 		consequence = "what fails is reported and not refused"
 	}
-	return fmt.Sprintf("it wants the %s signed by %s%s; %s", strings.Join(r.Subjects(), " and the "), who, strings.Join(signers, ", "), consequence)
+	return fmt.Sprintf("it wants the %s signed by %s%s%s; %s", strings.Join(r.Subjects(), " and the "), who, strings.Join(signers, ", "), where, consequence)
 }

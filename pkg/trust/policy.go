@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -35,6 +36,9 @@ type Rule struct {
 	Mode    Mode    // what becomes of entries that fail
 	All     bool    // every key and identity must have signed, not any one
 	Keys    []*PublicKey
+	// Origins are patterns of the catalogs, in normal form, that an entry may
+	// have been published in; none is any, said or not.
+	Origins []string
 	// Identities are keyless signers; they need a trusted root.
 	Identities []*Identity
 
@@ -52,6 +56,15 @@ const (
 
 // Warn tells whether the rule only reports.
 func (r *Rule) Warn() bool { return r != nil && r.Mode == Warn }
+
+// Admits reports whether the rule takes what was published in a catalog, given
+// the normal form of its reference; "" is not said.
+func (r *Rule) Admits(catalog string) bool {
+	if r == nil || len(r.Origins) == 0 {
+		return true
+	}
+	return catalog != "" && slices.ContainsFunc(r.Origins, func(pattern string) bool { return matchPattern(pattern, catalog) })
+}
 
 // Subjects are what the rule requires to be signed, in the order of checks.
 func (r *Rule) Subjects() []string {
@@ -121,7 +134,7 @@ func (r *Rule) check(root *Root) error {
 			return err
 		}
 	}
-	for _, pattern := range []string{r.Catalog, r.Name} {
+	for _, pattern := range append([]string{r.Catalog, r.Name}, r.Origins...) {
 		if err := checkPattern(pattern); err != nil {
 			return err
 		}
@@ -160,6 +173,7 @@ func (p *Policy) digest(rules []*Rule) string {
 		for _, text := range []string{r.where, r.Catalog, r.Name, string(r.Require), string(r.Mode), fmt.Sprint(r.All, len(r.Keys), len(r.Identities))} {
 			part(text)
 		}
+		part(fmt.Sprintf("%q", r.Origins))
 		for _, key := range r.Keys {
 			part(string(key.der))
 		}

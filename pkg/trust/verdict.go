@@ -31,9 +31,11 @@ const (
 const (
 	Entry = "entry" // the revision in the catalog's repository
 	Image = "image" // the image in its own
-	// Latest is that no later revision was taken away. It is no subject that
-	// is signed: it can spoil a report, and never make one.
+	// Latest is that no later revision was taken away. Like Origin it is no
+	// subject that is signed: it can spoil a report, and never make one.
 	Latest = "latest"
+	// Origin is that it was published in a catalog that the rule names.
+	Origin = "origin"
 )
 
 // Check is what was found out about the signatures of one digest.

@@ -1,0 +1,149 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// Loss is an entry whose latest revision this reader knows, and the registry no
+// longer has.
+type Loss struct {
+	Name     string     `json:"name"`
+	Tag      string     `json:"tag"`                // of the latest revision that is gone
+	At       entry.Time `json:"at"`                 // when that was written
+	Standing string     `json:"standing,omitempty"` // tag of what decides the name now; empty for nothing
+}
+
+// Losses returns the entries that are lost, by name. However many they are, it
+// is not taken for a fault of the registry.
+func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
+	view, err := c.log.ReadIncomplete(ctx)
+	if err != nil {
+		return nil, err
+	}
+	heads, err := view.Heads(ctx, zeroTime)
+	if err != nil {
+		return nil, err
+	}
+	standing := map[string]entry.Tag{}
+	for _, head := range heads {
+		standing[head.Tag.Name] = head.Tag
+	}
+	var losses []Loss
+	for _, name := range view.VanishedNames() {
+		if vanished := view.Vanished(ctx, name, standing[name]); len(vanished) > 0 {
+			losses = append(losses, newLoss(vanished, standing[name]))
+		}
+	}
+	return losses, nil
+}
+
+func newLoss(vanished []ocilog.Vanished, standing entry.Tag) Loss {
+	last := vanished[len(vanished)-1].Tag
+	loss := Loss{Name: last.Name, Tag: last.String(), At: last.Time()}
+	if standing != (entry.Tag{}) {
+		loss.Standing = standing.String()
+	}
+	return loss
+}
+
+// AcceptOptions say how a loss is accepted.
+type AcceptOptions struct {
+	Author string   // recorded as publishedBy or removedBy; "" is the catalog's
+	Sign   *Signing // signs what is appended; nil signs nothing
+}
+
+// AcceptLoss appends what stands now of a name whose latest revision is gone, or
+// a removal where nothing does, dated after what is gone: then every reader moves
+// on by the order of the log. A name of which nothing is lost is an
+// entry.ErrNotFound. Under a policy, what stands must be verified: signing it
+// would vouch for a stranger.
+func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOptions) (entry.Event, error) {
+	if err := entry.CheckName(name); err != nil {
+		return entry.Event{}, err
+	}
+	done, err := c.turns.take(ctx, "name "+name)
+	if err != nil {
+		return entry.Event{}, err
+	}
+	defer done()
+	view, err := c.log.ReadIncomplete(ctx, name)
+	if err != nil {
+		return entry.Event{}, err
+	}
+	head, err := view.Head(ctx, name, zeroTime)
+	c.warn(view.Warnings()...)
+	if err != nil {
+		return entry.Event{}, err
+	}
+	var standing entry.Tag
+	if head != nil {
+		standing = head.Tag
+	}
+	vanished := view.Vanished(ctx, name, standing)
+	if len(vanished) == 0 {
+		return entry.Event{}, fmt.Errorf("a loss of entry %q: %w", name, entry.ErrNotFound)
+	}
+	defer c.forget()
+	if head == nil || head.Tag.Op == entry.OpRemove {
+		lost := &entry.Revision{Tag: vanished[len(vanished)-1].Tag, Digest: vanished[len(vanished)-1].Digest}
+		removal, err := c.end(ctx, view, lost, RemoveOptions{Reason: "lost: " + lost.Tag.String(), Author: options.Author, Sign: options.Sign})
+		if err != nil {
+			return entry.Event{}, err
+		}
+		return entry.NewEvent(removal), nil
+	}
+	return c.republish(ctx, view, head, options)
+}
+
+// republish appends what an entry says once more, as of now.
+func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *entry.Revision, options AcceptOptions) (entry.Event, error) {
+	name := head.Tag.Name
+	switch {
+	case head.Newer != "":
+		return entry.Event{}, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, name)
+	case !c.verifies(ctx, head):
+		return entry.Event{}, &trust.Error{
+			What: fmt.Sprintf("what stands of entry %q", name), Digest: head.Digest, Verdict: trust.Untrusted,
+			Reason: "the policy does not verify it; publish the entry again, or remove it",
+		}
+	}
+	text, err := c.log.Text(ctx, head.Tag)
+	if err != nil {
+		return entry.Event{}, err
+	}
+	document := *head.Document
+	document.PublishedAt = entry.NextTime(c.options.Now(), name, view.Tags())
+	document.PublishedBy = cmp.Or(options.Author, c.options.Author)
+	document.Catalog = c.normal
+	packed, err := entry.PackRewrite(&document, text, view.Seen())
+	if err != nil {
+		return entry.Event{}, err
+	}
+	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
+	if err != nil {
+		return entry.Event{}, err
+	}
+	if err := c.log.Append(ctx, packed, c.signer(options.Sign, revision)); err != nil {
+		return entry.Event{}, fmt.Errorf("accept the loss of %s: %w", name, err)
+	}
+	return entry.NewEvent(revision), nil
+}
+
+// ForgetLosses forgets, in this reader only, what was seen of an entry, or of all
+// for "": the registry was replaced, or set back by those who run it. Nothing is
+// written to the registry.
+func (c *Catalog) ForgetLosses(ctx context.Context, name string) error {
+	if name != "" {
+		if err := entry.CheckName(name); err != nil {
+			return err
+		}
+	}
+	defer c.forget()
+	return c.log.Forget(ctx, name)
+}

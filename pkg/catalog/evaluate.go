@@ -1,0 +1,255 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// lookups bounds the signatures that are looked up at once; the client bounds
+// the requests to each host.
+const lookups = 16
+
+// evaluator applies the policy to the revisions of one view. It is safe for
+// concurrent use; call done once at the end.
+type evaluator struct {
+	*Catalog
+	view *ocilog.View // nil where an older state was asked for
+	// fresh takes evidence from the registry and from snapshots only, not from
+	// what was verified or found before.
+	fresh bool
+	// doubtful are the names of which something vanished, or cannot be read.
+	doubtful map[string]bool
+
+	mu        sync.Mutex
+	found     map[entry.Tag][][]byte // signatures that no snapshot carried
+	confirmed []entry.Tag
+}
+
+// newEvaluator makes the evaluator of a view whose heads were looked up, or of
+// single revisions for nil.
+func (c *Catalog) newEvaluator(view *ocilog.View) *evaluator {
+	e := &evaluator{Catalog: c, view: view, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
+	if view != nil {
+		for _, name := range slices.Concat(view.VanishedNames(), view.UnreadableNames()) {
+			e.doubtful[name] = true
+		}
+	}
+	return e
+}
+
+// done keeps what was found out, for other processes and the next snapshot.
+func (e *evaluator) done(ctx context.Context) {
+	e.options.Verdicts.Save()
+	e.log.Confirm(e.confirmed...)
+	e.log.AddAllSignatures(ctx, e.found)
+	if err := e.log.Save(ctx); err != nil {
+		e.warn(err)
+	}
+}
+
+func (e *evaluator) rule(name string) *trust.Rule { return e.options.Policy.Rule(e.Reference(), name) }
+
+// report says what the policy makes of a revision of the log.
+func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.Report {
+	rule := e.rule(revision.Tag.Name)
+	var checks []trust.Check
+	for _, what := range rule.Subjects() {
+		check := trust.Check{}
+		if what == trust.Image && revision.Document != nil {
+			check = e.image(ctx, rule, revision.Document.Image)
+		} else {
+			check = e.entry(ctx, rule, revision.Tag, revision.Digest) // a removal has no image: itself must be signed
+			check.What = what
+		}
+		checks = append(checks, check)
+	}
+	report := trust.Compose(rule, checks...)
+	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
+		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
+	}
+	if e.doubtful[revision.Tag.Name] && report.Verdict == trust.Verified {
+		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != trust.Verified {
+			return report.Spoil(check)
+		}
+	}
+	return report
+}
+
+// foreignOrigin says where a revision was published, if not where its rule wants.
+func foreignOrigin(revision *entry.Revision) string {
+	if revision.Catalog() == "" {
+		return "it does not say in which catalog it was published, and the rule names some"
+	}
+	return fmt.Sprintf("it was published in %s, which the rule does not name", revision.Catalog())
+}
+
+// entry checks a revision's signatures: not at all where they were verified
+// before; those that a snapshot carries, which count only if they prove
+// something, because a snapshot is its writer's word; and then those in the
+// registry.
+func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
+	check := e.entrySignatures(ctx, rule, tag, d)
+	if check.Result == trust.Verified {
+		e.mu.Lock()
+		e.confirmed = append(e.confirmed, tag)
+		e.mu.Unlock()
+		e.options.Verdicts.Remember(e.options.Policy, rule, check)
+	}
+	return check
+}
+
+func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
+	policy := e.options.Policy
+	if e.fresh {
+		return e.freshSignatures(ctx, rule, tag, d)
+	}
+	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Entry, d); ok {
+		return check
+	}
+	check := policy.Check(rule, trust.Entry, d, evidenceOf(e.log.Signatures(tag)))
+	if check.Result != trust.Verified && rule != nil {
+		var found []trust.Signature
+		check, found = e.lookUp(ctx, rule, trust.Entry, e.repository, d)
+		e.keep(tag, found)
+	}
+	return check
+}
+
+// freshSignatures looks into the registry first, so that what is missing there is
+// noticed, although a snapshot may prove it.
+func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
+	check, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d)
+	e.keep(tag, found)
+	if check.Result == trust.Verified || rule == nil {
+		return check
+	}
+	carried := e.options.Policy.Check(rule, trust.Entry, d, evidenceOf(e.log.SnapshotSignatures(tag)))
+	if carried.Result != trust.Verified {
+		return check
+	}
+	carried.Reason = "by a signature that a snapshot carries; in the registry " + check.Reason
+	return carried
+}
+
+func evidenceOf(texts []jsontext.Value) (evidence trust.Evidence) {
+	for _, text := range texts {
+		if signature, ok := trust.ParseSignature(text); ok {
+			evidence.Signatures = append(evidence.Signatures, signature)
+		}
+	}
+	return evidence
+}
+
+// learned checks the signatures that a snapshot carries while the rest of it
+// is still being decoded. What they prove is remembered; what they do not is
+// looked up when the revision is evaluated.
+func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value) {
+	policy := c.options.Policy
+	rule := policy.Rule(c.Reference(), revision.Tag.Name)
+	if _, known := c.options.Verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
+		return
+	}
+	c.options.Verdicts.Remember(policy, rule, policy.Check(rule, trust.Entry, revision.Digest, evidenceOf(signatures)))
+}
+
+func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {
+	policy := e.options.Policy
+	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Image, image.Digest); ok && !e.fresh {
+		return check
+	}
+	ref, err := registry.ParseReference(image.Reference)
+	if err == nil {
+		var repository registry.Repository
+		if repository, err = e.options.Registry.Open(ref); err == nil {
+			check, _ := e.lookUp(ctx, rule, trust.Image, repository, image.Digest)
+			e.options.Verdicts.Remember(policy, rule, check)
+			return check
+		}
+	}
+	return trust.Check{What: trust.Image, Result: trust.Unknown, Digest: image.Digest, Reason: err.Error()}
+}
+
+// lookUp checks the signatures in a repository, and asks for no more of them
+// than it takes.
+func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest) (check trust.Check, found []trust.Signature) {
+	evidence := trust.FindMore(ctx, from, d, func(evidence trust.Evidence) bool {
+		return e.options.Policy.Check(rule, what, d, evidence).Result == trust.Verified
+	})
+	return e.options.Policy.Check(rule, what, d, evidence), evidence.Signatures
+}
+
+func (e *evaluator) keep(tag entry.Tag, found []trust.Signature) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, signature := range found {
+		e.found[tag] = append(e.found[tag], signature.JSON())
+	}
+}
+
+// latest checks that nothing verified, and nothing that cannot be read, is later
+// than what decides a name; head is its tag, or zero. Otherwise an older state is
+// shown as the newest, and no signature on that says so.
+func (e *evaluator) latest(ctx context.Context, name string, head entry.Tag) trust.Check {
+	check := trust.Check{What: trust.Latest, Result: trust.Verified}
+	if unreadable := e.view.Unreadable(name, head); len(unreadable) > 0 {
+		check.Result = trust.Invalid
+		check.Reason = fmt.Sprintf("what stands under its latest tag is no revision; if it never was one, delete the tag %s", unreadable[len(unreadable)-1])
+		return check
+	}
+	for _, lost := range e.view.Vanished(ctx, name, head) {
+		switch signed := e.entry(ctx, e.rule(name), lost.Tag, lost.Digest); signed.Result {
+		case trust.Verified:
+			return trust.Check{What: trust.Latest, Result: trust.Invalid, Digest: lost.Digest, Reason: rolledBack(lost)}
+		case trust.Unknown:
+			check.Result, check.Digest = trust.Unknown, lost.Digest
+			check.Reason = fmt.Sprintf("a later revision vanished (%s), and whether it was signed is not known: %s", lost.Tag, signed.Reason)
+		default:
+			e.warn(fmt.Errorf("entry %q: a later revision, %s, is no longer in the registry (%s)", name, signed.Result, lost.Tag))
+		}
+	}
+	return check
+}
+
+func rolledBack(lost ocilog.Vanished) string {
+	return fmt.Sprintf("rolled back: a later, signed revision is no longer in the registry (%s, of %s)", lost.Tag, lost.Tag.Time().Format(time.RFC3339))
+}
+
+// verifies reports whether the policy verifies a revision by itself, whatever
+// else there is of its name. Without a policy, everybody is believed.
+func (c *Catalog) verifies(ctx context.Context, revision *entry.Revision) bool {
+	return c.options.Policy == nil || c.newEvaluator(nil).report(ctx, revision).Verdict == trust.Verified
+}
+
+// signed reports whether a revision has the signatures that the policy wants of
+// it, whatever it wants of the image: so it was this team's.
+func (c *Catalog) signed(ctx context.Context, revision *entry.Revision) bool {
+	e := c.newEvaluator(nil)
+	return e.entry(ctx, e.rule(revision.Tag.Name), revision.Tag, revision.Digest).Result == trust.Verified
+}
+
+// all evaluates revisions in parallel, and returns a report of each.
+func (e *evaluator) all(ctx context.Context, revisions []*entry.Revision) []trust.Report {
+	reports := make([]trust.Report, len(revisions))
+	group := errgroup.Group{}
+	group.SetLimit(lookups)
+	for i, revision := range revisions {
+		group.Go(func() error {
+			reports[i] = e.report(ctx, revision)
+			return nil
+		})
+	}
+	_ = group.Wait() // never fails: what went wrong is in the reports
+	return reports
+}
