@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
@@ -35,21 +36,36 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 		standing[head.Tag.Name] = head.Tag
 	}
 	var losses []Loss
-	for _, name := range view.VanishedNames() {
-		if vanished := view.Vanished(ctx, name, standing[name]); len(vanished) > 0 {
-			losses = append(losses, newLoss(vanished, standing[name]))
+	names := slices.Concat(view.VanishedNames(), view.UnreadableNames())
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if last := lastLost(ctx, view, name, standing[name]); last.Tag != (entry.Tag{}) {
+			loss := Loss{Name: name, Tag: last.Tag.String(), At: last.Tag.Time()}
+			if standing[name] != (entry.Tag{}) {
+				loss.Standing = standing[name].String()
+			}
+			losses = append(losses, loss)
 		}
 	}
 	return losses, nil
 }
 
-func newLoss(vanished []ocilog.Vanished, standing entry.Tag) Loss {
-	last := vanished[len(vanished)-1].Tag
-	loss := Loss{Name: last.Name, Tag: last.String(), At: last.Time()}
-	if standing != (entry.Tag{}) {
-		loss.Standing = standing.String()
+// lastLost returns the latest that is lost of a name behind what stands: it
+// vanished or, where something stands, cannot be read. It is zero where nothing
+// is lost.
+func lastLost(ctx context.Context, view *ocilog.View, name string, standing entry.Tag) (last ocilog.Head) {
+	for _, vanished := range view.Vanished(ctx, name, standing) {
+		last = vanished.Head
 	}
-	return loss
+	if standing == (entry.Tag{}) {
+		return last // what never was a revision is not lost
+	}
+	for _, tag := range view.Unreadable(name, standing) {
+		if last.Tag.Compare(tag) < 0 {
+			last = ocilog.Head{Tag: tag}
+		}
+	}
+	return last
 }
 
 // AcceptOptions say how a loss is accepted.
@@ -59,7 +75,7 @@ type AcceptOptions struct {
 }
 
 // AcceptLoss appends what stands now of a name whose latest revision is gone, or
-// a removal where nothing does, dated after what is gone: then every reader moves
+// cannot be read, or a removal where nothing does, dated after what is gone: then every reader moves
 // on by the order of the log. A name of which nothing is lost is an
 // entry.ErrNotFound. Under a policy, what stands must be verified: signing it
 // would vouch for a stranger.
@@ -85,14 +101,17 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	if head != nil {
 		standing = head.Tag
 	}
-	vanished := view.Vanished(ctx, name, standing)
-	if len(vanished) == 0 {
+	last := lastLost(ctx, view, name, standing)
+	if last.Tag == (entry.Tag{}) {
 		return entry.Event{}, fmt.Errorf("a loss of entry %q: %w", name, entry.ErrNotFound)
 	}
 	defer c.forget()
 	if head == nil || head.Tag.Op == entry.OpRemove {
-		lost := &entry.Revision{Tag: vanished[len(vanished)-1].Tag, Digest: vanished[len(vanished)-1].Digest}
-		removal, err := c.end(ctx, view, lost, RemoveOptions{Reason: "lost: " + lost.Tag.String(), Author: options.Author, Sign: options.Sign})
+		lost := &entry.Revision{Tag: last.Tag, Digest: last.Digest}
+		if lost.Digest == "" {
+			lost = head // what cannot be read has no digest of its own
+		}
+		removal, err := c.end(ctx, view, lost, RemoveOptions{Reason: "lost: " + last.Tag.String(), Author: options.Author, Sign: options.Sign})
 		if err != nil {
 			return entry.Event{}, err
 		}

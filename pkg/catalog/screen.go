@@ -106,7 +106,7 @@ func (e *evaluator) absence(ctx context.Context, name string) error {
 		e.warn(fmt.Errorf("entry %q: %s", name, check.Reason))
 		return nil
 	}
-	return &trust.Error{What: fmt.Sprintf("the absence of entry %q", name), Digest: check.Digest, Verdict: check.Result, Reason: check.Reason}
+	return &trust.Error{What: fmt.Sprintf("the absence of entry %q", name), Digest: check.Digest, Verdict: check.Result, Check: check.What, Reason: check.Reason}
 }
 
 // admit returns the item of a publication, with its verdict, or the error that

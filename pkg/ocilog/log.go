@@ -108,7 +108,7 @@ func New(target Target, id string, options Options) *Log {
 // revision is written, and readers will see it later. Where the clocks of this
 // machine and the registry are too far apart, it is a *ClockError.
 func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(context.Context) error) error {
-	l.restore()
+	l.restore(ctx)
 	if err := l.checkClock(); err != nil {
 		return err
 	}

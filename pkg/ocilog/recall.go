@@ -17,7 +17,7 @@ import (
 // without asking the target which tags there are. The error is an
 // entry.ErrNotFound if the cache does not hold all of it.
 func (l *Log) Recall(ctx context.Context) (*View, error) {
-	l.restore()
+	l.restore(ctx)
 	missing := func(what string) error {
 		return fmt.Errorf("recall %s: %w: %s in the cache", l.id, entry.ErrNotFound, what)
 	}

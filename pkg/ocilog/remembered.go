@@ -28,12 +28,12 @@ type cached struct {
 }
 
 // restore takes what the state and the cache know of the log, once.
-func (l *Log) restore() {
+func (l *Log) restore(ctx context.Context) {
 	l.restoring.Do(func() {
-		l.restoreCache()
+		l.restoreCache(context.WithoutCancel(ctx))
 		l.known.mu.Lock()
 		defer l.known.mu.Unlock()
-		kept := l.options.State.load(l.id)
+		kept := l.options.State.load(context.WithoutCancel(ctx), l.id)
 		l.forgotten = kept.forgotten
 		for tag, h := range kept.heads {
 			l.saved[tag] = saved{h.Absent, h.Verified}
@@ -59,12 +59,12 @@ func (l *Log) restore() {
 	})
 }
 
-func (l *Log) restoreCache() {
+func (l *Log) restoreCache(ctx context.Context) {
 	blob, ok := l.options.Cache.log(l.id)
 	if !ok {
 		return
 	}
-	budget, end := newBudget(context.Background())
+	budget, end := newBudget(ctx)
 	defer end()
 	for text, err := range textLines(blob, budget) {
 		var c cached
@@ -224,7 +224,7 @@ func (l *Log) cacheLines() []cached {
 // registry shows from now on is believed, and what a snapshot says of the time
 // before is no loss.
 func (l *Log) Forget(ctx context.Context, name string) error {
-	l.restore()
+	l.restore(ctx)
 	l.saving.Lock()
 	defer l.saving.Unlock()
 	until := l.options.Now().UnixMilli()

@@ -34,7 +34,7 @@ func (l *Log) AddSignatures(ctx context.Context, tag entry.Tag, found ...[]byte)
 
 // AddAllSignatures is AddSignatures for many revisions at once.
 func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte) {
-	l.restore()
+	l.restore(ctx)
 	added := false
 	for tag, texts := range found {
 		values := make([]jsontext.Value, 0, len(texts))

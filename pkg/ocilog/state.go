@@ -69,13 +69,13 @@ type kept struct {
 // load returns what is kept of a log, and makes the file smaller where most of
 // it is out of date. What cannot be read is as if it were not there: a line that
 // was cut off by a crash, most likely.
-func (s *State) load(id string) kept {
+func (s *State) load(ctx context.Context, id string) kept {
 	if s == nil {
 		return kept{}
 	}
 	k := s.read(id)
 	if k.lines > 2*len(k.heads)+len(k.forgotten)+256 {
-		_ = s.locked(context.Background(), id, func() error {
+		_ = s.locked(ctx, id, func() error {
 			k = s.read(id)
 			return s.rewrite(id, k)
 		})

@@ -48,7 +48,7 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 // ReadIncomplete is Read for those who mean to accept what is missing, however
 // much it is.
 func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error) {
-	l.restore()
+	l.restore(ctx)
 	listed, err := l.target.Tags(ctx)
 	if err != nil {
 		return nil, err

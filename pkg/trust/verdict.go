@@ -101,7 +101,13 @@ func (r Report) Err(what string, revision digest.Digest) error {
 	if r.Verdict == Verified || r.Warn {
 		return nil
 	}
-	return &Error{What: what, Digest: revision, Verdict: r.Verdict, Reason: r.Reason()}
+	refused := &Error{What: what, Digest: revision, Verdict: r.Verdict, Reason: r.Reason()}
+	for _, check := range r.Checks {
+		if check.Result == r.Verdict {
+			refused.Check = check.What
+		}
+	}
+	return refused
 }
 
 // Reason explains a verdict in one line: that of the check that decided it.
@@ -124,6 +130,7 @@ type Error struct {
 	What    string
 	Digest  digest.Digest
 	Verdict Verdict
+	Check   string // the check that decided it: Entry, Image, Latest, Origin
 	Reason  string
 }
 

@@ -154,6 +154,9 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {
 		options.Cache = ocilog.NewCache(filepath.Join(dir, "caib"), 0)
+	}
+	if dir, err := stateDir(a.system.Getenv); err == nil {
+		options.State = ocilog.NewState(filepath.Join(dir, "caib"))
 		if policy != nil {
 			options.Verdicts = trust.NewMemory(filepath.Join(dir, "caib", "verdicts"))
 		}
@@ -172,7 +175,8 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	return opened, nil
 }
 
-// openOne opens the one catalog that a verb writes to.
+// openOne opens the one catalog that a verb writes to, under the policy of the
+// settings, if there is one.
 func (a *app) openOne() (*catalog.Catalog, error) {
 	if a.settings.server != "" {
 		return nil, fmt.Errorf("%w: this needs the registry, and cannot be done through the server %s", entry.ErrInvalid, a.settings.server)
@@ -180,7 +184,11 @@ func (a *app) openOne() (*catalog.Catalog, error) {
 	if len(a.settings.catalogs) > 1 {
 		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
 	}
-	opened, err := a.open()
+	policy, err := a.policy(&demand{})
+	if err != nil {
+		return nil, err
+	}
+	opened, err := a.openWith(policy)
 	if err != nil {
 		return nil, err
 	}

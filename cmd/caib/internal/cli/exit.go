@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // The exit codes, as README lists them.
@@ -106,8 +107,14 @@ func hint(err error) string {
 	if errors.As(err, &own) {
 		return own.hint
 	}
+	var missing *ocilog.MissingError
+	var clock *ocilog.ClockError
 	text := err.Error()
 	switch {
+	case errors.As(err, &missing):
+		return "a cache in front of the registry, or a rule that deletes tags, may hide them: ask the registry itself; if it was replaced, `caib catalog accept-loss --local --all` forgets what was seen"
+	case errors.As(err, &clock):
+		return "set the clock of this machine, or the registry's"
 	case strings.Contains(text, "the proxy ") && errors.Is(err, entry.ErrUnauthorized):
 		return "give the proxy's user and password in HTTPS_PROXY or HTTP_PROXY: http://USER:PASSWORD@PROXY"
 	case strings.Contains(text, "client certificate"):

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -141,19 +140,18 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 // published prints what became of a publication.
 func (a *app) published(result catalog.Result, err error) error {
 	a.warnings(result)
-	var unsigned *catalog.UnsignedError
-	if err != nil && !errors.As(err, &unsigned) {
+	if err != nil {
 		return publishHint(err)
 	}
 	switch a.settings.output {
 	case "json", "yaml":
-		err = errors.Join(err, a.document(a.settings.output, result))
+		return a.document(a.settings.output, result)
 	case "name":
 		fmt.Fprintln(a.system.Out, result.Item.Name)
 	default:
 		a.outcome(result)
 	}
-	return signHint(err)
+	return nil
 }
 
 func (a *app) warnings(result catalog.Result) {

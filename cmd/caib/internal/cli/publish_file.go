@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,18 +34,11 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	}
 	results := make([]buildResult, len(builds))
 	var failed []error
-	outcome := "not published"
 	for i, build := range builds {
 		result, err := c.PublishBuild(ctx, build, o.options)
 		o.warnings(result)
 		results[i] = buildResult{Build: build.Name, Result: &result}
-		var unsigned *catalog.UnsignedError
-		switch {
-		case errors.As(err, &unsigned): // it is published all the same
-			err, outcome = signHint(err), "not published as asked"
-			failed = append(failed, err)
-			results[i].Error = newProblem(err)
-		case err != nil:
+		if err != nil {
 			err = publishHint(err)
 			failed = append(failed, err)
 			results[i].Result, results[i].Error = nil, newProblem(err)
@@ -67,7 +59,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	case len(builds) == 1:
 		return failed[0]
 	}
-	return &partly{text: fmt.Sprintf("%d of %d builds %s", len(failed), len(builds), outcome), causes: failed}
+	return &partly{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
 }
 
 // structured tells the formats that show all builds in one document.

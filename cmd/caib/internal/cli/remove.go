@@ -9,6 +9,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 var errDeclined = errors.New("not removed: the answer was not yes")
@@ -53,11 +54,17 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if !o.force {
-		item, err := c.Get(ctx, name, catalog.GetOptions{})
-		if err != nil {
+		what := name
+		var refused *trust.Error
+		switch item, err := c.Get(ctx, name, catalog.GetOptions{}); {
+		case errors.As(err, &refused): // what the policy refuses may go all the same
+			o.warn(err.Error())
+		case err != nil:
 			return namesHint(err)
+		default:
+			what = fmt.Sprintf("%s (%s)", name, item.RegistryURL)
 		}
-		yes, err := o.confirm(ctx, fmt.Sprintf("Remove %s (%s) from %s?", name, item.RegistryURL, c.Reference()))
+		yes, err := o.confirm(ctx, fmt.Sprintf("Remove %s from %s?", what, c.Reference()))
 		if err != nil {
 			return err
 		}
@@ -70,8 +77,7 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign})
-	var unsigned *catalog.UnsignedError
-	if err != nil && !errors.As(err, &unsigned) {
+	if err != nil {
 		return namesHint(err)
 	}
 	for _, warning := range warnings {
@@ -79,15 +85,15 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	}
 	switch o.settings.output {
 	case "json", "yaml":
-		err = errors.Join(err, o.document(o.settings.output, event))
+		return o.document(o.settings.output, event)
 	case "name":
 		fmt.Fprintln(o.system.Out, event.Name)
 	default:
 		fmt.Fprintf(o.system.Out, "removed %s\n", event.Name)
 		o.done("revision %s", event.Tag)
-		if sign != nil && unsigned == nil {
+		if sign != nil {
 			o.done("removal signed")
 		}
 	}
-	return signHint(err)
+	return nil
 }

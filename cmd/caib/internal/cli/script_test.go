@@ -128,6 +128,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, "config"))
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+	env.Setenv("XDG_STATE_HOME", filepath.Join(home, "state"))
 	env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
 	return os.MkdirAll(home, 0o777)
 }
@@ -292,7 +293,7 @@ func homeEnv(t *testing.T) map[string]string {
 	home := t.TempDir()
 	return map[string]string{
 		"HOME": home, "LocalAppData": home, "XDG_CONFIG_HOME": filepath.Join(home, "config"),
-		"XDG_CACHE_HOME": filepath.Join(home, "cache"), "XDG_DATA_HOME": filepath.Join(home, "data"),
+		"XDG_CACHE_HOME": filepath.Join(home, "cache"), "XDG_STATE_HOME": filepath.Join(home, "state"), "XDG_DATA_HOME": filepath.Join(home, "data"),
 	}
 }
 

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -123,13 +122,4 @@ func (a *app) signed(what string, s *catalog.Signed) {
 			a.note("not signed: %s", s.Reason)
 		}
 	}
-}
-
-// signHint says how to add a signature that is missing.
-func signHint(err error) error {
-	var unsigned *catalog.UnsignedError
-	if !errors.As(err, &unsigned) {
-		return err
-	}
-	return withHint(err, "`caib catalog sign %s` with the same flags adds the signature", strings.Join(unsigned.Names, " "))
 }

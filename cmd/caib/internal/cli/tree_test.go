@@ -115,7 +115,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
+		"caib catalog accept-loss", "caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}

@@ -170,6 +170,9 @@ func (a *app) refusals(err error) error {
 // trustHint says what to do about a refusal.
 func trustHint(err error) error {
 	var refusal *trust.Error
+	if errors.As(err, &refusal) && refusal.Check == trust.Latest {
+		return withHint(err, "publish the entry again, or move on from what stands now with `caib catalog accept-loss NAME`; if the registry was replaced, add --local")
+	}
 	if errors.As(err, &refusal) && errors.Is(err, entry.ErrUntrusted) && !errors.Is(err, entry.ErrUnreachable) {
 		return withHint(err, "`caib catalog policy test NAME` says which rule applies; `caib catalog sign NAME` adds a signature")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // verifyAtOnce is how many entries are verified at a time; the client bounds
@@ -32,8 +33,8 @@ func newVerify(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "verify NAME... | --all",
 		Short: "Check entries for real: image, content and signatures",
-		Long: `Check each entry for real: that its image is reachable and the one that was
-published, that every platform and layer is there, that the entry is attached to
+		Long: `Check each entry for real: that it stands under its tag and nothing later is gone,
+that its image is reachable and the one that was published, that every platform and layer is there, that the entry is attached to
 the image, and that its signatures are those that the policy, --key or
 --certificate-identity wants. Without any of these, signatures are not checked,
 and the verdict is "-". One line a check, a verdict an entry.
@@ -102,7 +103,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if !o.all && len(catalogs) > 1 {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
 	}
-	err = o.printVerified(jobs)
+	err = o.printVerified(jobs, hidden(unlisted))
 	for _, job := range jobs {
 		failed = errors.Join(failed, job.err)
 	}
@@ -154,7 +155,17 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, journal *
 	_ = group.Wait() // never fails: each job has its own error
 }
 
-func (o *verifyOptions) printVerified(jobs []*verifyJob) error {
+// hidden counts what is refused and not live: removals that nobody signed, and
+// entries that were taken away.
+func hidden(err error) int {
+	var refused *catalog.RefusedError
+	if errors.As(err, &refused) {
+		return len(refused.Refused)
+	}
+	return 0
+}
+
+func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 	switch o.settings.output {
 	case "json", "yaml":
 		items := []catalog.Verification{}
@@ -163,7 +174,7 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob) error {
 				items = append(items, job.found)
 			}
 		}
-		return o.document(o.settings.output, map[string]any{"items": items, "total": len(items), "summary": summary(jobs)})
+		return o.document(o.settings.output, map[string]any{"items": items, "total": len(items), "summary": summary(jobs, hidden)})
 	case "name":
 		for _, job := range jobs {
 			if job.err == nil {
@@ -182,13 +193,13 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob) error {
 		fmt.Fprintf(o.system.Out, "%s  verdict: %s\n", job.name, job.word())
 	}
 	if o.all || len(jobs) > 1 {
-		counts := summary(jobs)
+		counts := summary(jobs, hidden)
 		words := slices.Sorted(maps.Keys(counts))
 		for i, word := range words {
 			words[i] = fmt.Sprintf("%d %s", counts[word], word)
 		}
-		entries := fmt.Sprintf("%d entries", len(jobs))
-		if len(jobs) == 1 {
+		entries := fmt.Sprintf("%d entries", len(jobs)+hidden)
+		if len(jobs)+hidden == 1 {
 			entries = "1 entry"
 		}
 		fmt.Fprintf(o.system.Out, "%s: %s\n", entries, strings.Join(words, ", "))
@@ -202,7 +213,7 @@ func (j *verifyJob) word() string {
 	worst := ""
 	for _, check := range j.found.Checks {
 		switch check.What {
-		case catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
+		case catalog.CheckRevision, trust.Latest, catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
 			if check.Result == catalog.ResultUnknown || check.Result == catalog.ResultFailed && worst == "" {
 				worst = check.Result
 			}
@@ -219,8 +230,11 @@ func (j *verifyJob) word() string {
 	return "in order, signatures not checked"
 }
 
-func summary(jobs []*verifyJob) map[string]int {
+func summary(jobs []*verifyJob, hidden int) map[string]int {
 	counts := map[string]int{}
+	if hidden > 0 {
+		counts["refused"] = hidden
+	}
 	for _, job := range jobs {
 		counts[job.word()]++
 	}
