@@ -55,7 +55,7 @@ func run(ctx context.Context, caib string) error {
 	if err != nil {
 		return err
 	}
-	s := &show{ctx: ctx, caib: binary, env: append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME=", "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "CAIB_CATALOG="+host+"/automotive/catalog")}
+	s := &show{ctx: ctx, caib: binary, env: append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME=", "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "CAIB_CATALOG="+host+"/automotive/catalog")}
 	fmt.Printf("\nThe catalog lives in the same registry:\n$ export CAIB_CATALOG=%s/automotive/catalog\n", host)
 	s.play(host)
 	return s.err
