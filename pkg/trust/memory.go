@@ -2,11 +2,12 @@ package trust
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -32,7 +33,7 @@ type Memory struct {
 // remembered is what is known of one policy.
 type remembered struct {
 	known map[memoryKey]Check
-	fresh bool // some of it is not in the file
+	fresh []memoryKey // of known: what is not in the file
 }
 
 type memoryKey struct {
@@ -47,8 +48,8 @@ type memoryLine struct {
 }
 
 // NewMemory makes a memory in dir, which need not exist; "" remembers for this
-// process only. Whoever can write
-// there can make things look verified: it is a directory of the user alone.
+// process only. Whoever can write there can make things look verified: it is a
+// directory of the user alone.
 func NewMemory(dir string) *Memory {
 	return &Memory{dir: dir, policies: map[string]*remembered{}}
 }
@@ -73,8 +74,11 @@ func (m *Memory) Remember(p *Policy, rule *Rule, check Check) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	of := m.of(p)
-	of.known[memoryKey{rule.String(), check.What, check.Digest}] = check
-	of.fresh = true
+	key := memoryKey{rule.String(), check.What, check.Digest}
+	if _, ok := of.known[key]; !ok {
+		of.fresh = append(of.fresh, key)
+	}
+	of.known[key] = check
 }
 
 // of reads the file of a policy, once. The caller holds the lock.
@@ -105,7 +109,9 @@ func (m *Memory) of(p *Policy) *remembered {
 
 func (m *Memory) path(hash string) string { return filepath.Join(m.dir, hash+".jsonl") }
 
-// Save writes what is new to the files, each replaced whole. It is best effort.
+// Save adds what is new to the files, in one write each, so that no process loses
+// what another one adds. A file that has grown too long is replaced. It is best
+// effort.
 func (m *Memory) Save() {
 	if m == nil {
 		return
@@ -113,29 +119,50 @@ func (m *Memory) Save() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for hash, of := range m.policies {
-		if of.fresh && m.dir != "" {
-			of.fresh = false
+		if len(of.fresh) > 0 && m.dir != "" {
 			m.write(hash, of)
+			of.fresh = nil
 		}
 	}
 }
 
 func (m *Memory) write(hash string, of *remembered) {
-	var text bytes.Buffer
-	for key, check := range of.known {
-		line, err := json.Marshal(memoryLine{key.rule, check})
-		if err == nil && text.Len()+len(line) < maxMemory {
-			text.Write(append(line, '\n'))
-		}
-	}
+	text := memoryText(of.known, of.fresh)
 	if os.MkdirAll(m.dir, 0o700) != nil {
 		return
 	}
+	if info, err := os.Stat(m.path(hash)); err == nil && info.Size()+int64(len(text)) > maxMemory {
+		m.replace(hash, of)
+		return
+	}
+	file, err := os.OpenFile(m.path(hash), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = file.Write(text) // a line that is cut short is skipped
+	_ = file.Close()
+}
+
+// memoryText is lines of what is known under some keys, with one before them: so
+// that a line which was cut off takes no other with it.
+func memoryText(known map[memoryKey]Check, keys []memoryKey) []byte {
+	text := []byte{'\n'}
+	for _, key := range keys {
+		line, err := json.Marshal(memoryLine{key.rule, known[key]})
+		if err == nil && len(text)+len(line) < maxMemory/2 {
+			text = append(append(text, line...), '\n')
+		}
+	}
+	return text
+}
+
+// replace writes a file anew, with no line twice.
+func (m *Memory) replace(hash string, of *remembered) {
 	file, err := os.CreateTemp(m.dir, ".tmp-*")
 	if err != nil {
 		return
 	}
-	_, err = file.Write(text.Bytes())
+	_, err = file.Write(memoryText(of.known, slices.Collect(maps.Keys(of.known))))
 	if err = cmp.Or(err, file.Close()); err == nil {
 		err = os.Rename(file.Name(), m.path(hash))
 	}
