@@ -107,63 +107,83 @@ func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, err
 
 // ask finds out which unlisted tags are there.
 func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
-	seen, claimed, err := v.proven(ctx, tags)
-	if err != nil {
-		return err
+	var seen, claimed []entry.Tag
+	for _, tag := range tags {
+		if f, _ := v.log.known.get(tag); f.stood {
+			seen = append(seen, tag)
+		} else {
+			claimed = append(claimed, tag)
+		}
 	}
 	if len(claimed) > tryClaims {
-		// Somebody may claim any number: they are tried before all are asked for.
-		some := claimed[:tryClaims]
-		absent, err := v.look(ctx, some)
+		// Somebody may claim any number: some are tried before all are asked for.
+		some, rest := sample(claimed, tryClaims)
+		asked, err := v.lookAt(ctx, some)
 		if err != nil {
 			return err
 		}
-		if len(absent) == len(some) {
-			v.answer(claimed[tryClaims:], false)
-			v.notices.count(&v.notices.dropped, len(claimed)-tryClaims)
-		} else {
-			seen = append(seen, claimed[tryClaims:]...)
+		if asked == 0 {
+			v.answer(rest, false)
+			v.notices.count(&v.notices.dropped, len(rest))
+			rest = nil
 		}
-		v.setAbsent(ctx, absent)
-		claimed = nil
+		claimed = rest
 	}
-	absent, err := v.look(ctx, append(seen, claimed...))
-	if err != nil {
-		return err
-	}
-	v.setAbsent(ctx, absent)
-	return nil
+	_, err := v.lookAt(ctx, append(seen, claimed...))
+	return err
 }
 
-// proven splits tags into those that this reader saw in the registry and those
-// that a snapshot claims, without claims that are no genuine records: they are
-// not asked for.
-func (v *View) proven(ctx context.Context, tags []entry.Tag) (seen, claimed []entry.Tag, err error) {
-	var unproven []entry.Tag
+// sample splits tags into so many of them, from all over, and the rest.
+func sample(tags []entry.Tag, n int) (some, rest []entry.Tag) {
+	for i, tag := range tags {
+		if i*n/len(tags) != (i+1)*n/len(tags) {
+			some = append(some, tag)
+		} else {
+			rest = append(rest, tag)
+		}
+	}
+	return some, rest
+}
+
+// lookAt looks for tags, and returns how many of them are there. Claims that are
+// no genuine records are not asked for.
+func (v *View) lookAt(ctx context.Context, tags []entry.Tag) (there int, err error) {
+	genuine, err := v.genuine(ctx, tags)
+	if err != nil {
+		return 0, err
+	}
+	absent, err := v.look(ctx, genuine)
+	if err != nil {
+		return 0, err
+	}
+	v.setAbsent(ctx, absent)
+	return len(genuine) - len(absent), nil
+}
+
+// genuine drops the tags that are only claimed, by records that are none.
+func (v *View) genuine(ctx context.Context, tags []entry.Tag) ([]entry.Tag, error) {
+	var unproven, genuine []entry.Tag
 	for _, tag := range tags {
-		switch f, _ := v.log.known.get(tag); {
-		case f.stood:
-			seen = append(seen, tag)
-		case f.digest != "":
-			claimed = append(claimed, tag)
-		default:
+		if f, _ := v.log.known.get(tag); f.digest == "" {
 			unproven = append(unproven, tag)
+		} else {
+			genuine = append(genuine, tag)
 		}
 	}
 	if len(unproven) == 0 {
-		return seen, claimed, nil
+		return tags, nil
 	}
 	found := map[entry.Tag]*entry.Revision{}
 	v.answer(v.fromSegments(ctx, unproven, found), false)
 	if ctx.Err() != nil {
-		return nil, nil, timedOut(ctx)
+		return nil, timedOut(ctx)
 	}
 	for _, tag := range unproven {
 		if found[tag] != nil {
-			claimed = append(claimed, tag)
+			genuine = append(genuine, tag)
 		}
 	}
-	return seen, claimed, nil
+	return genuine, nil
 }
 
 // look asks the registry for tags, twice where it says that they are not there,

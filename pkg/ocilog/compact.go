@@ -212,11 +212,11 @@ func (c *compaction) keep(d ocispec.Descriptor) error {
 	return c.spend(read.records, read.text)
 }
 
-// spend checks that readers take what the snapshot comes to: half of their
-// budget, of which others want their part.
+// spend checks that readers take what the snapshot comes to, and have some of
+// their budget left.
 func (c *compaction) spend(records, text int) error {
 	c.records, c.text = c.records+records, c.text+text
-	if c.records > budgetLines/2 || c.text > budgetText/2 || len(c.next.segments) > readSegments {
+	if c.records > budgetLines*4/5 || c.text > budgetText*4/5 || len(c.next.segments) > readSegments {
 		return fmt.Errorf("%w: %d records with %d bytes in %d segments are more than readers take", entry.ErrInvalid, c.records, c.text, len(c.next.segments))
 	}
 	return nil

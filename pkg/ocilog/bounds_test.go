@@ -1,0 +1,299 @@
+package ocilog
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// compressed repeats a text into a segment of so many bytes.
+func compressed(t *testing.T, text string, size int) []byte {
+	t.Helper()
+	w, err := newStateWriter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := []byte(strings.Repeat(text, 1<<20/len(text)))
+	for range size / len(block) {
+		if _, err := w.encoder.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	blob, err := w.finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return blob
+}
+
+// pushLayers pushes snapshots of the same segments, each dated later.
+func pushLayers(t *testing.T, target *memory, snapshots int, segments ...[]byte) {
+	t.Helper()
+	var layers []ocispec.Descriptor
+	for _, blob := range segments {
+		d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+		if err := target.PushBlob(t.Context(), d, blob); err != nil {
+			t.Fatal(err)
+		}
+		layers = append(layers, d)
+	}
+	for i := range snapshots {
+		manifest, err := snapshotManifest(ocispec.DescriptorEmptyJSON, layers, map[string]string{"n": fmt.Sprint(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tag := entry.SnapshotTag(entry.NewTime(epoch.Add(time.Hour+time.Duration(i)*time.Second)), digest.FromBytes(manifest))
+		if err := target.PushManifest(t.Context(), descriptorOf(manifest), manifest, tag.String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What snapshots hold is read within one budget, whatever it is and however
+// often it is named; then the revisions are read one by one.
+func TestHugeSnapshotsAreBounded(t *testing.T) {
+	for name, segment := range map[string]func(t *testing.T) []byte{
+		"blanks":          func(t *testing.T) []byte { return compressed(t, " ", 64<<20) },
+		"empty lines":     func(t *testing.T) []byte { return compressed(t, "\n", 64<<20) },
+		"lines of braces": func(t *testing.T) []byte { return compressed(t, "{}\n", 64<<20) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			names := fill(t, target, c, 20)
+			huge := segment(t)
+			layers := make([][]byte, readSegments)
+			for i := range layers {
+				layers[i] = huge
+			}
+			pushLayers(t, target, 3, layers...)
+			var got []string
+			requests := target.counted(func() { got, _ = live(t, newLog(target, "test", Options{})) })
+			if diff := cmp.Diff(names, got); diff != "" {
+				t.Error(diff)
+			}
+			if requests["blob"] > trySnapshots {
+				t.Errorf("%d segments were fetched for one that is named %d times", requests["blob"], 3*readSegments)
+			}
+		})
+	}
+}
+
+// hanging is a target whose blobs never come.
+type hanging struct{ *memory }
+
+func (h hanging) Blob(ctx context.Context, _ ocispec.Descriptor) ([]byte, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// A snapshot that does not come leaves time to read the revisions one by one.
+func TestASlowSnapshotLeavesTime(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	names := fill(t, target, c, 40)
+	within, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	view, err := newLog(hanging{target}, "test", Options{}).Read(within)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revisions, err := view.Live(within, time.Time{})
+	if err != nil || len(revisions) != len(names) {
+		t.Errorf("%d entries, %v: want %d before the time is up", len(revisions), err, len(names))
+	}
+}
+
+// What a snapshot claims by the thousand is not asked for by the thousand, and
+// the true number is told.
+func TestManyClaimsAreNotAskedFor(t *testing.T) {
+	const claims = 2000
+	for _, tt := range []struct {
+		name string
+		line func(i int, c *clock) line
+		asks int // at most
+		says string
+	}{
+		{"genuine revisions", func(i int, c *clock) line {
+			packed := publication(t, fmt.Sprintf("claim-%04d", i), c.Now(), "1")
+			n, _ := newLine(packed.Tag, packed.Manifest)
+			return n
+		}, 2 * tryClaims, fmt.Sprintf("%d revisions that a snapshot", claims)},
+		{"records of other manifests", func(i int, c *clock) line {
+			n, _ := newLine(publication(t, fmt.Sprintf("claim-%04d", i), c.Now(), "1").Tag, []byte("{}"))
+			return n
+		}, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			names := fill(t, target, c, 10)
+			var all [][]byte
+			for i := range claims {
+				all = append(all, tt.line(i, c).text)
+			}
+			pushLines(t, target, all...)
+			var got []string
+			var warnings []error
+			requests := target.counted(func() { got, warnings = live(t, newLog(target, "test", Options{})) })
+			if diff := cmp.Diff(names, got); diff != "" || requests["resolve"] > tt.asks {
+				t.Errorf("%v requests, want at most %d looks\n%s", requests, tt.asks, diff)
+			}
+			if said := fmt.Sprint(warnings); !strings.Contains(said, tt.says) {
+				t.Errorf("warnings %s, want %q", said, tt.says)
+			}
+		})
+	}
+}
+
+// Tags beside the log that are dated too far ahead bind no writer: neither of
+// snapshots nor of statuses.
+func TestArtifactsOfTheFarFutureBindNobody(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	fill(t, target, c, 31)
+	bogus := []string{"_snapshot.zzzzzzzzz.s0000000000000000", "_status.zzzzzzzzz.s0000000000000000"}
+	for _, tag := range bogus {
+		target.tags[tag] = "sha256:" + digest.Digest(strings.Repeat("0", 64))
+	}
+	log := newLog(target, "log", Options{Now: c.Now})
+	appendAll(t, log, publication(t, "last", c.Now(), "1"))
+	view, err := log.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrote, err := log.Compact(t.Context(), view); err != nil || !wrote {
+		t.Errorf("a snapshot is written: %t, %v", wrote, err)
+	}
+	statuses, err := log.WriteStatuses(t.Context(), view, []*entry.Status{{
+		Name: "last", Revision: string(digest.FromString("x")), Phase: entry.PhaseAvailable, LastVerified: entry.NewTime(epoch), Since: entry.NewTime(epoch),
+	}})
+	if err != nil || len(entry.ParseStatusTags([]string{statuses.Tag.String()})) != 1 {
+		t.Errorf("statuses are written under %s, %v", statuses.Tag, err)
+	}
+	said := fmt.Sprint(view.Warnings())
+	for _, tag := range bogus {
+		if !strings.Contains(said, tag) {
+			t.Errorf("warnings %s, want the tag to delete: %s", said, tag)
+		}
+	}
+}
+
+// counting notes how many manifests are fetched at once.
+type counting struct {
+	*memory
+	now, most atomic.Int32
+}
+
+func (c *counting) Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error) {
+	now := c.now.Add(1)
+	defer c.now.Add(-1)
+	for most := c.most.Load(); now > most && !c.most.CompareAndSwap(most, now); most = c.most.Load() {
+	}
+	time.Sleep(time.Millisecond) // a registry's own
+	return c.memory.Manifest(ctx, reference)
+}
+
+// A flood of tags that hold no revision is read side by side, told in one line,
+// and remembered by the next process.
+func TestAFloodIsRemembered(t *testing.T) {
+	const flood = 1000
+	target, c := newMemory(), &clock{}
+	appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now(), "1"), publication(t, "b", c.Now(), "1"))
+	junk := []byte(`{"schemaVersion":2}`)
+	for i := range flood {
+		tag := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, digest.FromString(fmt.Sprint(i)))
+		if err := target.PushManifest(t.Context(), descriptorOf(junk), junk, tag.String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cache := NewCache(t.TempDir(), 0)
+	at := &counting{memory: target}
+	for _, reading := range []struct {
+		what string
+		most int
+	}{{"first", flood + 2}, {"second", 0}} {
+		var got []string
+		var warnings []error
+		requests := target.counted(func() { got, warnings = live(t, newLog(at, "test", Options{Cache: cache})) })
+		if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" || requests["manifest"] > reading.most {
+			t.Errorf("the %s reading: %v requests, want at most %d manifests\n%s", reading.what, requests, reading.most, diff)
+		}
+		if len(warnings) != 1 || !strings.Contains(warnings[0].Error(), fmt.Sprintf("%d tags of a", flood)) {
+			t.Errorf("the %s reading warns %v, want one line", reading.what, warnings)
+		}
+	}
+	if most := at.most.Load(); most < 8 {
+		t.Errorf("at most %d manifests at once", most)
+	}
+}
+
+// large is a publication of about 130 KB that does not compress.
+func large(t *testing.T, name string, at time.Time) *entry.Packed {
+	t.Helper()
+	labels := map[string]string{}
+	noise := make([]byte, 768)
+	for i := range 125 {
+		_, _ = rand.Read(noise)
+		labels[fmt.Sprint("label-", i)] = base64.RawURLEncoding.EncodeToString(noise)
+	}
+	packed, err := entry.Pack(&entry.Document{
+		Name: name, Labels: labels, Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
+		Image: entry.Image{Reference: "registry.example.com/os/" + name + ":1", Digest: digest.FromString(name), MediaType: ocispec.MediaTypeImageManifest, Size: 1234},
+	}, entry.Seen{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+// Segments are bounded in bytes, too; what one snapshot cannot be read of, the
+// next one has.
+func TestSegmentsAreBounded(t *testing.T) {
+	const entries = 240 // 28 MB and more, compressed
+	target, c := newMemory(), &clock{}
+	log := newLog(target, "log", Options{Now: c.Now})
+	for i := range entries {
+		appendAll(t, log, large(t, fmt.Sprintf("large-%03d", i), c.Now()))
+	}
+	if f := log.known; f.bytes > maxHeldBytes {
+		t.Errorf("%d bytes of manifests are held, want at most %d", f.bytes, maxHeldBytes)
+	}
+	broken := compressed(t, "{}\n", 1<<20)
+	pushLayers(t, target, 1, broken[:len(broken)/2])
+	for _, writer := range []string{"first", "second"} {
+		log := newLog(target, "log", Options{Now: func() time.Time { return epoch.Add(2 * time.Hour) }})
+		view, err := log.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrote, err := log.Compact(t.Context(), view)
+		if err != nil || wrote != (writer == "first") {
+			t.Fatalf("the %s writer: wrote a snapshot %t, %v", writer, wrote, err)
+		}
+	}
+	segments := newest(t, target)
+	if len(segments) < 2 {
+		t.Errorf("%d segments for %d large records", len(segments), entries)
+	}
+	for _, d := range segments {
+		if n := len(target.blobs[d]); n > writeBlob+maxLine {
+			t.Errorf("a segment of %d bytes", n)
+		}
+	}
+	requests := target.counted(func() {
+		if got, _ := live(t, newLog(target, "test", Options{})); len(got) != entries {
+			t.Errorf("%d entries, want %d", len(got), entries)
+		}
+	})
+	if requests["manifest"] > 2 {
+		t.Errorf("%v: the snapshot does not cover them", requests)
+	}
+}
