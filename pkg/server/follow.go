@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -42,6 +43,7 @@ type followed struct {
 	read    time.Time // when the last look that is shown began; zero for one from the cache
 	failure error     // of the last look; nil if it succeeded
 	doubted bool      // the last look showed an empty catalog where there were entries
+	missing bool      // the last look was without much that the catalog had
 }
 
 func newFollower(s *Server) *follower {
@@ -136,6 +138,8 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 		f.mark()
 		return errDoubted
 	}
+	var missing *catalog.MissingError
+	one.missing = errors.As(err, &missing)
 	if err == nil {
 		one.doubted, one.look = false, look
 	}
@@ -161,12 +165,13 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 var errDoubted = problem(502, "unreachable", "the catalog turned up empty and is looked at again")
 
 // mark notes until when the state counts as current: as long as no catalog
-// missed three refreshes, and none is from the cache or in doubt.
+// missed three refreshes, and none is from the cache, in doubt, or without much
+// of what it had.
 func (f *follower) mark() {
 	until := time.Duration(math.MaxInt64)
 	for _, one := range f.followed {
 		one.mu.Lock()
-		if one.read.IsZero() || one.doubted {
+		if one.read.IsZero() || one.doubted || one.missing {
 			until = 0
 		} else {
 			until = min(until, one.read.Sub(f.server.started)+3*f.server.options.Refresh)

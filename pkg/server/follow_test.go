@@ -381,3 +381,38 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Errorf("a token file that is not there: %v", err)
 	}
 }
+
+// A registry that answers without most of a catalog is no reason to show less:
+// the last state stays, marked stale at once, until the registry has it again.
+func TestMuchThatIsMissingLeavesTheLastState(t *testing.T) {
+	w := newWorld(t)
+	names := []string{"a", "b", "c", "d", "e", "f"}
+	w.publish(names...)
+	w.startReady(nil)
+	hidden := func(path string) bool {
+		return strings.Contains(path, "/team/catalog/") && !strings.Contains(path, "/manifests/a.")
+	}
+	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
+		if !hidden(r.URL.Path) {
+			return false
+		}
+		answer.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/tags/list") {
+			_, _ = io.WriteString(answer, `{"name":"team/catalog","tags":["latest"]}`)
+			return true
+		}
+		answer.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(answer, `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)
+		return true
+	})
+	w.until("stale", func() bool { return w.ready().Stale })
+	a := w.ask("GET", "/v1/catalog/images", "")
+	if total := decode[page](t, a).Total; total != len(names) || a.header.Get("X-Caib-Stale") == "" {
+		t.Errorf("%d entries, want %d; marked stale %q", total, len(names), a.header.Get("X-Caib-Stale"))
+	}
+	w.refusing(nil)
+	w.until("current again", func() bool { return !w.ready().Stale })
+	if total := w.list("").Total; total != len(names) {
+		t.Errorf("%d entries, want %d", total, len(names))
+	}
+}

@@ -96,7 +96,7 @@ func (w *world) open(repository string) *catalog.Catalog {
 		w.t.Fatal(err)
 	}
 	w.client = client
-	c, err := catalog.Open(w.host+"/"+repository, catalog.Options{Registry: client, Cache: ocilog.NewCache(w.cache, 0), Author: "alice@build"})
+	c, err := catalog.Open(w.host+"/"+repository, catalog.Options{Registry: client, Cache: ocilog.NewCache(w.cache, 0), Recheck: time.Millisecond, Author: "alice@build"})
 	if err != nil {
 		w.t.Fatal(err)
 	}

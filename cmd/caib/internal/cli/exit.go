@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // The exit codes, as README lists them.
@@ -107,8 +107,8 @@ func hint(err error) string {
 	if errors.As(err, &own) {
 		return own.hint
 	}
-	var missing *ocilog.MissingError
-	var clock *ocilog.ClockError
+	var missing *catalog.MissingError
+	var clock *catalog.ClockError
 	text := err.Error()
 	switch {
 	case errors.As(err, &missing):
