@@ -50,6 +50,17 @@ type vectors struct {
 type packedVector[T any] struct {
 	Document                         T
 	Canonical, Manifest, Digest, Tag string
+	Seen                             struct { // zero: the writer says nothing of it
+		Revisions int
+		Catalog   string // in normal form
+	}
+}
+
+func (v packedVector[T]) seen() entry.Seen {
+	if v.Seen.Revisions == 0 {
+		return entry.Seen{}
+	}
+	return entry.Seen{Revisions: v.Seen.Revisions, Catalog: entry.CatalogHash(v.Seen.Catalog)}
 }
 
 func (v packedVector[T]) check(t *testing.T, packed *entry.Packed, err error) {
@@ -61,8 +72,12 @@ func (v packedVector[T]) check(t *testing.T, packed *entry.Packed, err error) {
 	if diff := cmp.Diff([]string{v.Canonical, v.Manifest, v.Digest, v.Tag}, got); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := entry.Unpack(packed.Tag, packed.Manifest); err != nil {
+	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if revision.Seen != v.seen() || revision.Catalog() != v.Seen.Catalog {
+		t.Errorf("read back: saw %v of %q, want %v of %q", revision.Seen, revision.Catalog(), v.seen(), v.Seen.Catalog)
 	}
 	if text, err := entry.Text(packed.Manifest); err != nil || string(text) != v.Canonical {
 		t.Errorf("%s, %v; want %s", text, err, v.Canonical)
@@ -112,15 +127,15 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for _, tt := range v.Entries {
-		packed, err := entry.Pack(&tt.Document, entry.Seen{})
+		packed, err := entry.Pack(&tt.Document, tt.seen())
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Removals {
-		packed, err := entry.PackRemoval(&tt.Document, entry.Seen{})
+		packed, err := entry.PackRemoval(&tt.Document, tt.seen())
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Rewrites {
-		packed, err := entry.PackRewrite(&tt.Document, []byte(tt.Old), entry.Seen{})
+		packed, err := entry.PackRewrite(&tt.Document, []byte(tt.Old), tt.seen())
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Attachments {
