@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -99,13 +99,41 @@ func (h *hostile) measured(args ...string) (stdout string, took time.Duration, h
 	var out, errs bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errs
 	begun := time.Now()
-	if err := command.Run(); err != nil {
+	if err := command.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	most := watchMemory(command.Process.Pid)
+	if err := command.Wait(); err != nil {
 		h.t.Errorf("caib %v: %v\n%s", args, err, errs.String())
 	}
-	if usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		held = usage.Maxrss << 10 // in KiB on Linux
-	}
-	return out.String(), time.Since(begun), held
+	return out.String(), time.Since(begun), most()
+}
+
+// watchMemory returns the most that a process had resident, in bytes, once it
+// ended. What the system counts for an ended child is no use: it counts from
+// before exec, when the child still was its parent.
+func watchMemory(pid int) (most func() int64) {
+	ended, result := make(chan struct{}), make(chan int64)
+	go func() {
+		ticker := time.NewTicker(5 * time.Millisecond)
+		defer ticker.Stop()
+		var held int64
+		for {
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			_, rest, _ := strings.Cut(string(status), "VmHWM:")
+			var kib int64
+			if _, err := fmt.Sscan(rest, &kib); err == nil {
+				held = max(held, kib<<10)
+			}
+			select {
+			case <-ticker.C:
+			case <-ended:
+				result <- held
+				return
+			}
+		}
+	}()
+	return func() int64 { close(ended); return <-result }
 }
 
 func (h *hostile) open() {

@@ -25,7 +25,7 @@ const (
 	// Of all snapshots that one reading tries, together.
 	trySnapshots = 3
 	budgetText   = 1 << 30 // bytes, decompressed
-	budgetLines  = 250_000 // records, and lines that are none
+	budgetLines  = 150_000 // records, and lines that are none
 	budgetTime   = time.Minute
 
 	// What a snapshot or another reader claims, and the registry does not list,
