@@ -38,10 +38,7 @@ var (
 	repositoryGlob = regexp.MustCompile(`^[a-z0-9*]([a-z0-9._*/-]*[a-z0-9*])?$`)
 )
 
-// NewGate makes the gate of a catalog. A pattern is HOST[:PORT], for all
-// repositories of a registry, or HOST[:PORT]/REPOSITORY; * stands for any
-// characters but a slash, ** for any at all. One that is malformed, or could
-// match nothing, is an entry.ErrInvalid.
+// NewGate makes the gate of a catalog. Patterns are those that CheckPattern takes.
 func NewGate(catalog string, patterns []string) (*Gate, error) {
 	own, err := ParseReference(catalog)
 	if err != nil {
@@ -49,13 +46,25 @@ func NewGate(catalog string, patterns []string) (*Gate, error) {
 	}
 	g := &Gate{own: own}
 	for _, text := range patterns {
-		host, repository, below := strings.Cut(text, "/")
-		if len(text) > maxReference || !hostGlob.MatchString(host) || below && (!repositoryGlob.MatchString(repository) || strings.Contains(repository, "//")) {
-			return nil, fmt.Errorf("%w: pattern %.80q: want HOST or HOST/REPOSITORY without a tag, where * stands for any characters but a slash and ** for any", entry.ErrInvalid, text)
+		if err := CheckPattern(text); err != nil {
+			return nil, err
 		}
+		host, repository, _ := strings.Cut(text, "/")
 		g.patterns = append(g.patterns, hostPattern{normalHost(host), repository})
 	}
 	return g, nil
+}
+
+// CheckPattern reports a pattern of a gate that is malformed, or could match
+// nothing, as an entry.ErrInvalid. A pattern is HOST[:PORT], for all repositories
+// of a registry, or HOST[:PORT]/REPOSITORY; * stands for any characters but a
+// slash, ** for any at all.
+func CheckPattern(text string) error {
+	host, repository, below := strings.Cut(text, "/")
+	if len(text) > maxReference || !hostGlob.MatchString(host) || below && (!repositoryGlob.MatchString(repository) || strings.Contains(repository, "//")) {
+		return fmt.Errorf("%w: pattern %.80q: want HOST or HOST/REPOSITORY without a tag, where * stands for any characters but a slash and ** for any", entry.ErrInvalid, text)
+	}
+	return nil
 }
 
 // Check reports why a reference is not let through: an ErrNotAllowed, which for
