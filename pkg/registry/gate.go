@@ -85,8 +85,11 @@ func (g *Gate) pass(ref Reference) (Reference, error) {
 		ref.Layout = g.own.Layout
 		return ref, nil
 	}
+	if len(g.patterns) == 0 {
+		return ref, nil
+	}
 	host := normalHost(ref.Registry)
-	if len(g.patterns) == 0 || host == normalHost(g.own.Registry) && ref.Repository == g.own.Repository {
+	if g.own.Layout == "" && host == normalHost(g.own.Registry) && ref.Repository == g.own.Repository {
 		return ref, nil
 	}
 	for _, p := range g.patterns {
