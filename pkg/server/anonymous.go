@@ -10,7 +10,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // What a registry answered to the server is not for everybody: the server asks on
@@ -57,7 +56,7 @@ func (s *Server) hasToken(r *http.Request) bool {
 // an image's registry nothing.
 func (s *Server) told(w http.ResponseWriter, r *http.Request, err error) *apiError {
 	e := problemOf(err)
-	ours := slices.Contains([]string{"invalid", "not_found", "conflict"}, e.Code) || errors.Is(err, registry.ErrNotAllowed)
+	ours := slices.Contains([]string{"invalid", "not_found", "conflict"}, e.Code) || health.NotAllowed(err)
 	if ours || s.hasToken(r) {
 		return e
 	}
@@ -70,13 +69,14 @@ func (s *Server) withheld(w http.ResponseWriter, r *http.Request, e *apiError) *
 	return problem(e.status, e.Code, withoutToken[e.Code]+moreForTokens)
 }
 
-// verified is what was found out about an entry as a client may be told it.
-func (s *Server) verified(w http.ResponseWriter, r *http.Request, found catalog.Verification, err error) (*catalog.Verification, *Problem) {
+// verified is what was found out about the entry of an image, given by its
+// reference, as a client may be told it.
+func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference string, found catalog.Verification, err error) (*catalog.Verification, *Problem) {
 	var failure *apiError
 	if err != nil {
 		failure = problemOf(err)
 	}
-	if s.hasToken(r) || errors.Is(err, registry.ErrNotAllowed) {
+	if s.hasToken(r) || health.NotAllowed(err) {
 		return &found, failure.orNil()
 	}
 	if failure != nil {
@@ -84,10 +84,24 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, found catalog.
 	}
 	checks := slices.Clone(found.Checks)
 	for n := range checks {
-		checks[n].Reason = ""
+		reason := ""
+		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.ResultOK {
+			reason = "resolve " + reference + ": " + kindOf(err) // nothing else was looked at then
+		}
+		checks[n].Reason = reason
 	}
 	found.Checks = checks
 	return &found, failure.orNil()
+}
+
+// kindOf is the kind of an error, in words.
+func kindOf(err error) string {
+	for _, row := range kinds {
+		if errors.Is(err, row.kind) {
+			return row.kind.Error()
+		}
+	}
+	return "failed"
 }
 
 func (e *apiError) orNil() *Problem {

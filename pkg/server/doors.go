@@ -6,14 +6,13 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // gates makes the gate of each catalog, by the label of its entries.
-func gates(options *Options) (map[string]*registry.Gate, error) {
-	all := map[string]*registry.Gate{}
+func gates(options *Options) (map[string]health.Gate, error) {
+	all := map[string]health.Gate{}
 	for _, c := range options.Catalogs {
-		gate, err := registry.NewGate(c.Reference(), options.Allow)
+		gate, err := health.NewGate(c.Reference(), options.Allow)
 		if err != nil {
 			return nil, fmt.Errorf("server: %w", err)
 		}
@@ -26,14 +25,9 @@ func gates(options *Options) (map[string]*registry.Gate, error) {
 }
 
 // allowed reports why the server does not open a reference that is, or is to be,
-// in an entry of the catalog with a label. What is no reference opens nothing:
-// whoever is given it says what is wrong with it.
+// in an entry of the catalog with a label.
 func (s *Server) allowed(label, reference string) error {
-	ref, err := registry.ParseReference(reference)
-	if err != nil {
-		return nil
-	}
-	return s.gates[label].Check(ref)
+	return s.gates[label].Check(reference)
 }
 
 // mayPublish reports why the server does not open what is to be published.

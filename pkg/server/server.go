@@ -13,7 +13,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // Catalog is what the server reads: package catalog has one.
@@ -82,9 +81,9 @@ type Server struct {
 	kept     atomic.Pointer[state] // the one that is kept on disk
 	started  time.Time
 	ids      requestIDs
-	writes   chan struct{}             // bounds the requests that write
-	slow     chan struct{}             // bounds the requests that compute
-	gates    map[string]*registry.Gate // what is opened for the entries of a catalog, by its label
+	writes   chan struct{}          // bounds the requests that write
+	slow     chan struct{}          // bounds the requests that compute
+	gates    map[string]health.Gate // what is opened for the entries of a catalog, by its label
 	shares   shares
 	probes   *background   // that requests ask for
 	caughtUp chan struct{} // closed when the state was current for the first time

@@ -169,7 +169,7 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 		}
 		found, err := verifier.Verify(ctx, i.name())
 		answer := Verification{Message: i.name() + " was verified", Triggered: true}
-		answer.Verification, answer.Failure = s.verified(w, r, found, err)
+		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
 		s.audit(ctx, requestID(w), verification(i), err)
 		_, _ = s.probe(ctx, i) // the phase follows; what was found is in the answer
 		s.respond(w, r, http.StatusOK, answer)
