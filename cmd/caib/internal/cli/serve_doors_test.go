@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -73,6 +75,25 @@ func TestServeOpensWhatItMay(t *testing.T) {
 		if strings.Contains(s.log.String(), "secret-name") {
 			t.Errorf("%q: the log says:\n%s", c.args, s.log)
 		}
+	}
+}
+
+// A client is told which flag of the server keeps its image out.
+func TestServeRefusesToPublishFromElsewhere(t *testing.T) {
+	env := homeEnv(t)
+	host := startRegistry(t).host
+	image := host + "/os/far:1"
+	if _, err := pushSample("bootc", image, samples.Build{Distro: "far", Architectures: []string{"arm64"}}); err != nil {
+		t.Fatal(err)
+	}
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(tokens, fmt.Appendf(nil, "ci:%x\n", sha256.Sum256([]byte(serveToken))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := servedCatalog(t, env, "--allow-publish", "--token-file", tokens, "--catalog", host+"/team/catalog", "--allow-registry", "registry.example.com")
+	code, _, stderr := run(t, env, "catalog", "publish", image, "--server", "http://"+s.address, "--token", serveToken)
+	if code != exitUnauthorized || !strings.Contains(stderr, "hint: the server opens this registry if it is started with") {
+		t.Errorf("exit code %d, want %d and a hint that names the flag:\n%s", code, exitUnauthorized, stderr)
 	}
 }
 
