@@ -149,7 +149,7 @@ func TestServerWithListeners(t *testing.T) {
 	registry := newOutage(t)
 	w := newWorld(t, at(registry.proxy.Host, "ggcr", false))
 	w.ok("catalog", "publish", w.push("autosd", "1"))
-	url, _ := w.serve("--max-listeners", strconv.Itoa(listeners), "--max-connections", strconv.Itoa(listeners+100))
+	url, _ := w.serve("--max-listeners", strconv.Itoa(listeners), "--max-listeners-per-address", strconv.Itoa(listeners), "--max-connections", strconv.Itoa(2*listeners+200))
 	before := w.resources(url)
 	var told sync.WaitGroup
 	var listening atomic.Int64

@@ -16,4 +16,8 @@
 // open it, five minutes later one probe tries again. While it is not closed,
 // nothing that fails is held against an entry: its last phase stays, marked
 // stale.
+//
+// A status says why in a word and a sentence that goes with it, never in those
+// of the registry: it is shown, and recorded, for everybody. What was answered is
+// told to Options.Failed.
 package health

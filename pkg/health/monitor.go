@@ -23,11 +23,18 @@ type Options struct {
 	PerHost  int              // probes under way to one registry; 0 is 4
 	Parallel int              // probes under way in all; 0 is 64
 	Now      func() time.Time // the clock that probes are due by; nil is the system's
+	// Allow reports why an item may not be probed: then nothing is asked, and its
+	// status stays as it is. nil lets everything be probed.
+	Allow func(item *entry.Item) error
 	// Changed is told after a probe changed a status; news is false if only
 	// the times in it are others. It must not block. nil tells nobody.
 	Changed func(key Key, news bool)
 	// Probed is told about every probe that was made. nil tells nobody.
 	Probed func(host, reason string, took time.Duration)
+	// Failed is told what a probe that failed met, in the words of whoever
+	// answered: no status has them, because statuses are shown to everybody.
+	// news is false if the status stays what it was. nil tells nobody.
+	Failed func(key Key, err error, news bool)
 }
 
 // Monitor keeps the statuses of a set of entries. It is safe for concurrent

@@ -4,10 +4,14 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 const (
@@ -99,8 +103,8 @@ func (m *Monitor) Blocked(key Key) bool {
 }
 
 // ProbeNow probes an item at once, whatever is due. It reports false where no
-// probe was made: the item is not watched, its probe is under way, or the
-// breaker of its registry is open.
+// probe was made: the item is not watched, its probe is under way, it may not be
+// made, or the breaker of its registry is open.
 func (m *Monitor) ProbeNow(ctx context.Context, key Key) bool {
 	m.mu.Lock()
 	w := m.entries[key]
@@ -115,12 +119,35 @@ func (m *Monitor) ProbeNow(ctx context.Context, key Key) bool {
 }
 
 // probe asks for one entry that is out of the queue, and puts it back. A zero
-// due is a probe out of turn. It reports false where the breaker forbids it.
+// due is a probe out of turn. It reports false where none may be made, or the
+// breaker forbids it.
 func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) bool {
 	m.mu.Lock()
 	asked := w.subject
 	m.mu.Unlock()
 	v, begun, err := m.ask(ctx, &asked)
+	news := m.settle(w, &asked, due, begun, func(old entry.Status, at time.Time) entry.Status {
+		switch {
+		case ctx.Err() != nil, errors.Is(err, registry.ErrNotAllowed):
+			return old
+		case errors.Is(err, errBreaker):
+			return stale(old, at)
+		}
+		return after(old, v, at, !due.IsZero())
+	})
+	if errors.Is(err, registry.ErrNotAllowed) || errors.Is(err, errBreaker) {
+		return false
+	}
+	if err != nil && ctx.Err() == nil && m.options.Failed != nil {
+		m.options.Failed(asked.key, err, news)
+	}
+	return true
+}
+
+// settle gives an entry that was asked for its next status, unless it is of
+// another revision by now, and puts it back into the queue. It reports whether
+// the status says anything new.
+func (m *Monitor) settle(w *watched, asked *subject, due, begun time.Time, next func(old entry.Status, at time.Time) entry.Status) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.options.Now()
@@ -131,30 +158,32 @@ func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) bool {
 	case late >= asked.interval: // its registry had others to answer: the last time it was due counts
 		at = due.Add(late.Truncate(asked.interval))
 	}
-	probed := !errors.Is(err, errBreaker)
 	if m.entries[asked.key] != w {
-		return probed // no longer watched
+		return false // no longer watched
 	}
 	old := w.status
-	if ctx.Err() == nil && w.subject.revision == asked.revision {
-		if probed {
-			w.status = after(old, v, err, at, !due.IsZero())
-		} else {
-			w.status = stale(old, at)
-		}
+	if w.subject.revision == asked.revision {
+		w.status = next(old, at)
 	}
 	if w.index < 0 { // else Follow put it back
 		m.reschedule(w, m.next(w, now))
 	}
+	news = !sameButTimes(w.status, old)
 	if w.status != old && m.options.Changed != nil {
-		m.options.Changed(asked.key, !sameButTimes(w.status, old))
+		m.options.Changed(asked.key, news)
 	}
 	m.nudge()
-	return probed
+	return news
 }
 
-// ask makes one probe behind the breaker of its registry, and says when.
+// ask makes one probe behind the breaker of its registry, and says when; none
+// where that is not allowed.
 func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun time.Time, failure error) {
+	if m.options.Allow != nil {
+		if err := m.options.Allow(asked.item()); err != nil {
+			return v, m.options.Now(), fmt.Errorf("%w: %w", registry.ErrNotAllowed, err)
+		}
+	}
 	h := m.host(asked.host)
 	for _, slots := range []chan struct{}{h.slots, m.slots} {
 		select {
@@ -172,7 +201,7 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun tim
 		begun := time.Now()
 		failure = m.options.Probe(within, asked.item())
 		v := judge(failure)
-		if m.options.Probed != nil && ctx.Err() == nil {
+		if m.options.Probed != nil && ctx.Err() == nil && !errors.Is(failure, registry.ErrNotAllowed) {
 			m.options.Probed(asked.host, v.reason, time.Since(begun))
 		}
 		return v, failure
@@ -180,6 +209,8 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun tim
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 		return verdict{}, begun, errBreaker
+	case errors.Is(failure, registry.ErrNotAllowed):
+		return v, begun, failure
 	case trial && !v.answered:
 		return verdict{}, begun, errBreaker
 	}
@@ -199,7 +230,9 @@ func (m *Monitor) host(name string) *host {
 				Name: name, MaxRequests: 1, Timeout: openFor,
 				ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
 				IsSuccessful: func(err error) bool { return judge(err).answered },
-				IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
+				IsExcluded: func(err error) bool {
+					return errors.Is(err, context.Canceled) || errors.Is(err, registry.ErrNotAllowed)
+				},
 			}),
 		}
 		m.hosts[name] = h

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -44,15 +43,39 @@ func judge(err error) verdict {
 	return verdict{entry.PhaseUnavailable, entry.ReasonRegistryUnreachable, false}
 }
 
+// Message is what is said, beside the reason, of a status that is not Available.
+// It is the same whatever the registry answered: statuses are shown to everybody,
+// and what a host of an internal network answers to a server is not for everybody.
+func Message(phase, reason string) string {
+	if phase == entry.PhaseFailed && (reason == entry.ReasonRegistryUnreachable || reason == entry.ReasonThrottled) {
+		return "the registry did not answer five times in a row"
+	}
+	switch reason {
+	case entry.ReasonRegistryUnreachable:
+		return "the registry does not answer, or not as a registry does"
+	case entry.ReasonManifestUnknown:
+		return "the registry has no such image"
+	case entry.ReasonDigestMismatch:
+		return "the reference names another image than the one that was published"
+	case entry.ReasonUnauthorized:
+		return "the registry refuses the account that it is asked as"
+	case entry.ReasonThrottled:
+		return "the registry does not answer so many requests"
+	case entry.ReasonInvalidManifest:
+		return "what the registry has there is no image"
+	}
+	return ""
+}
+
 // after is the status after a probe that is dated with a time and was really
 // made. Anyone may ask for probes out of turn, so of those that get no answer
 // only the first is counted: else a few seconds would make five failures.
-func after(old entry.Status, v verdict, err error, dated time.Time, inTurn bool) entry.Status {
+func after(old entry.Status, v verdict, dated time.Time, inTurn bool) entry.Status {
 	at := entry.NewTime(dated)
 	next := old
-	next.StaleSince, next.Reason, next.Message, next.Failures = nil, "", "", 0
+	next.StaleSince, next.Reason, next.Failures = nil, v.reason, 0
 	if v.phase != entry.PhaseAvailable {
-		next.Reason, next.Message, next.Failures = v.reason, plain(err.Error()), old.Failures+1
+		next.Failures = old.Failures + 1
 	}
 	if !v.answered && !inTurn {
 		next.Failures = max(old.Failures, 1)
@@ -63,8 +86,8 @@ func after(old entry.Status, v verdict, err error, dated time.Time, inTurn bool)
 	next.Phase = v.phase
 	if v.phase == entry.PhaseUnavailable && next.Failures >= failuresToFail {
 		next.Phase = entry.PhaseFailed
-		next.Message = plain(fmt.Sprintf("%d failures in a row; the last: %s", next.Failures, err))
 	}
+	next.Message = Message(next.Phase, next.Reason)
 	if next.Phase != old.Phase {
 		next.Since = at
 	}
@@ -104,27 +127,15 @@ func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 		cmp.Compare(recorded.Failures, ours.Failures),
 	) > 0 {
 		ours = *recorded
+		ours.Message = Message(ours.Phase, ours.Reason) // others may have recorded an answer
 	}
 	ours.Accesses = accesses
 	return ours
 }
 
-// plain keeps a message within what a status may hold: one line of ASCII.
-func plain(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < 0x20 || r > 0x7e {
-			return '?'
-		}
-		return r
-	}, text)
-	if len(text) > entry.MaxStatusMessage {
-		text = text[:entry.MaxStatusMessage-3] + "..."
-	}
-	return text
-}
-
 // Probe asks the registry of an item whether the image is what was published.
-// It returns nil, ErrMismatch, or an error of the kinds of package entry.
+// It returns nil, ErrMismatch, or an error of the kinds of package entry; one that
+// is a registry.ErrNotAllowed says that nothing was asked.
 type Probe func(ctx context.Context, item *entry.Item) error
 
 // Registry probes by one HEAD request of the reference as published.

@@ -63,9 +63,22 @@ type Client struct {
 	transport http.RoundTripper
 	secrets   *secrets
 	dates     *dates
+	logins    *logins
+	gate      *Gate // nil lets everything through
+}
 
-	mu     sync.Mutex
-	logins map[string]*login // by host/repository
+// logins are those that were made, by host/repository.
+type logins struct {
+	mu   sync.Mutex
+	made map[string]*login
+}
+
+// Behind returns a client that opens only what a gate lets through. It shares
+// connections, limits and tokens with c.
+func (c *Client) Behind(gate *Gate) *Client {
+	behind := *c
+	behind.gate = gate
+	return &behind
 }
 
 // New makes a client. It reads CAFile, and asks nothing of any registry.
@@ -88,7 +101,7 @@ func New(options Options) (*Client, error) {
 	if options.Credentials == nil {
 		options.Credentials = Keychains()
 	}
-	c := &Client{options: options, secrets: &secrets{}, logins: map[string]*login{}}
+	c := &Client{options: options, secrets: &secrets{}, logins: &logins{made: map[string]*login{}}}
 	base := options.Transport
 	if base == nil {
 		network, err := newNetwork(options, c.secrets)
@@ -150,8 +163,15 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *h
 }
 
 // Open opens the repository that ref names; its tag and digest do not matter.
-// Nothing is asked of the registry yet.
+// Nothing is asked of the registry yet. What the client's gate does not let
+// through is an ErrNotAllowed.
 func (c *Client) Open(ref Reference) (Repository, error) {
+	if c.gate != nil {
+		var err error
+		if ref, err = c.gate.pass(ref); err != nil {
+			return nil, err
+		}
+	}
 	if ref.Layout != "" {
 		return newLayout(ref.Layout), nil
 	}
@@ -185,14 +205,14 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 
 // login returns the login of a repository, the same for each time it is opened.
 func (c *Client) login(ref Reference, host string) *login {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l := c.logins[ref.Base()]
+	c.logins.mu.Lock()
+	defer c.logins.mu.Unlock()
+	l := c.logins.made[ref.Base()]
 	if l == nil {
 		l = newLogin(host, func(ctx context.Context) (Account, error) {
 			return c.options.Credentials(ctx, ref.Registry, ref.Repository)
 		}, c.transport, c.options.UserAgent, c.secrets)
-		c.logins[ref.Base()] = l
+		c.logins.made[ref.Base()] = l
 	}
 	return l
 }

@@ -118,6 +118,9 @@ func (f *follower) make(ctx context.Context, look *catalog.Look, label string, n
 	for _, i := range images {
 		made[i.name()] = i
 	}
+	if f.server.monitor != nil {
+		f.server.logNotAllowed(images)
+	}
 	return made, nil
 }
 

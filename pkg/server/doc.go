@@ -13,4 +13,8 @@
 // prepared, compressed and named by their hash when the state changes: a
 // request for what was asked before writes bytes, and servers that have read
 // the same log answer with the same ETag.
+//
+// The server asks registries on behalf of anybody, for references that whoever
+// writes to a catalog chose. What it opens is decided in one place (Options.Allow,
+// registry.Gate), and what was answered is told to clients with a token alone.
 package server

@@ -41,11 +41,11 @@ func problem(status int, code, sentence string) *apiError {
 	return &apiError{Problem{Sentence: sentence, Code: code}, status}
 }
 
-// fail answers an error.
+// fail answers an error, as far as the client may be told it.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var e *apiError
 	if !errors.As(err, &e) {
-		e = problemOf(err)
+		e = s.told(w, r, err)
 	}
 	body, err := json.Marshal(e.Problem)
 	if err != nil {

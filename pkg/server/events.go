@@ -164,6 +164,13 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	done, free := s.shares.listening.take(r)
+	if !free {
+		w.Header().Set("Retry-After", "30")
+		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", "as many listen to events from this address as this server lets (--max-listeners-per-address)"))
+		return
+	}
+	defer done()
 	e := s.events
 	select {
 	case e.slots <- struct{}{}:

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	keptFormat = 1
+	keptFormat = 2       // 1 held what registries had answered
 	maxKept    = 1 << 30 // bytes of a file
 )
 

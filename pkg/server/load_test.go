@@ -230,7 +230,7 @@ func (l *silent) Write(p []byte) (int, error) {
 func TestManyListeners(t *testing.T) {
 	const listeners = 10_000
 	w := newWorld(t)
-	w.startReady(func(o *server.Options) { o.Listeners, o.Logger = listeners, nil })
+	w.startReady(func(o *server.Options) { o.Listeners, o.ListenersPerAddress, o.Logger = listeners, listeners, nil })
 	goroutines, before := runtime.NumGoroutine(), inUse()
 	var all []*silent
 	var listening sync.WaitGroup

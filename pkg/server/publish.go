@@ -61,16 +61,10 @@ func (s *Server) writing(w http.ResponseWriter, r *http.Request, step func(conte
 	}
 }
 
-// asked returns what somebody says of an image, if it makes sense, and if it
-// would not make the server read its own files.
-func (d *Details) asked(who, image string) (catalog.PublishOptions, error) {
+// asked returns what somebody says of an image, if it makes sense.
+func (d *Details) asked(who string) (catalog.PublishOptions, error) {
 	options := d.options()
 	options.Author = who
-	for _, reference := range []string{image, d.Disk} {
-		if strings.HasPrefix(reference, "oci:") {
-			return options, fmt.Errorf("%w: reference: a server publishes from registries only", entry.ErrInvalid)
-		}
-	}
 	if d.Digest != "" && d.Digest.Validate() != nil {
 		return options, fmt.Errorf("%w: digest: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
 	}
@@ -82,7 +76,10 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	var asked CreateRequest
 	s.publication(w, r, "add", &asked, func(ctx context.Context, d *deed) (catalog.Result, error) {
 		d.name = printable(asked.Name)
-		options, err := asked.asked(who(ctx), asked.RegistryURL)
+		options, err := asked.asked(who(ctx))
+		if err == nil {
+			err = s.mayPublish(asked.RegistryURL, asked.Disk)
+		}
 		if err == nil {
 			d.digest, err = options.Digest.String(), entry.CheckName(asked.Name)
 		}
@@ -98,7 +95,10 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	var asked PublishRequest
 	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *deed) (catalog.Result, error) {
 		d.name = printable(cmp.Or(asked.Name, asked.CatalogImageName, asked.ImageBuildName, asked.Image))
-		options, err := asked.asked(who(ctx), asked.Image)
+		options, err := asked.asked(who(ctx))
+		if err == nil {
+			err = s.mayPublish(asked.Image, asked.Disk)
+		}
 		if err != nil {
 			return catalog.Result{}, err
 		}
@@ -114,28 +114,31 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 			options.Name = asked.Name
 			return s.options.Publisher.Publish(ctx, asked.Image, options)
 		}
-		name, err := s.nameOfBuild(asked.ImageBuildName)
+		build, err := s.ofBuild(asked.ImageBuildName)
+		if err == nil {
+			err = s.mayPublish(build.subject.reference)
+		}
 		if err != nil {
 			return catalog.Result{}, err
 		}
 		options.Name = asked.CatalogImageName
-		return s.options.Publisher.Again(ctx, name, options)
+		return s.options.Publisher.Again(ctx, build.name(), options)
 	})
 }
 
-// nameOfBuild finds the entry that a build is published as, in the catalog that
-// is written to.
-func (s *Server) nameOfBuild(build string) (string, error) {
+// ofBuild finds the entry that a build is published as, in the catalog that is
+// written to.
+func (s *Server) ofBuild(build string) (*image, error) {
 	now := s.state.Load()
 	if now == nil {
-		return "", errNoIndex
+		return nil, errNoIndex
 	}
 	for _, i := range now.images {
 		if i.subject.imageBuild == build && i.outline.Catalog == s.follower.label(s.follower.followed[0]) {
-			return i.name(), nil
+			return i, nil
 		}
 	}
-	return "", fmt.Errorf("build %q: %w in the catalog", printable(build), entry.ErrNotFound)
+	return nil, fmt.Errorf("build %q: %w in the catalog", printable(build), entry.ErrNotFound)
 }
 
 // publication reads the body, publishes, and answers what came of it.

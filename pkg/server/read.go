@@ -128,6 +128,7 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 				continue
 			}
 			item.Catalog = s.follower.label(f)
+			withoutAnswers(&item)
 			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && options.AsOf.IsZero() {
 				item.Apply(&i.status) // what is wrong with it, if it is the live revision
 			}

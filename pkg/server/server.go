@@ -53,9 +53,18 @@ type Options struct {
 	Refresh   time.Duration // between looks at a log; 0 is 15s, and more than a day is a day
 	Record    time.Duration // between records of statuses; 0 is 5m
 	Listeners int           // to events, at once; 0 is 1000
-	Keep      string        // file that keeps what is served for the next start; "" keeps nothing
-	Logger    *slog.Logger  // nil is none
-	Version   string        // of the build, for metrics
+	// ListenersPerAddress bounds those from one address; 0 is a tenth of
+	// Listeners, and 8 where that is less. Behind a proxy all have its address.
+	ListenersPerAddress int
+	// Allow are patterns of the registries that are opened for the references of
+	// entries and requests, as registry.NewGate has them; nil opens all. The
+	// directories that are opened are those of the catalogs, each for its own
+	// entries. Catalogs open what Publish and Verify need, so let their client
+	// stand behind the same gate (registry.Client.Behind).
+	Allow   []string
+	Keep    string       // file that keeps what is served for the next start; "" keeps nothing
+	Logger  *slog.Logger // nil is none
+	Version string       // of the build, for metrics
 }
 
 // Server is the index server. It is safe for concurrent use.
@@ -72,8 +81,10 @@ type Server struct {
 	kept     atomic.Pointer[state] // the one that is kept on disk
 	started  time.Time
 	ids      requestIDs
-	writes   chan struct{} // bounds the requests that write
-	slow     chan struct{} // bounds the requests that compute
+	writes   chan struct{}          // bounds the requests that write
+	slow     chan struct{}          // bounds the requests that compute
+	gates    map[string]health.Gate // what is opened for the entries of a catalog, by its label
+	shares   shares
 	probes   *background   // that requests ask for
 	caughtUp chan struct{} // closed when the state was current for the first time
 }
@@ -92,6 +103,11 @@ func New(options Options) (*Server, error) {
 	options.Refresh = min(cmp.Or(max(options.Refresh, 0), 15*time.Second), maxRefresh)
 	options.Record = cmp.Or(max(options.Record, 0), 5*time.Minute)
 	options.Listeners = cmp.Or(max(options.Listeners, 0), 1000)
+	options.ListenersPerAddress = cmp.Or(max(options.ListenersPerAddress, 0), max(options.Listeners/10, 8))
+	gates, err := gates(&options)
+	if err != nil {
+		return nil, err
+	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -99,6 +115,7 @@ func New(options Options) (*Server, error) {
 		options: options, log: options.Logger, started: time.Now(),
 		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery), probes: newBackground(),
 		slow: make(chan struct{}, maxComputing), writes: make(chan struct{}, maxWriting), caughtUp: make(chan struct{}),
+		gates: gates, shares: newShares(options.ListenersPerAddress),
 	}
 	s.metrics = newMetrics(s)
 	s.follower = newFollower(s)
@@ -106,6 +123,7 @@ func New(options Options) (*Server, error) {
 		s.monitor = health.New(health.Options{
 			Probe: options.Probe, Interval: options.Interval,
 			Changed: func(_ health.Key, news bool) { s.follower.statusChanged(news) }, Probed: s.metrics.probed,
+			Allow: s.mayProbe, Failed: s.probeFailed,
 		})
 	}
 	s.routes()
@@ -164,6 +182,11 @@ const (
 func (s *Server) compute(r *http.Request, step func(context.Context) (*answer, error)) (*answer, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
 	defer cancel()
+	done, err := s.shares.computing.wait(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	select {
 	case s.slow <- struct{}{}:
 		defer func() { <-s.slow }()

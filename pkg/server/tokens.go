@@ -129,11 +129,7 @@ func (s *Server) authorised(action string, next http.HandlerFunc) http.HandlerFu
 			s.fail(w, r, problem(http.StatusForbidden, "unauthorized", "this server is read-only: it was started without --allow-publish"))
 			return
 		}
-		scheme, presented, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		who, err := "", error(nil)
-		if strings.EqualFold(scheme, "Bearer") {
-			who, err = s.options.Tokens.who(strings.TrimSpace(presented))
-		}
+		who, err := s.presented(r)
 		if err != nil {
 			s.log.Error("the tokens cannot be read: nobody may publish", "error", err.Error())
 			s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server cannot tell who may publish"))

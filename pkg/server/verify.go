@@ -85,39 +85,62 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusConflict, "conflict", "this server probes nothing"))
 		return
 	}
+	if err := s.allowed(i.outline.Catalog, i.subject.reference); err != nil {
+		s.respond(w, r, http.StatusOK, Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Failure: &problemOf(err).Problem})
+		return
+	}
 	if values.Get("wait") == "" && s.monitor.Blocked(i.key()) {
 		s.respond(w, r, http.StatusOK, Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed"})
 		return
 	}
-	if wait := s.verify.wait(i.key()); wait > 0 {
-		seconds := int(wait/time.Second) + 1
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", fmt.Sprintf("%s was verified a moment ago: ask again in %d s", name, seconds)))
+	done, free := s.mayVerify(w, r, i)
+	switch {
+	case !free:
 		return
-	}
-	select {
-	case s.verify.slots <- struct{}{}:
-	default:
-		w.Header().Set("Retry-After", "5")
-		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", "too many verifications are under way"))
-		return
-	}
-	if values.Get("wait") != "" {
-		defer func() { <-s.verify.slots }()
+	case values.Get("wait") != "":
+		defer done()
 		s.verifyWhole(w, r, i)
 		return
 	}
 	id := requestID(w)
 	begun := s.probes.do(func(ctx context.Context) {
-		defer func() { <-s.verify.slots }()
+		defer done()
 		s.probeNow(ctx, id, i)
 	})
 	if !begun {
-		<-s.verify.slots
+		done()
 		s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server ends: nothing is probed any more"))
 		return
 	}
 	s.respond(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true})
+}
+
+// mayVerify takes what a verification needs: room for it, for its client, and
+// that the entry was not verified a moment ago. What is refused is answered, and
+// counts for nobody; what is not ends with done.
+func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *image) (done func(), ok bool) {
+	throttled := func(after int, sentence string) (func(), bool) {
+		w.Header().Set("Retry-After", strconv.Itoa(after))
+		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", sentence))
+		return nil, false
+	}
+	leave, free := s.shares.verifying.take(r)
+	if !free {
+		return throttled(5, "too many verifications from this address are under way")
+	}
+	select {
+	case s.verify.slots <- struct{}{}:
+	default:
+		leave()
+		return throttled(5, "too many verifications are under way")
+	}
+	done = func() { <-s.verify.slots; leave() }
+	if wait := s.verify.wait(i.key()); wait > 0 {
+		done()
+		seconds := int(wait/time.Second) + 1
+		return throttled(seconds, fmt.Sprintf("%s was verified a moment ago: ask again in %d s", i.name(), seconds))
+	}
+	return done, true
 }
 
 // ofCatalog returns the entry with a name in one of several catalogs; nil if it
@@ -145,10 +168,8 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 			break
 		}
 		found, err := verifier.Verify(ctx, i.name())
-		answer := Verification{Message: i.name() + " was verified", Triggered: true, Verification: &found}
-		if err != nil {
-			answer.Failure = &problemOf(err).Problem
-		}
+		answer := Verification{Message: i.name() + " was verified", Triggered: true}
+		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
 		s.audit(ctx, requestID(w), verification(i), err)
 		_, _ = s.probe(ctx, i) // the phase follows; what was found is in the answer
 		s.respond(w, r, http.StatusOK, answer)

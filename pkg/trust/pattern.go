@@ -10,9 +10,9 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// A pattern is a text in which * stands for any characters but a slash, and **
-// for any at all. The rule with more characters that are not * is the more
-// specific one: the catalog's pattern counts first, then the name's.
+// Patterns are those of entry.MatchPattern. The rule with more characters that
+// are not * is the more specific one: the catalog's pattern counts first, then
+// the name's.
 
 func checkPattern(pattern string) error {
 	if len(pattern) > 1024 || strings.ContainsAny(pattern, "?[]\\") {
@@ -24,43 +24,12 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// matchPattern tells whether a pattern matches a whole text.
-func matchPattern(pattern, text string) bool {
-	if pattern == "" {
-		return true
-	}
-	// starts[i]: whether what was read of the pattern matches text[:i].
-	starts := make([]bool, len(text)+1)
-	starts[0] = true
-	for len(pattern) > 0 {
-		next := make([]bool, len(text)+1)
-		switch {
-		case strings.HasPrefix(pattern, "*"):
-			rest := strings.TrimLeft(pattern, "*")
-			slash := len(pattern)-len(rest) > 1
-			pattern = rest
-			reached := false
-			for i := range next {
-				reached = starts[i] || (reached && (slash || text[i-1] != '/'))
-				next[i] = reached
-			}
-		default:
-			for i := range text {
-				next[i+1] = starts[i] && text[i] == pattern[0]
-			}
-			pattern = pattern[1:]
-		}
-		starts = next
-	}
-	return starts[len(text)]
-}
-
 // specificity counts the characters of a pattern that stand for themselves.
 func specificity(pattern string) int { return len(strings.ReplaceAll(pattern, "*", "")) }
 
 // Applies tells whether the rule is about a name of a catalog.
 func (r *Rule) Applies(catalog, name string) bool {
-	return matchPattern(r.Catalog, catalog) && matchPattern(r.Name, name)
+	return entry.MatchPattern(r.Catalog, catalog) && entry.MatchPattern(r.Name, name)
 }
 
 // Rule returns the rule for a name of a catalog: the most specific one that
@@ -99,7 +68,7 @@ func (p *Policy) Explain(catalog, name string) []string {
 			why = "applies, and is the most specific that does"
 		case slices.Contains(applying, rule):
 			why = "applies, but " + applying[0].where + " is more specific or comes first"
-		case matchPattern(rule.Catalog, catalog):
+		case entry.MatchPattern(rule.Catalog, catalog):
 			why = "does not apply: its name pattern is " + orAny(rule.Name)
 		}
 		lines = append(lines, fmt.Sprintf("%s (catalog %s, name %s) %s", rule.where, orAny(rule.Catalog), orAny(rule.Name), why))

@@ -148,8 +148,13 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.openThrough(policy, func(string) (*registry.Client, error) { return client, nil })
+}
+
+// openThrough is openWith by the client that is chosen for each catalog.
+func (a *app) openThrough(policy *trust.Policy, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
-		Registry: client, Author: a.system.author(), Now: a.system.Now, Policy: policy,
+		Author: a.system.author(), Now: a.system.Now, Policy: policy,
 		Warn: func(err error) { a.warn(err.Error()) },
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {
@@ -166,6 +171,11 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 		if slices.Contains(a.settings.catalogs[:i], reference) {
 			continue
 		}
+		client, err := choose(reference)
+		if err != nil {
+			return nil, a.settings.at("catalog", err)
+		}
+		options.Registry = client
 		c, err := catalog.Open(reference, options)
 		if err != nil {
 			return nil, a.settings.at("catalog", err)

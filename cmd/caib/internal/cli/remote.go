@@ -224,6 +224,8 @@ func (r *remote) refused(response *http.Response, answer []byte) error {
 		return withHint(err, "give a token of the server with --token or CAIB_TOKEN")
 	case response.StatusCode == http.StatusForbidden && strings.Contains(problem.Sentence, "read-only"):
 		return withHint(err, "publish to the registry itself: give --catalog, and no --server")
+	case response.StatusCode == http.StatusForbidden && strings.Contains(problem.Sentence, "--allow-registry"):
+		return withHint(err, "the server opens this registry if it is started with a pattern for it: `caib catalog serve --allow-registry HOST`")
 	}
 	return err
 }

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -46,6 +45,8 @@ type serveOptions struct {
 	logLevel     string
 	connections  int
 	listeners    int
+	perAddress   int
+	allow        []string
 }
 
 func newServe(a *app) *cobra.Command {
@@ -65,10 +66,25 @@ It is read-only unless --allow-publish is given. Then writes to the first catalo
 need a bearer token of --token-file: a file of lines NAME:SHA256, where SHA256 is
 that of the token (printf %s "$TOKEN" | sha256sum), which has 16 characters or
 more. Tokens and certificates are read again when their files change. --timeout
-does not end a server.`,
+does not end a server.
+
+A server opens what entries and requests refer to: registries, and of directories
+(oci:PATH) only that of the catalog they are in. --allow-registry names the
+registries that it may open; without it, all. What is outside is not published,
+and not probed: an entry keeps its phase. A pattern is HOST[:PORT], for all that
+the registry has, or HOST[:PORT]/REPOSITORY, where * stands for any characters but
+a slash and ** for any. The catalogs themselves are always opened, and an allowed
+registry may redirect elsewhere. What a registry answered is told to the log, and
+to clients with a token; to the others only which kind of failure it was.
+
+One address has at most --max-listeners-per-address of the listeners, half of the
+connections, a quarter of the verifications under way, and all but one of the
+turns for lists that are not prepared. Clients behind a proxy have its address:
+give it as many listeners as there may be, and bound each client in the proxy.`,
 		Example: `  caib catalog serve
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
-  caib catalog serve --allow-publish --token-file tokens --log-format json`,
+  caib catalog serve --allow-publish --token-file tokens --log-format json
+  caib catalog serve --allow-registry registry.example.com/automotive/* --allow-registry quay.example.com`,
 		Args: cobra.NoArgs,
 	}
 	flags := command.Flags()
@@ -84,6 +100,8 @@ does not end a server.`,
 	flags.Var(&choice{&o.logLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "debug, info, warn or error; info. debug logs every request")
 	flags.IntVar(&o.connections, "max-connections", 4096, "connections at once; more wait")
 	flags.IntVar(&o.listeners, "max-listeners", 1000, "listeners to events at once; more are refused")
+	flags.IntVar(&o.perAddress, "max-listeners-per-address", 0, "of them from one address; 0 is a tenth, or 8 where that is less")
+	flags.StringArrayVar(&o.allow, "allow-registry", nil, "pattern of registries that may be opened for entries and publications; separated by commas, or repeated; all without it")
 	return a.verb(command, []int{exitUnauthorized}, o.run)
 }
 
@@ -130,10 +148,10 @@ func (o *serveOptions) check() error {
 		return invalid("--allow-publish needs --token-file")
 	case o.tokenFile != "" && !o.allowPublish:
 		return invalid("--token-file is for --allow-publish")
-	case o.connections < 1 || o.listeners < 1:
-		return invalid("--max-connections and --max-listeners: want more than 0")
+	case o.connections < 1 || o.listeners < 1 || o.perAddress < 0:
+		return invalid("--max-connections, --max-listeners and --max-listeners-per-address: want more than 0")
 	}
-	return nil
+	return o.checkPatterns()
 }
 
 // listenable tells whether an address is one by its form.
@@ -160,17 +178,13 @@ func (o *serveOptions) serverLog() *slog.Logger {
 
 // handler makes the server over the catalogs of the settings.
 func (o *serveOptions) handler(log *slog.Logger) (*server.Server, error) {
-	catalogs, err := o.openWith(nil)
-	if err != nil {
-		return nil, err
-	}
-	client, err := o.client()
+	catalogs, probe, err := o.openBehindGates()
 	if err != nil {
 		return nil, err
 	}
 	options := server.Options{
-		Probe: health.Registry(client), Interval: o.interval, Refresh: o.refresh,
-		Listeners: o.listeners, Logger: log, Version: version().Version, Keep: o.kept(),
+		Probe: probe, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
+		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, Keep: o.kept(),
 	}
 	for _, c := range catalogs {
 		options.Catalogs = append(options.Catalogs, c)
@@ -203,7 +217,7 @@ func (o *serveOptions) listener(log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", o.listen, err)
 	}
-	listener = netutil.LimitListener(listener, o.connections)
+	listener = netutil.LimitListener(newFairListener(listener, o.connections/2), o.connections)
 	if o.cert == "" {
 		return listener, nil
 	}

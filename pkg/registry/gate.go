@@ -1,0 +1,139 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// ErrNotAllowed is why a Gate does not let a reference through. Nothing was
+// opened, so it says nothing about what the reference names.
+var ErrNotAllowed = errors.New("not allowed")
+
+// Gate decides which repositories a server opens for references that others
+// wrote: those of the entries of one catalog, and of requests to publish in it.
+// The catalog itself always passes. Of image layouts nothing else does: another
+// directory is refused in the same words whether or not it exists. Of registries
+// pass those that a pattern matches, or all where there is no pattern.
+//
+// A gate decides about references. Where an allowed registry redirects to, for
+// the bytes of a blob or for a token, is the transport's business.
+type Gate struct {
+	own      Reference
+	patterns []hostPattern
+}
+
+// hostPattern is HOST[:PORT] or HOST[:PORT]/REPOSITORY, both as patterns of
+// package entry; without a repository it matches all.
+type hostPattern struct{ host, repository string }
+
+var (
+	hostGlob       = regexp.MustCompile(`^([A-Za-z0-9.*_-]+|\[[0-9A-Fa-f:.]+\])(:[0-9*]{1,5})?$`)
+	repositoryGlob = regexp.MustCompile(`^[a-z0-9*]([a-z0-9._*/-]*[a-z0-9*])?$`)
+)
+
+// NewGate makes the gate of a catalog. Patterns are those that CheckPattern takes.
+func NewGate(catalog string, patterns []string) (*Gate, error) {
+	own, err := ParseReference(catalog)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gate{own: own}
+	for _, text := range patterns {
+		if err := CheckPattern(text); err != nil {
+			return nil, err
+		}
+		host, repository, _ := strings.Cut(text, "/")
+		g.patterns = append(g.patterns, hostPattern{normalHost(host), repository})
+	}
+	return g, nil
+}
+
+// CheckPattern reports a pattern of a gate that is malformed, or could match
+// nothing, as an entry.ErrInvalid. A pattern is HOST[:PORT], for all repositories
+// of a registry, or HOST[:PORT]/REPOSITORY; * stands for any characters but a
+// slash, ** for any at all.
+func CheckPattern(text string) error {
+	host, repository, below := strings.Cut(text, "/")
+	if len(text) > maxReference || !hostGlob.MatchString(host) || below && (!repositoryGlob.MatchString(repository) || strings.Contains(repository, "//")) {
+		return fmt.Errorf("%w: pattern %.80q: want HOST or HOST/REPOSITORY without a tag, where * stands for any characters but a slash and ** for any", entry.ErrInvalid, text)
+	}
+	return nil
+}
+
+// Check reports why a reference is not let through: an ErrNotAllowed, which for
+// a layout is also an entry.ErrInvalid and else an entry.ErrUnauthorized.
+func (g *Gate) Check(ref Reference) error {
+	_, err := g.pass(ref)
+	return err
+}
+
+// pass returns what to open for a reference. For the catalog's own directory that
+// is the path that the catalog was opened with, however the reference spells it:
+// nobody can put another directory in its place afterwards.
+func (g *Gate) pass(ref Reference) (Reference, error) {
+	if ref.Layout != "" {
+		if g.own.Layout == "" || directory(ref.Layout) != directory(g.own.Layout) {
+			return ref, fmt.Errorf("%w: %w: %s: a server opens images from registries only, and from the directory of the catalog they are in", entry.ErrInvalid, ErrNotAllowed, ref)
+		}
+		ref.Layout = g.own.Layout
+		return ref, nil
+	}
+	if len(g.patterns) == 0 {
+		return ref, nil
+	}
+	host := normalHost(ref.Registry)
+	if g.own.Layout == "" && host == normalHost(g.own.Registry) && ref.Repository == g.own.Repository {
+		return ref, nil
+	}
+	for _, p := range g.patterns {
+		if entry.MatchPattern(p.host, host) && entry.MatchPattern(p.repository, ref.Repository) {
+			return ref, nil
+		}
+	}
+	return ref, fmt.Errorf("%w: %w: %s is not among the registries that this server opens (--allow-registry)", entry.ErrUnauthorized, ErrNotAllowed, ref)
+}
+
+// directory is the one spelling of a path: absolute, and without symbolic links
+// where it exists.
+func directory(path string) string {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return path // where the working directory is gone, a path is only itself
+	}
+	if resolved, err := filepath.EvalSymlinks(absolute); err == nil {
+		return resolved
+	}
+	return absolute
+}
+
+// normalHost is the one spelling of HOST[:PORT], or of a pattern of it: lower
+// case, without the root's dot, with a port, and one name for Docker Hub. A
+// pattern that ends in * may stand for a port, too, and is given none.
+func normalHost(host string) string {
+	host = strings.ToLower(host)
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = strings.Trim(host, "[]"), ""
+	}
+	name = strings.TrimSuffix(name, ".")
+	if address, err := netip.ParseAddr(name); err == nil {
+		name = address.Unmap().String()
+	}
+	if name == "index.docker.io" || name == "registry-1.docker.io" {
+		name = "docker.io"
+	}
+	switch {
+	case port == "" && strings.HasSuffix(name, "*"):
+		return name
+	case port == "", port == "80" && loopback(name): // where plain HTTP is the default
+		port = "443"
+	}
+	return net.JoinHostPort(name, port)
+}

@@ -1,0 +1,204 @@
+package registry_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+func newGate(t *testing.T, catalog string, patterns ...string) *registry.Gate {
+	t.Helper()
+	gate, err := registry.NewGate(catalog, patterns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gate
+}
+
+func reference(t *testing.T, text string) registry.Reference {
+	t.Helper()
+	ref, err := registry.ParseReference(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ref
+}
+
+// Of layouts, only the catalog's own directory is opened, however it is spelt;
+// the others are refused in the same words, whether or not they exist.
+func TestGateOpensNoOtherDirectory(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, made := range []string{"catalog/sub", "catalog-evil", "other/catalog"} {
+		if err := os.MkdirAll(filepath.Join(dir, made), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "other", "secret-name"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{"link": "catalog", "catalog/escape": "../other", "here": "."} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client, err := registry.New(registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, catalog := range []string{"oci:" + dir + "/catalog", "oci:catalog", "oci:./link/", "oci:" + dir + "/other/../catalog"} {
+		behind := client.Behind(newGate(t, catalog))
+		for path, want := range map[string]bool{
+			dir + "/catalog": true, dir + "/catalog/": true, dir + "//catalog/.": true, "catalog": true, "./catalog": true, "link": true, "here/here/link": true,
+			dir + "/other/../catalog": true, dir + "/catalog/sub/..": true,
+			dir + "/catalog-evil": false, dir + "/catalog/../other": false, dir + "/catalog/escape": false, dir + "/catalog/sub": false, dir + "/other": false,
+			dir + "/other/catalog": false, dir: false, "other": false, "none": false, "/": false, dir + "/catalog/none": false, "../" + filepath.Base(dir) + "/other": false,
+		} {
+			ref := reference(t, "oci:"+path+":x")
+			repository, err := behind.Open(ref)
+			if want {
+				if err != nil {
+					t.Errorf("catalog %s, image in %s: %v", catalog, path, err)
+				}
+				continue
+			}
+			told := ""
+			if err != nil {
+				told = strings.ReplaceAll(err.Error(), ref.String(), "REF")
+			}
+			if repository != nil || !errors.Is(err, registry.ErrNotAllowed) || !errors.Is(err, entry.ErrInvalid) ||
+				told != "invalid: not allowed: REF: a server opens images from registries only, and from the directory of the catalog they are in" {
+				t.Errorf("catalog %s, image in %s: error %v, want a refusal that tells nothing", catalog, path, err)
+			}
+		}
+	}
+	if err := newGate(t, "registry.example.com/catalog").Check(reference(t, "oci:catalog:x")); !errors.Is(err, registry.ErrNotAllowed) {
+		t.Errorf("a catalog in a registry, image in a directory: error %v, want a refusal", err)
+	}
+}
+
+// What was let through as the catalog's directory stays that, though a link is
+// turned somewhere else afterwards.
+func TestGateOpensWhatItChecked(t *testing.T) {
+	dir := t.TempDir()
+	catalog, link, other := filepath.Join(dir, "catalog"), filepath.Join(dir, "link"), filepath.Join(dir, "other")
+	for _, made := range []string{catalog, other} {
+		if err := os.Mkdir(made, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(other, "secret-name"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(catalog, link); err != nil {
+		t.Fatal(err)
+	}
+	client, err := registry.New(registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := client.Behind(newGate(t, "oci:"+catalog)).Open(reference(t, "oci:"+link+":x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(link), os.Symlink(other, link)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repository.Tags(t.Context()); err != nil {
+		t.Errorf("the tags of the catalog's directory: %v, want none and no error", err)
+	}
+}
+
+// Registries are let through by pattern, in one spelling of hosts; the catalog
+// always is.
+func TestGatePatterns(t *testing.T) {
+	for _, test := range []struct {
+		pattern, reference string
+		want               bool
+	}{
+		{"registry.example.com", "registry.example.com/any/thing:1", true},
+		{"registry.example.com", "REGISTRY.Example.com/any:1", true},
+		{"Registry.Example.com", "registry.example.com:443/any:1", true},
+		{"registry.example.com:443", "registry.example.com/any:1", true},
+		{"registry.example.com", "registry.example.com./any:1", true},
+		{"registry.example.com", "registry.example.com:5000/any:1", false},
+		{"registry.example.com", "registry.example.com.evil.com/any:1", false},
+		{"registry.example.com", "evil.com/registry.example.com:1", false},
+		{"registry.example.com/automotive/*", "registry.example.com/automotive/os:1", true},
+		{"registry.example.com/automotive/*", "registry.example.com/automotive/os/deep:1", false},
+		{"registry.example.com/automotive/*", "registry.example.com/automotive-evil/os:1", false},
+		{"registry.example.com/automotive/**", "registry.example.com/automotive/os/deep@sha256:" + strings.Repeat("0", 64), true},
+		{"registry.example.com/automotive", "registry.example.com/automotive/os:1", false},
+		{"*.example.com", "a.example.com/x:1", true},
+		{"*.example.com", "a.example.com:8443/x:1", false},
+		{"*.example.com/os/*", "evil.com/a.example.com/os/x:1", false},
+		{"**.example.com/os/*", "evil.com/a.example.com/os/x:1", false},
+		{"*", "10.0.0.1:5000/x:1", true},
+		{"*:443", "10.0.0.1:5000/x:1", false},
+		{"*:443", "10.0.0.1/x:1", true},
+		{"127.0.0.1:5000", "127.0.0.1:5001/x:1", false},
+		{"[::1]:5000", "[0:0::1]:5000/x:1", true},
+		{"10.0.0.1", "[::ffff:10.0.0.1]/x:1", true},
+		{"localhost", "localhost:80/x:1", true},
+		{"docker.io/library/*", "index.docker.io/library/fedora:1", true},
+		{"registry-1.docker.io", "docker.io/library/fedora:1", true},
+		{"registry.example.com", "catalogs.example.com/team/catalog:x", true},
+		{"registry.example.com", "catalogs.example.com/team/other:x", false},
+	} {
+		err := newGate(t, "catalogs.example.com/team/catalog", test.pattern).Check(reference(t, test.reference))
+		if (err == nil) != test.want || err != nil && (!errors.Is(err, registry.ErrNotAllowed) || !errors.Is(err, entry.ErrUnauthorized) || !strings.Contains(err.Error(), "--allow-registry")) {
+			t.Errorf("pattern %s, %s: error %v, want it let through: %t", test.pattern, test.reference, err, test.want)
+		}
+	}
+	if err := newGate(t, "catalogs.example.com/team/catalog").Check(reference(t, "any.example.com/x:1")); err != nil {
+		t.Errorf("without patterns: %v, want everything let through", err)
+	}
+	for _, bad := range []string{
+		"", "/x", "https://registry.example.com", "oci:/srv", "registry.example.com/", "registry.example.com/x:1", "registry.example.com/x@sha256:0", "registry.example.com/X",
+		"registry.example.com/a//b", "a b", "user@registry.example.com", "registry.example.com/x/", "registry.example.com/[a-z]", "registry.example.com:port", "a,b", strings.Repeat("a", 2000),
+	} {
+		if _, err := registry.NewGate("registry.example.com/x", []string{bad}); !errors.Is(err, entry.ErrInvalid) {
+			t.Errorf("pattern %.50q: error %v, want it refused", bad, err)
+		}
+	}
+}
+
+// A client behind a gate asks nothing of a registry that is not let through,
+// whichever way it is asked.
+func TestClientBehindGate(t *testing.T) {
+	var requests atomic.Int64
+	inner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer inner.Close()
+	client, err := registry.New(registry.Options{Attempts: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := reference(t, strings.TrimPrefix(inner.URL, "http://")+"/os/a:1")
+	behind := client.Behind(newGate(t, "registry.example.com/catalog", "registry.example.com"))
+	_, opened := behind.Open(ref)
+	_, account := behind.Account(t.Context(), ref)
+	for what, err := range map[string]error{
+		"open": opened, "account": account, "pull": behind.CanPull(t.Context(), ref), "push": behind.CanPush(t.Context(), ref),
+	} {
+		if !errors.Is(err, registry.ErrNotAllowed) {
+			t.Errorf("%s: error %v, want a refusal", what, err)
+		}
+	}
+	if n := requests.Load(); n != 0 {
+		t.Errorf("%d requests were made, want none", n)
+	}
+	if err := client.CanPull(t.Context(), ref); requests.Load() == 0 {
+		t.Errorf("the client itself asks nothing: %v", err)
+	}
+}

@@ -1,0 +1,69 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
+)
+
+// gates makes the gate of each catalog, by the label of its entries.
+func gates(options *Options) (map[string]health.Gate, error) {
+	all := map[string]health.Gate{}
+	for _, c := range options.Catalogs {
+		gate, err := health.NewGate(c.Reference(), options.Allow)
+		if err != nil {
+			return nil, fmt.Errorf("server: %w", err)
+		}
+		all[c.Reference()] = gate
+	}
+	if len(options.Catalogs) == 1 {
+		all[""] = all[options.Catalogs[0].Reference()]
+	}
+	return all, nil
+}
+
+// allowed reports why the server does not open a reference that is, or is to be,
+// in an entry of the catalog with a label.
+func (s *Server) allowed(label, reference string) error {
+	return s.gates[label].Check(reference)
+}
+
+// mayPublish reports why the server does not open what is to be published.
+func (s *Server) mayPublish(references ...string) error {
+	for _, reference := range references {
+		if err := s.allowed(s.follower.label(s.follower.followed[0]), reference); err != nil {
+			return fmt.Errorf("reference: %w", err)
+		}
+	}
+	return nil
+}
+
+// mayProbe is health.Options.Allow.
+func (s *Server) mayProbe(item *entry.Item) error { return s.allowed(item.Catalog, item.RegistryURL) }
+
+// logNotAllowed tells the log how many of new entries are not probed: their phase
+// stays the one that they were published or recorded with.
+func (s *Server) logNotAllowed(images []*image) {
+	count, first := 0, error(nil)
+	for _, i := range images {
+		if err := s.allowed(i.outline.Catalog, i.subject.reference); err != nil {
+			if count++; first == nil {
+				first = fmt.Errorf("%s: %w", i.name(), err)
+			}
+		}
+	}
+	if count > 0 {
+		s.log.Warn("images are not probed: this server may not open them", slog.Int("entries", count), slog.String("first", first.Error()))
+	}
+}
+
+// probeFailed writes down what a probe met, in the words of whoever answered.
+func (s *Server) probeFailed(key health.Key, err error, news bool) {
+	write := s.log.Debug
+	if news {
+		write = s.log.Warn
+	}
+	write("probe failed", slog.String("catalog", key.Catalog), slog.String("name", key.Name), slog.String("error", err.Error()))
+}
