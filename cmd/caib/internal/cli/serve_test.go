@@ -26,7 +26,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/oci-catalog/caib/examples/samples"
-	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
 )
 
@@ -356,7 +355,7 @@ func TestServeEndsSlowClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = httpServer.Serve(server.Gather(httpServer, listener)) }()
+	go func() { _ = httpServer.Serve(listener) }()
 	defer httpServer.Close()
 	connection, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {
