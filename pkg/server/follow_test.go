@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
@@ -356,9 +357,9 @@ func TestVerifyAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
-	<-s.CaughtUp()
+	testwait.Receive(t, "the server to have caught up", s.CaughtUp())
 	cancel()
-	<-done
+	testwait.Receive(t, "the server to end", done)
 	answer := httptest.NewRecorder()
 	s.ServeHTTP(answer, httptest.NewRequest("POST", "/v1/catalog/images/a/verify", nil))
 	if answer.Code != http.StatusServiceUnavailable {
