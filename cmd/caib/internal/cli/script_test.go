@@ -19,6 +19,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // The scripts below testdata/script run caib in this process, so that a clock,
@@ -279,10 +281,12 @@ func one(ts *testscript.TestScript, args []string) string {
 func run(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Main(t.Context(), append([]string{}, args...), Streams{
-		In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build",
-		Getenv: func(name string) string { return env[name] },
-		Now:    func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+	testwait.Return(t, "caib to end", func() {
+		code = Main(t.Context(), append([]string{}, args...), Streams{
+			In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build",
+			Getenv: func(name string) string { return env[name] },
+			Now:    func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+		})
 	})
 	return code, out.String(), err.String()
 }
