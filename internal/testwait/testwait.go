@@ -11,7 +11,7 @@ package testwait
 
 import "time"
 
-// T is what a wait needs of a test. *testing.T and *testing.B are ones.
+// T is what a wait needs of a test: a *testing.T, for example.
 type T interface {
 	Helper()
 	Fatalf(format string, args ...any)

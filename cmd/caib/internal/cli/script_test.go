@@ -159,10 +159,13 @@ func runCaib(ts *testscript.TestScript, want int, args []string) {
 		w.interrupted = nil
 	}
 	var out, errs bytes.Buffer
-	code := Main(ctx, append([]string{}, args...), Streams{
-		In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
-		Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
-		InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
+	code := 0
+	testwait.Return(inScript{ts}, "caib to end", func() {
+		code = Main(ctx, append([]string{}, args...), Streams{
+			In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
+			Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
+			InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
+		})
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
