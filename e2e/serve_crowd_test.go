@@ -115,6 +115,13 @@ func ask(to io.Writer, reader *bufio.Reader, host string, q question) error {
 	return nil
 }
 
+// answered returns how many answers came since the last call of taken.
+func (c *crowd) answered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.took)
+}
+
 // taken returns how many answers came since the last call, and the 99th
 // percentile of the time that they took.
 func (c *crowd) taken() (count int, p99 time.Duration) {

@@ -83,7 +83,9 @@ func TestServerUnderLoad(t *testing.T) {
 	url, end := w.serve("--verify-interval", "24h")
 	before := w.resources(url)
 	c := newCrowd(t, url, questions(*loadEntries))
-	const parts = 6
+	w.eventually("ten answers a connection, before memory is compared", func() bool { return c.answered() >= 10*crowdSize })
+	_, _ = c.taken()
+	const parts, slack = 6, 16 << 20 // bytes that are collected sooner or later
 	var sizes []int
 	best, answers := time.Hour, 0
 	for range parts {
@@ -98,7 +100,7 @@ func TestServerUnderLoad(t *testing.T) {
 	want := int(*load/crowdPause) * crowdSize / 2
 	figure(t, answers >= want, "%d answers in %s, want at least %d on two idle cores", answers, *load, want)
 	figure(t, best <= 50*time.Millisecond, "the 99th percentile is %s in the best part, want at most 50 ms on two idle cores", best) // the other parts had less of the machine
-	if first, last := slices.Max(sizes[:2]), slices.Max(sizes[parts-2:]); last > first+first/5 {
+	if first, last := slices.Max(sizes[:2]), slices.Max(sizes[parts-2:]); last > first+first/5+slack {
 		t.Errorf("resident memory grows from %d MiB to %d MiB", first>>20, last>>20)
 	}
 	w.failing(registry, url)
