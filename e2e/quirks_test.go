@@ -92,7 +92,13 @@ func (w *world) again(faults faultproxy.Faults) (*world, *faultproxy.Proxy) {
 // awaitNames lists until the catalog shows the wanted names.
 func awaitNames(t *testing.T, w *world, want []string) {
 	t.Helper()
-	testwait.Until(t, fmt.Sprintf("the list to be %v", want), func() bool { return diffNames(want, w.list()) == "" })
+	diff := ""
+	defer func() {
+		if t.Failed() {
+			t.Log(diff)
+		}
+	}()
+	testwait.Until(t, fmt.Sprintf("the list to be %v", want), func() bool { diff = diffNames(want, w.list()); return diff == "" })
 }
 
 func every(n int) func(*http.Request) bool {
