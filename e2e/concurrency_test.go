@@ -31,6 +31,7 @@ func TestEightProcessesPublishAtOnce(t *testing.T) {
 					result := w.run("catalog", "publish", image, "--name", fmt.Sprintf("p%d-e%02d", p, i))
 					if result.Code != 0 {
 						t.Errorf("exit code %d\n%s", result.Code, result.Stderr)
+						return
 					}
 				}
 			})

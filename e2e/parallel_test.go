@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // 40 processes read and write one cache and one state at once, the first of them
@@ -30,7 +32,7 @@ func TestFortyProcessesOnOneCache(t *testing.T) {
 					}
 				})
 			}
-			group.Wait()
+			testwait.Return(t, "the processes", group.Wait)
 		}
 	})
 }

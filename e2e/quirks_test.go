@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-catalog/caib/e2e/faultproxy"
 	"github.com/oci-catalog/caib/e2e/registries"
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // behind starts a registry with a fault proxy before it, and a world there.
@@ -88,20 +89,16 @@ func (w *world) again(faults faultproxy.Faults) (*world, *faultproxy.Proxy) {
 	return newWorld(w.t, at(proxy.Host, w.on.name, w.on.referrers)), proxy
 }
 
-// awaitNames lists until the catalog shows the wanted names: bounded by the
-// test's own deadline, driven by the listing itself.
+// awaitNames lists until the catalog shows the wanted names.
 func awaitNames(t *testing.T, w *world, want []string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		diff := diffNames(want, w.list())
-		if diff == "" {
-			return
+	diff := ""
+	defer func() {
+		if t.Failed() {
+			t.Log(diff)
 		}
-		if time.Now().After(deadline) {
-			t.Fatal(diff)
-		}
-	}
+	}()
+	testwait.Until(t, fmt.Sprintf("the list to be %v", want), func() bool { diff = diffNames(want, w.list()); return diff == "" })
 }
 
 func every(n int) func(*http.Request) bool {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/e2e/fill"
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 const (
@@ -73,10 +74,13 @@ func (c *crowd) client(ctx context.Context, host string, n int) {
 	for i := n; ; i++ {
 		select {
 		case <-ctx.Done():
-			return
+			if i > n { // each asks once, however busy the machine is
+				return
+			}
 		case <-turn.C:
 		}
 		begun := time.Now()
+		_ = connection.SetDeadline(begun.Add(testwait.Limit))
 		if err := ask(connection, reader, host, c.asks[i%len(c.asks)]); err != nil {
 			c.fail(err)
 			return
@@ -111,6 +115,13 @@ func ask(to io.Writer, reader *bufio.Reader, host string, q question) error {
 	return nil
 }
 
+// answered returns how many answers came since the last call of taken.
+func (c *crowd) answered() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.took)
+}
+
 // taken returns how many answers came since the last call, and the 99th
 // percentile of the time that they took.
 func (c *crowd) taken() (count int, p99 time.Duration) {
@@ -128,7 +139,7 @@ func (c *crowd) taken() (count int, p99 time.Duration) {
 func (c *crowd) end() {
 	c.t.Helper()
 	c.stop()
-	c.done.Wait()
+	testwait.Return(c.t, "the crowd to end", c.done.Wait)
 	if wrong := c.wrong.Load(); wrong > 0 {
 		c.t.Errorf("%d of %d clients met something wrong", wrong, crowdSize)
 	}

@@ -19,13 +19,26 @@ import (
 
 	"github.com/oci-catalog/caib/e2e/faultproxy"
 	"github.com/oci-catalog/caib/e2e/fill"
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // The load of TestServerUnderLoad: `make load` puts the whole one on.
 var (
 	load        = flag.Duration("load", 3*time.Second, "how long 1,000 connections ask the index server")
 	loadEntries = flag.Int("load-entries", 2000, "how many entries it has")
+	loadFigures = flag.Bool("load-figures", false, "fail where times and rates are worse than they are on two idle cores, instead of printing them only")
 )
+
+// figure reports a time or a rate that says as much about the machine as about
+// the server: it fails the test with -load-figures alone.
+func figure(t testing.TB, good bool, format string, args ...any) {
+	t.Helper()
+	if *loadFigures && !good {
+		t.Errorf(format, args...)
+	} else {
+		t.Logf(format, args...)
+	}
+}
 
 // outage is a registry that can be killed and started again where it was, with
 // a fault proxy before it.
@@ -58,8 +71,9 @@ func (o *outage) start() {
 
 func (o *outage) kill() { _ = o.server.Close() }
 
-// A thousand connections: no error and no wrong answer, soon, and in flat memory;
-// also while the registry fails in every way. Nothing is left when they are gone.
+// A thousand connections: no error and no wrong answer, in flat memory; also
+// while the registry fails in every way. Nothing is left when they are gone. How
+// soon the answers come is reported.
 func TestServerUnderLoad(t *testing.T) {
 	registry := newOutage(t)
 	w := newWorld(t, at(registry.proxy.Host, "ggcr", false))
@@ -69,24 +83,24 @@ func TestServerUnderLoad(t *testing.T) {
 	url, end := w.serve("--verify-interval", "24h")
 	before := w.resources(url)
 	c := newCrowd(t, url, questions(*loadEntries))
-	const parts = 6
+	w.eventually("ten answers a connection, before memory is compared", func() bool { return c.answered() >= 10*crowdSize })
+	_, _ = c.taken()
+	const parts, slack = 6, 16 << 20 // bytes that are collected sooner or later
 	var sizes []int
 	best, answers := time.Hour, 0
 	for range parts {
 		<-time.After(*load / parts)
 		count, p99 := c.taken()
-		answers, best = answers+count, min(best, p99)
+		if answers += count; count > 0 {
+			best = min(best, p99)
+		}
 		sizes = append(sizes, w.resources(url).resident)
 	}
-	t.Logf("%d answers in %s, 99th percentile %s in the best part; resident %d MiB before, then at most %d MiB",
-		answers, *load, best, before.resident>>20, slices.Max(sizes)>>20)
-	if want := int(*load/crowdPause) * crowdSize / 2; answers < want {
-		t.Errorf("%d answers, want at least %d", answers, want)
-	}
-	if best > 50*time.Millisecond { // the others had less of the machine
-		t.Errorf("the 99th percentile is %s, want at most 50 ms", best)
-	}
-	if first, last := slices.Max(sizes[:2]), slices.Max(sizes[parts-2:]); last > first+first/5 {
+	t.Logf("resident %d MiB before, then at most %d MiB", before.resident>>20, slices.Max(sizes)>>20)
+	want := int(*load/crowdPause) * crowdSize / 2
+	figure(t, answers >= want, "%d answers in %s, want at least %d on two idle cores", answers, *load, want)
+	figure(t, best <= 50*time.Millisecond, "the 99th percentile is %s in the best part, want at most 50 ms on two idle cores", best) // the other parts had less of the machine
+	if first, last := slices.Max(sizes[:2]), slices.Max(sizes[parts-2:]); last > first+first/5+slack {
 		t.Errorf("resident memory grows from %d MiB to %d MiB", first>>20, last>>20)
 	}
 	w.failing(registry, url)
@@ -97,8 +111,8 @@ func TestServerUnderLoad(t *testing.T) {
 	}
 }
 
-// failing makes the registry fail in every way, one after the other, and holds
-// the server to be current again within a refresh of each.
+// failing makes the registry fail in every way, one after the other, and waits
+// until the server is current again after each.
 func (w *world) failing(registry *outage, url string) {
 	w.t.Helper()
 	isStale := func(yes bool) func() bool {
@@ -136,9 +150,8 @@ func (w *world) failing(registry *outage, url string) {
 		registry.proxy.Set(faultproxy.Faults{})
 		begun := time.Now()
 		w.eventually("current after it was "+name, isStale(false))
-		if took := time.Since(begun); took > 4*time.Second { // a refresh is every second, and waits that long for an answer
-			w.t.Errorf("after it was %s, it took %s to be current", name, took)
-		}
+		took := time.Since(begun) // a refresh is every second, and waits that long for an answer
+		figure(w.t, took <= 4*time.Second, "after it was %s, it took %s to be current, want at most 4 s on two idle cores", name, took)
 	}
 }
 
@@ -178,7 +191,7 @@ func TestServerWithListeners(t *testing.T) {
 		})
 	}
 	w.eventually("listening", func() bool { return listening.Load() == listeners })
-	response, err := http.Get(url + "/v1/catalog/events")
+	response, err := client.Get(url + "/v1/catalog/events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +200,7 @@ func TestServerWithListeners(t *testing.T) {
 		t.Errorf("one too many is answered %s", response.Status)
 	}
 	w.ok("catalog", "publish", w.push("second", "1"))
-	told.Wait()
+	testwait.Return(t, "all listeners to be told", told.Wait)
 	held := w.resources(url)
 	each := (held.resident - before.resident) / listeners
 	t.Logf("%d bytes for each of %d listeners", each, listeners)

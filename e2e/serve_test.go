@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/e2e/tools"
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
@@ -50,13 +51,18 @@ func (w *world) serve(args ...string) (url string, end func() int) {
 		if !ended {
 			ended = true
 			_ = command.Process.Signal(syscall.SIGTERM)
+			tooLong := time.AfterFunc(testwait.Limit, func() {
+				w.t.Errorf("the server has not ended %s after it was told to: it is killed", testwait.Limit)
+				_ = command.Process.Kill()
+			})
+			defer tooLong.Stop()
 			<-drained
 			_ = command.Wait()
 		}
 		return command.ProcessState.ExitCode()
 	}
 	w.t.Cleanup(func() { end() })
-	if url = <-said; url == "" {
+	if url = testwait.Receive(w.t, "the server to listen", said); url == "" {
 		w.t.Fatal("it does not listen")
 	}
 	w.eventually("current", func() bool {
@@ -69,14 +75,11 @@ func (w *world) serve(args ...string) (url string, end func() int) {
 
 func (w *world) eventually(what string, holds func() bool) {
 	w.t.Helper()
-	for range 1000 {
-		if holds() {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	w.t.Fatalf("not %s in time", what)
+	testwait.Until(w.t, what, holds)
 }
+
+// client asks servers, and gives up at the limit of a wait.
+var client = &http.Client{Timeout: testwait.Limit}
 
 // described puts a proxy before a server that holds what passes against the
 // description of the API.
@@ -93,7 +96,7 @@ func described(t testing.TB, server string) string {
 
 func fetch(t testing.TB, url string) []byte {
 	t.Helper()
-	response, err := http.Get(url)
+	response, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +137,7 @@ func TestServer(t *testing.T) {
 			if !reads || strings.HasSuffix(path, "/events") {
 				continue
 			}
-			response, err := http.Get(url + strings.ReplaceAll(path, "{name}", "autosd"))
+			response, err := client.Get(url + strings.ReplaceAll(path, "{name}", "autosd"))
 			if err != nil {
 				t.Fatal(err)
 			}

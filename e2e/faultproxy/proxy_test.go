@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 func TestZeroFaultsPassEverything(t *testing.T) {
@@ -171,7 +173,7 @@ func TestSetIsSafe(t *testing.T) {
 	for i := range 100 {
 		b.rule(i%3, Action{Status: 503})
 	}
-	group.Wait()
+	testwait.Return(t, "all answers", group.Wait)
 	if asked := b.proxy.Requests(); len(asked) < 100 {
 		t.Errorf("%d requests were counted, want at least 100", len(asked))
 	}

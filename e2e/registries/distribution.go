@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // a login in use
@@ -21,6 +20,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/oci-catalog/caib/e2e/tools"
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // Distribution3 starts CNCF distribution 3.1 on the file system. It has no
@@ -92,16 +92,11 @@ func Distribution2(t testing.TB) Server {
 		<-drained
 		_ = command.Wait()
 	})
-	select {
-	case host, ok := <-address:
-		if !ok {
-			t.Fatalf("%s ended before it listened", program)
-		}
-		return Server{Name: "distribution-2.8", Host: host, Delete: true}
-	case <-time.After(20 * time.Second):
-		t.Fatalf("%s does not listen", program)
+	host := testwait.Receive(t, program+" to listen", address)
+	if host == "" {
+		t.Fatalf("%s ended before it listened", program)
 	}
-	return Server{}
+	return Server{Name: "distribution-2.8", Host: host, Delete: true}
 }
 
 // readAddress sends the address that a registry says in its log it listens

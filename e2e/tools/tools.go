@@ -100,6 +100,7 @@ func RunIn(t testing.TB, dir string, env []string, program string, args ...strin
 	command := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr bytes.Buffer
 	command.Dir = dir
+	command.WaitDelay = 10 * time.Second // for programs of its own that outlive it
 	command.Env, command.Stdout, command.Stderr = Env(t, env), &stdout, &stderr
 	err := command.Run()
 	var exit *exec.ExitError

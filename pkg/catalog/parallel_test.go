@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
@@ -47,7 +48,7 @@ func TestParallelReads(t *testing.T) {
 					}
 				})
 			}
-			group.Wait()
+			testwait.Return(t, "the readers", group.Wait)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -122,7 +123,7 @@ func TestTwoWritersOfOneNameLeaveOneEntry(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	testwait.Return(t, "both writers", group.Wait)
 	var live []string
 	for range 5 {
 		page, err := w.open(catalog.Options{}).List(t.Context(), catalog.ListOptions{})

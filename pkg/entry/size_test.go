@@ -4,11 +4,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
-// The bound is far above what any of these takes on a slow computer, and far
-// below what a quadratic check would.
+// A check whose cost grows with the square of the size would not be done in time.
 func TestHugeDocumentsAreRefusedQuickly(t *testing.T) {
 	huge := strings.Repeat("v", 5<<20)
 	many := `{"tags":["` + strings.Repeat(`a","`, 30_000) + `z"]}`
@@ -21,17 +21,14 @@ func TestHugeDocumentsAreRefusedQuickly(t *testing.T) {
 		{"a key of 200,000 characters", `{"labels":{"` + strings.Repeat("-", 200_000) + `":1}}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			begun := time.Now()
 			tag, manifest := Tag{Name: "a", Op: OpPublish, Hash: sampleHash}, []byte(tt.document)
 			if len(manifest) < MaxManifest/2 {
 				tag, manifest = sealed(t, OpPublish, "a", sampleTime, manifest)
 			}
-			_, err := Unpack(tag, manifest)
+			var err error
+			testwait.Return(t, "a huge document to be refused", func() { _, err = Unpack(tag, manifest) })
 			if !errors.Is(err, ErrInvalid) || len(err.Error()) > 4096 {
 				t.Errorf("%.300v", err)
-			}
-			if took := time.Since(begun); took > 10*time.Second {
-				t.Errorf("refused after %s", took)
 			}
 		})
 	}

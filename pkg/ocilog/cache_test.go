@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 func files(t *testing.T, dir string) (paths []string, total int64) {
@@ -115,7 +117,7 @@ func TestProcessesShareACache(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	testwait.Return(t, "the readers", group.Wait)
 	paths, _ := files(t, dir)
 	for _, path := range paths {
 		if filepath.Base(path)[0] == '.' {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -83,7 +84,7 @@ func TestManyWritersLoseNothing(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	testwait.Return(t, "the writers", group.Wait)
 	names, warnings := live(t, newLog(target, "test", Options{}))
 	if len(names) != 200 || len(warnings) != 0 {
 		t.Errorf("%d live entries, want 200; warnings %v", len(names), warnings)

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -45,7 +46,7 @@ func TestStatesAreShared(t *testing.T) {
 			})
 		}
 	}
-	group.Wait()
+	testwait.Return(t, "the writers", group.Wait)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, keptTags(t, NewState(dir))); diff != "" {
 		t.Error(diff)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // everything asks a repository for all that can be asked, and returns what
@@ -89,22 +91,21 @@ func TestNobodyAnswers(t *testing.T) {
 }
 
 func TestTimeoutAndInterruption(t *testing.T) {
-	begun := make(chan struct{}, 10)
-	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
-		begun <- struct{}{}
-		<-r.Context().Done()
-	})
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	late, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer stop()
-	if _, err := open(t, s.host, quick()).Tags(late); kind(err) != "timed out" {
-		t.Errorf("deadline: %v", err)
-	}
-	<-begun
-	cancelled, cancel := context.WithCancel(t.Context())
-	go func() { <-begun; cancel() }()
-	if _, err := open(t, s.host, quick()).Tags(cancelled); kind(err) != "?" || !errors.Is(err, context.Canceled) {
-		t.Errorf("interrupted: %v", err)
-	}
+	testwait.Return(t, "the deadline to end a request", func() {
+		if _, err := open(t, serve(t, silent).host, quick()).Tags(late); kind(err) != "timed out" {
+			t.Errorf("deadline: %v", err)
+		}
+	})
+	interrupted, cancel := context.WithCancel(t.Context())
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) { cancel(); silent(w, r) })
+	testwait.Return(t, "an interrupt to end a request", func() {
+		if _, err := open(t, s.host, quick()).Tags(interrupted); kind(err) != "?" || !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted: %v", err)
+		}
+	})
 }
 
 // Queries hold tokens and signatures: of blob storage behind a redirect, of a

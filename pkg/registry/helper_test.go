@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // install makes a credential helper of a shell script, and returns a keychain
@@ -58,9 +60,11 @@ func TestHelperThatHangs(t *testing.T) {
 	options.Credentials = install(t, store, "kill -STOP $$")
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	if _, err := open(t, s.host, options).Tags(ctx); kind(err) != "timed out" {
-		t.Error(err)
-	}
+	testwait.Return(t, "the deadline to end the helper", func() {
+		if _, err := open(t, s.host, options).Tags(ctx); kind(err) != "timed out" {
+			t.Error(err)
+		}
+	})
 }
 
 func TestHelperOrder(t *testing.T) {

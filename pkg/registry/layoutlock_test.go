@@ -14,6 +14,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // Writers that know nothing of each other lose nothing: each value stands for
@@ -43,7 +45,7 @@ func TestLayoutManyWriters(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	testwait.Return(t, "the writers", group.Wait)
 	slices.Sort(want)
 	if diff := cmp.Diff(want, sortedTags(t, layoutAt(t, root))); diff != "" {
 		t.Error(diff)

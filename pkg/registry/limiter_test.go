@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // gate is a transport that counts the requests under way.
@@ -129,7 +131,7 @@ func TestClientKeepsTheLimit(t *testing.T) {
 	var mu sync.Mutex
 	running, peak := 0, 0
 	full := make(chan struct{})
-	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		running++
 		if peak = max(peak, running); running == most {
@@ -140,7 +142,10 @@ func TestClientKeepsTheLimit(t *testing.T) {
 			}
 		}
 		mu.Unlock()
-		<-full // nobody is answered before the limit is reached
+		select { // nobody is answered before the limit is reached
+		case <-full:
+		case <-r.Context().Done():
+		}
 		mu.Lock()
 		running--
 		mu.Unlock()
@@ -157,7 +162,7 @@ func TestClientKeepsTheLimit(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	testwait.Return(t, "all answers", group.Wait)
 	if peak != most {
 		t.Errorf("up to %d requests at once, want %d", peak, most)
 	}

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // proxied are options to ask by way of a proxy that wants a password.
@@ -64,7 +66,7 @@ func connect(t *testing.T, status string) string {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
-	t.Cleanup(func() { listener.Close(); <-ended })
+	t.Cleanup(func() { listener.Close(); testwait.Receive(t, "the proxy to end", ended) })
 	go func() {
 		defer close(ended)
 		for {

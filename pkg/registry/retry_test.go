@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -120,25 +121,27 @@ func TestWaitsGrowAndAreCapped(t *testing.T) {
 }
 
 func TestRetryAfterReplacesTheWait(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		status  int
-		header  string
-		atLeast time.Duration
-		atMost  time.Duration
-	}{
-		{"seconds", 429, "17", 17 * time.Second, 17 * time.Second},
-		{"seconds with 503", 503, "17", 17 * time.Second, 17 * time.Second},
-		{"a date", 429, time.Now().Add(time.Minute).UTC().Format(http.TimeFormat), 50 * time.Second, time.Minute},
-		{"a date that is past", 429, "Sun, 01 Mar 2020 10:00:00 GMT", 0, 0},
-		{"nonsense", 429, "soon", time.Millisecond / 2, time.Millisecond},
-		{"not with 500", 500, "17", time.Millisecond / 2, time.Millisecond},
-	} {
-		wait, err := policy{attempts: 4, backoff: time.Millisecond}.Retry(0, exchange(t, "GET", "/v2/a/tags/list", tt.status, tt.header), nil)
-		if err != nil || wait < tt.atLeast || wait > tt.atMost {
-			t.Errorf("%s: %s, %v; want %s to %s", tt.name, wait, err, tt.atLeast, tt.atMost)
+	synctest.Test(t, func(t *testing.T) { // whose clock stands still
+		for _, tt := range []struct {
+			name    string
+			status  int
+			header  string
+			atLeast time.Duration
+			atMost  time.Duration
+		}{
+			{"seconds", 429, "17", 17 * time.Second, 17 * time.Second},
+			{"seconds with 503", 503, "17", 17 * time.Second, 17 * time.Second},
+			{"a date", 429, time.Now().Add(time.Minute).UTC().Format(http.TimeFormat), time.Minute, time.Minute},
+			{"a date that is past", 429, "Mon, 01 Mar 1999 10:00:00 GMT", 0, 0},
+			{"nonsense", 429, "soon", time.Millisecond / 2, time.Millisecond},
+			{"not with 500", 500, "17", time.Millisecond / 2, time.Millisecond},
+		} {
+			wait, err := policy{attempts: 4, backoff: time.Millisecond}.Retry(0, exchange(t, "GET", "/v2/a/tags/list", tt.status, tt.header), nil)
+			if err != nil || wait < tt.atLeast || wait > tt.atMost {
+				t.Errorf("%s: %s, %v; want %s to %s", tt.name, wait, err, tt.atLeast, tt.atMost)
+			}
 		}
-	}
+	})
 }
 
 func TestThrottledRequestsComeThrough(t *testing.T) {
@@ -167,10 +170,8 @@ func TestNoWaitBeyondTheDeadline(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		begun := time.Now()
-		_, err := open(t, s.host, quick()).Tags(ctx)
-		if took := time.Since(begun); kind(err) != "unreachable" || took > 30*time.Second || len(s.requests()) != 1 {
-			t.Errorf("%v after %s and %v", err, took, s.requests())
+		if _, err := open(t, s.host, quick()).Tags(ctx); kind(err) != "unreachable" || len(s.requests()) != 1 {
+			t.Errorf("%v after %v, want what the registry said after one request", err, s.requests())
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -66,7 +67,7 @@ func TestSlowReadersKeepNobodyWaiting(t *testing.T) {
 		}()
 	}
 	for range clients {
-		<-written
+		testwait.Receive(t, "all clients to be sent their answers", written)
 	}
 	answer := httptest.NewRecorder()
 	s.ServeHTTP(answer, httptest.NewRequest("GET", "/v1/catalog/images?sort=name", nil))
@@ -75,7 +76,7 @@ func TestSlowReadersKeepNobodyWaiting(t *testing.T) {
 	}
 	close(until)
 	for range clients {
-		<-ended
+		testwait.Receive(t, "all answers to end", ended)
 	}
 }
 

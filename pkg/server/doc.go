@@ -4,9 +4,9 @@
 // listens:
 //
 //	s, err := server.New(server.Options{Catalogs: []server.Catalog{c}, Probe: health.Registry(client)})
-//	go s.Run(ctx)                             // follow, probe, record
-//	h := &http.Server{Handler: s}             // with time-outs of your own
-//	err = h.Serve(server.Gather(h, listener))
+//	go s.Run(ctx)                 // follow, probe, record
+//	h := &http.Server{Handler: s} // with time-outs of your own
+//	err = h.Serve(listener)
 //
 // It is read-only unless Options.Publisher is set; then writes need a bearer
 // token. A registry that is away leaves the last good state. Bodies are

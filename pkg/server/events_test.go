@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
 )
@@ -26,9 +27,11 @@ type listener struct {
 	id     string // of its place before the first event
 }
 
+// listen returns a listener that hears the end of the stream after the limit of
+// a wait at the latest.
 func (w *world) listen(last string) *listener {
 	w.t.Helper()
-	ctx, cancel := context.WithCancel(w.t.Context())
+	ctx, cancel := context.WithTimeout(w.t.Context(), testwait.Limit)
 	request, err := http.NewRequestWithContext(ctx, "GET", w.url+"/v1/catalog/events", nil)
 	if err != nil {
 		w.t.Fatal(err)
@@ -57,7 +60,7 @@ func (l *listener) next(t testing.TB) string {
 	for {
 		line, err := l.lines.ReadString('\n')
 		if err != nil {
-			t.Fatalf("the stream ends: %v", err)
+			t.Fatalf("the stream ends before an event: %v", err)
 		}
 		if line == "\n" {
 			return block.String()

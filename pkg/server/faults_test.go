@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -37,7 +38,7 @@ func TestClocksOfPublishers(t *testing.T) {
 		t.Errorf("listed as %s", got)
 	}
 	for _, name := range []string{"early", "late"} {
-		if a := w.ask("POST", "/v1/catalog/images/"+name+"/verify", ""); a.status != 200 || <-probed != name {
+		if a := w.ask("POST", "/v1/catalog/images/"+name+"/verify", ""); a.status != 200 || testwait.Receive(t, "a probe", probed) != name {
 			t.Errorf("verify %s: %d", name, a.status)
 		}
 		w.until("verified", func() bool {
@@ -92,7 +93,7 @@ func TestTokensAreInNoLog(t *testing.T) {
 			})
 		}
 	}
-	asking.Wait()
+	testwait.Return(t, "all tenants to be answered", asking.Wait)
 	text := w.log.String()
 	for _, token := range tenants {
 		if at := strings.Index(text, token); at >= 0 {

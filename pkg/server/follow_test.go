@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
@@ -218,9 +219,10 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 	if a.status != 200 || !strings.Contains(string(a.body), `"triggered":true`) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if a := w.ask("POST", "/v1/catalog/images/a/verify", ""); a.status != 429 || a.header.Get("Retry-After") == "" {
-		t.Errorf("at once again: %d %s", a.status, a.body)
-	}
+	w.until("a probe to be refused that is asked for at once again", func() bool {
+		a := w.ask("POST", "/v1/catalog/images/a/verify", "")
+		return a.status == 429 && a.header.Get("Retry-After") != ""
+	})
 	w.until("failed", func() bool { return w.list("?phase=failed").Total == 1 })
 	item := w.list("?phase=all").Items[0]
 	if same := decode[entry.Item](t, w.ask("GET", "/v1/catalog/images/a?version=1", "")); same.Phase != entry.PhaseFailed || same.Revision != item.Revision {
@@ -356,9 +358,9 @@ func TestVerifyAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
-	<-s.CaughtUp()
+	testwait.Receive(t, "the server to have caught up", s.CaughtUp())
 	cancel()
-	<-done
+	testwait.Receive(t, "the server to end", done)
 	answer := httptest.NewRecorder()
 	s.ServeHTTP(answer, httptest.NewRequest("POST", "/v1/catalog/images/a/verify", nil))
 	if answer.Code != http.StatusServiceUnavailable {

@@ -23,6 +23,7 @@ import (
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
@@ -73,6 +74,11 @@ func (b *buffer) String() string {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, cache: t.TempDir(), log: &buffer{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the server's log:\n%.3000s", w.log)
+		}
+	})
 	inner := ggcr.New(ggcr.WithReferrersSupport(true), ggcr.Logger(log.New(io.Discard, "", 0)))
 	listener := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -164,7 +170,12 @@ func (w *world) start(change func(*server.Options)) {
 	go func() { s.Run(ctx); close(done) }()
 	listener := httptest.NewServer(s)
 	w.url = listener.URL
-	w.stop = sync.OnceFunc(func() { cancel(); <-done; listener.CloseClientConnections(); listener.Close() })
+	w.stop = func() {
+		cancel()
+		testwait.Receive(w.t, "the server to end", done)
+		listener.CloseClientConnections()
+		listener.Close()
+	}
 	w.t.Cleanup(w.stop)
 }
 
@@ -190,17 +201,7 @@ func (w *world) ready() (r readiness) {
 // until polls: the server works on its own time.
 func (w *world) until(what string, holds func() bool) {
 	w.t.Helper()
-	deadline := time.NewTimer(20 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline.C:
-			w.t.Fatalf("not %s in time\n%.3000s", what, w.log.String())
-		case <-tick.C:
-		}
-	}
+	testwait.Until(w.t, what, holds)
 }
 
 // allowPublish lets a server write; the token is secret.
@@ -227,7 +228,9 @@ type answer struct {
 // directions. Headers are KEY: VALUE.
 func (w *world) ask(method, path, body string, headers ...string) answer {
 	w.t.Helper()
-	request, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
+	ctx, cancel := context.WithTimeout(w.t.Context(), testwait.Limit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, w.url+path, strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
@@ -78,21 +79,21 @@ var diskFull = func(testing.TB) (end func()) { return func() {} }
 // the cache is full, and the clocks of publishers jump: no wrong answer, no
 // error, and afterwards nothing is left behind.
 func TestLoadWithFaults(t *testing.T) {
-	const entries, connections = 1000, 1000
+	const entries, connections, faultRounds = 1000, 1000, 13
 	w := newWorld(t)
 	w.fill(entries)
 	w.startReady(func(o *server.Options) { o.Probe, o.Logger = nil, nil })
 	again := again(t, w)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}
-	client := &http.Client{Transport: transport}
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	client := &http.Client{Transport: transport, Timeout: testwait.Limit}
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var answers, wrong atomic.Int64
 	var clients sync.WaitGroup
 	for n := range connections {
 		clients.Go(func() {
-			for i := n; ctx.Err() == nil; i++ {
+			for i := n; i == n || ctx.Err() == nil; i++ { // each is answered once, however busy the machine is
 				if problem := askOne(client, w.url, i); problem != "" && wrong.Add(1) < 5 {
 					t.Error(problem)
 				}
@@ -101,32 +102,27 @@ func TestLoadWithFaults(t *testing.T) {
 		})
 	}
 	tags := w.tags()
-	faults := time.NewTicker(300 * time.Millisecond)
-	defer faults.Stop()
 	repaired := func() {}
-	for i := 0; ctx.Err() == nil; i++ {
+	for i := range faultRounds {
 		switch i {
 		case 2:
 			repaired = diskFull(t)
 		case 8:
 			repaired()
 		}
-		w.refusing([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, listing(nil), nil, listing(tags[len(tags)/2:]), nil}[i%8])
+		looks := w.looks([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, listing(nil), nil, listing(tags[len(tags)/2:]), nil}[i%8])
 		if i%2 == 1 { // what is published is to be cached
 			again(time.Now().Add([]time.Duration{0, 365 * 24 * time.Hour, -365 * 24 * time.Hour}[i/2%3]))
 		}
-		select {
-		case <-faults.C:
-		case <-ctx.Done():
-		}
+		before := answers.Load()
+		w.until(fmt.Sprintf("two looks at the log and %d answers in round %d of faults", connections/8, i), func() bool {
+			return looks.Load() >= 2 && answers.Load() >= before+connections/8
+		})
 	}
-	repaired()
 	w.refusing(nil)
-	clients.Wait()
+	cancel()
+	testwait.Return(t, "the clients", clients.Wait)
 	transport.CloseIdleConnections()
-	if answers.Load() < connections {
-		t.Errorf("%d answers only", answers.Load())
-	}
 	w.until("current", func() bool { return !w.ready().Stale })
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
@@ -160,6 +156,19 @@ func (w *world) tags() []string {
 		w.t.Fatal(err)
 	}
 	return tags
+}
+
+// looks makes the registry answer as refusing does, and counts how often its
+// tags are listed from now on.
+func (w *world) looks(refuse func(http.ResponseWriter, *http.Request) bool) *atomic.Int64 {
+	var count atomic.Int64
+	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/tags/list") {
+			count.Add(1)
+		}
+		return refuse != nil && refuse(answer, r)
+	})
+	return &count
 }
 
 // listing is a registry that lists certain tags, whatever there are.
@@ -247,14 +256,16 @@ func TestManyListeners(t *testing.T) {
 		t.Errorf("one too many: %d", a.status)
 	}
 	w.publish("a")
-	for _, l := range all {
-		<-l.told
-	}
+	testwait.Return(t, "all listeners to be told", func() {
+		for _, l := range all {
+			<-l.told
+		}
+	})
 	if each := (inUse() - before) / listeners; each > 32<<10 {
 		t.Errorf("%d bytes for each listener", each)
 	}
 	w.stop()
-	listening.Wait()
+	testwait.Return(t, "all listeners to end", listening.Wait)
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
 	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines })
 }

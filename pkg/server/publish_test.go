@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -186,7 +187,10 @@ func TestWritersDoNotWaitForEachOthersRegistries(t *testing.T) {
 	w.refusing(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasPrefix(r.URL.Path, "/v2/os/hanging/") {
 			hanging()
-			<-release
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
 		}
 		return false
 	})
@@ -194,12 +198,12 @@ func TestWritersDoNotWaitForEachOthersRegistries(t *testing.T) {
 	go func() {
 		first <- w.ask("POST", "/v1/catalog/publish", `{"image":"`+w.host+`/os/hanging:1"}`, bearer).status
 	}()
-	<-asked
+	testwait.Receive(t, "a request to the registry that hangs", asked)
 	if a := w.ask("DELETE", "/v1/catalog/images/a", "", bearer); a.status != 204 {
 		t.Errorf("removed meanwhile: %d %s", a.status, a.body)
 	}
 	close(release)
-	if status := <-first; status != 404 {
+	if status := testwait.Receive(t, "the answer to the one that waited", first); status != 404 {
 		t.Errorf("the one that waited: %d", status)
 	}
 }

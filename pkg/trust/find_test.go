@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -227,7 +228,7 @@ func TestLegacySignersAtOnce(t *testing.T) {
 			}
 		})
 	}
-	group.Wait()
+	testwait.Return(t, "the signers", group.Wait)
 	evidence := Find(t.Context(), p, p.image.Digest)
 	if evidence.Err != nil || len(evidence.Signatures) == 0 {
 		t.Errorf("%d found, error %v", len(evidence.Signatures), evidence.Err)

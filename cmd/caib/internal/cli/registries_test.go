@@ -24,6 +24,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -195,7 +196,7 @@ func cmdStub(ts *testscript.TestScript, _ bool, args []string) {
 
 // cmdArrived is `arrived NAME`: it returns once a request has reached NAME.
 func cmdArrived(ts *testscript.TestScript, _ bool, args []string) {
-	<-fakeOf(ts, one(ts, args)).first
+	testwait.Receive(inScript{ts}, "a request", fakeOf(ts, one(ts, args)).first)
 }
 
 // cmdRefuse is `refuse NAME METHOD PART STATUS [BODY-FILE]`: the registry

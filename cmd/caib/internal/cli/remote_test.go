@@ -41,10 +41,7 @@ func TestListThroughAServer(t *testing.T) {
 			t.Fatal(stderr)
 		}
 	}
-	s, err := startServer(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startServer(t, func(name string) string { return env[name] })
 	defer s.stop()
 	var pages atomic.Int64
 	check := apitest.Proxy(&url.URL{Scheme: "http", Host: s.address}, func(err error) { t.Error(err) })
@@ -209,10 +206,7 @@ func TestVerifySeveralCatalogsThroughAServer(t *testing.T) {
 		}
 	}
 	env["CAIB_CATALOG"] = first + "," + second
-	s, err := startServer(func(name string) string { return env[name] })
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startServer(t, func(name string) string { return env[name] })
 	defer s.stop()
 	s.current(t)
 	through := maps.Clone(env)

@@ -19,6 +19,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // The scripts below testdata/script run caib in this process, so that a clock,
@@ -158,10 +160,13 @@ func runCaib(ts *testscript.TestScript, want int, args []string) {
 		w.interrupted = nil
 	}
 	var out, errs bytes.Buffer
-	code := Main(ctx, append([]string{}, args...), Streams{
-		In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
-		Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
-		InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
+	code := 0
+	testwait.Return(inScript{ts}, "caib to end", func() {
+		code = Main(ctx, append([]string{}, args...), Streams{
+			In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
+			Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
+			InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
+		})
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -280,10 +285,12 @@ func one(ts *testscript.TestScript, args []string) string {
 func run(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Main(t.Context(), append([]string{}, args...), Streams{
-		In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build",
-		Getenv: func(name string) string { return env[name] },
-		Now:    func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+	testwait.Return(t, "caib to end", func() {
+		code = Main(t.Context(), append([]string{}, args...), Streams{
+			In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build",
+			Getenv: func(name string) string { return env[name] },
+			Now:    func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+		})
 	})
 	return code, out.String(), err.String()
 }

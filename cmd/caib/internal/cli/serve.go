@@ -255,7 +255,7 @@ func (o *serveOptions) serve(ctx context.Context, log *slog.Logger, listener net
 	}()
 	go memory.settle(running, handler.CaughtUp())
 	served := make(chan error, 1)
-	go func() { served <- httpServer.Serve(server.Gather(httpServer, listener)) }()
+	go func() { served <- httpServer.Serve(listener) }()
 	log.Info("listening", "address", listener.Addr().String(), "tls", o.cert != "", "catalogs", o.settings.catalogs, "publish", o.allowPublish)
 	var failed error
 	select {

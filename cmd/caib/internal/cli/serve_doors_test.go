@@ -19,10 +19,7 @@ import (
 // answered.
 func servedCatalog(t *testing.T, env map[string]string, args ...string) (*serving, func(path string) string) {
 	t.Helper()
-	s, err := startServer(func(name string) string { return env[name] }, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startServer(t, func(name string) string { return env[name] }, args...)
 	s.stop = sync.OnceValue(s.stop)
 	t.Cleanup(func() { s.stop() })
 	s.current(t)
