@@ -182,7 +182,7 @@ func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast 
 			found[packed.Tag] = [][]byte{signature.JSON()}
 			count++
 		}
-		log.AddAllSignatures(found)
+		log.AddAllSignatures(ctx, found)
 		view, err := log.Read(ctx)
 		if err != nil {
 			return count, err
