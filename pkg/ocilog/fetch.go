@@ -115,6 +115,9 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 		want = nil
 		for d, tags := range claimed {
 			for _, o := range v.log.openRecords(ctx, d, tags) {
+				if f, _ := v.log.known.get(o.tag); f.digest != "" && f.digest != o.digest {
+					continue // another manifest of the same hash: what was seen first counts
+				}
 				v.take(o.tag, o.digest, o.manifest, found)
 				v.log.learnSignatures(o.tag, o.signatures)
 				delete(tags, o.tag)

@@ -89,6 +89,7 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 		}
 	}
 	v.admitVerified(ctx)
+	slices.SortFunc(v.listed, entry.Tag.Compare)
 	return v
 }
 
