@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	orasregistry "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/retry"
@@ -65,7 +66,12 @@ type Client struct {
 
 	mu     sync.Mutex
 	logins map[string]*login // by host/repository
+
+	layouts *lru.Cache[string, *layout] // by directory: what is known of one is known wherever it is opened
 }
+
+// maxLayouts bounds the layouts whose index.json is kept in memory.
+const maxLayouts = 16
 
 // New makes a client. It reads CAFile, and asks nothing of any registry.
 func New(options Options) (*Client, error) {
@@ -87,7 +93,11 @@ func New(options Options) (*Client, error) {
 	if options.Credentials == nil {
 		options.Credentials = Keychains()
 	}
-	c := &Client{options: options, secrets: &secrets{}, logins: map[string]*login{}}
+	layouts, err := lru.New[string, *layout](maxLayouts)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{options: options, secrets: &secrets{}, logins: map[string]*login{}, layouts: layouts}
 	base := options.Transport
 	if base == nil {
 		network, err := newNetwork(options, c.secrets)
@@ -151,7 +161,12 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *h
 // Nothing is asked of the registry yet.
 func (c *Client) Open(ref Reference) (Repository, error) {
 	if ref.Layout != "" {
-		return newLayout(ref.Layout), nil
+		opened := newLayout(ref.Layout)
+		if known, ok, _ := c.layouts.PeekOrAdd(ref.Layout, opened); ok {
+			c.layouts.Get(ref.Layout) // it is used
+			opened = known
+		}
+		return opened, nil
 	}
 	parsed := orasregistry.Reference{Registry: ref.Registry, Repository: ref.Repository}
 	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {
