@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // The exit codes, as README lists them.
@@ -106,6 +107,10 @@ func hint(err error) string {
 	if errors.As(err, &own) {
 		return own.hint
 	}
+	var layout *registry.LayoutError
+	if errors.As(err, &layout) {
+		return layoutHint(layout)
+	}
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "the proxy ") && errors.Is(err, entry.ErrUnauthorized):
@@ -122,6 +127,18 @@ func hint(err error) string {
 		return "nothing is known about what was asked; try again, with --verbose to see every request"
 	case strings.HasPrefix(text, "invalid usage"):
 		return "`caib catalog --help` lists the commands"
+	}
+	return ""
+}
+
+// layoutHint is the help for an error of a directory: no login and no second
+// attempt helps there.
+func layoutHint(err *registry.LayoutError) string {
+	switch {
+	case errors.Is(err, entry.ErrUnauthorized):
+		return fmt.Sprintf("ask the owner of the files to let your group in: `chgrp -R GROUP %[1]s && chmod -R g+rwX %[1]s && chmod g+s %[1]s`", err.Root)
+	case errors.Is(err, entry.ErrTimeout):
+		return "somebody else is writing to the directory; try again, or give more time with --timeout"
 	}
 	return ""
 }
