@@ -25,6 +25,10 @@ const (
 // minTail is the fewest uncovered revisions that make a snapshot worth while.
 const minTail = 32
 
+// due returns how many uncovered revisions make a snapshot due, beside so many
+// that are covered.
+func due(covered int) int { return max(minTail, covered/8) }
+
 // part is a segment to be: the segments it merges, the last of which may be
 // the uncovered tail (newTail).
 type part struct {
@@ -60,7 +64,7 @@ func plan(counts []int, tail int) []part {
 func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
 	base, covered := l.base()
 	behind := l.behind(view, base, covered)
-	due := max(minTail, (covered-behind)/8)
+	due := due(covered - behind)
 	tail := l.uncovered(view, base)
 	if behind+len(tail) < due {
 		return false, nil

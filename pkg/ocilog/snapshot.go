@@ -54,15 +54,11 @@ func (s *snapshot) has(d digest.Digest) bool {
 	return slices.ContainsFunc(s.segments, func(segment ocispec.Descriptor) bool { return segment.Digest == d })
 }
 
-// settled is how long before a snapshot its writer must have seen a revision:
-// writers at the same instant miss each other's.
-const settled = 60_000 // milliseconds
-
 // readSnapshots adds what the newest readable snapshot says to what is known,
 // decoding the wanted revisions on the way, and reports those that could not be
-// read. Where a snapshot lacks what was listed before it, the next older one is
-// read as well: it may be a forgery, or have been written in a race. All of them
-// share one budget, and their faults cost requests, never entries.
+// read. Where a snapshot leaves so much unknown that it would not have been the
+// newest for long, the next older one is read as well: it may be a forgery. All
+// of them share one budget, and their faults cost requests, never entries.
 func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Tag]bool) (faults []error) {
 	select {
 	case l.reading <- struct{}{}:
@@ -92,7 +88,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Ta
 		if s != nil {
 			l.adopt(s)
 		}
-		if budget.ctx.Err() != nil || err == nil && !l.lacks(view.listed, tag.Millis-settled) {
+		if budget.ctx.Err() != nil || err == nil && !l.isBehind(view.listed) {
 			break
 		}
 	}
@@ -165,19 +161,18 @@ func (l *Log) most(all []*snapshot) (most *snapshot) {
 	return most
 }
 
-// lacks reports whether anything listed from before a time is not known.
-func (l *Log) lacks(listed []entry.Tag, before int64) bool {
+// isBehind reports whether more of what is listed is not known than a writer
+// leaves before it writes the next snapshot.
+func (l *Log) isBehind(listed []entry.Tag) bool {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
+	unknown := 0
 	for _, tag := range listed {
-		if tag.Millis >= before {
-			return false
-		}
 		if l.known.facts[tag] == nil {
-			return true
+			unknown++
 		}
 	}
-	return false
+	return unknown > due(len(listed)-unknown)
 }
 
 // readSnapshot reads a snapshot's segments in parallel, and its manifest where s

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	orasregistry "oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/retry"
@@ -64,7 +65,8 @@ type Client struct {
 	secrets   *secrets
 	dates     *dates
 	logins    *logins
-	gate      *Gate // nil lets everything through
+	gate      *Gate                       // nil lets everything through
+	layouts   *lru.Cache[string, *layout] // by directory: what is known of one is known wherever it is opened
 }
 
 // logins are those that were made, by host/repository.
@@ -80,6 +82,9 @@ func (c *Client) Behind(gate *Gate) *Client {
 	behind.gate = gate
 	return &behind
 }
+
+// maxLayouts bounds the layouts whose index.json is kept in memory.
+const maxLayouts = 16
 
 // New makes a client. It reads CAFile, and asks nothing of any registry.
 func New(options Options) (*Client, error) {
@@ -101,7 +106,11 @@ func New(options Options) (*Client, error) {
 	if options.Credentials == nil {
 		options.Credentials = Keychains()
 	}
-	c := &Client{options: options, secrets: &secrets{}, logins: &logins{made: map[string]*login{}}}
+	layouts, err := lru.New[string, *layout](maxLayouts)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{options: options, secrets: &secrets{}, logins: &logins{made: map[string]*login{}}, layouts: layouts}
 	base := options.Transport
 	if base == nil {
 		network, err := newNetwork(options, c.secrets)
@@ -173,7 +182,12 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 		}
 	}
 	if ref.Layout != "" {
-		return newLayout(ref.Layout), nil
+		opened := newLayout(ref.Layout)
+		if known, ok, _ := c.layouts.PeekOrAdd(ref.Layout, opened); ok {
+			c.layouts.Get(ref.Layout) // it is used
+			opened = known
+		}
+		return opened, nil
 	}
 	parsed := orasregistry.Reference{Registry: ref.Registry, Repository: ref.Repository}
 	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {

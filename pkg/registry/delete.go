@@ -2,14 +2,8 @@ package registry
 
 import (
 	"context"
-	"fmt"
 	"net/http"
-	"slices"
-
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/auth"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Delete implements Deleter: by tag where the registry takes that, else by
@@ -49,25 +43,4 @@ func (r *remoteRepository) address(path string) string {
 		scheme = "http"
 	}
 	return scheme + "://" + r.oras.Reference.Host() + "/v2/" + r.oras.Reference.Repository + "/" + path
-}
-
-// Delete implements Deleter. The blobs stay: other manifests may name them.
-func (l *layout) Delete(ctx context.Context, tag string) error {
-	return l.failed("delete "+tag, l.change(ctx, func() error { return l.unlist(tag) }))
-}
-
-// unlist takes a tag out of index.json. The caller holds the lock.
-func (l *layout) unlist(tag string) error {
-	old, err := l.index()
-	if err != nil {
-		return err
-	}
-	index := *old
-	index.Manifests = slices.DeleteFunc(slices.Clone(old.Manifests), func(d ocispec.Descriptor) bool {
-		return d.Annotations[ocispec.AnnotationRefName] == tag
-	})
-	if len(index.Manifests) == len(old.Manifests) {
-		return fmt.Errorf("tag %s: %w", tag, entry.ErrNotFound)
-	}
-	return l.replaceIndex(&index)
 }

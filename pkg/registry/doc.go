@@ -103,7 +103,3 @@ type Repository interface {
 	ReferrerLister
 	ReferrerPusher
 }
-
-// MaxBlob bounds the blobs that are read, in bytes: configs, entry documents
-// and snapshot segments, never image layers.
-const MaxBlob = 64 << 20

@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -24,54 +21,88 @@ import (
 // here several processes may write at once, and one that is killed at any
 // moment leaves either nothing or a whole manifest.
 type layout struct {
-	root string
+	root   string
+	bounds layoutBounds
 
-	mu     sync.Mutex // guards the two below
-	info   fs.FileInfo
-	cached *ocispec.Index // index.json as it was when info was taken; read-only
+	cached chan struct{} // full while somebody uses the two below
+	cache  indexCache
+	parsed int64 // bytes of index.json that were parsed so far
+
+	scanning chan struct{} // full while somebody looks for referrers
+	subjects subjects
 }
 
-func newLayout(root string) *layout { return &layout{root: root} }
+func newLayout(root string) *layout {
+	return &layout{
+		root: root, bounds: defaultBounds(), cached: make(chan struct{}, 1), cache: indexCache{seed: maphash.MakeSeed()},
+		scanning: make(chan struct{}, 1), subjects: newSubjects(),
+	}
+}
 
 // Tags implements TagLister. A directory that does not exist, or is empty, is
 // a layout without tags.
 func (l *layout) Tags(ctx context.Context) ([]string, error) {
-	index, err := l.index()
-	if err != nil {
-		return nil, l.failed("list tags", err)
-	}
 	var tags []string
-	for _, d := range index.Manifests {
-		if tag := d.Annotations[ocispec.AnnotationRefName]; tag != "" {
-			tags = append(tags, tag)
-		}
+	err := l.withIndex(ctx, func(index *layoutIndex) { tags = index.tagNames() })
+	return tags, l.failed("list tags", err)
+}
+
+// withIndex calls use with index.json as it is now.
+func (l *layout) withIndex(ctx context.Context, use func(*layoutIndex)) error {
+	release, err := l.acquire(ctx)
+	if err != nil {
+		return err
 	}
-	return tags, ctx.Err()
+	defer release()
+	index, err := l.index(ctx, false)
+	if err == nil {
+		use(index)
+	}
+	return err
 }
 
 // Resolve implements Fetcher.
-func (l *layout) Resolve(_ context.Context, reference string) (ocispec.Descriptor, error) {
-	index, err := l.index()
+func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	var found listing
+	var ok bool
+	err := l.withIndex(ctx, func(index *layoutIndex) { found, ok = index.find(reference) })
 	if err != nil {
 		return ocispec.Descriptor{}, l.failed("resolve "+reference, err)
 	}
-	for _, d := range index.Manifests {
-		if d.Annotations[ocispec.AnnotationRefName] == reference || d.Digest.String() == reference {
-			return d, nil
-		}
+	if ok {
+		descriptor, err := found.descriptor()
+		return descriptor, l.failed("resolve "+reference, err)
 	}
-	// A manifest below an index is in no list, only among the blobs.
-	if want, err := digest.Parse(reference); err == nil {
-		if text, err := l.read(want, entry.MaxManifest); err == nil {
-			var head struct {
-				MediaType string `json:"mediaType"`
-			}
-			if json.Unmarshal(text, &head) == nil && head.MediaType != "" {
-				return ocispec.Descriptor{MediaType: head.MediaType, Digest: want, Size: int64(len(text))}, nil
-			}
-		}
+	descriptor, err := l.unlisted(reference)
+	return descriptor, l.failed("resolve "+reference, err)
+}
+
+// unlisted resolves the digest of a manifest below an index, which is in no
+// list, only among the blobs.
+func (l *layout) unlisted(reference string) (ocispec.Descriptor, error) {
+	want, err := digest.Parse(reference)
+	if err != nil {
+		return ocispec.Descriptor{}, entry.ErrNotFound
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("resolve %s in oci:%s: %w", reference, l.root, entry.ErrNotFound)
+	path, err := l.path(want)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	var text []byte
+	info, err := statRegular(path)
+	if err == nil && info.Size() <= l.bounds.manifest {
+		text, err = l.read(want, l.bounds.manifest)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	var head struct {
+		MediaType string `json:"mediaType"`
+	}
+	if json.Unmarshal(text, &head) != nil || head.MediaType == "" {
+		return ocispec.Descriptor{}, fmt.Errorf("%w: it is a blob, not a manifest", entry.ErrNotFound)
+	}
+	return ocispec.Descriptor{MediaType: head.MediaType, Digest: want, Size: int64(len(text))}, nil
 }
 
 // Manifest implements Fetcher.
@@ -80,13 +111,16 @@ func (l *layout) Manifest(ctx context.Context, reference string) (ocispec.Descri
 	if err != nil {
 		return ocispec.Descriptor{}, nil, err
 	}
-	manifest, err := l.read(descriptor.Digest, entry.MaxManifest)
+	manifest, err := l.read(descriptor.Digest, l.bounds.manifest)
 	return descriptor, manifest, l.failed("read "+reference, err)
 }
 
 // Blob implements Fetcher.
-func (l *layout) Blob(_ context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
-	blob, err := l.read(descriptor.Digest, MaxBlob)
+func (l *layout) Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
+	blob, err := []byte(nil), ctx.Err()
+	if err == nil {
+		blob, err = l.read(descriptor.Digest, l.bounds.blob)
+	}
 	if err == nil && int64(len(blob)) != descriptor.Size {
 		err = fmt.Errorf("%w: blob of %d bytes, want %d", entry.ErrUnreachable, len(blob), descriptor.Size)
 	}
@@ -94,135 +128,19 @@ func (l *layout) Blob(_ context.Context, descriptor ocispec.Descriptor) ([]byte,
 }
 
 // StatBlob implements BlobStater.
-func (l *layout) StatBlob(_ context.Context, descriptor ocispec.Descriptor) error {
+func (l *layout) StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
 	path, err := l.path(descriptor.Digest)
+	if err == nil {
+		err = ctx.Err()
+	}
 	var info fs.FileInfo
 	if err == nil {
-		info, err = os.Stat(path)
+		info, err = statRegular(path)
 	}
 	if err == nil && info.Size() != descriptor.Size {
 		err = wrongSize(info.Size(), descriptor.Size)
 	}
 	return l.failed("look for "+descriptor.Digest.String(), err)
-}
-
-// PushBlob implements Pusher.
-func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
-	return l.failed("write "+descriptor.Digest.String(), l.change(ctx, func() error {
-		return l.write(descriptor.Digest, blob)
-	}))
-}
-
-// PushManifest implements Pusher.
-func (l *layout) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
-	listed := descriptor
-	listed.Annotations = nil
-	if reference != descriptor.Digest.String() {
-		listed.Annotations = map[string]string{ocispec.AnnotationRefName: reference}
-	}
-	return l.failed("write "+reference, l.change(ctx, func() error {
-		if err := l.write(descriptor.Digest, manifest); err != nil {
-			return err
-		}
-		return l.list(listed)
-	}))
-}
-
-// Referrers implements ReferrerLister: a layout has no such list, so it looks
-// into every manifest that the index names.
-func (l *layout) Referrers(_ context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	index, err := l.index()
-	if err != nil {
-		return nil, l.failed("list referrers", err)
-	}
-	var found []ocispec.Descriptor
-	for _, d := range index.Manifests {
-		text, err := l.read(d.Digest, entry.MaxManifest)
-		var manifest ocispec.Manifest
-		if err != nil || json.Unmarshal(text, &manifest) != nil || manifest.Subject == nil || manifest.Subject.Digest != subject.Digest {
-			continue
-		}
-		d.ArtifactType = manifest.ArtifactType
-		found = append(found, d)
-	}
-	return found, nil
-}
-
-// PushReferrer implements ReferrerPusher.
-func (l *layout) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, _ ocispec.Descriptor) error {
-	return l.failed("attach", l.change(ctx, func() error {
-		if err := l.write(descriptor.Digest, manifest); err != nil {
-			return err
-		}
-		return l.list(descriptor)
-	}))
-}
-
-// index reads index.json, or returns the copy of the last read if the file is
-// still the same one. A missing layout is an empty one.
-func (l *layout) index() (*ocispec.Index, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	file, err := os.Open(filepath.Join(l.root, ocispec.ImageIndexFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := l.vacant(); err != nil {
-			return nil, err
-		}
-		return &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if l.cached != nil && os.SameFile(info, l.info) && info.ModTime().Equal(l.info.ModTime()) && info.Size() == l.info.Size() {
-		return l.cached, nil
-	}
-	if err := l.marked(); err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxAnswer))
-	if err != nil {
-		return nil, err
-	}
-	index := new(ocispec.Index)
-	if err := json.Unmarshal(text, index); err != nil {
-		return nil, fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, ocispec.ImageIndexFile, err)
-	}
-	l.cached, l.info = index, info
-	return index, nil
-}
-
-// marked reports an index.json that is not a layout's: other programs have
-// files of that name too.
-func (l *layout) marked() error {
-	_, err := os.Stat(filepath.Join(l.root, ocispec.ImageLayoutFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: the directory holds %s but no %s, and is not an OCI layout", entry.ErrInvalid, ocispec.ImageIndexFile, ocispec.ImageLayoutFile)
-	}
-	return err
-}
-
-// vacant reports a directory that holds something else than a layout.
-func (l *layout) vacant() error {
-	files, err := os.ReadDir(l.root)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		switch name := file.Name(); {
-		case name == ocispec.ImageLayoutFile, name == ocispec.ImageBlobsDir, name == lockFile, strings.HasPrefix(name, tempPrefix):
-		default:
-			return fmt.Errorf("%w: the directory holds %q and is not an OCI layout", entry.ErrInvalid, name)
-		}
-	}
-	return nil
 }
 
 // read returns a blob whose bytes hash to its name.
@@ -231,18 +149,20 @@ func (l *layout) read(want digest.Digest, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := os.Open(path)
+	file, info, err := openRegular(path, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	blob, err := io.ReadAll(io.LimitReader(file, most+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(blob)) > most {
+	if info.Size() > most {
 		return nil, fmt.Errorf("%w: blob %s is longer than %d bytes", entry.ErrUnreachable, want, most)
 	}
+	blob := make([]byte, info.Size())
+	n, err := io.ReadFull(file, blob)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	blob = blob[:n]
 	if got := want.Algorithm().FromBytes(blob); got != want {
 		return nil, fmt.Errorf("%w: blob %s is altered: its digest is %s", entry.ErrUnreachable, want, got)
 	}
@@ -256,20 +176,41 @@ func (l *layout) path(d digest.Digest) (string, error) {
 	return filepath.Join(l.root, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded()), nil
 }
 
+// LayoutError is what went wrong with a layout directory. It wraps one of the
+// kinds of package entry, or context.Canceled.
+type LayoutError struct {
+	Operation string
+	Root      string // the directory
+	Err       error
+}
+
+// Error names the operation and the directory.
+func (e *LayoutError) Error() string {
+	return fmt.Sprintf("%s in oci:%s: %v", e.Operation, e.Root, e.Err)
+}
+
+// Unwrap returns what went wrong.
+func (e *LayoutError) Unwrap() error { return e.Err }
+
 // failed names the operation and the layout, and gives file errors their kind.
 func (l *layout) failed(operation string, err error) error {
-	kind := entry.ErrUnreachable
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	var kind error
+	switch {
+	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrUnreachable), errors.Is(err, context.Canceled):
 	case errors.Is(err, fs.ErrNotExist):
 		kind = entry.ErrNotFound
 	case errors.Is(err, fs.ErrPermission):
 		kind = entry.ErrUnauthorized
 	case errors.Is(err, context.DeadlineExceeded):
 		kind = entry.ErrTimeout
-	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrUnreachable), errors.Is(err, context.Canceled):
-		return fmt.Errorf("%s in oci:%s: %w", operation, l.root, err)
+	default:
+		kind = entry.ErrUnreachable
 	}
-	return fmt.Errorf("%s in oci:%s: %w: %v", operation, l.root, kind, err)
+	if kind != nil {
+		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	return &LayoutError{operation, l.root, err}
 }

@@ -2,67 +2,125 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-const (
-	// lockFile is held by the process that changes the layout. The operating
-	// system releases it when that process ends, however it ends.
-	lockFile  = "index.json.lock"
-	lockRetry = 5 * time.Millisecond
+const tempPrefix = ".tmp-" // of files that are not renamed yet, or never will be
 
-	tempPrefix = ".tmp-" // of files that are not renamed yet, or never will be
-)
+// PushBlob implements Pusher.
+func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
+	err := checkContent("blob", blob, l.bounds.blob)
+	if err == nil {
+		err = l.change(ctx, func(s sharing) error { return l.write(s, descriptor.Digest, blob) })
+	}
+	return l.failed("write "+descriptor.Digest.String(), err)
+}
 
-// change runs step while no other process changes the layout, which exists
-// afterwards.
-func (l *layout) change(ctx context.Context, step func() error) error {
-	if err := l.vacantOrLayout(); err != nil {
+// PushManifest implements Pusher.
+func (l *layout) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
+	listed := descriptor
+	listed.Annotations = nil
+	if reference != descriptor.Digest.String() {
+		listed.Annotations = map[string]string{ocispec.AnnotationRefName: reference}
+	}
+	return l.failed("write "+reference, l.pushManifest(ctx, listed, manifest))
+}
+
+// pushManifest writes a manifest and lists it: neither, if there is no room for
+// it in the list.
+func (l *layout) pushManifest(ctx context.Context, listed ocispec.Descriptor, manifest []byte) error {
+	if err := checkContent("manifest", manifest, l.bounds.manifest); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(l.root, ocispec.ImageBlobsDir), 0o777); err != nil {
-		return err
-	}
-	lock := flock.New(filepath.Join(l.root, lockFile))
-	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
-		return fmt.Errorf("lock: %w", err)
-	}
-	defer lock.Close()
-	marker := filepath.Join(l.root, ocispec.ImageLayoutFile)
-	if _, err := os.Stat(marker); err != nil {
-		text, err := json.Marshal(ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion})
+	return l.change(ctx, func(s sharing) error {
+		index, err := l.indexToChange(ctx)
 		if err != nil {
 			return err
 		}
-		if err := replace(marker, text); err != nil {
+		edit, err := index.put(listed)
+		if err != nil {
 			return err
 		}
-	}
-	return step()
+		if edit != nil {
+			err = l.checkEdit(index, edit)
+		}
+		if err == nil {
+			err = l.write(s, listed.Digest, manifest)
+		}
+		if err != nil || edit == nil {
+			return err
+		}
+		return l.replaceIndex(ctx, s, index, edit)
+	})
 }
 
-func (l *layout) vacantOrLayout() error {
-	if _, err := os.Stat(filepath.Join(l.root, ocispec.ImageIndexFile)); err == nil {
-		return l.marked()
+// Delete implements Deleter. The blobs stay: other manifests may name them.
+func (l *layout) Delete(ctx context.Context, tag string) error {
+	return l.failed("delete "+tag, l.change(ctx, func(s sharing) error {
+		index, err := l.indexToChange(ctx)
+		if err != nil {
+			return err
+		}
+		edit := &indexEdit{removed: index.tags.all(tag)}
+		if len(edit.removed) == 0 {
+			return fmt.Errorf("tag %s: %w", tag, entry.ErrNotFound)
+		}
+		return l.replaceIndex(ctx, s, index, edit)
+	}))
+}
+
+// change runs step while no other process changes the layout, which exists
+// afterwards.
+func (l *layout) change(ctx context.Context, step func(sharing) error) error {
+	if err := l.vacantOrLayout(ctx); err != nil {
+		return err
 	}
-	return l.vacant()
+	if err := l.makeRoot(); err != nil {
+		return err
+	}
+	s, err := l.sharing()
+	if err != nil {
+		return err
+	}
+	lock, err := l.lock(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := s.makeDirectory(filepath.Join(l.root, ocispec.ImageBlobsDir)); err != nil {
+		return err
+	}
+	if err := l.makeMarker(s); err != nil {
+		return err
+	}
+	return step(s)
+}
+
+func (l *layout) vacantOrLayout(ctx context.Context) error {
+	_, err := statRegular(filepath.Join(l.root, ocispec.ImageIndexFile))
+	switch {
+	case err == nil:
+		return l.marked()
+	case errors.Is(err, fs.ErrNotExist):
+		_, err = l.vacant(ctx)
+	}
+	return err
 }
 
 // write stores a blob under its digest. The caller holds the lock.
-func (l *layout) write(d digest.Digest, blob []byte) error {
+func (l *layout) write(s sharing, d digest.Digest, blob []byte) error {
 	path, err := l.path(d)
 	if err != nil {
 		return err
@@ -73,96 +131,118 @@ func (l *layout) write(d digest.Digest, blob []byte) error {
 	if _, err := l.read(d, int64(len(blob))); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+	if err := s.makeDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return replace(path, blob)
+	return s.replace(path, blob)
 }
 
-// list adds a manifest to index.json. The caller holds the lock. A tag moves
-// to the manifest; an untagged manifest is listed once.
-func (l *layout) list(added ocispec.Descriptor) error {
-	old, err := l.index()
+// indexToChange returns index.json as nobody else changes it: the caller holds
+// the lock.
+func (l *layout) indexToChange(ctx context.Context) (*layoutIndex, error) {
+	release, err := l.acquire(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tag := added.Annotations[ocispec.AnnotationRefName]
-	same := func(d ocispec.Descriptor) bool {
-		return d.Annotations[ocispec.AnnotationRefName] == tag && (tag != "" || d.Digest == added.Digest)
-	}
-	for _, d := range old.Manifests {
-		if same(d) && d.Digest == added.Digest {
-			return nil
-		}
-	}
-	index := *old
-	index.Manifests = slices.DeleteFunc(slices.Clone(old.Manifests), same)
-	index.Manifests = append(index.Manifests, added)
-	return l.replaceIndex(&index)
+	defer release()
+	return l.index(ctx, true)
 }
 
-func (l *layout) replaceIndex(index *ocispec.Index) error {
-	text, err := json.Marshal(index)
+// checkEdit reports an edit that readers would refuse the result of.
+func (l *layout) checkEdit(index *layoutIndex, edit *indexEdit) error {
+	err := l.bounds.checkIndex(index.changed(edit))
+	if err == nil && int64(len(edit.added.text)) > l.bounds.manifest {
+		err = fmt.Errorf("a descriptor of %d bytes, more than the %d that readers take", len(edit.added.text), l.bounds.manifest)
+	}
 	if err != nil {
-		return err
-	}
-	return replace(filepath.Join(l.root, ocispec.ImageIndexFile), text)
-}
-
-// replace puts content at path so that a reader, or a machine that loses
-// power, sees the old file or the new one whole: write, sync, rename.
-func replace(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // fails once it is renamed
-	if _, err := file.Write(content); err != nil {
-		file.Close()
-		return err
-	}
-	if err := file.Chmod(0o644); err != nil {
-		file.Close()
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		file.Close()
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	// The rename itself lasts once the directory is synced, where the system
-	// can do that.
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = dir.Sync()
-		_ = dir.Close()
+		return fmt.Errorf("%w: the layout is full: %s would have %v; nothing was changed: use a registry, or begin another directory", entry.ErrInvalid, ocispec.ImageIndexFile, err)
 	}
 	return nil
+}
+
+// replaceIndex puts the edited index in the place of index.json. The caller
+// holds the lock.
+func (l *layout) replaceIndex(ctx context.Context, s sharing, index *layoutIndex, edit *indexEdit) error {
+	path := filepath.Join(l.root, ocispec.ImageIndexFile)
+	var hash maphash.Hash
+	hash.SetSeed(l.cache.seed)
+	name, written, err := s.draft(path, func(w io.Writer) error {
+		return index.write(io.MultiWriter(w, &hash), edit)
+	})
+	if err != nil {
+		return err
+	}
+	release, err := l.acquire(ctx)
+	if err == nil {
+		err = os.Rename(name, path)
+		if err == nil {
+			l.wrote(path, index, edit, written, hash.Sum64())
+		}
+		release()
+	}
+	if err != nil {
+		os.Remove(name) // a leftover is tolerated
+		return err
+	}
+	syncDirectory(path)
+	return nil
+}
+
+// wrote makes the index that was written the cached one, if nobody has touched
+// the file since. The caller has acquired the cache.
+func (l *layout) wrote(path string, index *layoutIndex, edit *indexEdit, written fs.FileInfo, sum uint64) {
+	l.cache.drop()
+	file, info, err := openRegular(path, 0)
+	if err != nil {
+		return
+	}
+	if !os.SameFile(info, written) || info.Size() != written.Size() || !info.ModTime().Equal(written.ModTime()) {
+		file.Close()
+		return
+	}
+	index.apply(edit)
+	l.cache.set(index, file, info, sum, time.Now())
 }
 
 func (l *layout) account(context.Context) (Account, error) { return Account{}, nil }
 
 // canPush puts a file beside the others, or where the layout would be made, and
 // takes it away again.
-func (l *layout) canPush(context.Context) error {
+func (l *layout) canPush(ctx context.Context) error {
 	dir := l.root
-	err := l.vacantOrLayout()
+	err := l.vacantOrLayout(ctx)
 	for parent := filepath.Dir(dir); err == nil && parent != dir; parent = filepath.Dir(dir) {
 		if _, missing := os.Stat(dir); !errors.Is(missing, fs.ErrNotExist) {
 			break
 		}
 		dir = parent
 	}
-	var probe *os.File
 	if err == nil {
-		probe, err = os.CreateTemp(dir, tempPrefix+"*")
+		err = probe(dir)
+	}
+	blobs := filepath.Join(l.root, ocispec.ImageBlobsDir)
+	for _, dir := range []string{blobs, filepath.Join(blobs, digest.Canonical.String())} {
+		if _, missing := os.Stat(dir); err == nil && !errors.Is(missing, fs.ErrNotExist) {
+			err = probe(dir)
+		}
 	}
 	if err == nil {
-		err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+		var lock *os.File
+		lock, _, err = openRegular(filepath.Join(l.root, lockFile), openNoFollow)
+		if err == nil {
+			err = lock.Close()
+		} else if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
 	}
 	return l.failed("write", err)
+}
+
+// probe makes a file in a directory, and takes it away again.
+func probe(dir string) error {
+	file, err := os.CreateTemp(dir, tempPrefix+"*")
+	if err == nil {
+		err = errors.Join(file.Close(), os.Remove(file.Name()))
+	}
+	return err
 }

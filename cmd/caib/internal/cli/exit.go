@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // The exit codes, as README lists them.
@@ -109,6 +110,10 @@ func hint(err error) string {
 	}
 	var missing *catalog.MissingError
 	var clock *catalog.ClockError
+	var layout *registry.LayoutError
+	if errors.As(err, &layout) {
+		return layoutHint(layout)
+	}
 	text := err.Error()
 	switch {
 	case errors.As(err, &missing):
@@ -129,6 +134,18 @@ func hint(err error) string {
 		return "nothing is known about what was asked; try again, with --verbose to see every request"
 	case strings.HasPrefix(text, "invalid usage"):
 		return "`caib catalog --help` lists the commands"
+	}
+	return ""
+}
+
+// layoutHint is the help for an error of a directory: no login and no second
+// attempt helps there.
+func layoutHint(err *registry.LayoutError) string {
+	switch {
+	case errors.Is(err, entry.ErrUnauthorized):
+		return fmt.Sprintf("ask the owner of the files to let your group in: `chgrp -R GROUP %[1]s && chmod -R g+rwX %[1]s && chmod g+s %[1]s`", err.Root)
+	case errors.Is(err, entry.ErrTimeout):
+		return "somebody else is writing to the directory; try again, or give more time with --timeout"
 	}
 	return ""
 }

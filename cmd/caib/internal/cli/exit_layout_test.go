@@ -1,0 +1,39 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// A directory has neither a login nor requests.
+func TestLayoutHints(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		code int
+		want string // in the hint; "" for no hint
+	}{
+		"permission": {fmt.Errorf("%w: %w", entry.ErrUnauthorized, fs.ErrPermission), exitUnauthorized, "chmod -R g+rwX /srv/catalog"},
+		"lock":       {fmt.Errorf("%w: %w", entry.ErrTimeout, context.DeadlineExceeded), exitTimeout, "somebody else is writing"},
+		"damaged":    {entry.ErrUnreachable, exitUnreachable, ""},
+		"full":       {entry.ErrInvalid, exitInvalid, ""},
+	} {
+		err := fmt.Errorf("publish: %w", &registry.LayoutError{Operation: "write t", Root: "/srv/catalog", Err: c.err})
+		got := hint(err)
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) || strings.Contains(got, "login") {
+			t.Errorf("%s: the hint is %q, want one with %q", name, got, c.want)
+		}
+		if code, _ := exitCode(err); code != c.code {
+			t.Errorf("%s: exit code %d, want %d", name, code, c.code)
+		}
+	}
+	if got := hint(errors.New("x")); got != "" {
+		t.Errorf("the hint of another error is %q, want none", got)
+	}
+}

@@ -1,0 +1,124 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// subjects is what the manifests of a layout say of their subjects. A layout has
+// no list of referrers, so each manifest is read once; its digest is what it
+// says for ever.
+type subjects struct {
+	read map[string]bool       // digests of the manifests that were read
+	of   map[string][]referrer // by the digest of the subject
+}
+
+type referrer struct {
+	digest       string
+	artifactType string
+}
+
+func newSubjects() subjects { return subjects{map[string]bool{}, map[string][]referrer{}} }
+
+// Referrers implements ReferrerLister. A manifest that is listed but missing
+// refers to nothing; one that cannot be read might be any referrer, so nothing
+// can be said then.
+func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	select {
+	case l.scanning <- struct{}{}:
+		defer func() { <-l.scanning }()
+	case <-ctx.Done():
+		return nil, l.failed("list referrers", ctx.Err())
+	}
+	if err := l.readSubjects(ctx); err != nil {
+		return nil, l.failed("list referrers", err)
+	}
+	var found []ocispec.Descriptor
+	var faults error
+	err := l.withIndex(ctx, func(index *layoutIndex) {
+		for _, r := range l.subjects.of[subject.Digest.String()] {
+			for _, at := range index.digests.all(r.digest) {
+				d, err := index.listed[at].descriptor()
+				d.ArtifactType = r.artifactType
+				found, faults = append(found, d), errors.Join(faults, err)
+			}
+		}
+	})
+	if err = errors.Join(err, faults); err != nil {
+		return nil, l.failed("list referrers", err)
+	}
+	return found, nil
+}
+
+// readSubjects reads the listed manifests that were not read before.
+func (l *layout) readSubjects(ctx context.Context) error {
+	var index *layoutIndex
+	var unread []listing
+	var upTo int
+	err := l.withIndex(ctx, func(current *layoutIndex) {
+		index, upTo = current, len(current.listed)
+		for _, listed := range current.listed[current.scanned:] {
+			if listed.digest != "" && !l.subjects.read[listed.digest] {
+				unread = append(unread, listed)
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	missing := false
+	for _, listed := range unread {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		err := l.readSubject(listed)
+		if errors.Is(err, fs.ErrNotExist) {
+			missing = true
+		} else if err != nil {
+			return err
+		}
+	}
+	if !missing {
+		return l.withIndex(ctx, func(current *layoutIndex) {
+			if current == index {
+				current.scanned = upTo
+			}
+		})
+	}
+	return nil
+}
+
+// readSubject notes the subject of one manifest.
+func (l *layout) readSubject(listed listing) error {
+	d, err := listed.descriptor()
+	if err != nil {
+		return err
+	}
+	name := strings.Clone(listed.digest) // it is part of index.json's text
+	if d.Digest.Validate() != nil || d.Size > l.bounds.manifest {
+		l.subjects.read[name] = true // no manifest that anybody could read
+		return nil
+	}
+	text, err := l.read(digest.Digest(name), l.bounds.manifest)
+	if err != nil {
+		return err
+	}
+	l.subjects.read[name] = true
+	var manifest ocispec.Manifest
+	if json.Unmarshal(text, &manifest) == nil && manifest.Subject != nil {
+		of := manifest.Subject.Digest.String()
+		l.subjects.of[of] = append(l.subjects.of[of], referrer{name, manifest.ArtifactType})
+	}
+	return nil
+}
+
+// PushReferrer implements ReferrerPusher.
+func (l *layout) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, _ ocispec.Descriptor) error {
+	return l.failed("attach", l.pushManifest(ctx, descriptor, manifest))
+}
