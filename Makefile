@@ -31,18 +31,12 @@ test:
 	$(GO) test -race -shuffle=on ./...
 	cd e2e && $(GO) test -shuffle=on -parallel 8 ./...
 
-<<<<<<< HEAD
-## load: hold 1,000 connections on an index server with 10,000 entries for a minute, and print times and rates; LOADFLAGS=-load-figures fails where they are bad
-.PHONY: load
-load:
-	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s -load-entries 10000 $(LOADFLAGS) .
-=======
-## load: hold 1,000 connections on an index server with 10,000 entries for a minute, and fill layouts to their bounds
+## load: run the long campaigns in full, and print times and rates; LOADFLAGS=-load-figures fails where they are bad
 .PHONY: load
 load:
 	$(GO) test -count=1 -v -run '^TestLayout' ./pkg/registry -full
-	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s -load-entries 10000 .
->>>>>>> layout
+	cd e2e && $(GO) test -count=1 -v -run '^TestHostileCatalogsAreBounded$$' -full $(LOADFLAGS) .
+	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s -load-entries 10000 $(LOADFLAGS) .
 
 ## check: everything CI runs
 .PHONY: check
