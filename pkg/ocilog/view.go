@@ -268,10 +268,15 @@ func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*
 	return v.load(ctx, want)
 }
 
-// notRevision notes that a tag holds no revision.
+// notRevision notes that a tag holds no revision. What is only claimed to stand
+// under a tag is dropped without a word: nobody need know of it.
 func (v *View) notRevision(tag entry.Tag, why error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.unlisted[tag] && !v.answers[tag] {
+		v.answers[tag] = false
+		return
+	}
 	v.none[tag] = why
 }
 
