@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -400,12 +399,16 @@ func (v *View) checkSeen(ctx context.Context, replay *entry.Replay, tags []entry
 			newest = head
 		}
 	}
-	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Revisions <= len(v.listed) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
+	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
 		return
 	}
-	if v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
+	others := len(v.listed)
+	if !v.unlisted[newest.Tag] {
+		others-- // its writer did not count it
+	}
+	if newest.Seen.Revisions <= others || v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
 		return
 	}
-	v.notices.add("seen", fmt.Errorf("the registry lists %s, and the newest one (%s) says that there were %d: a retention rule may have deleted the rest",
-		plural(len(v.listed), "revision"), strings.TrimSpace(newest.Tag.String()), newest.Seen.Revisions))
+	v.notices.add("seen", fmt.Errorf("the registry lists %s beside the newest one (%s), whose writer saw %d: a retention rule may have deleted the rest",
+		plural(others, "revision"), newest.Tag, newest.Seen.Revisions))
 }

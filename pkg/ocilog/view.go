@@ -146,9 +146,17 @@ func (v *View) addUnlisted() {
 func (v *View) Tags() []entry.Tag { return v.tags }
 
 // Seen says how many revisions the registry lists, for the next revision to
-// tell.
+// tell. What not every reader counts is left out: tags that hold none, and those
+// that only a policy admits.
 func (v *View) Seen() entry.Seen {
-	return entry.Seen{Revisions: len(v.listed), Catalog: entry.CatalogHash(v.log.id)}
+	horizon := v.log.horizon()
+	seen := entry.Seen{Catalog: entry.CatalogHash(v.log.id)}
+	for _, tag := range v.listed {
+		if tag.Millis <= horizon && !v.isNone(tag) {
+			seen.Revisions++
+		}
+	}
+	return seen
 }
 
 // Heads returns the revisions that decided each name at asOf, or decide it now
