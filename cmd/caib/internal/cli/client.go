@@ -139,9 +139,6 @@ func (a *app) plainTransport() (*http.Transport, error) {
 	return transport, nil
 }
 
-// open opens every catalog of the settings, and looks at no signatures.
-func (a *app) open() ([]*catalog.Catalog, error) { return a.openWith(nil) }
-
 // openWith opens every catalog of the settings under a policy; nil is none.
 func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	client, err := a.client()
