@@ -151,7 +151,7 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 // openThrough is openWith by the client that is chosen for each catalog.
 func (a *app) openThrough(policy *trust.Policy, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
-		Author: a.system.author(), Now: a.system.Now, Policy: policy,
+		Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
 		Warn: func(err error) { a.warn(err.Error()) },
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {
