@@ -66,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"arrived":    cmdArrived,
 			"serve":      cmdServe,
 			"keypair":    cmdKeypair,
+			"untag":      cmdUntag,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
