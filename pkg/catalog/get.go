@@ -48,8 +48,6 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 		return entry.Item{}, err
 	case revision == nil || revision.Tag.Op == entry.OpRemove:
 		return entry.Item{}, c.absent(ctx, view, name, revision)
-	case revision.Newer != "":
-		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, name, revision.Newer)
 	}
 	item, err := c.admit(ctx, view, revision, options.AsOf.IsZero())
 	if err == nil && options.AsOf.IsZero() {

@@ -110,22 +110,27 @@ func (e *evaluator) absence(ctx context.Context, name string) error {
 }
 
 // admit returns the item of a publication, with its verdict, or the error that
+// refuses it; one of a later format is an entry.ErrInvalid unless the policy
 // refuses it. current says that the newest state was asked for.
 func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, current bool) (entry.Item, error) {
+	var verdict trust.Verdict
+	if c.options.Policy != nil {
+		if !current {
+			view = nil
+		}
+		e := c.newEvaluator(view)
+		defer e.done(ctx)
+		report := e.report(ctx, revision)
+		if err := c.refusal(revision, report); err != nil {
+			return entry.Item{}, err
+		}
+		verdict = report.Verdict
+	}
+	if revision.Newer != "" {
+		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, revision.Tag.Name, revision.Newer)
+	}
 	item := entry.NewItem(revision)
-	if c.options.Policy == nil {
-		return item, nil
-	}
-	if !current {
-		view = nil
-	}
-	e := c.newEvaluator(view)
-	defer e.done(ctx)
-	report := e.report(ctx, revision)
-	if err := c.refusal(revision, report); err != nil {
-		return entry.Item{}, err
-	}
-	item.Verdict = string(report.Verdict)
+	item.Verdict = string(verdict)
 	return item, nil
 }
 

@@ -160,11 +160,10 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry
 	v := &verification{Catalog: c, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
 	v.log(ctx, view)
-	if revision.Newer != "" {
-		v.failed = errors.Join(v.failed, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to verify it", entry.ErrInvalid, v.Name, revision.Newer))
-	} else if err := v.look(ctx); err != nil {
-		v.failed = errors.Join(v.failed, err)
+	if revision.Newer == "" {
+		v.failed = errors.Join(v.failed, v.look(ctx))
 	}
+	var refused error
 	if c.options.Policy != nil {
 		e := c.newEvaluator(view)
 		e.fresh = true
@@ -172,7 +171,11 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry
 		e.done(ctx)
 		v.Verdict, v.Rule = report.Verdict, report.Rule
 		v.Checks = append(v.Checks, signatureChecks(report)...)
-		v.failed = errors.Join(v.failed, c.refusal(revision, report))
+		refused = c.refusal(revision, report)
+		v.failed = errors.Join(v.failed, refused)
+	}
+	if revision.Newer != "" && refused == nil { // else it is a stranger's word that there is a later format
+		v.failed = errors.Join(v.failed, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to verify it", entry.ErrInvalid, v.Name, revision.Newer))
 	}
 	return v.Verification, v.failed
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -124,7 +123,7 @@ func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
 		}
 		if asked == 0 {
 			v.answer(rest, false)
-			v.notices.count(&v.notices.dropped, len(rest))
+			v.notices.drop(rest...)
 			rest = nil
 		}
 		claimed = rest
@@ -235,7 +234,7 @@ func (v *View) resolve(ctx context.Context, tags []entry.Tag) (absent []entry.Ta
 			}
 			v.answer([]entry.Tag{tag}, true)
 			v.log.known.saw(tag)
-			v.notices.count(&v.notices.hidden, 1)
+			v.notices.hide()
 			if f, _ := v.log.known.get(tag); f.digest != "" && f.digest != found.Digest {
 				v.notices.add(tag.String(), &OverwrittenError{tag, found.Digest, f.digest})
 			}
@@ -262,20 +261,27 @@ func (v *View) answer(tags []entry.Tag, there bool) {
 
 // setAbsent notes what the registry said is not there. What this reader saw
 // there stays known, and so does what the policy verifies as of this catalog;
-// any other claim is dropped.
+// any other claim is dropped. Checking a claim may ask the registry, so they are
+// checked some at a time.
 func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
+	group := errgroup.Group{}
+	group.SetLimit(v.log.options.Parallel)
 	for _, tag := range tags {
-		f, _ := v.log.known.get(tag)
-		if !f.stood && !v.isOurs(ctx, tag) {
-			v.notices.count(&v.notices.dropped, 1)
-			continue
-		}
-		v.log.known.mu.Lock()
-		known := v.log.known.of(tag)
-		known.stood, known.absent = true, true
-		v.log.known.changed = v.log.known.changed || known.manifest != nil
-		v.log.known.mu.Unlock()
+		group.Go(func() error {
+			f, _ := v.log.known.get(tag)
+			if !f.stood && !v.isOurs(ctx, tag) {
+				v.notices.drop(tag)
+				return nil
+			}
+			v.log.known.mu.Lock()
+			defer v.log.known.mu.Unlock()
+			known := v.log.known.of(tag)
+			known.stood, known.absent = true, true
+			v.log.known.changed = v.log.known.changed || known.manifest != nil
+			return nil
+		})
 	}
+	_ = group.Wait() // never fails: what cannot be checked is not ours
 }
 
 // isOurs reports whether a revision that this reader never saw in the registry
@@ -363,7 +369,7 @@ func (v *View) vanished() map[string][]entry.Tag {
 func (v *View) reportMissing(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
 	_, newer := replay.Live()
 	for _, revision := range newer {
-		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %s is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
+		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %q is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
 	}
 	if v.log.options.Verified == nil {
 		for name, vanished := range v.vanished() {
@@ -393,12 +399,16 @@ func (v *View) checkSeen(ctx context.Context, replay *entry.Replay, tags []entry
 			newest = head
 		}
 	}
-	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Revisions <= len(v.listed) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
+	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
 		return
 	}
-	if v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
+	others := len(v.listed)
+	if !v.unlisted[newest.Tag] {
+		others-- // its writer did not count it
+	}
+	if newest.Seen.Revisions <= others || v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
 		return
 	}
-	v.notices.add("seen", fmt.Errorf("the registry lists %s, and the newest one (%s) says that there were %d: a retention rule may have deleted the rest",
-		plural(len(v.listed), "revision"), strings.TrimSpace(newest.Tag.String()), newest.Seen.Revisions))
+	v.notices.add("seen", fmt.Errorf("the registry lists %s beside the newest one (%s), whose writer saw %d: a retention rule may have deleted the rest",
+		plural(others, "revision"), newest.Tag, newest.Seen.Revisions))
 }

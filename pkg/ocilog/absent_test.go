@@ -243,7 +243,7 @@ func TestRumoursAreNoLoss(t *testing.T) {
 				if err != nil || len(vanished) != tt.want || len(versions) != 1 {
 					t.Errorf("the %s reading: shows %v, %d vanished, want %d; %v", reading, versions, len(vanished), tt.want, err)
 				}
-				if tt.want == 0 && !strings.Contains(warnings, "32 revisions that a snapshot or the cache has") {
+				if tt.want == 0 && !strings.Contains(warnings, "a snapshot or the cache has 32 records of revisions that were deleted") {
 					t.Errorf("the %s reading warns %q", reading, warnings)
 				}
 			}

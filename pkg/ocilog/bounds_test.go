@@ -126,7 +126,7 @@ func TestManyClaimsAreNotAskedFor(t *testing.T) {
 			packed := publication(t, fmt.Sprintf("claim-%04d", i), c.Now(), "1")
 			n, _ := newLine(packed.Tag, packed.Manifest)
 			return n
-		}, 2 * tryClaims, fmt.Sprintf("%d revisions that a snapshot", claims)},
+		}, 2 * tryClaims, fmt.Sprintf("%d records of revisions", claims)},
 		{"records of other manifests", func(i int, c *clock) line {
 			n, _ := newLine(publication(t, fmt.Sprintf("claim-%04d", i), c.Now(), "1").Tag, []byte("{}"))
 			return n

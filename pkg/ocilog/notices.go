@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -16,6 +17,7 @@ type notices struct {
 	errs    map[string]error // by what they are about: each once
 	hidden  int              // revisions that the list leaves out
 	dropped int              // claims that the registry does not bear out
+	named   []string         // the first of them
 }
 
 func (n *notices) add(key string, err error) {
@@ -27,15 +29,25 @@ func (n *notices) add(key string, err error) {
 	n.errs[key] = err
 }
 
-// count adds to one of the counters.
-func (n *notices) count(counter *int, more int) {
+func (n *notices) hide() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	*counter += more
+	n.hidden++
 }
 
-// fewTags is how many of a kind are told one by one.
-const fewTags = 3
+func (n *notices) drop(tags ...entry.Tag) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dropped += len(tags)
+	for _, tag := range tags[:min(len(tags), fewTags-len(n.named))] {
+		n.named = append(n.named, tag.String())
+	}
+}
+
+const (
+	fewTags  = 3  // of one name that are told one by one
+	fewNames = 20 // that are told of
+)
 
 // Warnings returns what was noticed so far and did not change the result: a
 // snapshot that could not be read, tags that hold no revision or are dated too
@@ -50,10 +62,15 @@ func (v *View) Warnings() []error {
 		all = append(all, n.errs[key])
 	}
 	if n.hidden > 0 {
-		all = append(all, fmt.Errorf("the registry's tag list is incomplete: it leaves out %s that exist", plural(n.hidden, "revision")))
+		all = append(all, fmt.Errorf("the registry's tag list is incomplete: it lacks %s that the registry has", plural(n.hidden, "revision")))
 	}
 	if n.dropped > 0 {
-		all = append(all, fmt.Errorf("%s that a snapshot or the cache has were deleted from the registry, or never in it", plural(n.dropped, "revision")))
+		which := ""
+		if n.dropped <= fewTags {
+			slices.Sort(n.named)
+			which = " (" + strings.Join(n.named, ", ") + ")"
+		}
+		all = append(all, fmt.Errorf("a snapshot or the cache has %s of revisions%s that were deleted from the registry, or never in it", plural(n.dropped, "record"), which))
 	}
 	return all
 }
@@ -67,8 +84,16 @@ func (v *View) noneWarnings() (all []error) {
 	for tag := range v.none {
 		byName[tag.Name] = append(byName[tag.Name], tag)
 	}
-	for _, name := range slices.Sorted(maps.Keys(byName)) {
+	names := slices.Sorted(maps.Keys(byName))
+	for i, name := range names {
 		tags := byName[name]
+		if i == fewNames {
+			more := 0
+			for _, rest := range names[i:] {
+				more += len(byName[rest])
+			}
+			return append(all, fmt.Errorf("ignored: no revision in %s of %s more", plural(more, "tag"), plural(len(names)-i, "name")))
+		}
 		slices.SortFunc(tags, entry.Tag.Compare)
 		if len(tags) > fewTags {
 			all = append(all, fmt.Errorf("ignored: %d tags of %s hold no revision; delete them, from %s to %s", len(tags), name, tags[0], tags[len(tags)-1]))

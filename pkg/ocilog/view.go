@@ -147,9 +147,17 @@ func (v *View) addUnlisted() {
 func (v *View) Tags() []entry.Tag { return v.tags }
 
 // Seen says how many revisions the registry lists, for the next revision to
-// tell.
+// tell. What not every reader counts is left out: tags that hold none, and those
+// that only a policy admits.
 func (v *View) Seen() entry.Seen {
-	return entry.Seen{Revisions: len(v.listed), Catalog: entry.CatalogHash(v.log.id)}
+	horizon := v.log.horizon()
+	seen := entry.Seen{Catalog: entry.CatalogHash(v.log.id)}
+	for _, tag := range v.listed {
+		if tag.Millis <= horizon && !v.isNone(tag) {
+			seen.Revisions++
+		}
+	}
+	return seen
 }
 
 // Heads returns the revisions that decided each name at asOf, or decide it now
@@ -269,10 +277,15 @@ func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*
 	return v.load(ctx, want)
 }
 
-// notRevision notes that a tag holds no revision.
+// notRevision notes that a tag holds no revision. What is only claimed to stand
+// under a tag is dropped without a word: nobody need know of it.
 func (v *View) notRevision(tag entry.Tag, why error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.unlisted[tag] && !v.answers[tag] {
+		v.answers[tag] = false
+		return
+	}
 	v.none[tag] = why
 }
 

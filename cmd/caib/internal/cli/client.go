@@ -139,9 +139,6 @@ func (a *app) plainTransport() (*http.Transport, error) {
 	return transport, nil
 }
 
-// open opens every catalog of the settings, and looks at no signatures.
-func (a *app) open() ([]*catalog.Catalog, error) { return a.openWith(nil) }
-
 // openWith opens every catalog of the settings under a policy; nil is none.
 func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	client, err := a.client()
@@ -154,7 +151,7 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 // openThrough is openWith by the client that is chosen for each catalog.
 func (a *app) openThrough(policy *trust.Policy, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
-		Author: a.system.author(), Now: a.system.Now, Policy: policy,
+		Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
 		Warn: func(err error) { a.warn(err.Error()) },
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {

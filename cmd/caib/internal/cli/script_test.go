@@ -66,6 +66,7 @@ func TestScripts(t *testing.T) {
 			"arrived":    cmdArrived,
 			"serve":      cmdServe,
 			"keypair":    cmdKeypair,
+			"untag":      cmdUntag,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -121,7 +122,7 @@ func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*w
 
 func setup(env *testscript.Env) error {
 	env.Values[worldKey{}] = &world{
-		clock:      time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		clock:      testTime,
 		registries: map[string]*fake{},
 	}
 	home := filepath.Join(env.WorkDir, "home")
@@ -165,7 +166,7 @@ func runCaib(ts *testscript.TestScript, want int, args []string) {
 		code = Main(ctx, append([]string{}, args...), Streams{
 			In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
 			Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
-			InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build",
+			InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build", recheck: time.Millisecond,
 		})
 	})
 	w.mu.Lock()
@@ -281,15 +282,18 @@ func one(ts *testscript.TestScript, args []string) string {
 	return args[0]
 }
 
+// testTime is what the clock of every run from a Go test says.
+var testTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 // run is a run of caib from a Go test, with nothing in its environment but env.
 func run(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
 	testwait.Return(t, "caib to end", func() {
 		code = Main(t.Context(), append([]string{}, args...), Streams{
-			In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build",
+			In: strings.NewReader(""), Out: &out, Err: &err, Author: "alice@build", recheck: time.Millisecond,
 			Getenv: func(name string) string { return env[name] },
-			Now:    func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+			Now:    func() time.Time { return testTime },
 		})
 	})
 	return code, out.String(), err.String()

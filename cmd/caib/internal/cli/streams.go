@@ -26,6 +26,8 @@ type Streams struct {
 	// other end of a stream.
 	InTerminal, OutTerminal, ErrTerminal bool
 	Author                               string // recorded as the publisher
+
+	recheck time.Duration // before a registry is believed that something is gone; 0 is the catalog's own
 }
 
 // System is the world of this process.
