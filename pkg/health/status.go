@@ -36,7 +36,7 @@ func judge(err error) verdict {
 		return verdict{entry.PhaseFailed, entry.ReasonManifestUnknown, true}
 	case errors.Is(err, entry.ErrUnauthorized):
 		return verdict{entry.PhaseFailed, entry.ReasonUnauthorized, true}
-	case errors.Is(err, entry.ErrInvalid):
+	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
 		return verdict{entry.PhaseFailed, entry.ReasonInvalidManifest, true}
 	case errors.Is(err, registry.ErrThrottled):
 		return verdict{entry.PhaseUnavailable, entry.ReasonThrottled, false}
