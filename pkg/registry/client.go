@@ -13,7 +13,6 @@ import (
 	"time"
 
 	orasregistry "oras.land/oras-go/v2/registry"
-	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -63,8 +62,10 @@ type Client struct {
 	transport http.RoundTripper
 	secrets   *secrets
 
-	mu     sync.Mutex
-	logins map[string]*login // by host/repository
+	pages pageSizes
+
+	mu        sync.Mutex
+	endpoints map[string]*endpoint // by host/repository
 }
 
 // New makes a client. It reads CAFile, and asks nothing of any registry.
@@ -87,7 +88,7 @@ func New(options Options) (*Client, error) {
 	if options.Credentials == nil {
 		options.Credentials = Keychains()
 	}
-	c := &Client{options: options, secrets: &secrets{}, logins: map[string]*login{}}
+	c := &Client{options: options, secrets: &secrets{}, endpoints: map[string]*endpoint{}}
 	base := options.Transport
 	if base == nil {
 		network, err := newNetwork(options, c.secrets)
@@ -157,39 +158,32 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {
 		return nil, fmt.Errorf("%w: reference %q: %v", entry.ErrInvalid, ref, err)
 	}
+	asked := c.endpoint(ref.Normal(), ref.Registry)
 	if c.network != nil {
-		if _, err := c.network.transport(parsed.Host()); err != nil {
+		if _, err := c.network.transport(asked.host); err != nil {
 			return nil, err
 		}
 	}
-	plain := c.options.PlainHTTP == HTTPAlways ||
-		(c.options.PlainHTTP == HTTPLoopback && loopback(ref.Registry))
-	login := c.login(ref, parsed.Host())
-	return &remoteRepository{
-		base:  ref.Base(),
-		login: login,
-		oras: &remote.Repository{
-			Client:               login.client,
-			Reference:            parsed,
-			PlainHTTP:            plain,
-			MaxMetadataBytes:     maxAnswer,
-			TagListMaxPages:      maxPages,
-			ReferrerListMaxPages: maxPages,
-			SkipReferrersGC:      true, // another client may have just written the index we would delete
-		},
-	}, nil
+	return &remoteRepository{endpoint: asked, base: ref.Base(), maxPages: maxPages}, nil
 }
 
-// login returns the login of a repository, the same for each time it is opened.
-func (c *Client) login(ref Reference, host string) *login {
+// endpoint returns what is asked for a reference in normal form, the same for
+// each time it is opened.
+func (c *Client) endpoint(ref Reference, named string) *endpoint {
+	plain := c.options.PlainHTTP == HTTPAlways || (c.options.PlainHTTP == HTTPLoopback && loopback(ref.Registry))
+	host := requestHost(named, plain)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l := c.logins[ref.Base()]
-	if l == nil {
-		l = newLogin(host, func(ctx context.Context) (Account, error) {
+	known := c.endpoints[host+"/"+ref.Repository]
+	if known == nil {
+		known = &endpoint{scheme: "https", host: host, repository: ref.Repository, pages: &c.pages}
+		if plain {
+			known.scheme = "http"
+		}
+		known.login = newLogin(host, func(ctx context.Context) (Account, error) {
 			return c.options.Credentials(ctx, ref.Registry, ref.Repository)
 		}, c.transport, c.options.UserAgent, c.secrets)
-		c.logins[ref.Base()] = l
+		c.endpoints[host+"/"+ref.Repository] = known
 	}
-	return l
+	return known
 }

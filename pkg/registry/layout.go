@@ -268,7 +268,7 @@ func (l *layout) failed(operation string, err error) error {
 		kind = entry.ErrUnauthorized
 	case errors.Is(err, context.DeadlineExceeded):
 		kind = entry.ErrTimeout
-	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrUnreachable), errors.Is(err, context.Canceled):
+	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed), errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrUnreachable), errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s in oci:%s: %w", operation, l.root, err)
 	}
 	return fmt.Errorf("%s in oci:%s: %w: %v", operation, l.root, kind, err)

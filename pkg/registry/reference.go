@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
 
@@ -110,16 +109,4 @@ func (r Reference) Target() string {
 		return r.Tag
 	}
 	return "latest"
-}
-
-// loopback tells whether a registry host is this machine, where plain HTTP is
-// the default.
-func loopback(host string) bool {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		name = host
-	}
-	name = strings.Trim(name, "[]")
-	ip := net.ParseIP(name)
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || (ip != nil && ip.IsLoopback())
 }
