@@ -97,7 +97,7 @@ func New(options Options) (*Client, error) {
 		}
 		c.network, base = network, network
 	}
-	base = &logging{base: base, logger: options.Logger, secrets: c.secrets}
+	base = &logging{base: &patience{base}, logger: options.Logger, secrets: c.secrets}
 	c.transport = &remembering{secrets: c.secrets, base: &retry.Transport{
 		Base:   &answers{base: newLimiter(base, options.InFlight)},
 		Policy: func() retry.Policy { return policy{attempts: options.Attempts, backoff: options.Backoff} },
@@ -105,8 +105,8 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// newNetwork is TLS, proxies, and a bound on every phase of a connection. The
-// command's deadline bounds the whole.
+// newNetwork is TLS, proxies, and a bound on the time that connecting takes. How
+// long an answer may take is the command's deadline's to say.
 func newNetwork(options Options, known *secrets) (*network, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: options.InsecureTLS}
 	if options.CAFile != "" {
@@ -119,8 +119,6 @@ func newNetwork(options Options, known *secrets) (*network, error) {
 	base := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  30 * time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    options.InFlight,
 		MaxResponseHeaderBytes: 64 << 10,
