@@ -49,7 +49,7 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 			return nil, nil // it says in a registry's words that there is no such repository
 		case tags != nil:
 			err = fmt.Errorf("%w: a page of the list does not exist", entry.ErrUnreachable)
-		default:
+		case !answer.isForbidden() && !answer.says(codeTooMany):
 			err = r.begin(ctx, answer)
 		}
 	}
