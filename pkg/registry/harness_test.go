@@ -172,3 +172,6 @@ func forward(t testing.TB, w http.ResponseWriter, r *http.Request, host string) 
 		t.Error(err)
 	}
 }
+
+// zeroTime has http.ServeContent say nothing of time.
+var zeroTime time.Time
