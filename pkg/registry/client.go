@@ -174,7 +174,7 @@ func (c *Client) endpoint(ref Reference, named string) *endpoint {
 	defer c.mu.Unlock()
 	known := c.endpoints[host+"/"+ref.Repository]
 	if known == nil {
-		known = &endpoint{scheme: "https", host: host, repository: ref.Repository, pages: &c.pages}
+		known = &endpoint{scheme: "https", host: host, repository: ref.Repository, pages: &c.pages, backoff: c.options.Backoff}
 		if plain {
 			known.scheme = "http"
 		}

@@ -43,16 +43,15 @@ func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.
 		if attempt == listAttempts {
 			return fmt.Errorf("%w: written %d times and never listed among the referrers", entry.ErrUnreachable, listAttempts)
 		}
-		begun := time.Now()
+		var turn time.Duration
 		if list.fallback {
-			err = r.pushToFallback(ctx, descriptor, manifest, subject, attempt == 0)
+			turn, err = r.pushToFallback(ctx, descriptor, manifest, subject, attempt == 0)
 		} else {
 			err = r.pushManifest(ctx, descriptor, manifest, descriptor.Digest.String())
 		}
 		if err != nil {
 			return err
 		}
-		turn := time.Since(begun)
 		list, err = r.listToWriter(ctx, subject)
 		switch {
 		case err != nil:
@@ -112,18 +111,24 @@ func (r *remoteRepository) fallbackToWriter(ctx context.Context, subject ocispec
 
 // pushToFallback writes a referrer, and lists it in the fallback index.
 // Registries collect what has no tag, whatever an index says: the referrer has
-// one of its own.
-func (r *remoteRepository) pushToFallback(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor, first bool) error {
+// one of its own. It returns how long it took to change the index.
+func (r *remoteRepository) pushToFallback(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor, first bool) (time.Duration, error) {
 	if first {
 		if err := r.pushManifest(ctx, descriptor, manifest, keepTag(ctx, descriptor.Digest, r.base)); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	done, err := r.indexes.take(ctx, subject.Digest.String())
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer done()
+	begun := time.Now()
+	err = r.addToFallback(ctx, descriptor, manifest, subject)
+	return time.Since(begun), err
+}
+
+func (r *remoteRepository) addToFallback(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	old, err := r.fallbackToWriter(ctx, subject)
 	if err != nil || lists(referrerList{descriptors: old}, descriptor) {
 		return err
@@ -132,10 +137,10 @@ func (r *remoteRepository) pushToFallback(ctx context.Context, descriptor ocispe
 	if err != nil {
 		return err
 	}
-	err = r.putFallback(ctx, subject, append(old, added))
-	if err != nil && isDangling(err) {
+	err = r.putFallback(ctx, subject, append(old, added), r.put)
+	if isDangling(err) {
 		if old, err = r.existing(ctx, old); err == nil {
-			err = r.putFallback(ctx, subject, append(old, added))
+			err = r.putFallback(ctx, subject, append(old, added), r.pushManifest)
 		}
 	}
 	return err
@@ -160,7 +165,8 @@ func listed(descriptor ocispec.Descriptor, manifest []byte) (ocispec.Descriptor,
 	}, nil
 }
 
-func (r *remoteRepository) putFallback(ctx context.Context, subject ocispec.Descriptor, referrers []ocispec.Descriptor) error {
+func (r *remoteRepository) putFallback(ctx context.Context, subject ocispec.Descriptor, referrers []ocispec.Descriptor,
+	put func(context.Context, ocispec.Descriptor, []byte, string) error) error {
 	body, err := json.Marshal(ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: referrers,
 	})
@@ -171,7 +177,7 @@ func (r *remoteRepository) putFallback(ctx context.Context, subject ocispec.Desc
 		return fmt.Errorf("%w: an index of %d referrers is longer than a registry takes", entry.ErrMalformed, len(referrers))
 	}
 	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(body), Size: int64(len(body))}
-	return r.pushManifest(ctx, index, body, fallbackTag(subject))
+	return put(ctx, index, body, fallbackTag(subject))
 }
 
 // isDangling reports whether a registry refuses an index because something that

@@ -97,26 +97,29 @@ func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.
 }
 
 func (r *remoteRepository) pushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
-	if err := describes(descriptor, manifest); err != nil {
-		return err
-	}
 	for attempt := 0; ; attempt++ {
-		response, err := r.write(ctx, question{
-			method: http.MethodPut, path: "manifests/" + reference, body: manifest,
-			header: http.Header{"Content-Type": {descriptor.MediaType}},
-		})
-		switch {
-		case err == nil && response.StatusCode == http.StatusCreated:
-			return nil
-		case err == nil:
-			return r.readBack(ctx, descriptor)
-		case !blobUnknown(err) || attempt == blobWaits:
+		err := r.put(ctx, descriptor, manifest, reference)
+		if !blobUnknown(err) || attempt == blobWaits {
 			return err
 		}
 		if err := pause(ctx, jitter(50*time.Millisecond<<attempt)); err != nil {
 			return err
 		}
 	}
+}
+
+func (r *remoteRepository) put(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
+	if err := describes(descriptor, manifest); err != nil {
+		return err
+	}
+	response, err := r.write(ctx, question{
+		method: http.MethodPut, path: "manifests/" + reference, body: manifest,
+		header: http.Header{"Content-Type": {descriptor.MediaType}},
+	})
+	if err != nil || response.StatusCode == http.StatusCreated {
+		return err
+	}
+	return r.readBack(ctx, descriptor)
 }
 
 const (
@@ -133,7 +136,7 @@ const (
 func (r *remoteRepository) readBack(ctx context.Context, descriptor ocispec.Descriptor) error {
 	for attempt := range readBacks {
 		if attempt > 0 {
-			if err := pause(ctx, jitter(100*time.Millisecond<<attempt)); err != nil {
+			if err := pause(ctx, jitter(r.backoff<<attempt)); err != nil {
 				return err
 			}
 		}

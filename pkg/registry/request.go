@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 
@@ -24,6 +25,7 @@ type endpoint struct {
 	repository   string
 	login        *login
 	pages        *pageSizes
+	backoff      time.Duration // the first wait of several
 
 	referrers atomic.Int32 // a referrersAPI
 	indexes   turns        // of writers of one fallback index in this process
