@@ -37,8 +37,6 @@ func (a Account) Anonymous() bool {
 // String names the account and where it comes from.
 func (a Account) String() string {
 	switch {
-	case a.Anonymous() && len(a.Problems) > 0:
-		return "anonymous; " + strings.Join(a.Problems, "; ")
 	case a.Anonymous():
 		return "anonymous"
 	case a.Username == "":

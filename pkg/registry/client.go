@@ -51,7 +51,10 @@ type Options struct {
 	// Transport replaces the network, for tests and for counting; nil is the
 	// network. TLS options, certificates and Proxy do not apply to it.
 	Transport http.RoundTripper
-	Logger    *slog.Logger // one debug line a request; nil is none
+	// Logger is told of every request at debug level, and at warning level of
+	// what was passed over, such as a credential helper that does not work. nil
+	// is none.
+	Logger *slog.Logger
 }
 
 // Client opens repositories. Connections and limits are shared by all that it
@@ -63,6 +66,7 @@ type Client struct {
 	secrets   *secrets
 
 	pages pageSizes
+	told  sync.Map // problems that were warned of
 
 	mu        sync.Mutex
 	endpoints map[string]*endpoint // by host/repository
@@ -179,9 +183,20 @@ func (c *Client) endpoint(ref Reference, named string) *endpoint {
 			known.scheme = "http"
 		}
 		known.login = newLogin(host, func(ctx context.Context) (Account, error) {
-			return c.options.Credentials(ctx, ref.Registry, ref.Repository)
+			account, err := c.options.Credentials(ctx, ref.Registry, ref.Repository)
+			c.warn(ctx, account.Problems)
+			return account, err
 		}, c.transport, c.options.UserAgent, c.secrets)
 		c.endpoints[host+"/"+ref.Repository] = known
 	}
 	return known
+}
+
+// warn tells of each problem once.
+func (c *Client) warn(ctx context.Context, problems []string) {
+	for _, problem := range problems {
+		if _, told := c.told.LoadOrStore(problem, true); !told {
+			c.options.Logger.WarnContext(ctx, problem)
+		}
+	}
 }

@@ -90,6 +90,8 @@ func (r *remoteRepository) classifyStatus(operation string, answer *refusal) err
 		return fmt.Errorf("%s: %w: check the path: %s", operation, entry.ErrNotFound, where)
 	case answer.isForbidden(), refusedToken:
 		return fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
+	case status == http.StatusNotFound && isAPI && answer.isPlainAbsence():
+		return fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
 	case status == http.StatusNotFound && isAPI && !answer.page:
 		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
 	case isAPI && (isPush || answer.method == http.MethodDelete) && status >= 400 && status < 500 && status != http.StatusRequestTimeout:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -124,12 +125,13 @@ func rewound(request *http.Request, ctx context.Context) (*http.Request, error) 
 	return again, nil
 }
 
-// as names who the repository was asked as.
+// as names who the repository was asked as: if as nobody, with the logins that
+// could not be read.
 func (l *login) as() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.account.Anonymous() {
-		return l.account.String()
+		return strings.Join(append([]string{l.account.String()}, l.account.Problems...), "; ")
 	}
 	return "as " + l.account.String()
 }

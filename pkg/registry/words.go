@@ -41,6 +41,11 @@ func (r *refusal) isAbsence() bool {
 	return r.status == http.StatusNotFound && len(r.codes) > 0 && !r.isForbidden() && !r.says(codeTooMany, errcode.ErrorCodeUnsupported)
 }
 
+// isPlainAbsence reports whether a 404 says no more than that.
+func (r *refusal) isPlainAbsence() bool {
+	return r.text == "" && !r.page || r.says(errcode.ErrorCodeNameUnknown, errcode.ErrorCodeManifestUnknown, errcode.ErrorCodeBlobUnknown, "NOT_FOUND")
+}
+
 // isForbidden reports whether a refusal is about who asked.
 func (r *refusal) isForbidden() bool {
 	return r.status == http.StatusUnauthorized || r.status == http.StatusForbidden ||

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -26,6 +27,9 @@ type Streams struct {
 	// other end of a stream.
 	InTerminal, OutTerminal, ErrTerminal bool
 	Author                               string // recorded as the publisher
+	// AuthFiles are where podman and skopeo keep logins when XDG_RUNTIME_DIR
+	// is not set, and where a session keeps those made while it was.
+	AuthFiles []string
 }
 
 // System is the world of this process.
@@ -34,6 +38,7 @@ func System() Streams {
 	return Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
 		InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
+		AuthFiles: runtimeAuthFiles(runtime.GOOS, os.Getuid(), os.Stat),
 	}
 }
 
