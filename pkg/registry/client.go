@@ -154,7 +154,10 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *h
 // Nothing is asked of the registry yet.
 func (c *Client) Open(ref Reference) (Repository, error) {
 	if ref.Layout != "" {
-		return newLayout(ref.Layout), nil
+		root, name := locate(ref.Layout)
+		opened := newLayout(root)
+		opened.name = name
+		return opened, nil
 	}
 	parsed := orasregistry.Reference{Registry: ref.Registry, Repository: ref.Repository}
 	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {

@@ -25,6 +25,7 @@ import (
 // moment leaves either nothing or a whole manifest.
 type layout struct {
 	root string
+	name string // of the image that is meant, or its beginning; "" is none
 
 	mu     sync.Mutex // guards the two below
 	info   fs.FileInfo
@@ -55,10 +56,8 @@ func (l *layout) Resolve(_ context.Context, reference string) (ocispec.Descripto
 	if err != nil {
 		return ocispec.Descriptor{}, l.failed("resolve "+reference, err)
 	}
-	for _, d := range index.Manifests {
-		if d.Annotations[ocispec.AnnotationRefName] == reference || d.Digest.String() == reference {
-			return d, nil
-		}
+	if d, found, err := l.find(index, reference); found || err != nil {
+		return d, l.failed("resolve "+reference, err)
 	}
 	// A manifest below an index is in no list, only among the blobs.
 	if want, err := digest.Parse(reference); err == nil {
@@ -71,7 +70,11 @@ func (l *layout) Resolve(_ context.Context, reference string) (ocispec.Descripto
 			}
 		}
 	}
-	return ocispec.Descriptor{}, fmt.Errorf("resolve %s in oci:%s: %w", reference, l.root, entry.ErrNotFound)
+	err = entry.ErrNotFound
+	if len(index.Manifests) > 0 {
+		err = fmt.Errorf("%w: the layout holds %s", err, names(index))
+	}
+	return ocispec.Descriptor{}, l.failed("resolve "+reference, err)
 }
 
 // Manifest implements Fetcher.

@@ -100,13 +100,15 @@ func (r Reference) Base() string {
 }
 
 // Target is what to resolve in the repository: the digest where there is one,
-// else the tag, else "latest".
+// else the tag, else "latest", or, in a layout, the only image there is.
 func (r Reference) Target() string {
 	switch {
 	case r.Digest != "":
 		return r.Digest.String()
 	case r.Tag != "":
 		return r.Tag
+	case r.Layout != "":
+		return onlyImage
 	}
 	return "latest"
 }
