@@ -43,6 +43,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
 	if !p.options.DryRun {
+		p.catalog.options.Registry.ExpectPush(p.catalog.reference)
 		steps = append(steps, p.follow, p.compact, p.move)
 	}
 	for _, step := range steps {
@@ -56,7 +57,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 // decide finds out what there is to write, and writes the revision, while no
 // other writer of this catalog decides about the same name or image.
 func (p *publication) decide(ctx context.Context) error {
-	done, err := p.catalog.turns.take(ctx, "name "+p.name, "image "+p.document.Image.Reference)
+	done, err := p.catalog.turns.take(ctx, "name "+p.name, "image "+registry.NormalText(p.document.Image.Reference))
 	if err != nil {
 		return err
 	}
@@ -100,6 +101,9 @@ func (p *publication) identify(image string) error {
 // inspect looks at the image and composes the document, apart from when and by
 // whom it is published.
 func (p *publication) inspect(ctx context.Context) (err error) {
+	if !p.options.DryRun && !p.options.NoAttach {
+		p.catalog.options.Registry.ExpectPush(p.ref)
+	}
 	if p.repository, err = p.catalog.options.Registry.Open(p.ref); err != nil {
 		return err
 	}
@@ -131,14 +135,15 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	reference := registry.NormalText(p.document.Image.Reference)
 	for _, revision := range live {
 		d := revision.Document
 		switch {
 		case d.Name == p.name:
 			p.old = revision
-		case d.Image.Reference == p.document.Image.Reference && !p.options.Move:
+		case registry.NormalText(d.Image.Reference) == reference && !p.options.Move:
 			return fmt.Errorf("%w: %s is published as %q already", entry.ErrConflict, d.Image.Reference, d.Name)
-		case d.Image.Reference == p.document.Image.Reference:
+		case registry.NormalText(d.Image.Reference) == reference:
 			p.elsewhere = append(p.elsewhere, revision)
 			p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
 		}

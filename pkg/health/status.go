@@ -163,5 +163,5 @@ func hostOf(reference string) string {
 	if err != nil || ref.Layout != "" {
 		return localHost
 	}
-	return ref.Registry
+	return registry.NormalHost(ref.Registry)
 }

@@ -40,13 +40,13 @@ func (c *Client) CanPull(ctx context.Context, ref Reference) error {
 // ExpectPush says that the repository of ref is going to be written to: from its
 // next request on, its token service is asked for pulling and pushing at once,
 // however often it is opened. Some registries hide a repository that does not
-// exist yet from those who could not begin it. Nothing is asked of the registry.
-func (c *Client) ExpectPush(ref Reference) error {
-	repository, err := c.Open(ref)
-	if remote, ok := repository.(*remoteRepository); ok && err == nil {
+// exist yet from those who could not begin it. Nothing is asked of the registry,
+// and to a reference that cannot be opened nothing happens.
+func (c *Client) ExpectPush(ref Reference) {
+	repository, _ := c.Open(ref)
+	if remote, ok := repository.(*remoteRepository); ok {
 		remote.login.pushes.Store(true)
 	}
-	return err
 }
 
 // CanPush reports why the repository of ref cannot be written to; nil means

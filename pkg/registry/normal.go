@@ -30,6 +30,34 @@ func (r Reference) Normal() Reference {
 	return r
 }
 
+// NormalText is the normal form of a reference in a text; a text that is none is
+// its own.
+func NormalText(text string) string {
+	ref, err := ParseReference(text)
+	if err != nil {
+		return text
+	}
+	return ref.Normal().String()
+}
+
+// NormalPattern is the normal form of a pattern of repositories, in which * stands
+// for any characters but a slash and ** for any at all, and of a repository.
+func NormalPattern(pattern string) string {
+	host, path, found := strings.Cut(pattern, "/")
+	if !found || strings.HasPrefix(pattern, layoutScheme) {
+		return pattern
+	}
+	if strings.Contains(host, "*") {
+		host = strings.TrimSuffix(strings.ToLower(host), ":443")
+	} else {
+		host = NormalHost(host)
+	}
+	if host == hub && !strings.Contains(path, "/") && !strings.Contains(path, "**") {
+		path = hubLibrary + path
+	}
+	return host + "/" + path
+}
+
 // NormalHost returns the one spelling of a registry's host[:port]: lower case,
 // no final dot, IP addresses in their shortest form, without the port that is
 // asked anyhow (443; of loopback hosts, which are asked without TLS, 80), and

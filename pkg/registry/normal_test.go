@@ -62,6 +62,26 @@ func TestNormalReference(t *testing.T) {
 	}
 }
 
+func TestNormalPattern(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"Registry.example.com:443/team/*": "registry.example.com/team/*",
+		"index.docker.io/team/**":         "docker.io/team/**",
+		"docker.io/nginx":                 "docker.io/library/nginx",
+		"docker.io/ngi*":                  "docker.io/library/ngi*",
+		"docker.io/**":                    "docker.io/**",
+		"*.EXAMPLE.com:443/x":             "*.example.com/x",
+		"LOCALHOST:5000/a":                "localhost:5000/a",
+		"**":                              "**",
+		"**/catalog":                      "**/catalog",
+		"oci:/A/*":                        "oci:/A/*",
+		"":                                "",
+	} {
+		if got := NormalPattern(pattern); got != want {
+			t.Errorf("%q: %q, want %q", pattern, got, want)
+		}
+	}
+}
+
 func FuzzNormalHost(f *testing.F) {
 	for _, host := range []string{"a:443", "[::1]:80", "docker.io", "LOCALHOST", "a.:b", ":", "[", "::", "a:00443"} {
 		f.Add(host)
