@@ -296,10 +296,10 @@ func TestWritesThatAnswerOtherwise(t *testing.T) {
 			d, manifest := manifestOf(t, "m", nil)
 			repository := open(t, s.host, quick())
 			blob := describe("application/x", []byte("blob"))
-			if err := repository.PushBlob(t.Context(), blob, []byte("blob")); err != nil {
-				t.Errorf("%d: blob: %v", status, err)
-			}
 			want := map[bool]string{true: "", false: "unreachable"}[stores]
+			if err := repository.PushBlob(t.Context(), blob, []byte("blob")); kind(err) != want {
+				t.Errorf("%d, stored %t: blob: %v, want %q", status, stores, err, want)
+			}
 			if err := repository.PushManifest(t.Context(), d, manifest, "t"); kind(err) != want {
 				t.Errorf("%d, stored %t: %v, want %q", status, stores, err, want)
 			}

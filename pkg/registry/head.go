@@ -46,7 +46,7 @@ func (e *endpoint) resolve(ctx context.Context, reference string) (ocispec.Descr
 			return descriptor, nil
 		}
 	}
-	if askAgain(ctx, err) {
+	if e.askAgain(ctx, err) {
 		descriptor, _, err := e.manifest(ctx, reference)
 		return descriptor, err
 	}
@@ -65,7 +65,7 @@ func (e *endpoint) head(ctx context.Context, q question) (*http.Response, error)
 }
 
 // askAgain reports whether GET may say more than HEAD did.
-func askAgain(ctx context.Context, err error) bool {
+func (e *endpoint) askAgain(ctx context.Context, err error) bool {
 	var dial *net.OpError
 	var own *credentialError
 	var answer *refusal
@@ -75,7 +75,7 @@ func askAgain(ctx context.Context, err error) bool {
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return false
 	case errors.As(err, &answer):
-		return answer.status != http.StatusNotFound || answer.page
+		return answer.status != http.StatusNotFound || answer.page || !e.isAPI(answer.url)
 	}
 	return true
 }
@@ -112,7 +112,7 @@ func (e *endpoint) statBlob(ctx context.Context, descriptor ocispec.Descriptor) 
 	if err == nil && response.ContentLength == descriptor.Size && mediaTypeOf(response.Header) != "text/html" {
 		return nil
 	}
-	if err != nil && !askAgain(ctx, err) && status(err) != http.StatusNotFound {
+	if err != nil && !e.askAgain(ctx, err) && status(err) != http.StatusNotFound {
 		return err
 	}
 	size, err := e.blobSize(ctx, path, true)

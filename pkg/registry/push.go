@@ -57,11 +57,14 @@ func (r *remoteRepository) upload(ctx context.Context, descriptor ocispec.Descri
 	query := session.Query()
 	query.Set("digest", descriptor.Digest.String())
 	session.RawQuery = query.Encode()
-	_, err = r.write(ctx, question{
+	response, err := r.write(ctx, question{
 		method: http.MethodPut, whole: session.String(), body: blob,
 		header: http.Header{"Content-Type": {"application/octet-stream"}},
 	})
-	return err
+	if err != nil || response.StatusCode == http.StatusCreated {
+		return err
+	}
+	return r.readBack(ctx, func() error { return r.statBlob(ctx, descriptor) })
 }
 
 func (r *remoteRepository) beginSession(ctx context.Context) (*url.URL, error) {
@@ -119,33 +122,35 @@ func (r *remoteRepository) put(ctx context.Context, descriptor ocispec.Descripto
 	if err != nil || response.StatusCode == http.StatusCreated {
 		return err
 	}
-	return r.readBack(ctx, descriptor)
+	return r.readBack(ctx, func() error {
+		_, err := r.resolve(ctx, descriptor.Digest.String())
+		return err
+	})
 }
 
 const (
 	// blobWaits bounds how often a manifest is sent again because the registry
 	// does not know one of its blobs.
 	blobWaits = 5
-	// readBacks bounds how often a manifest is looked for that was taken with
+	// readBacks bounds how often something is looked for that was taken with
 	// another status than 201.
 	readBacks = 6
 )
 
-// readBack looks for a manifest whose PUT was answered by another success than
-// the one that says that it is stored.
-func (r *remoteRepository) readBack(ctx context.Context, descriptor ocispec.Descriptor) error {
+// readBack looks for what a registry took with another success than the one that
+// says that it is stored.
+func (r *remoteRepository) readBack(ctx context.Context, look func() error) error {
 	for attempt := range readBacks {
 		if attempt > 0 {
 			if err := pause(ctx, jitter(r.backoff<<attempt)); err != nil {
 				return err
 			}
 		}
-		_, err := r.resolve(ctx, descriptor.Digest.String())
-		if err == nil || status(err) != http.StatusNotFound {
+		if err := look(); err == nil || status(err) != http.StatusNotFound {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: the registry took the manifest and does not have it", entry.ErrUnreachable)
+	return fmt.Errorf("%w: the registry took it and does not have it", entry.ErrUnreachable)
 }
 
 func blobUnknown(err error) bool {
