@@ -47,7 +47,16 @@ func Distribution3Locked(t testing.TB, login string, options configuration.Param
 	return distribution3(t.TempDir(), true, configuration.Auth{login: options})
 }
 
+// Distribution3With is CNCF distribution 3.1 with changes to its configuration.
+func Distribution3With(dir string, change func(*configuration.Configuration)) http.Handler {
+	return distribution3With(dir, true, nil, change)
+}
+
 func distribution3(dir string, del bool, login configuration.Auth) http.Handler {
+	return distribution3With(dir, del, login, func(*configuration.Configuration) {})
+}
+
+func distribution3With(dir string, del bool, login configuration.Auth, change func(*configuration.Configuration)) http.Handler {
 	logrus.SetOutput(io.Discard)
 	config := &configuration.Configuration{
 		Auth: login,
@@ -60,6 +69,7 @@ func distribution3(dir string, del bool, login configuration.Auth) http.Handler 
 	config.Log.Level = "error"
 	config.Log.AccessLog.Disabled = true
 	config.HTTP.Secret = "end-to-end tests"
+	change(config)
 	return handlers.NewApp(context.Background(), config)
 }
 
