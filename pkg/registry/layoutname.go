@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -76,42 +75,69 @@ func (l *layout) find(index *ocispec.Index, reference string) (d ocispec.Descrip
 	return d, found, nil
 }
 
-// only returns the only image of a layout, whatever its name. What is attached
-// to an image is listed beside it, and is none.
+// only returns the only image of a layout, whatever its name. What has no name
+// and is attached to an image, or is a part of one, is listed beside it by some
+// tools, and is none.
 func (l *layout) only(index *ocispec.Index) (ocispec.Descriptor, bool) {
-	var images []ocispec.Descriptor
-	for _, d := range index.Manifests {
-		if slices.ContainsFunc(images, func(other ocispec.Descriptor) bool { return other.Digest == d.Digest }) {
-			continue
-		}
-		if d.Annotations[ocispec.AnnotationRefName] == "" && len(index.Manifests) > 1 {
-			var manifest struct {
-				Subject *ocispec.Descriptor `json:"subject"`
-			}
-			if text, err := l.read(d.Digest, entry.MaxManifest); err == nil && json.Unmarshal(text, &manifest) == nil && manifest.Subject != nil {
-				continue
-			}
-		}
-		if images = append(images, d); len(images) > 1 {
-			return ocispec.Descriptor{}, false
+	parts := map[digest.Digest]bool{}
+	if len(index.Manifests) > 1 {
+		for _, d := range index.Manifests {
+			l.addParts(d, parts)
 		}
 	}
-	return slices.Concat(images, []ocispec.Descriptor{{}})[0], len(images) == 1
+	var image ocispec.Descriptor
+	for _, d := range index.Manifests {
+		switch {
+		case d.Digest == image.Digest, d.Annotations[ocispec.AnnotationRefName] == "" && parts[d.Digest]:
+		case image.Digest != "":
+			return ocispec.Descriptor{}, false
+		default:
+			image = d
+		}
+	}
+	return image, image.Digest != ""
+}
+
+// addParts marks the manifests that an index names, and a manifest that refers
+// to another.
+func (l *layout) addParts(d ocispec.Descriptor, parts map[digest.Digest]bool) {
+	text, err := l.read(d.Digest, entry.MaxManifest)
+	var manifest struct {
+		Subject   *ocispec.Descriptor  `json:"subject"`
+		Manifests []ocispec.Descriptor `json:"manifests"`
+	}
+	if err != nil || json.Unmarshal(text, &manifest) != nil {
+		return
+	}
+	if manifest.Subject != nil {
+		parts[d.Digest] = true
+	}
+	for _, child := range manifest.Manifests {
+		parts[child.Digest] = true
+	}
 }
 
 // maxNames bounds the names that an error lists.
 const maxNames = 10
 
-// names lists what the images of a layout are called.
+// names lists what the images of a layout are called: by digest where none has a
+// name.
 func names(index *ocispec.Index) string {
-	var all []string
+	var named, unnamed []string
 	for _, d := range index.Manifests {
-		all = append(all, cmp.Or(d.Annotations[ocispec.AnnotationRefName], "@"+d.Digest.String()))
+		if name := d.Annotations[ocispec.AnnotationRefName]; name != "" {
+			named = append(named, name)
+		} else {
+			unnamed = append(unnamed, "@"+d.Digest.String())
+		}
 	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	if len(all) > maxNames {
-		all = append(all[:maxNames], "…")
+	if len(named) == 0 {
+		named = unnamed
 	}
-	return printable(strings.Join(all, ", "))
+	slices.Sort(named)
+	named = slices.Compact(named)
+	if len(named) > maxNames {
+		named = append(named[:maxNames], "…")
+	}
+	return printable(strings.Join(named, ", "))
 }

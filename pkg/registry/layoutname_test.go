@@ -23,6 +23,7 @@ func TestNamesInLayouts(t *testing.T) {
 		{"the only one, named", []string{"v1=a"}, "", "a", ""},
 		{"the only one, by two names", []string{"v1=a", "v2=a"}, "", "a", ""},
 		{"the only one, with an attachment", []string{"=a", "=@"}, "", "a", ""},
+		{"the only one, with what it is made of", []string{"=a", "=b", "v1=[]"}, "", "[]", ""},
 		{"latest of several", []string{"v1=a", "latest=b"}, "", "b", ""},
 		{"none of several", []string{"v1=a", "v2=b"}, "", "invalid", "v1, v2"},
 		{"none of several unnamed", []string{"=a", "=b"}, "", "invalid", "@sha256:"},
@@ -50,6 +51,14 @@ func TestNamesInLayouts(t *testing.T) {
 					subject = &index.Manifests[0]
 				}
 				d, manifest := manifestOf(t, text, subject)
+				if text == "[]" { // an index of all before
+					whole := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: index.Manifests, Annotations: map[string]string{"text": text}}
+					var err error
+					if manifest, err = json.Marshal(whole); err != nil {
+						t.Fatal(err)
+					}
+					d = describe(ocispec.MediaTypeImageIndex, manifest)
+				}
 				if err := writer.PushManifest(t.Context(), d, manifest, d.Digest.String()); err != nil {
 					t.Fatal(err)
 				}
