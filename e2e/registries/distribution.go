@@ -107,7 +107,13 @@ func Distribution2(t testing.TB) Server {
 		if !ok {
 			t.Fatalf("%s ended before it listened", program)
 		}
-		return Server{Name: "distribution-2.8", Host: host, Delete: true}
+		collect := func(t testing.TB) {
+			t.Helper()
+			if result := tools.Run(t, nil, program, "garbage-collect", "-m", config); result.Code != 0 {
+				t.Fatalf("garbage-collect: %s", result.Stderr)
+			}
+		}
+		return Server{Name: "distribution-2.8", Host: host, Delete: true, Collect: collect}
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s does not listen", program)
 	}
