@@ -112,7 +112,7 @@ func TestOnlyGetAccuses(t *testing.T) {
 				answer(w, 404, "application/xml", "<Error/>")
 				return
 			}
-			http.Redirect(w, r, "/storage", 307)
+			http.Redirect(w, r, "/storage", http.StatusTemporaryRedirect)
 		}, "unreachable"},
 	} {
 		for _, length := range []int{0, 9, 404} {
