@@ -24,7 +24,20 @@ type Faults struct {
 	// HideTags leaves tags out of lists, silently: a list that is cut short
 	// (Artifactory's remote repositories) or rolled back.
 	HideTags func(tag string) bool
-	Rules    []*Rule // the first that matches acts
+	// ReferrersType is the media type of lists of referrers (Harbor:
+	// application/json); "" is the registry's.
+	ReferrersType string
+	Link          string   // the form of a Link, with %s for its query; "" is that of the specification
+	NoLength      bool     // HEAD says no size
+	ZeroLength    bool     // HEAD says that the size is 0
+	PutStatus     int      // a manifest that was stored is answered by this status, not 201
+	ReadOnly      bool     // writes are a 405 (caches, and registries that are read-only)
+	ForbidAbsent  bool     // a tag that does not exist is a 403 (Artifactory)
+	Strangers404  bool     // without a login all but the base URL is a 404
+	Challenges    []string // challenges before the registry's own
+	OneHeader     bool     // all challenges are in one header
+	Scope         string   // the scope of challenges (Gitea: *); "" is the registry's
+	Rules         []*Rule  // the first that matches acts
 }
 
 // Rule is a fault of single exchanges.
@@ -39,6 +52,8 @@ type Rule struct {
 // Action is what happens instead of, or to, the answer.
 type Action struct {
 	Status     int           // answer this instead, with an error body
+	Body       string        // with Status: this body instead of that
+	Type       string        // of Body; "" is application/json
 	RetryAfter string        // with Status: the header's value
 	HTML       bool          // answer an HTML page with status 200 (GAR)
 	Reset      bool          // reset the connection

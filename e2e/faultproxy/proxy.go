@@ -102,6 +102,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			a = refusal(http.StatusBadGateway, "UNKNOWN", err.Error())
 		}
 	}
+	adjust(r, a, faults)
 	p.note(r, a.status)
 	send(w, r, a, action)
 }
@@ -128,6 +129,12 @@ func (p *Proxy) note(r *http.Request, status int) {
 // instead makes the answers that never reach the registry.
 func instead(r *http.Request, action Action) *answer {
 	switch {
+	case action.Body != "":
+		mediaType := action.Type
+		if mediaType == "" {
+			mediaType = "application/json"
+		}
+		return &answer{action.Status, http.Header{"Content-Type": {mediaType}}, []byte(action.Body)}
 	case action.Status != 0:
 		a := refusal(action.Status, "UNKNOWN", http.StatusText(action.Status))
 		if action.RetryAfter != "" {

@@ -13,6 +13,10 @@ func (p *Proxy) refuse(r *http.Request, body []byte, faults Faults) *answer {
 	switch {
 	case faults.NoDelete && r.Method == http.MethodDelete:
 		return refusal(http.StatusMethodNotAllowed, "UNSUPPORTED", "deletion is not supported")
+	case faults.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return refusal(http.StatusMethodNotAllowed, "UNSUPPORTED", "the registry is read-only")
+	case faults.Strangers404 && r.Header.Get("Authorization") == "" && r.URL.Path != "/v2/":
+		return refusal(http.StatusNotFound, "NAME_UNKNOWN", "no such repository")
 	case faults.NoReferrers && kind == "referrers":
 		return &answer{http.StatusNotFound, http.Header{"Content-Type": {"text/plain"}}, []byte("404 page not found\n")}
 	case kind != "manifests" || r.Method != http.MethodPut:

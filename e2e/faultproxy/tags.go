@@ -2,11 +2,11 @@ package faultproxy
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // tags answers a tag list: the registry's, without what the faults hide, in
@@ -42,10 +42,18 @@ func (p *Proxy) tags(r *http.Request, repository string, faults Faults) (*answer
 		}
 		list.Tags = list.Tags[at:]
 	}
-	if faults.PageSize > 0 && len(list.Tags) > faults.PageSize {
-		list.Tags = list.Tags[:faults.PageSize]
-		next := url.Values{"last": {list.Tags[len(list.Tags)-1]}, "n": {strconv.Itoa(faults.PageSize)}}
-		a.header.Set("Link", fmt.Sprintf(`<%s?%s>; rel="next"`, r.URL.Path, next.Encode()))
+	size := faults.PageSize
+	if size > 0 && n > 0 {
+		size = n
+	}
+	if size > 0 && len(list.Tags) > size {
+		list.Tags = list.Tags[:size]
+		next := url.Values{"last": {list.Tags[len(list.Tags)-1]}, "n": {strconv.Itoa(size)}}
+		form := faults.Link
+		if form == "" {
+			form = "<" + r.URL.Path + `?%s>; rel="next"`
+		}
+		a.header.Set("Link", strings.ReplaceAll(form, "%s", next.Encode()))
 	}
 	a.body, err = json.Marshal(list)
 	return a, err

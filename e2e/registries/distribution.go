@@ -47,7 +47,16 @@ func Distribution3Locked(t testing.TB, login string, options configuration.Param
 	return distribution3(t.TempDir(), true, configuration.Auth{login: options})
 }
 
+// Distribution3With is CNCF distribution 3.1 with changes to its configuration.
+func Distribution3With(dir string, change func(*configuration.Configuration)) http.Handler {
+	return distribution3With(dir, true, nil, change)
+}
+
 func distribution3(dir string, del bool, login configuration.Auth) http.Handler {
+	return distribution3With(dir, del, login, func(*configuration.Configuration) {})
+}
+
+func distribution3With(dir string, del bool, login configuration.Auth, change func(*configuration.Configuration)) http.Handler {
 	logrus.SetOutput(io.Discard)
 	config := &configuration.Configuration{
 		Auth: login,
@@ -60,6 +69,7 @@ func distribution3(dir string, del bool, login configuration.Auth) http.Handler 
 	config.Log.Level = "error"
 	config.Log.AccessLog.Disabled = true
 	config.HTTP.Secret = "end-to-end tests"
+	change(config)
 	return handlers.NewApp(context.Background(), config)
 }
 
@@ -96,7 +106,13 @@ func Distribution2(t testing.TB) Server {
 	if host == "" {
 		t.Fatalf("%s ended before it listened", program)
 	}
-	return Server{Name: "distribution-2.8", Host: host, Delete: true}
+	collect := func(t testing.TB) {
+		t.Helper()
+		if result := tools.Run(t, nil, program, "garbage-collect", "-m", config); result.Code != 0 {
+			t.Fatalf("garbage-collect: %s", result.Stderr)
+		}
+	}
+	return Server{Name: "distribution-2.8", Host: host, Delete: true, Collect: collect}
 }
 
 // readAddress sends the address that a registry says in its log it listens

@@ -15,6 +15,9 @@ type Server struct {
 	Host      string // 127.0.0.1:PORT
 	Referrers bool   // answers the Referrers API
 	Delete    bool   // deletes manifests
+	// Collect runs the registry's own garbage collection, of untagged manifests
+	// too; nil where it has none.
+	Collect func(t testing.TB)
 }
 
 // Kind is a kind of registry that can be started any number of times.

@@ -42,6 +42,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
 	if !p.options.DryRun {
+		p.catalog.options.Registry.ExpectPush(p.catalog.reference)
 		steps = append(steps, p.follow, p.compact, p.move)
 	}
 	for _, step := range steps {
@@ -55,7 +56,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 // decide finds out what there is to write, and writes the revision, while no
 // other writer of this catalog decides about the same name or image.
 func (p *publication) decide(ctx context.Context) error {
-	done, err := p.catalog.turns.take(ctx, "name "+p.name, "image "+p.document.Image.Reference)
+	done, err := p.catalog.turns.take(ctx, "name "+p.name, "image "+registry.NormalText(p.document.Image.Reference))
 	if err != nil {
 		return err
 	}
@@ -107,6 +108,9 @@ func (p *publication) identify(image string) error {
 // inspect looks at the image and composes the document, apart from when and by
 // whom it is published.
 func (p *publication) inspect(ctx context.Context) (err error) {
+	if !p.options.DryRun && !p.options.NoAttach {
+		p.catalog.options.Registry.ExpectPush(p.ref)
+	}
 	if p.repository, err = p.catalog.options.Registry.Open(p.ref); err != nil {
 		return err
 	}
@@ -138,9 +142,10 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	reference := registry.NormalText(p.document.Image.Reference)
 	for _, head := range heads {
 		d := head.Document
-		same := d != nil && d.Image.Reference == p.document.Image.Reference
+		same := d != nil && registry.NormalText(d.Image.Reference) == reference
 		switch {
 		case head.Tag.Name != p.name && !same, head.Tag.Op == entry.OpRemove:
 		case !p.catalog.verifies(ctx, head):

@@ -74,6 +74,7 @@ func TestPublishingRefuses(t *testing.T) {
 		want  error
 	}{
 		{"an image under a second name", image, "", catalog.PublishOptions{Name: "another"}, entry.ErrConflict},
+		{"the same image in another spelling", strings.Replace(image, ":", ":0", 1), "", catalog.PublishOptions{Name: "another"}, entry.ErrConflict},
 		{"adding an image under a second name", image, "another", catalog.PublishOptions{}, entry.ErrConflict},
 		{"adding to a live name", other, "autosd", catalog.PublishOptions{}, entry.ErrConflict},
 		{"another digest than the pinned one", other, "", catalog.PublishOptions{Digest: digest.FromString("x")}, entry.ErrConflict},

@@ -15,7 +15,7 @@ func imageReference(text string) (registry.Reference, error) {
 	if err != nil {
 		return ref, err
 	}
-	if ref.Tag == "" && ref.Digest == "" {
+	if ref.Tag == "" && ref.Digest == "" && ref.Layout == "" {
 		ref.Tag = "latest"
 	}
 	if ref.Layout != "" {

@@ -24,6 +24,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err := entry.CheckName(name); err != nil {
 		return event, nil, err
 	}
+	c.options.Registry.ExpectPush(c.reference)
 	view, revision, err := c.endHead(ctx, name, options)
 	if err != nil {
 		return event, nil, err

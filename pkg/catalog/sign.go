@@ -144,6 +144,7 @@ func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignR
 	if err := entry.CheckName(name); err != nil {
 		return result, err
 	}
+	c.options.Registry.ExpectPush(c.reference)
 	view, err := c.refresh(ctx, name)
 	if err != nil {
 		return result, err

@@ -18,8 +18,11 @@ var (
 	// ErrConflict: it exists already, or another entry holds the image.
 	ErrConflict = errors.New("conflict")
 	// ErrInvalid: what the caller gave (a name, a reference, a document) is
-	// malformed. Content that a registry serves malformed is ErrUnreachable.
+	// malformed.
 	ErrInvalid = errors.New("invalid")
+	// ErrMalformed: what a registry holds there is no image, lies about itself,
+	// or is of a kind that is not supported. Asking again changes nothing.
+	ErrMalformed = errors.New("malformed")
 	// ErrUnauthorized: the registry wants other credentials, or more rights.
 	ErrUnauthorized = errors.New("unauthorized")
 	// ErrTimeout: the time allowed for the operation ran out.

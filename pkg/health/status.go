@@ -35,7 +35,7 @@ func judge(err error) verdict {
 		return verdict{entry.PhaseFailed, entry.ReasonManifestUnknown, true}
 	case errors.Is(err, entry.ErrUnauthorized):
 		return verdict{entry.PhaseFailed, entry.ReasonUnauthorized, true}
-	case errors.Is(err, entry.ErrInvalid):
+	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
 		return verdict{entry.PhaseFailed, entry.ReasonInvalidManifest, true}
 	case errors.Is(err, registry.ErrThrottled):
 		return verdict{entry.PhaseUnavailable, entry.ReasonThrottled, false}
@@ -174,5 +174,5 @@ func hostOf(reference string) string {
 	if err != nil || ref.Layout != "" {
 		return localHost
 	}
-	return ref.Registry
+	return registry.NormalHost(ref.Registry)
 }

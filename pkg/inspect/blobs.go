@@ -24,13 +24,13 @@ func (l *look) count(manifests []*node) error {
 			size, counted := l.blobs[d.Digest]
 			switch {
 			case counted && size != d.Size:
-				return fmt.Errorf("%w: blob %s has %d bytes in one place and %d in another", entry.ErrInvalid, d.Digest, size, d.Size)
+				return fmt.Errorf("%w: blob %s has %d bytes in one place and %d in another", entry.ErrMalformed, d.Digest, size, d.Size)
 			case counted:
 				continue
 			case d.Size > maxBytes-l.image.Observed.SizeBytes:
-				return fmt.Errorf("%w: blobs of more than %d bytes together", entry.ErrInvalid, int64(maxBytes))
+				return fmt.Errorf("%w: blobs of more than %d bytes together", entry.ErrMalformed, int64(maxBytes))
 			case len(l.blobs) == maxBlobs:
-				return fmt.Errorf("%w: more than the %d blobs allowed", entry.ErrInvalid, maxBlobs)
+				return fmt.Errorf("%w: more than the %d blobs allowed", entry.ErrMalformed, maxBlobs)
 			}
 			l.blobs[d.Digest] = d.Size
 			l.image.Observed.SizeBytes += d.Size

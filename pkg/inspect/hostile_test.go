@@ -54,7 +54,7 @@ func TestHostileManifests(t *testing.T) {
 			m := newMemory()
 			m.put(t, tag, tt.mediaType, tt.manifest)
 			image, err := m.inspect(t)
-			if !errors.Is(err, entry.ErrInvalid) || image != nil || len(m.asked) != 1 {
+			if !errors.Is(err, entry.ErrMalformed) || image != nil || len(m.asked) != 1 {
 				t.Errorf("%+v, %v after asking for %v", image, err, m.asked)
 			}
 			if err != nil && (!strings.Contains(err.Error(), reference.String()) || len(err.Error()) > 1000) {
@@ -87,17 +87,17 @@ func TestHostileIndexes(t *testing.T) {
 			d := m.put(t, "other", ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON))
 			d.Digest = "other"
 			return d
-		}, entry.ErrInvalid},
+		}, entry.ErrMalformed},
 		{"no digest", func(m *memory) ocispec.Descriptor {
 			m.put(t, "", ocispec.MediaTypeImageManifest, manifest(ocispec.DescriptorEmptyJSON))
 			return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest}
-		}, entry.ErrInvalid},
+		}, entry.ErrMalformed},
 		{"an index within the index", func(m *memory) ocispec.Descriptor {
 			return m.put(t, "inner", ocispec.MediaTypeImageIndex, index(layer("a", 1)))
-		}, entry.ErrInvalid},
+		}, entry.ErrMalformed},
 		{"a broken platform", func(m *memory) ocispec.Descriptor {
 			return m.put(t, "inner", ocispec.MediaTypeImageManifest, []byte("{"))
-		}, entry.ErrInvalid},
+		}, entry.ErrMalformed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := newMemory()
@@ -118,7 +118,7 @@ func TestIndexThatNamesItself(t *testing.T) {
 		m.put(t, tag, ocispec.MediaTypeImageIndex, index(self))
 		m.manifests[self.Digest.String()] = m.manifests[tag]
 		image, err := m.inspect(t)
-		if !errors.Is(err, entry.ErrInvalid) || len(m.asked) > 2 || (mediaType == ocispec.MediaTypeImageIndex && !strings.Contains(err.Error(), "contains itself")) {
+		if !errors.Is(err, entry.ErrMalformed) || len(m.asked) > 2 || (mediaType == ocispec.MediaTypeImageIndex && !strings.Contains(err.Error(), "contains itself")) {
 			t.Errorf("as %s: %+v, %v after asking for %v", mediaType, image, err, m.asked)
 		}
 	}
@@ -130,11 +130,11 @@ func TestHostileConfigurations(t *testing.T) {
 		config any
 		want   error
 	}{
-		{"not JSON", []byte("<html>"), entry.ErrInvalid},
-		{"empty", []byte{}, entry.ErrInvalid},
-		{"an array", []byte("[]"), entry.ErrInvalid},
-		{"labels that are none", []byte(`{"config":{"Labels":["a"]}}`), entry.ErrInvalid},
-		{"duplicate keys", []byte(`{"os":"linux","os":"\u001b[2J"}`), entry.ErrInvalid},
+		{"not JSON", []byte("<html>"), entry.ErrMalformed},
+		{"empty", []byte{}, entry.ErrMalformed},
+		{"an array", []byte("[]"), entry.ErrMalformed},
+		{"labels that are none", []byte(`{"config":{"Labels":["a"]}}`), nil},
+		{"duplicate keys", []byte(`{"os":"linux","os":"\u001b[2J"}`), nil},
 		{"missing", nil, entry.ErrNotFound},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -259,7 +259,7 @@ func TestSizesThatLie(t *testing.T) {
 			m := newMemory()
 			tt.put(m)
 			image, err := m.inspect(t)
-			if image != nil || !errors.Is(err, entry.ErrInvalid) || !strings.Contains(fmt.Sprint(err), tt.want) {
+			if image != nil || !errors.Is(err, entry.ErrMalformed) || !strings.Contains(fmt.Sprint(err), tt.want) {
 				t.Errorf("%+v, %v; want %q", image, err, tt.want)
 			}
 		})
@@ -308,7 +308,7 @@ func TestNestedIndexes(t *testing.T) {
 	}
 	m.mustInspect(t)
 	nest(deep)
-	if _, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), "more than 4 deep") {
+	if _, err := m.inspect(t); !errors.Is(err, entry.ErrMalformed) || !strings.Contains(err.Error(), "more than 4 deep") {
 		t.Errorf("too deep: %v", err)
 	}
 }
@@ -340,7 +340,7 @@ func TestIndexesThatMultiply(t *testing.T) {
 	}
 	m.put(t, tag, ocispec.MediaTypeImageIndex, index(halves...))
 	m.asked = nil
-	if _, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) || len(m.asked) != 3 {
+	if _, err := m.inspect(t); !errors.Is(err, entry.ErrMalformed) || len(m.asked) != 3 {
 		t.Errorf("%v after %d requests", err, len(m.asked))
 	}
 }

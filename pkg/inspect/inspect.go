@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,7 +34,7 @@ type Image struct {
 // Inspect reads the manifest or index that ref names in its repository, and
 // what lies below it and is attached to it. An image of which a part is not
 // there is an entry.ErrNotFound; one that cannot be an image, or lies about
-// sizes, is an entry.ErrInvalid.
+// sizes, is an entry.ErrMalformed.
 func Inspect(ctx context.Context, from Source, ref registry.Reference) (*Image, error) {
 	l := newLook(from, ref)
 	root, manifests, err := l.content(ctx)
@@ -77,7 +78,7 @@ func (l *look) content(ctx context.Context) (root *node, manifests []*node, err 
 	l.image.Descriptor = plain(root.descriptor)
 	manifests = root.manifests()
 	if root.isIndex() && len(manifests) == 0 {
-		return nil, nil, fmt.Errorf("%w: the index names no manifest of an image", entry.ErrInvalid)
+		return nil, nil, fmt.Errorf("%w: the index names no manifest of an image", entry.ErrMalformed)
 	}
 	if err := l.count(manifests); err != nil {
 		return nil, nil, err
@@ -90,6 +91,11 @@ func (l *look) content(ctx context.Context) (root *node, manifests []*node, err 
 func (l *look) describe(root *node, manifests []*node) {
 	facts := facts{look: l}
 	root.each(func(n *node) {
+		for _, warning := range n.warnings {
+			if !slices.Contains(l.image.Warnings, warning) {
+				l.warn("%s", warning)
+			}
+		}
 		if n.isIndex() {
 			facts.annotations(n.index.Annotations)
 		}
@@ -100,11 +106,11 @@ func (l *look) describe(root *node, manifests []*node) {
 		facts.created(n)
 		facts.disk(n.descriptor.Digest, n.manifest)
 		l.image.Observed.LayerCount = max(l.image.Observed.LayerCount, len(n.manifest.Layers))
-		if root.isIndex() {
+		if root.isIndex() && (n.runs() || isDisk(n.manifest)) {
 			l.image.Observed.Platforms = append(l.image.Observed.Platforms, facts.platform(n))
 		}
 	}
-	if len(manifests) > 1 {
+	if len(l.image.Observed.Platforms) > 1 {
 		// Of several platforms, none is the entry's.
 		l.image.Metadata.Architecture, l.image.Metadata.Variant = "", ""
 	}

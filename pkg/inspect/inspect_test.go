@@ -142,7 +142,7 @@ func TestAttestationsAreNoPlatforms(t *testing.T) {
 		t.Errorf("architecture %q of an index with one platform", image.Metadata.Architecture)
 	}
 	m.put(t, tag, ocispec.MediaTypeImageIndex, index(attestation, other))
-	if image, err := m.inspect(t); !errors.Is(err, entry.ErrInvalid) {
+	if image, err := m.inspect(t); !errors.Is(err, entry.ErrMalformed) {
 		t.Errorf("an index without an image: %+v, %v", image, err)
 	}
 }

@@ -72,7 +72,7 @@ func (m *memory) StatBlob(_ context.Context, d ocispec.Descriptor) error {
 	defer m.mu.Unlock()
 	m.looked = append(m.looked, d.Digest)
 	if size, lies := m.sizes[d.Digest]; lies && size != d.Size {
-		return fmt.Errorf("look for %s: %w", d.Digest, entry.ErrInvalid)
+		return fmt.Errorf("look for %s: %w", d.Digest, entry.ErrMalformed)
 	}
 	if m.gone[d.Digest] {
 		return fmt.Errorf("look for %s: %w", d.Digest, entry.ErrNotFound)

@@ -2,6 +2,8 @@ package inspect
 
 import (
 	"cmp"
+	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -70,6 +72,22 @@ func (l *look) addAttestation(n *node) {
 			Digest:        n.descriptor.Digest, SizeBytes: layer.Size, FileDigest: layer.Digest, Subject: subject,
 		})
 	}
+}
+
+// addArtifacts lists what stands in the image's index beside its platforms, as
+// what it is.
+func (l *look) addArtifacts(root *node, manifests []*node) {
+	root.each(func(n *node) {
+		isPart := n == root || slices.Contains(manifests, n) && (n.runs() || isDisk(n.manifest))
+		if isPart || n.isAttestation() || n.isIndex() && !n.isArtifact() {
+			return
+		}
+		if n.isIndex() {
+			l.list(entry.Referrer{Type: facts{look: l}.text("artifact's type", n.index.ArtifactType), Digest: n.descriptor.Digest})
+		} else if !strings.HasPrefix(n.manifest.ArtifactType, ours) {
+			l.addReferrer(&referrer{descriptor: n.descriptor, subject: root.descriptor.Digest, manifest: n.manifest}, root.descriptor.Digest)
+		}
+	})
 }
 
 // list adds a referrer, within bounds; one without a type says nothing.

@@ -51,6 +51,7 @@ func (l *look) attached(ctx context.Context, root *node, manifests []*node) erro
 		l.addReferrer(r, root.descriptor.Digest)
 	}
 	root.each(l.addAttestation)
+	l.addArtifacts(root, manifests)
 	slices.SortFunc(l.image.Observed.Referrers, func(a, b entry.Referrer) int {
 		return cmp.Or(unnamed(a)-unnamed(b), strings.Compare(a.Kind(), b.Kind()), strings.Compare(a.Type, b.Type),
 			strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.FileDigest.String(), b.FileDigest.String()))
@@ -123,7 +124,7 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 		group.Go(func() error {
 			_, body, err := l.from.Manifest(within, r.descriptor.Digest.String())
 			switch {
-			case errors.Is(err, entry.ErrNotFound), err == nil && json.Unmarshal(body, &r.manifest) != nil:
+			case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed), err == nil && json.Unmarshal(body, &r.manifest) != nil:
 				r.subject = ""
 			case err != nil:
 				return fmt.Errorf("referrer %s: %w", r.descriptor.Digest, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -29,6 +28,11 @@ type node struct {
 	children   []*node
 	manifest   ocispec.Manifest
 	config     ocispec.Image // zero for an artifact
+	warnings   []string      // what was read leniently
+}
+
+func (n *node) warn(format string, args ...any) {
+	n.warnings = append(n.warnings, fmt.Sprintf(format, args...))
 }
 
 func (n *node) isIndex() bool { return n.index != nil }
@@ -41,13 +45,39 @@ func (n *node) each(visit func(*node)) {
 	}
 }
 
-// manifests returns the manifests of an image in the order of their indexes.
-func (n *node) manifests() (all []*node) {
+// runs reports whether a manifest is a platform's: one of a container image, or
+// of what its index names a platform for, and that is no artifact.
+func (n *node) runs() bool {
+	if n.isIndex() || n.isAttestation() {
+		return false
+	}
+	platform, config := n.descriptor.Platform, n.manifest.Config.MediaType
+	named := platform != nil && platform.Architecture != "" && platform.Architecture != unknown &&
+		config != ocispec.MediaTypeEmptyJSON && config != ""
+	return isConfig(config) && n.manifest.ArtifactType == "" || named && n.manifest.ArtifactType == ""
+}
+
+// isArtifact reports whether an index below the image's own is an artifact that
+// stands beside the platforms, whatever is in it.
+func (n *node) isArtifact() bool {
+	return n.isIndex() && n.parent != nil && n.index.ArtifactType != ""
+}
+
+// manifests returns the manifests of an image in the order of their indexes:
+// those that run, or, where none does, all but attestations.
+func (n *node) manifests() []*node {
+	var running, all []*node
 	n.each(func(n *node) {
-		if !n.isIndex() && !n.isAttestation() {
+		switch {
+		case n.runs():
+			running, all = append(running, n), append(all, n)
+		case !n.isIndex() && !n.isAttestation():
 			all = append(all, n)
 		}
 	})
+	if len(running) > 0 {
+		return running
+	}
 	return all
 }
 
@@ -74,14 +104,14 @@ func (l *look) walk(ctx context.Context) (*node, error) {
 		}
 		for _, n := range below {
 			if text += n.descriptor.Size; text > maxText {
-				return nil, fmt.Errorf("%w: manifests of more than %d bytes together", entry.ErrInvalid, maxText)
+				return nil, fmt.Errorf("%w: manifests of more than %d bytes together", entry.ErrMalformed, maxText)
 			}
 		}
 		switch {
 		case len(below) > 0 && depth == maxDepth:
-			return nil, fmt.Errorf("%w: indexes within indexes, more than %d deep", entry.ErrInvalid, maxDepth)
+			return nil, fmt.Errorf("%w: indexes within indexes, more than %d deep", entry.ErrMalformed, maxDepth)
 		case len(seen) > maxPlatforms+1:
-			return nil, fmt.Errorf("%w: more than the %d manifests allowed", entry.ErrInvalid, maxPlatforms)
+			return nil, fmt.Errorf("%w: more than the %d manifests allowed", entry.ErrMalformed, maxPlatforms)
 		}
 		if err := l.fetch(ctx, below); err != nil {
 			return nil, err
@@ -93,25 +123,25 @@ func (l *look) walk(ctx context.Context) (*node, error) {
 
 // adopt makes nodes of what an index names, apart from what was seen already.
 func (n *node) adopt(seen map[digest.Digest]bool) error {
-	if !n.isIndex() {
+	if !n.isIndex() || n.isArtifact() {
 		return nil
 	}
 	if len(n.index.Manifests) > maxPlatforms {
-		return fmt.Errorf("%w: an index of %d manifests, more than the %d allowed", entry.ErrInvalid, len(n.index.Manifests), maxPlatforms)
+		return fmt.Errorf("%w: an index of %d manifests, more than the %d allowed", entry.ErrMalformed, len(n.index.Manifests), maxPlatforms)
 	}
 	for _, d := range n.index.Manifests {
 		if !isManifest(d.MediaType) && !isIndex(d.MediaType) {
 			continue
 		}
 		if !isDigest(d.Digest) { // else it might be taken for a tag
-			return fmt.Errorf("%w: index: %q is no digest", entry.ErrInvalid, d.Digest)
+			return fmt.Errorf("%w: index: %q is no digest", entry.ErrMalformed, d.Digest)
 		}
 		if d.Size < 0 || d.Size > entry.MaxManifest {
-			return fmt.Errorf("%w: index: %s has a size of %d bytes", entry.ErrInvalid, d.Digest, d.Size)
+			return fmt.Errorf("%w: index: %s has a size of %d bytes", entry.ErrMalformed, d.Digest, d.Size)
 		}
 		for above := n; above != nil; above = above.parent {
 			if above.descriptor.Digest == d.Digest {
-				return fmt.Errorf("%w: index %s contains itself", entry.ErrInvalid, d.Digest)
+				return fmt.Errorf("%w: index %s contains itself", entry.ErrMalformed, d.Digest)
 			}
 		}
 		if !seen[d.Digest] {
@@ -134,7 +164,7 @@ func (l *look) fetch(ctx context.Context, nodes []*node) error {
 				return fmt.Errorf("platform %s: %w", n.descriptor.Digest, err)
 			}
 			if found.Size != n.descriptor.Size || found.MediaType != n.descriptor.MediaType {
-				return fmt.Errorf("%w: platform %s is %s of %d bytes, where its index says %s of %d", entry.ErrInvalid,
+				return fmt.Errorf("%w: platform %s is %s of %d bytes, where its index says %s of %d", entry.ErrMalformed,
 					n.descriptor.Digest, mediaType(found.MediaType), found.Size, mediaType(n.descriptor.MediaType), n.descriptor.Size)
 			}
 			return l.read(within, n, body)
@@ -148,22 +178,22 @@ func (l *look) read(ctx context.Context, n *node, body []byte) error {
 	switch {
 	case isIndex(n.descriptor.MediaType):
 		n.index = new(ocispec.Index)
-		if err := json.Unmarshal(body, n.index); err != nil {
-			return fmt.Errorf("%w: index: %v", entry.ErrInvalid, err)
+		if err := readManifest(body, n.index, n.warn); err != nil {
+			return fmt.Errorf("%w: index: %v", entry.ErrMalformed, err)
 		}
 		return nil
 	case !isManifest(n.descriptor.MediaType):
-		return fmt.Errorf("%w: media type %q is neither a manifest nor an index", entry.ErrInvalid, n.descriptor.MediaType)
+		return fmt.Errorf("%w: a manifest of type %q, which is not supported", entry.ErrMalformed, n.descriptor.MediaType)
 	}
-	if err := json.Unmarshal(body, &n.manifest); err != nil {
-		return fmt.Errorf("%w: manifest: %v", entry.ErrInvalid, err)
+	if err := readManifest(body, &n.manifest, n.warn); err != nil {
+		return fmt.Errorf("%w: manifest: %v", entry.ErrMalformed, err)
 	}
 	if len(n.manifest.Layers) > maxLayers {
-		return fmt.Errorf("%w: %d layers, more than the %d allowed", entry.ErrInvalid, len(n.manifest.Layers), maxLayers)
+		return fmt.Errorf("%w: %d layers, more than the %d allowed", entry.ErrMalformed, len(n.manifest.Layers), maxLayers)
 	}
 	for _, d := range n.blobs() {
 		if d.Size < 0 || d.Size > maxBytes || !isDigest(d.Digest) {
-			return fmt.Errorf("%w: manifest: a descriptor with size %d and digest %q", entry.ErrInvalid, d.Size, d.Digest)
+			return fmt.Errorf("%w: manifest: a descriptor with size %d and digest %q", entry.ErrMalformed, d.Size, d.Digest)
 		}
 	}
 	if !isConfig(n.manifest.Config.MediaType) || n.isAttestation() {
@@ -173,8 +203,8 @@ func (l *look) read(ctx context.Context, n *node, body []byte) error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	if err := json.Unmarshal(text, &n.config); err != nil {
-		return fmt.Errorf("%w: config: %v", entry.ErrInvalid, err)
+	if n.config, err = readConfig(text, n.warn); err != nil {
+		return fmt.Errorf("%w: config: %v", entry.ErrMalformed, err)
 	}
 	return nil
 }

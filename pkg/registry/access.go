@@ -2,12 +2,7 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
-
-	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
 // checker is what both kinds of repository can tell about themselves.
@@ -42,6 +37,18 @@ func (c *Client) CanPull(ctx context.Context, ref Reference) error {
 	return err
 }
 
+// ExpectPush says that the repository of ref is going to be written to: from its
+// next request on, its token service is asked for pulling and pushing at once,
+// however often it is opened. Some registries hide a repository that does not
+// exist yet from those who could not begin it. Nothing is asked of the registry,
+// and to a reference that cannot be opened nothing happens.
+func (c *Client) ExpectPush(ref Reference) {
+	repository, _ := c.Open(ref)
+	if remote, ok := repository.(*remoteRepository); ok {
+		remote.login.pushes.Store(true)
+	}
+}
+
 // CanPush reports why the repository of ref cannot be written to; nil means
 // that it can. Nothing is written: an upload is begun and given up.
 func (c *Client) CanPush(ctx context.Context, ref Reference) error {
@@ -58,45 +65,22 @@ func (r *remoteRepository) account(ctx context.Context) (Account, error) {
 }
 
 func (r *remoteRepository) canPush(ctx context.Context) error {
-	operation := "begin an upload to " + r.base
-	ctx = auth.AppendRepositoryScope(ctx, r.oras.Reference, auth.ActionPull, auth.ActionPush)
-	response, err := r.send(ctx, http.MethodPost, r.address("blobs/uploads/"))
+	return r.classify(ctx, "begin an upload to "+r.base, r.beginUpload(ctx))
+}
+
+// beginUpload begins an upload and gives it up.
+func (r *remoteRepository) beginUpload(ctx context.Context) error {
+	response, err := r.write(ctx, question{method: http.MethodPost, path: "blobs/uploads/", body: []byte{}})
 	if err != nil {
-		return r.classify(ctx, operation, err)
+		return err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusAccepted {
-		return r.classify(ctx, operation, refused(response))
-	}
-	// A session that nobody ends expires, so that nothing depends on this.
-	session, err := response.Location()
-	if err == nil && session.Host == response.Request.URL.Host && session.Scheme == response.Request.URL.Scheme {
-		if ended, err := r.send(ctx, http.MethodDelete, session.String()); err == nil {
-			ended.Body.Close()
-		}
+	session, err := r.session(response)
+	switch {
+	case err == nil:
+		// A session that nobody ends expires, so that nothing depends on this.
+		_, _ = r.write(ctx, question{method: http.MethodDelete, whole: session.String()})
+	case response.StatusCode != http.StatusAccepted:
+		return err
 	}
 	return nil
-}
-
-func (r *remoteRepository) send(ctx context.Context, method, address string) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	return r.login.client.Do(request)
-}
-
-// maxErrorBody bounds what is read of a refusal, in bytes.
-const maxErrorBody = 8 << 10
-
-// refused is an answer that is an error, as oras-go reads one.
-func refused(response *http.Response) error {
-	var body struct {
-		Errors errcode.Errors `json:"errors"`
-	}
-	// A registry need not give its reasons: the status is left.
-	_ = json.NewDecoder(io.LimitReader(response.Body, maxErrorBody)).Decode(&body)
-	return &errcode.ErrorResponse{
-		Method: response.Request.Method, URL: response.Request.URL, StatusCode: response.StatusCode, Errors: body.Errors,
-	}
 }

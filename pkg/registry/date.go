@@ -54,4 +54,4 @@ func (d *dates) of(host string) time.Time {
 
 // Date returns what time the registry says it is; zero before it answered, and
 // where it does not say.
-func (r *remoteRepository) Date() time.Time { return r.dates.of(r.oras.Reference.Host()) }
+func (r *remoteRepository) Date() time.Time { return r.dates.of(r.host) }

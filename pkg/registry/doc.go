@@ -56,7 +56,7 @@ type Fetcher interface {
 // BlobStater tells whether content is there, without reading it.
 type BlobStater interface {
 	// StatBlob reports whether a blob is there, and of the size that its
-	// descriptor says. A blob of another size is an entry.ErrInvalid: the
+	// descriptor says. A blob of another size is an entry.ErrMalformed: the
 	// manifest that names it lies.
 	StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error
 }

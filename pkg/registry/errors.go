@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
 
-	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
@@ -21,9 +19,14 @@ import (
 // so many requests.
 var ErrThrottled = errors.New("throttled")
 
-// errRefused is what a registry that was asked for something it does not do
-// answers. It has no kind that a caller could act upon.
-var errRefused = errors.New("the registry refused")
+// errRefused is what a registry answers that finds something wrong with what it
+// was sent. Asking again changes nothing.
+var errRefused error = refusedError{}
+
+type refusedError struct{}
+
+func (refusedError) Error() string        { return "the registry refused" }
+func (refusedError) Is(target error) bool { return target == entry.ErrMalformed }
 
 // classify gives an error of the transport the kind that its cause has, and a
 // text that names the operation and the host, never a query string, nor a
@@ -34,7 +37,7 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 	if err == nil {
 		return nil
 	}
-	for _, kind := range []error{entry.ErrInvalid, entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout, errRefused} {
+	for _, kind := range []error{entry.ErrInvalid, entry.ErrMalformed, entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout} {
 		if errors.Is(err, kind) {
 			return fmt.Errorf("%s: %w", operation, r.login.failure(err))
 		}
@@ -45,13 +48,14 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 		}
 		return fmt.Errorf("%s: %w", operation, context.Cause(ctx))
 	}
+	var answer *refusal
 	var response *errcode.ErrorResponse
 	if errors.As(err, &response) {
-		return r.classifyStatus(operation, response)
+		return r.classifyStatus(operation, tokenRefusal(response))
+	} else if errors.As(err, &answer) {
+		return r.classifyStatus(operation, answer)
 	}
 	switch {
-	case errors.Is(err, errdef.ErrNotFound):
-		return fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return fmt.Errorf("%s: %w: the registry asks for a login and none is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as())
 	case clientCertificate(err):
@@ -62,30 +66,44 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 	return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, printable(r.login.failure(err).Error()))
 }
 
-func (r *remoteRepository) classifyStatus(operation string, response *errcode.ErrorResponse) error {
-	text := http.StatusText(response.StatusCode)
-	if len(response.Errors) > 0 {
-		text = response.Errors.Error()
+// classifyStatus gives a status its meaning (SPEC section 11).
+func (r *remoteRepository) classifyStatus(operation string, answer *refusal) error {
+	text := http.StatusText(answer.status)
+	if answer.text != "" {
+		text = answer.text
 	}
-	where := fmt.Sprintf("%s %s%s: %d: %s", response.Method, response.URL.Host, response.URL.Path, response.StatusCode, text)
+	where := fmt.Sprintf("%s %s%s: %d: %s", answer.method, answer.url.Host, answer.url.Path, answer.status, text)
 	where = printable(r.login.secrets.redact(where))
-	status := response.StatusCode
+	status, isAPI := answer.status, r.isAPI(answer.url)
+	isPush := isAPI && (answer.method == http.MethodPut || answer.method == http.MethodPost)
 	// A token service answers an identity token that it does not take by 400
 	// (RFC 6749, section 5.2); nobody else is sent a form.
-	refusedToken := status == http.StatusBadRequest && response.Method == http.MethodPost && !r.isAPI(response.URL)
+	refusedToken := status == http.StatusBadRequest && answer.method == http.MethodPost && !isAPI
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, refusedToken:
-		return fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
 	case status == http.StatusProxyAuthRequired:
 		return fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
-	case status == http.StatusNotFound && r.isAPI(response.URL):
-		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
-	case status == http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests, answer.says(codeTooMany):
 		return fmt.Errorf("%s: %w: %w: %s", operation, entry.ErrUnreachable, ErrThrottled, where)
-	case status == http.StatusNotFound, status == http.StatusRequestTimeout, status >= 500:
-		return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
+	case isPush && isReadOnly(answer):
+		return fmt.Errorf("%s: %w: the registry takes no writes: it is read-only, or a cache: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
+	case isPush && status == http.StatusNotFound:
+		return fmt.Errorf("%s: %w: check the path: %s", operation, entry.ErrNotFound, where)
+	case answer.isForbidden(), refusedToken:
+		return fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
+	case status == http.StatusNotFound && isAPI && answer.isPlainAbsence():
+		return fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
+	case status == http.StatusNotFound && isAPI && !answer.page:
+		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
+	case isAPI && (isPush || answer.method == http.MethodDelete) && status >= 400 && status < 500 && status != http.StatusRequestTimeout:
+		return fmt.Errorf("%s: %w: %s", operation, errRefused, where)
 	}
-	return fmt.Errorf("%s: %w: %s", operation, errRefused, where)
+	return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
+}
+
+// isReadOnly reports whether a registry refuses a write as it refuses all.
+func isReadOnly(answer *refusal) bool {
+	return answer.status == http.StatusMethodNotAllowed || answer.status == http.StatusNotImplemented ||
+		answer.says(errcode.ErrorCodeUnsupported, "READ_ONLY", "READ_ONLY_MODE", "READONLY")
 }
 
 // clientCertificate tells a TLS handshake that the registry ended because of
@@ -93,13 +111,6 @@ func (r *remoteRepository) classifyStatus(operation string, response *errcode.Er
 func clientCertificate(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "remote error: tls:") && strings.Contains(text, "certificate")
-}
-
-// isAPI tells the repository's own routes from those of a token service, which
-// some registries have below /v2/ too, or of a blob storage: their 404 is not
-// the registry's word.
-func (r *remoteRepository) isAPI(asked *url.URL) bool {
-	return strings.HasPrefix(asked.Path, "/v2/"+r.oras.Reference.Repository+"/")
 }
 
 // address and query are the parts of a URL that may hold secrets: user, path

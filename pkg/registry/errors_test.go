@@ -38,18 +38,24 @@ func everything(t *testing.T, repository Repository) map[string]error {
 
 func TestStatusesHaveKinds(t *testing.T) {
 	for _, tt := range []struct {
-		status int
-		want   string
+		status      int
+		read, write string
 	}{
-		{400, "?"}, {401, "unauthorized"}, {403, "unauthorized"}, {405, "?"}, {408, "unreachable"}, {429, "unreachable"},
-		{500, "unreachable"}, {501, "unreachable"}, {502, "unreachable"}, {503, "unreachable"}, {504, "unreachable"},
+		{400, "unreachable", "malformed"}, {401, "unauthorized", "unauthorized"}, {403, "unauthorized", "unauthorized"},
+		{405, "unreachable", "unauthorized"}, {408, "unreachable", "unreachable"}, {413, "unreachable", "malformed"},
+		{429, "unreachable", "unreachable"}, {500, "unreachable", "unreachable"}, {501, "unreachable", "unauthorized"},
+		{502, "unreachable", "unreachable"}, {503, "unreachable", "unreachable"}, {504, "unreachable", "unreachable"},
 	} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, tt.status, "application/json", `{"errors":[{"code":"SOME_CODE","message":"the registry's words"}]}`)
 		})
 		for operation, err := range everything(t, open(t, s.host, quick())) {
-			if kind(err) != tt.want {
-				t.Errorf("%d: %s: %v; want %s", tt.status, operation, err, tt.want)
+			want := tt.read
+			if operation == "push blob" || operation == "push manifest" {
+				want = tt.write
+			}
+			if kind(err) != want {
+				t.Errorf("%d: %s: %v; want %s", tt.status, operation, err, want)
 			}
 			if !strings.Contains(err.Error(), s.host+"/team/image") {
 				t.Errorf("%d: %s: the error does not say what was asked: %v", tt.status, operation, err)

@@ -22,7 +22,7 @@ import (
 // kinds are the error kinds that this package gives.
 var kinds = map[string]error{
 	"not found": entry.ErrNotFound, "invalid": entry.ErrInvalid, "unauthorized": entry.ErrUnauthorized,
-	"timed out": entry.ErrTimeout, "unreachable": entry.ErrUnreachable,
+	"timed out": entry.ErrTimeout, "unreachable": entry.ErrUnreachable, "malformed": entry.ErrMalformed,
 }
 
 // kind names the kind of an error: "" for none, "?" for an error without one.
@@ -172,3 +172,6 @@ func forward(t testing.TB, w http.ResponseWriter, r *http.Request, host string) 
 		t.Error(err)
 	}
 }
+
+// zeroTime has http.ServeContent say nothing of time.
+var zeroTime time.Time

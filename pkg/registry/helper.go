@@ -25,6 +25,17 @@ const (
 
 var helperName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 
+// holdsNone is how helpers say that they have no login for a host, on one stream
+// or the other.
+var holdsNone = regexp.MustCompile(`(?i)credentials? (was |were )?not found|\bno (such )?credentials?\b|\bcould not be found\b|^\s*(error:\s*)?not found`)
+
+// helperError is a helper that could not be asked. It holds nothing that the
+// helper said.
+type helperError struct{ text string }
+
+func (e *helperError) Error() string        { return e.text }
+func (e *helperError) Is(target error) bool { return target == entry.ErrUnauthorized }
+
 // askHelper runs docker-credential-NAME (docker's credential helper protocol).
 // What it prints is never passed on, on whichever stream: it may hold the
 // secret. oras-go has a client for helpers too, which lets them write to this
@@ -32,24 +43,25 @@ var helperName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 func askHelper(ctx context.Context, name, host, config string) (Account, error) {
 	program := "docker-credential-" + name
 	failed := func(reason string) (Account, error) {
-		return Account{}, fmt.Errorf("%w: credential helper %s for %s (%s): %s", entry.ErrUnauthorized, program, host, config, reason)
+		return Account{}, &helperError{fmt.Sprintf("credential helper %s for %s (%s): %s", program, host, config, reason)}
 	}
 	if !helperName.MatchString(name) {
 		return Account{}, fmt.Errorf("%w: credentials file %s: %q names no credential helper", entry.ErrInvalid, config, name)
 	}
 	server := host
-	if host == "docker.io" {
+	if host == hub {
 		server = hubServer
 	}
-	answer := &bounded{most: maxHelperAnswer}
+	answer, complaint := &bounded{most: maxHelperAnswer}, &bounded{most: maxHelperAnswer}
 	command := exec.CommandContext(ctx, program, "get")
-	command.Stdin, command.Stdout, command.WaitDelay = strings.NewReader(server), answer, helperGrace
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(server), answer, complaint
+	command.WaitDelay = helperGrace
 	err := command.Run()
 	var ended *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
 		return Account{}, ctx.Err()
-	case errors.As(err, &ended) && strings.TrimSpace(answer.String()) == "credentials not found in native keychain":
+	case errors.As(err, &ended) && (holdsNone.Match(answer.Bytes()) || holdsNone.Match(complaint.Bytes())):
 		return Account{}, nil
 	case errors.As(err, &ended):
 		return failed(ended.ProcessState.String())

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,7 @@ import (
 // moment leaves either nothing or a whole manifest.
 type layout struct {
 	root   string
+	name   string // of the image that is meant, or its beginning; "" is none
 	bounds layoutBounds
 
 	cached chan struct{} // full while somebody uses the two below
@@ -65,8 +67,14 @@ func (l *layout) withIndex(ctx context.Context, use func(*layoutIndex)) error {
 func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	var found listing
 	var ok bool
-	err := l.withIndex(ctx, func(index *layoutIndex) { found, ok = index.find(reference) })
-	if err != nil {
+	var fault error
+	var others string // that the layout holds
+	err := l.withIndex(ctx, func(index *layoutIndex) {
+		if found, ok, fault = l.find(index, reference); !ok && index.count > 0 {
+			others = index.names()
+		}
+	})
+	if err = cmp.Or(err, fault); err != nil {
 		return ocispec.Descriptor{}, l.failed("resolve "+reference, err)
 	}
 	if ok {
@@ -74,6 +82,9 @@ func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descrip
 		return descriptor, l.failed("resolve "+reference, err)
 	}
 	descriptor, err := l.unlisted(reference)
+	if errors.Is(err, entry.ErrNotFound) && others != "" {
+		err = fmt.Errorf("%w: the layout holds %s", err, others)
+	}
 	return descriptor, l.failed("resolve "+reference, err)
 }
 
@@ -199,7 +210,7 @@ func (l *layout) failed(operation string, err error) error {
 	}
 	var kind error
 	switch {
-	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrUnreachable), errors.Is(err, context.Canceled):
+	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed), errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrUnreachable), errors.Is(err, context.Canceled):
 	case errors.Is(err, fs.ErrNotExist):
 		kind = entry.ErrNotFound
 	case errors.Is(err, fs.ErrPermission):

@@ -21,9 +21,9 @@ const (
 	// mtimeTick is more than the steps in which file systems count the times of
 	// changes: two changes of one file within it may show the same time.
 	mtimeTick = 2 * time.Second
-	// recheck is how often a reader looks again at a file that may have changed
+	// mtimeRecheck is how often a reader looks again at a file that may have changed
 	// without showing it.
-	recheck = 100 * time.Millisecond
+	mtimeRecheck = 100 * time.Millisecond
 )
 
 // indexCache is index.json as it was last read or written, with what tells
@@ -87,7 +87,7 @@ func (l *layout) index(ctx context.Context, writer bool) (*layoutIndex, error) {
 	path := filepath.Join(l.root, ocispec.ImageIndexFile)
 	c := &l.cache
 	if info, err := os.Stat(path); err == nil && c.matches(info) &&
-		(c.settled || !writer && time.Since(c.checked) < recheck) {
+		(c.settled || !writer && time.Since(c.checked) < mtimeRecheck) {
 		return c.index, nil
 	}
 	now := time.Now()

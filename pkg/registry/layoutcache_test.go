@@ -35,7 +35,7 @@ func TestLayoutNoticesChangesInPlace(t *testing.T) {
 	if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
 		t.Fatal(err)
 	}
-	reader.cache.checked = reader.cache.checked.Add(-recheck) // some time later
+	reader.cache.checked = reader.cache.checked.Add(-mtimeRecheck) // some time later
 	if tags := sortedTags(t, reader); !slices.Contains(tags, "other") {
 		t.Errorf("a reader does not see a change in place: %v", tags)
 	}
@@ -56,7 +56,7 @@ func TestLayoutTrustsTimeAfterATick(t *testing.T) {
 		t.Fatal("a file of the last seconds counts as one that shows every change")
 	}
 	l.cache.read = l.cache.read.Add(-2 * mtimeTick)
-	l.cache.checked = l.cache.checked.Add(-recheck)
+	l.cache.checked = l.cache.checked.Add(-mtimeRecheck)
 	sortedTags(t, l)
 	if !l.cache.settled {
 		t.Error("a file that was read a tick after it was made is read again each time")

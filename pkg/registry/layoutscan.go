@@ -9,9 +9,9 @@ import (
 // errSyntax reports text that is not the JSON object it should be.
 var errSyntax = errors.New("it is not a JSON object with an array of manifests")
 
-// scanner finds where the values of a JSON text begin and end. It does not
+// indexScanner finds where the values of a JSON text begin and end. It does not
 // check what is inside them: whoever decodes them does.
-type scanner struct {
+type indexScanner struct {
 	text string
 	at   int
 }
@@ -20,7 +20,7 @@ type scanner struct {
 // "manifests", in order, and returns what stands before the first and after
 // the last. Both are empty where there is no such array.
 func scanIndex(text string, each func(element string) error) (head, tail string, err error) {
-	s := &scanner{text: text}
+	s := &indexScanner{text: text}
 	if !s.take('{') {
 		return "", "", errSyntax
 	}
@@ -50,7 +50,7 @@ func scanIndex(text string, each func(element string) error) (head, tail string,
 
 // elements calls each with every element of an array, up to its closing
 // bracket.
-func (s *scanner) elements(each func(element string) error) error {
+func (s *indexScanner) elements(each func(element string) error) error {
 	for !s.take(']') {
 		s.space()
 		element, ok := s.value()
@@ -71,20 +71,20 @@ func (s *scanner) elements(each func(element string) error) error {
 	return nil
 }
 
-func (s *scanner) space() {
+func (s *indexScanner) space() {
 	for s.at < len(s.text) && strings.IndexByte(" \t\r\n", s.text[s.at]) >= 0 {
 		s.at++
 	}
 }
 
 // next reports whether the next byte that is not space is the given one.
-func (s *scanner) next(b byte) bool {
+func (s *indexScanner) next(b byte) bool {
 	s.space()
 	return s.at < len(s.text) && s.text[s.at] == b
 }
 
 // take skips the given byte and the space before it, if it is next.
-func (s *scanner) take(b byte) bool {
+func (s *indexScanner) take(b byte) bool {
 	if !s.next(b) {
 		return false
 	}
@@ -93,7 +93,7 @@ func (s *scanner) take(b byte) bool {
 }
 
 // string returns the next string, with its quotes.
-func (s *scanner) string() (string, bool) {
+func (s *indexScanner) string() (string, bool) {
 	if !s.next('"') {
 		return "", false
 	}
@@ -117,7 +117,7 @@ func (s *scanner) string() (string, bool) {
 }
 
 // value returns the next value.
-func (s *scanner) value() (string, bool) {
+func (s *indexScanner) value() (string, bool) {
 	s.space()
 	start, depth := s.at, 0
 	for s.at < len(s.text) {

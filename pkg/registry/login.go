@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
+	"sync/atomic"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 )
 
 // login is how one repository logs in: its account, and tokens that serve no
@@ -22,15 +25,19 @@ type login struct {
 	find    func(context.Context) (Account, error)
 	secrets *secrets
 	client  *auth.Client
+	tokens  *tokenCache
+	pushes  atomic.Bool // tokens are asked for pulling and pushing at once
+	only    atomic.Bool // the token service gives none for that, only for pulling
 
 	mu      sync.Mutex
 	account Account // the last one found; anonymous until the registry asked
 }
 
 func newLogin(host string, find func(context.Context) (Account, error), transport http.RoundTripper, userAgent string, known *secrets) *login {
-	l := &login{host: host, find: find, secrets: known}
+	l := &login{host: host, find: find, secrets: known, tokens: newTokenCache()}
 	l.client = &auth.Client{
-		Client: &http.Client{Transport: transport}, Cache: auth.NewCache(), Credential: l.credential, ClientID: userAgent,
+		Client: &http.Client{Transport: &challenges{base: transport, login: l}},
+		Cache:  l.tokens, Credential: l.credential, ClientID: userAgent,
 	}
 	l.client.SetUserAgent(userAgent)
 	return l
@@ -60,12 +67,71 @@ func (l *login) credential(ctx context.Context, host string) (auth.Credential, e
 	}, nil
 }
 
-// as names who the repository was asked as.
+// do sends a request with a token that allows some actions on the repository:
+// with those that the command will need later too, so that one token serves
+// it all. Of several challenges the best is answered, and if that leads to
+// nothing, the next.
+func (l *login) do(request *http.Request, repository string, actions ...string) (*http.Response, error) {
+	wanted := append([]string{auth.ActionPull}, actions...)
+	ahead := len(actions) == 0 && l.pushes.Load() && !l.only.Load()
+	if ahead {
+		wanted = append(wanted, auth.ActionPush)
+	}
+	response, err := l.try(request, repository, wanted)
+	if ahead && refusedTo(err) {
+		l.only.Store(true)
+		response, err = l.try(request, repository, wanted[:1])
+	}
+	return response, err
+}
+
+// refusedTo reports whether a token service refuses to give a token.
+func refusedTo(err error) bool {
+	var response *errcode.ErrorResponse
+	return errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden)
+}
+
+func (l *login) try(request *http.Request, repository string, actions []string) (*http.Response, error) {
+	a := &attempt{actions: actions}
+	for {
+		ctx := context.WithValue(request.Context(), attemptKey{}, a)
+		ctx = auth.WithScopesForHost(ctx, l.host, auth.ScopeRepository(repository, actions...))
+		again, err := rewound(request, ctx)
+		if err != nil {
+			return nil, err
+		}
+		response, err := l.client.Do(again)
+		failed := err != nil && (refusedTo(err) || a.answering == schemeBearer && !errors.Is(err, ctx.Err()))
+		if !failed && (err != nil || response.StatusCode != http.StatusUnauthorized) || !a.next() || ctx.Err() != nil {
+			return response, err
+		}
+		if response != nil {
+			response.Body.Close()
+		}
+		l.tokens.forget()
+	}
+}
+
+// rewound is a request with its body from the start.
+func rewound(request *http.Request, ctx context.Context) (*http.Request, error) {
+	again := request.Clone(ctx)
+	if request.GetBody != nil {
+		body, err := request.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		again.Body = body
+	}
+	return again, nil
+}
+
+// as names who the repository was asked as: if as nobody, with the logins that
+// could not be read.
 func (l *login) as() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.account.Anonymous() {
-		return l.account.String()
+		return strings.Join(append([]string{l.account.String()}, l.account.Problems...), "; ")
 	}
 	return "as " + l.account.String()
 }

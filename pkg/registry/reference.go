@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
 
@@ -101,25 +100,15 @@ func (r Reference) Base() string {
 }
 
 // Target is what to resolve in the repository: the digest where there is one,
-// else the tag, else "latest".
+// else the tag, else "latest", or, in a layout, the only image there is.
 func (r Reference) Target() string {
 	switch {
 	case r.Digest != "":
 		return r.Digest.String()
 	case r.Tag != "":
 		return r.Tag
+	case r.Layout != "":
+		return onlyImage
 	}
 	return "latest"
-}
-
-// loopback tells whether a registry host is this machine, where plain HTTP is
-// the default.
-func loopback(host string) bool {
-	name, _, err := net.SplitHostPort(host)
-	if err != nil {
-		name = host
-	}
-	name = strings.Trim(name, "[]")
-	ip := net.ParseIP(name)
-	return name == "localhost" || strings.HasSuffix(name, ".localhost") || (ip != nil && ip.IsLoopback())
 }

@@ -125,7 +125,7 @@ func TestPlainHTTPDefaults(t *testing.T) {
 	} {
 		for mode, want := range map[HTTP]bool{HTTPLoopback: tt.loopback, HTTPAlways: tt.always, HTTPNever: tt.never} {
 			repository := open(t, tt.host, Options{PlainHTTP: mode}).(*remoteRepository)
-			if got := repository.oras.PlainHTTP; got != want {
+			if got := repository.scheme == "http"; got != want {
 				t.Errorf("%s in mode %d: plain HTTP is %t, want %t", tt.host, mode, got, want)
 			}
 		}

@@ -1,88 +1,161 @@
 package registry
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
+	"net/http"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// listAttempts bounds how often a referrer is written again because it does
-// not show up among its subject's referrers.
-const listAttempts = 12
+// What is known of a registry's Referrers API. It is never guessed from a
+// header: some announce what they do not have.
+const (
+	apiUnknown int32 = iota
+	apiThere         // it answered
+	apiAbsent        // a plain 404
+)
 
 // Referrers implements ReferrerLister.
 func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	var all []ocispec.Descriptor
-	err := r.oras.Referrers(ctx, subject, "", func(page []ocispec.Descriptor) error {
-		all = append(all, page...)
-		return nil
-	})
-	return all, r.classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
+	list, err := r.listReferrers(ctx, subject)
+	return list.descriptors, r.classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
 }
 
-// settle is the least time after which a referrer in a fallback index is
-// looked for again.
-const settle = 100 * time.Millisecond
+// referrerList is what refers to a subject, and how that is known.
+type referrerList struct {
+	descriptors []ocispec.Descriptor
+	fallback    bool // from the index under the fallback tag, or there is none
+}
 
-// PushReferrer implements ReferrerPusher. It asks for the referrers first: that
-// tells whether the registry has the Referrers API, which no header does
-// reliably. Without it, the list is one index that every client reads, changes
-// and overwrites (SPEC section 9). A client that read it before our write may
-// still overwrite it after our look, so we look once more when such a client
-// must be done: after several times as long as our own turn took.
-func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
-	operation := "attach to " + r.named(subject.Digest.String())
-	listed, err := r.lists(ctx, subject, descriptor)
-	for attempt := 0; err == nil && !listed; attempt++ {
-		if attempt == listAttempts {
-			return fmt.Errorf("%s: %w: written %d times and never listed among the referrers", operation, entry.ErrUnreachable, listAttempts)
-		}
-		begun := time.Now()
-		if err := r.oras.Manifests().Push(ctx, descriptor, bytes.NewReader(manifest)); err != nil {
-			return r.classify(ctx, operation, err)
-		}
-		turn := time.Since(begun)
-		listed, err = r.lists(ctx, subject, descriptor)
+// listReferrers asks the Referrers API, and where there is none, for the
+// fallback tag. Only a 404 means that there is none; where an older registry
+// answers 400, 405, 406 or 501, what is under the tag refers to the subject, but
+// that nothing is there means nothing.
+func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.Descriptor) (referrerList, error) {
+	if err := subject.Digest.Validate(); err != nil {
+		return referrerList{}, fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, subject.Digest, err)
+	}
+	if r.referrers.Load() != apiAbsent {
+		all, err := r.referrersByAPI(ctx, subject)
+		var answer *refusal
 		switch {
-		case err != nil:
-		case !listed:
-			err = pause(ctx, jitter(min(settle<<attempt/4, time.Second)))
-		case r.fallback():
-			if err = pause(ctx, max(settle, 4*turn)+jitter(settle)); err == nil {
-				listed, err = r.lists(ctx, subject, descriptor)
+		case err == nil:
+			r.referrers.Store(apiThere)
+			return referrerList{descriptors: all}, nil
+		case !errors.As(err, &answer) || !r.isAPI(answer.url) || answer.isForbidden():
+			return referrerList{}, err
+		case answer.status == http.StatusNotFound && answer.says(errcode.ErrorCodeNameUnknown):
+			return referrerList{}, err
+		case answer.status == http.StatusNotFound && !answer.page && r.referrers.Load() == apiThere:
+			return referrerList{}, fmt.Errorf("%w: the Referrers API, which answered before, is gone: 404", entry.ErrUnreachable)
+		case answer.status == http.StatusNotFound && !answer.page:
+			r.referrers.Store(apiAbsent)
+		case lacksAPI(answer):
+			list, fallbackErr := r.fallbackIndex(ctx, subject)
+			if len(list) == 0 {
+				return referrerList{fallback: fallbackErr == nil}, err
 			}
+			return referrerList{descriptors: list, fallback: true}, fallbackErr
+		default:
+			return referrerList{}, err
 		}
 	}
-	return r.classify(ctx, operation, err)
+	all, err := r.fallbackIndex(ctx, subject)
+	return referrerList{descriptors: all, fallback: true}, err
 }
 
-// lists tells whether a referrer is listed.
-func (r *remoteRepository) lists(ctx context.Context, subject, referrer ocispec.Descriptor) (bool, error) {
-	all, err := r.Referrers(ctx, subject)
-	return slices.ContainsFunc(all, func(d ocispec.Descriptor) bool { return d.Digest == referrer.Digest }), err
-}
-
-// fallback tells whether the registry turned out to have no Referrers API: the
-// capability cannot be set to what it is not.
-func (r *remoteRepository) fallback() bool {
-	return errors.Is(r.oras.SetReferrersCapability(true), remote.ErrReferrersCapabilityAlreadySet)
-}
-
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// lacksAPI reports whether a refusal of the Referrers API tells a writer that
+// there is none.
+func lacksAPI(answer *refusal) bool {
+	switch answer.status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
+		return !answer.page
 	}
+	return false
+}
+
+func (e *endpoint) referrersByAPI(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	path := "referrers/" + subject.Digest.String()
+	var all []ocispec.Descriptor
+	seen := map[string]bool{}
+	for page, next := 0, ""; ; page++ {
+		if page == maxPages {
+			return nil, fmt.Errorf("%w: a list of more than %d pages", entry.ErrUnreachable, maxPages)
+		}
+		address := path
+		if next != "" {
+			address += "?" + next
+		}
+		header, body, err := e.get(ctx, question{path: address, header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}})
+		if err != nil && page > 0 && status(err) == http.StatusNotFound {
+			err = fmt.Errorf("%w: page %d of the list does not exist", entry.ErrUnreachable, page+1)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list, err := readIndex(body)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+		var more bool
+		if next, more, err = nextPage(header.Values("Link")); err != nil || !more {
+			return all, err
+		}
+		if seen[next] {
+			return nil, fmt.Errorf("%w: the list of referrers repeats itself", entry.ErrUnreachable)
+		}
+		seen[next] = true
+	}
+}
+
+// readIndex reads the manifests of an index. Its body decides whether it is
+// one: registries give it one type or another.
+func readIndex(body []byte) ([]ocispec.Descriptor, error) {
+	var head struct {
+		MediaType any             `json:"mediaType"`
+		Layers    json.RawMessage `json:"layers"`
+	}
+	var manifests []ocispec.Descriptor
+	if err := readList(body, "manifests", &manifests); err != nil {
+		return nil, err
+	}
+	_ = json.Unmarshal(body, &head) // an object, as readList has found
+	if own, _ := head.MediaType.(string); head.Layers != nil || (own != "" && own != ocispec.MediaTypeImageIndex) {
+		return nil, fmt.Errorf("%w: the answer is no image index", entry.ErrUnreachable)
+	}
+	for _, d := range manifests {
+		if d.Digest.Validate() != nil {
+			return nil, fmt.Errorf("%w: a list of referrers with the digest %q", entry.ErrUnreachable, d.Digest)
+		}
+	}
+	return manifests, nil
+}
+
+// fallbackTag is the tag of the index that lists referrers where the registry
+// does not (distribution-spec, "Referrers Tag Schema").
+func fallbackTag(subject ocispec.Descriptor) string {
+	return subject.Digest.Algorithm().String() + "-" + subject.Digest.Encoded()
+}
+
+// fallbackIndex reads the index under the fallback tag. Some registries resolve
+// that tag to the subject itself, whose children are no referrers.
+func (e *endpoint) fallbackIndex(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+	descriptor, body, err := e.manifest(ctx, fallbackTag(subject))
+	var answer *refusal
+	switch {
+	case errors.As(err, &answer) && answer.status == http.StatusNotFound && !answer.page && !answer.isForbidden() && e.isAPI(answer.url):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case descriptor.Digest == subject.Digest:
+		return nil, nil
+	}
+	return readIndex(body)
 }

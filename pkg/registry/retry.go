@@ -38,6 +38,8 @@ func (p policy) Retry(attempt int, response *http.Response, err error) (time.Dur
 		return wait, nil
 	}
 	switch status := response.StatusCode; {
+	case once(response.Request):
+		return give, nil
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		// Neither was acted upon, whatever the method.
 		if asked, ok := retryAfter(response.Header.Get("Retry-After"), time.Now()); ok {
@@ -72,3 +74,9 @@ func retryAfter(value string, now time.Time) (time.Duration, bool) {
 func jitter(wait time.Duration) time.Duration {
 	return wait/2 + rand.N(wait/2+1)
 }
+
+// onceKey marks the context of a request that is not repeated: another one can
+// take its place.
+type onceKey struct{}
+
+func once(request *http.Request) bool { return request.Context().Value(onceKey{}) != nil }

@@ -54,7 +54,7 @@ func TestTagsFollowLinks(t *testing.T) {
 			if diff := cmp.Diff([]string{"a", "b", "c", "d"}, tags); err != nil || diff != "" {
 				t.Errorf("%v\n%s", err, diff)
 			}
-			want := []string{"GET /v2/team/image/tags/list", "GET /v2/team/image/tags/list?p=1", "GET /v2/team/image/tags/list?p=2"}
+			want := []string{"GET /v2/team/image/tags/list", "GET /v2/team/image/tags/list?n=1000&p=1", "GET /v2/team/image/tags/list?p=2"}
 			if diff := cmp.Diff(want, s.requests()); diff != "" {
 				t.Errorf("requests:\n%s", diff)
 			}
@@ -95,10 +95,10 @@ func TestTagListsAreBounded(t *testing.T) {
 		return response, nil
 	})
 	repository := open(t, "registry.example.com", options).(*remoteRepository)
-	if repository.oras.TagListMaxPages != maxPages || repository.oras.ReferrerListMaxPages != maxPages {
-		t.Errorf("%d and %d pages allowed", repository.oras.TagListMaxPages, repository.oras.ReferrerListMaxPages)
+	if repository.maxPages != maxPages {
+		t.Errorf("%d pages allowed", repository.maxPages)
 	}
-	repository.oras.TagListMaxPages = 50
+	repository.maxPages = 50
 	tags, err := repository.Tags(t.Context())
 	if kind(err) != "unreachable" || tags != nil || asked != 50 {
 		t.Errorf("%d tags, %v after %d pages", len(tags), err, asked)
@@ -106,7 +106,7 @@ func TestTagListsAreBounded(t *testing.T) {
 }
 
 func TestTagsOfNothing(t *testing.T) {
-	for _, body := range []string{`{"name":"team/image","tags":null}`, `{"tags":[]}`, `{}`} {
+	for _, body := range []string{`{"name":"team/image","tags":null}`, `{"tags":[]}`, `{"errors":[],"tags":null}`} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, "application/json", body) })
 		if tags, err := open(t, s.host, quick()).Tags(t.Context()); err != nil || len(tags) != 0 {
 			t.Errorf("%s: %v, %v", body, tags, err)

@@ -157,7 +157,7 @@ func TestUploadBeginsAnew(t *testing.T) {
 
 func TestUploadEnds(t *testing.T) {
 	d := describe("application/x", []byte("blob"))
-	for status, want := range map[int]string{404: "not found", 403: "unauthorized", 413: "?", 500: "unreachable"} {
+	for status, want := range map[int]string{404: "not found", 403: "unauthorized", 413: "malformed", 500: "unreachable"} {
 		posts := 0
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
@@ -199,7 +199,7 @@ func TestManifestWaitsForItsBlobs(t *testing.T) {
 		code  string
 		tries int
 		want  string
-	}{{"MANIFEST_BLOB_UNKNOWN", 2, ""}, {"BLOB_UNKNOWN", 2, ""}, {"MANIFEST_INVALID", 1, "?"}} {
+	}{{"MANIFEST_BLOB_UNKNOWN", 2, ""}, {"BLOB_UNKNOWN", 2, ""}, {"MANIFEST_INVALID", 1, "malformed"}} {
 		var s *script
 		s = serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			if len(s.requests()) < 2 {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"mime"
 	"net/http"
 	"strings"
 	"sync"
@@ -51,7 +50,7 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 		}
 	}
 	if err != nil {
-		return nil, &exchangeError{err: err, repeatable: repeatable(request) && request.Context().Err() == nil && !settled(err)}
+		return nil, &exchangeError{err: err, repeatable: repeatable(request) && !once(request) && request.Context().Err() == nil && !settled(err)}
 	}
 	return response, nil
 }
@@ -60,7 +59,7 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 // that one side does not take, and what this package itself refuses.
 func settled(err error) bool {
 	var untrusted *tls.CertificateVerificationError
-	return errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrUnauthorized) || errors.As(err, &untrusted) || clientCertificate(err)
+	return errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrUnauthorized) || errors.As(err, &untrusted) || clientCertificate(err)
 }
 
 // repeatable tells the requests that can be sent twice. Starting an upload is
@@ -75,15 +74,21 @@ func repeatable(request *http.Request) bool {
 	return false
 }
 
+// checkAnswer judges an answer by what was asked for in the first place,
+// wherever redirects have led.
 func checkAnswer(request *http.Request, response *http.Response) error {
-	path := request.URL.Path
+	asked := request
+	for asked.Response != nil && asked.Response.Request != nil {
+		asked = asked.Response.Request
+	}
+	path := asked.URL.Path
 	if !strings.HasPrefix(path, "/v2/") || strings.Contains(path, "/blobs/") {
 		return nil
 	}
-	if mediaType, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type")); mediaType == "text/html" {
+	if mediaTypeOf(response.Header) == "text/html" && path != "/v2/" {
 		return errors.New("the answer is an HTML page: not a registry, or a proxy before it")
 	}
-	if request.Method != http.MethodGet {
+	if request.Method != http.MethodGet || path == "/v2/" {
 		return nil
 	}
 	defer response.Body.Close()
@@ -97,22 +102,30 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 	if !json.Valid(body) {
 		return errors.New("the answer is not JSON")
 	}
-	if err := checkDigest(path, response.Header.Get("Docker-Content-Digest"), body); err != nil {
-		return err
+	if strings.Contains(path, "/manifests/") {
+		if err := checkManifest(path, response.Header, body); err != nil {
+			return err
+		}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	response.ContentLength = int64(len(body))
 	return nil
 }
 
-// checkDigest holds a manifest against the digest it was asked by, or that its
-// registry announced.
-func checkDigest(path, announced string, body []byte) error {
-	i := strings.LastIndex(path, "/manifests/")
-	if i < 0 {
-		return nil
+// mediaTypeOf is the media type of a body, without its parameters.
+func mediaTypeOf(header http.Header) string {
+	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	return strings.ToLower(strings.TrimSpace(mediaType))
+}
+
+// checkManifest names a manifest whose kind is not supported, and checks any
+// other against the digest that it was asked by, or that its registry announced.
+func checkManifest(path string, header http.Header, body []byte) error {
+	if err := checkKind(header, body); err != nil {
+		return err
 	}
-	for _, text := range []string{path[i+len("/manifests/"):], announced} {
+	reference := path[strings.LastIndex(path, "/manifests/")+len("/manifests/"):]
+	for _, text := range []string{reference, header.Get("Docker-Content-Digest")} {
 		want, err := digest.Parse(text)
 		if err != nil || !want.Algorithm().Available() {
 			continue

@@ -22,6 +22,7 @@ var kinds = []struct {
 	{entry.ErrInvalid, http.StatusBadRequest, "invalid"},
 	{entry.ErrUnauthorized, http.StatusForbidden, "unauthorized"},
 	{entry.ErrUnreachable, http.StatusBadGateway, "unreachable"},
+	{entry.ErrMalformed, http.StatusUnprocessableEntity, "malformed"},
 	{entry.ErrTimeout, http.StatusGatewayTimeout, "timeout"},
 	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout"},
 	{entry.ErrUntrusted, http.StatusForbidden, "untrusted"},

@@ -31,7 +31,7 @@ to anything else is refused.`,
 	o.register(command.Flags())
 	o.signing.register(command.Flags(), false)
 	a.completeFlags(command)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *addOptions) run(ctx context.Context, args []string) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -42,12 +43,25 @@ func (a *app) client() (*registry.Client, error) {
 	return client, s.at("ca-file", err)
 }
 
-// logger tells of every request, where that is asked for.
+// logger tells of every request, where that is asked for; else of what went
+// less than well.
 func (a *app) logger() *slog.Logger {
 	if !a.settings.verbose {
-		return slog.New(slog.DiscardHandler)
+		return slog.New(warner{a})
 	}
 	return slog.New(slog.NewTextHandler(a.system.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// warner is a slog.Handler that says warnings as all of the command's.
+type warner struct{ app *app }
+
+func (warner) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (w warner) WithAttrs([]slog.Attr) slog.Handler             { return w }
+func (w warner) WithGroup(string) slog.Handler                  { return w }
+
+func (w warner) Handle(_ context.Context, record slog.Record) error {
+	w.app.warn(record.Message)
+	return nil
 }
 
 // keychain is where logins are looked for: the file of --authfile, or docker's
@@ -57,7 +71,7 @@ func (a *app) keychain() (registry.Keychain, error) {
 	s := &a.settings
 	files, given := []string{s.authFile}, s.origins["authfile"].kind != "default"
 	if !given {
-		files = append([]string{dockerConfigPath(a.system.Getenv)}, podmanAuthFiles(a.system.Getenv)...)
+		files = append([]string{dockerConfigPath(a.system.Getenv)}, podmanAuthFiles(a.system.Getenv, a.system.AuthFiles)...)
 	}
 	var found []registry.Keychain
 	for _, file := range files {

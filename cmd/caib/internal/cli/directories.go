@@ -1,10 +1,13 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -68,16 +71,35 @@ func dockerConfigPath(getenv func(string) string) string {
 }
 
 // podmanAuthFiles are where podman keeps its logins, those of this session
-// first.
-func podmanAuthFiles(getenv func(string) string) []string {
+// first; others are where it keeps them without one.
+func podmanAuthFiles(getenv func(string) string, others []string) []string {
 	var files []string
 	if dir := getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		files = append(files, filepath.Join(dir, "containers", "auth.json"))
+	}
+	for _, file := range others {
+		if !slices.Contains(files, file) {
+			files = append(files, file)
+		}
 	}
 	if dir := containersDir(getenv); dir != "" {
 		files = append(files, filepath.Join(dir, "auth.json"))
 	}
 	return files
+}
+
+// runtimeAuthFiles are podman's files of a user in the directories that the
+// system gives each user, as far as the user may look there.
+func runtimeAuthFiles(system string, uid int, stat func(string) (fs.FileInfo, error)) []string {
+	if system != "linux" || uid < 0 {
+		return nil
+	}
+	return slices.DeleteFunc([]string{
+		fmt.Sprintf("/run/containers/%d/auth.json", uid), fmt.Sprintf("/run/user/%d/containers/auth.json", uid),
+	}, func(path string) bool {
+		_, err := stat(path)
+		return errors.Is(err, fs.ErrPermission)
+	})
 }
 
 // certificateDirs are where podman and docker keep certificates of registries.

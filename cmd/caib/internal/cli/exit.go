@@ -24,6 +24,7 @@ const (
 	exitTimeout      = 6
 	exitUntrusted    = 7
 	exitUnreachable  = 8
+	exitMalformed    = 9
 	exitInterrupted  = 130
 )
 
@@ -46,6 +47,7 @@ var exits = []struct {
 	{exitUnreachable, entry.ErrUnreachable, "unreachable", "unreachable: a registry or server could not be asked, so nothing can be said"},
 	{exitTimeout, entry.ErrTimeout, "timeout", "timed out"},
 	{exitTimeout, context.DeadlineExceeded, "timeout", "timed out"},
+	{exitMalformed, entry.ErrMalformed, "malformed", "malformed: what a registry holds there is no image, or makes no sense"},
 	{exitUntrusted, entry.ErrUntrusted, "untrusted", "not trusted: unsigned, untrusted or invalid where a signature is required"},
 	{exitConflict, entry.ErrConflict, "conflict", "conflict: it already exists, or another entry has this image"},
 	{exitNotFound, entry.ErrNotFound, "not_found", "not found"},

@@ -112,7 +112,7 @@ others.`,
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
 	o.register(flags)
 	a.completeFlags(command)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *publishOptions) run(ctx context.Context, args []string) error {

@@ -31,7 +31,7 @@ the image is signed as well, in its own repository.`,
 		ValidArgsFunction: a.completeNames,
 	}
 	o.signing.register(command.Flags(), true)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *signOptions) run(ctx context.Context, args []string) error {

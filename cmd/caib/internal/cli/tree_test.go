@@ -30,6 +30,7 @@ var contractExits = map[int]string{
 	6:   "timed out",
 	7:   "not trusted: unsigned, untrusted or invalid where a signature is required",
 	8:   "unreachable: a registry or server could not be asked, so nothing can be said",
+	9:   "malformed: what a registry holds there is no image, or makes no sense",
 	130: "interrupted",
 }
 

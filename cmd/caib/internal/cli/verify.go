@@ -53,7 +53,7 @@ order is not looked at again.`,
 	flags.BoolVar(&o.all, "all", false, "verify every live entry")
 	flags.BoolVar(&o.resume, "resume", false, "with --all: leave out what an interrupted run has found in order")
 	o.demand.register(flags)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *verifyOptions) run(ctx context.Context, args []string) error {

@@ -1,0 +1,156 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// HEAD saves the body, and is what registries and the storages behind them get
+// wrong: whatever it answers but a clean 200 or 404 is asked again by GET.
+
+// errUnclear is an answer to HEAD that says nothing.
+var errUnclear = errors.New("the answer to HEAD is unclear")
+
+// Confirm resolves a reference like Fetcher.Resolve, for callers to whom it
+// matters that something is not there: what HEAD calls absent is asked for once
+// more by GET.
+func Confirm(ctx context.Context, from Fetcher, reference string) (ocispec.Descriptor, error) {
+	descriptor, err := from.Resolve(ctx, reference)
+	if errors.Is(err, entry.ErrNotFound) {
+		descriptor, _, err = from.Manifest(ctx, reference)
+	}
+	return descriptor, err
+}
+
+// Resolve implements Fetcher.
+func (r *remoteRepository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	descriptor, err := r.resolve(ctx, reference)
+	return descriptor, r.classify(ctx, "resolve "+r.named(reference), err)
+}
+
+func (e *endpoint) resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
+	response, err := e.head(ctx, question{path: "manifests/" + reference, header: http.Header{"Accept": {manifestTypes}}})
+	if err == nil {
+		var descriptor ocispec.Descriptor
+		if descriptor, err = described(response, reference); err == nil {
+			return descriptor, nil
+		}
+	}
+	if e.askAgain(ctx, err) {
+		descriptor, _, err := e.manifest(ctx, reference)
+		return descriptor, err
+	}
+	return ocispec.Descriptor{}, err
+}
+
+// head asks by HEAD. A 404 is a refusal; any other answer is an error unless it
+// is a 200.
+func (e *endpoint) head(ctx context.Context, q question) (*http.Response, error) {
+	q.method = http.MethodHead
+	response, err := e.ask(ctx, q, http.StatusOK)
+	if err == nil {
+		response.Body.Close()
+	}
+	return response, err
+}
+
+// askAgain reports whether GET may say more than HEAD did.
+func (e *endpoint) askAgain(ctx context.Context, err error) bool {
+	var dial *net.OpError
+	var own *credentialError
+	var answer *refusal
+	switch {
+	case err == nil, ctx.Err() != nil, errors.As(err, &own), errors.Is(err, entry.ErrMalformed):
+		return false
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return false
+	case errors.As(err, &answer):
+		return answer.status != http.StatusNotFound || answer.page || !e.isAPI(answer.url)
+	}
+	return true
+}
+
+// described is the descriptor that a clean answer to HEAD holds.
+func described(response *http.Response, reference string) (ocispec.Descriptor, error) {
+	mediaType, size := mediaTypeOf(response.Header), response.ContentLength
+	found, err := digest.Parse(response.Header.Get("Docker-Content-Digest"))
+	wanted, unless := digest.Parse(reference)
+	switch {
+	case size <= 0 || !strings.Contains(mediaType, "manifest") && !strings.Contains(mediaType, "index"):
+		return ocispec.Descriptor{}, errUnclear
+	case response.Header.Get("Docker-Content-Digest") == "" && unless == nil:
+		found = wanted
+	case err != nil, unless == nil && found != wanted:
+		return ocispec.Descriptor{}, errUnclear
+	}
+	return ocispec.Descriptor{MediaType: mediaType, Digest: found, Size: size}, nil
+}
+
+// StatBlob implements BlobStater.
+func (r *remoteRepository) StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
+	return r.classify(ctx, "look for "+r.named(descriptor.Digest.String()), r.statBlob(ctx, descriptor))
+}
+
+// statBlob accuses nobody on HEAD's word alone: that a blob is not there, or of
+// another size, is asked again by GET, of which one byte is wanted.
+func (e *endpoint) statBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
+	if err := descriptor.Digest.Validate(); err != nil {
+		return fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, descriptor.Digest, err)
+	}
+	path := "blobs/" + descriptor.Digest.String()
+	response, err := e.head(ctx, question{path: path})
+	if err == nil && response.ContentLength == descriptor.Size && mediaTypeOf(response.Header) != "text/html" {
+		return nil
+	}
+	if err != nil && !e.askAgain(ctx, err) && status(err) != http.StatusNotFound {
+		return err
+	}
+	size, err := e.blobSize(ctx, path, true)
+	if status(err) == http.StatusRequestedRangeNotSatisfiable {
+		size, err = e.blobSize(ctx, path, false)
+	}
+	if err == nil && size >= 0 && size != descriptor.Size {
+		return wrongSize(size, descriptor.Size)
+	}
+	return err
+}
+
+// blobSize asks for a blob by GET, for its first byte alone or for its headers,
+// and returns its size; -1 is unknown.
+func (e *endpoint) blobSize(ctx context.Context, path string, ranged bool) (int64, error) {
+	header := http.Header{"Accept-Encoding": {"identity"}}
+	if ranged {
+		header.Set("Range", "bytes=0-0")
+	}
+	response, err := e.ask(ctx, question{method: http.MethodGet, path: path, header: header}, http.StatusOK, http.StatusPartialContent)
+	if err != nil {
+		return 0, err
+	}
+	response.Body.Close() // not read to its end: the connection is given up
+	if mediaTypeOf(response.Header) == "text/html" {
+		return 0, fmt.Errorf("%w: the answer is an HTML page", entry.ErrUnreachable)
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.ContentLength, nil
+	}
+	_, total, _ := strings.Cut(response.Header.Get("Content-Range"), "/")
+	size, err := strconv.ParseInt(strings.TrimSpace(total), 10, 64)
+	if err != nil || size < 0 {
+		return -1, nil
+	}
+	return size, nil
+}
+
+func wrongSize(got, want int64) error {
+	return fmt.Errorf("%w: a blob of %d bytes, where its manifest says %d", entry.ErrMalformed, got, want)
+}

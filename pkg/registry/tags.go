@@ -1,0 +1,182 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// largePage is the page size that is asked for where a tag list has more than
+// one page.
+const largePage = 1000
+
+// pageSizes are the hosts that do not serve large pages.
+type pageSizes struct {
+	mu    sync.Mutex
+	small map[string]bool
+}
+
+func (p *pageSizes) isSmall(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.small[host]
+}
+
+func (p *pageSizes) setSmall(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.small == nil {
+		p.small = map[string]bool{}
+	}
+	p.small[host] = true
+}
+
+// Tags implements TagLister.
+func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
+	operation := "list tags of " + r.base
+	tags, err := r.tags(ctx)
+	var answer *refusal
+	if errors.As(err, &answer) && answer.status == http.StatusNotFound && r.isAPI(answer.url) {
+		switch {
+		case tags == nil && answer.isAbsence():
+			return nil, nil // it says in a registry's words that there is no such repository
+		case tags != nil:
+			err = fmt.Errorf("%w: a page of the list does not exist", entry.ErrUnreachable)
+		case !answer.isForbidden() && !answer.says(codeTooMany):
+			err = r.begin(ctx, answer)
+		}
+	}
+	if err != nil {
+		return nil, r.classify(ctx, operation, err)
+	}
+	return tags, nil
+}
+
+// begin says what the 404 of a tag list means that is not in a registry's
+// words: anybody's, perhaps. For a writer it says that the path is wrong, if no
+// upload may begin there either.
+func (r *remoteRepository) begin(ctx context.Context, answer *refusal) error {
+	if r.login.pushes.Load() {
+		if err := r.beginUpload(ctx); status(err) == http.StatusNotFound {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: 404, and not in the words of a registry%s", entry.ErrUnreachable, quoted(answer))
+}
+
+// quoted are the words of a refusal, for a text that has its own.
+func quoted(answer *refusal) string {
+	if answer.text == "" || answer.page {
+		return ""
+	}
+	return ": " + answer.text
+}
+
+// tagList collects the tags of pages, each once.
+type tagList struct {
+	seen map[string]bool
+	all  []string // not nil once there was a page
+}
+
+// add reports whether a page says something new, or nothing at all.
+func (l *tagList) add(page []string) bool {
+	before := len(l.all)
+	for _, tag := range page {
+		if !l.seen[tag] {
+			l.seen[tag] = true
+			l.all = append(l.all, tag)
+		}
+	}
+	return len(page) == 0 || len(l.all) > before
+}
+
+// tags reads all pages. Those that were read before an error are returned
+// beside it, to tell that there were some.
+func (r *remoteRepository) tags(ctx context.Context) ([]string, error) {
+	page, next, err := r.tagPage(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	list := &tagList{map[string]bool{}, make([]string, 0, len(page))}
+	list.add(page)
+	if next != "" {
+		next = r.tryLargePage(ctx, list, next)
+	}
+	for pages := 2; next != ""; pages++ {
+		if pages >= r.maxPages {
+			return list.all, fmt.Errorf("%w: a list of more than %d pages", entry.ErrUnreachable, r.maxPages)
+		}
+		if page, next, err = r.tagPage(ctx, next); err != nil {
+			return list.all, err
+		}
+		if !list.add(page) {
+			return list.all, fmt.Errorf("%w: the tag list repeats itself", entry.ErrUnreachable)
+		}
+	}
+	return list.all, nil
+}
+
+// tryLargePage asks once for a large page where a small one would be next, and
+// returns the query of the page after it. A host that answers with an error, or
+// with less than it gives by itself, is not asked like this again, and next
+// stays what it was.
+func (r *remoteRepository) tryLargePage(ctx context.Context, list *tagList, next string) string {
+	query, err := url.ParseQuery(next)
+	if given, bad := strconv.Atoi(query.Get("n")); err != nil || (bad == nil && given >= largePage) || r.pages.isSmall(r.host) {
+		return next
+	}
+	query.Set("n", strconv.Itoa(largePage))
+	usual := len(list.all)
+	page, following, err := r.tagPage(context.WithValue(ctx, onceKey{}, true), query.Encode())
+	if err != nil || len(page) < usual || !list.add(page) {
+		r.pages.setSmall(r.host)
+		return next
+	}
+	return following
+}
+
+// tagPage reads one page and returns the query of the next one; "" is none.
+func (r *remoteRepository) tagPage(ctx context.Context, query string) ([]string, string, error) {
+	path := "tags/list"
+	if query != "" {
+		path += "?" + query
+	}
+	header, body, err := r.get(ctx, question{path: path})
+	if err != nil {
+		return nil, "", err
+	}
+	var tags []string
+	if err := readList(body, "tags", &tags); err != nil {
+		return nil, "", err
+	}
+	next, _, err := nextPage(header.Values("Link"))
+	return tags, next, err
+}
+
+// readList reads a member of a JSON object into a slice. That it is null means
+// that it is empty; that it is not there, or that the object holds errors, means
+// that the answer is none.
+func readList(body []byte, member string, list any) error {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(body, &object); err != nil || object == nil {
+		return fmt.Errorf("%w: the answer is no JSON object", entry.ErrUnreachable)
+	}
+	if errs, found := object["errors"]; found && string(errs) != "null" && string(errs) != "[]" {
+		return fmt.Errorf("%w: the answer holds errors, with status 200", entry.ErrUnreachable)
+	}
+	value, found := object[member]
+	if !found {
+		return fmt.Errorf("%w: the answer has no member %q: it is no list", entry.ErrUnreachable, member)
+	}
+	if err := json.Unmarshal(value, list); err != nil {
+		return fmt.Errorf("%w: the member %q of the answer is no list", entry.ErrUnreachable, member)
+	}
+	return nil
+}
