@@ -34,7 +34,7 @@ func Catalog(ctx context.Context, catalog string, count int) error {
 		return err
 	}
 	log := ocilog.New(repository, catalog, ocilog.Options{})
-	at := time.Now().Add(-24 * time.Hour)
+	at := time.Now().Add(-time.Duration(count) * time.Second)
 	const batch = 32
 	for from := 0; from < count; from += batch {
 		group, within := errgroup.WithContext(ctx)

@@ -56,9 +56,8 @@ func (s *snapshot) has(d digest.Digest) bool {
 
 // readSnapshots adds what the newest readable snapshot says to what is known,
 // decoding the wanted revisions on the way, and reports those that could not be
-// read. Where a snapshot leaves so much unknown that it would not have been the
-// newest for long, the next older one is read as well: it may be a forgery. All
-// of them share one budget, and their faults cost requests, never entries.
+// read. Where a snapshot leaves unknown what its writer must have seen, the next
+// older one is read as well: it may be a forgery. All of them share one budget, and their faults cost requests, never entries.
 func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Tag]bool) (faults []error) {
 	select {
 	case l.reading <- struct{}{}:
@@ -88,7 +87,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Ta
 		if s != nil {
 			l.adopt(s)
 		}
-		if budget.ctx.Err() != nil || err == nil && !l.isBehind(view.listed) {
+		if budget.ctx.Err() != nil || err == nil && !l.isBehind(tag, view.listed) {
 			break
 		}
 	}
@@ -161,15 +160,19 @@ func (l *Log) most(all []*snapshot) (most *snapshot) {
 	return most
 }
 
-// isBehind reports whether more of what is listed is not known than a writer
-// leaves before it writes the next snapshot.
-func (l *Log) isBehind(listed []entry.Tag) bool {
+// isBehind reports whether a snapshot leaves unknown what its writer must have
+// seen: anything listed from before it, by more than clocks may differ, or more of
+// what is listed than a writer leaves before it writes the next one.
+func (l *Log) isBehind(s entry.Tag, listed []entry.Tag) bool {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	unknown := 0
 	for _, tag := range listed {
-		if l.known.facts[tag] == nil {
-			unknown++
+		if l.known.facts[tag] != nil {
+			continue
+		}
+		if unknown++; tag.Millis < s.Millis-maxSkew.Milliseconds() {
+			return true
 		}
 	}
 	return unknown > due(len(listed)-unknown)
