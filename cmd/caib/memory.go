@@ -32,7 +32,7 @@ func raiseLimit(least int64) {
 // afterCollections calls do soon after each garbage collection.
 func afterCollections(do func()) {
 	runtime.AddCleanup(new([64]byte), func(do func()) {
-		do()
 		afterCollections(do)
+		do()
 	}, do)
 }
