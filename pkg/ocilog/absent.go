@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -245,6 +246,9 @@ func (v *View) answer(tags []entry.Tag, there bool) {
 // any other claim is dropped.
 func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
 	for _, tag := range tags {
+		if v.log.isForeign(ctx, tag) {
+			continue
+		}
 		f, _ := v.log.known.get(tag)
 		if !f.stood && !v.isOurs(ctx, tag) {
 			v.notices.count(&v.notices.dropped, 1)
@@ -256,6 +260,19 @@ func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
 		v.log.known.changed = v.log.known.changed || known.manifest != nil
 		v.log.known.mu.Unlock()
 	}
+}
+
+// isForeign reports whether what was seen under a tag is known to be no revision,
+// such as a copy of one: then nothing is lost without it.
+func (l *Log) isForeign(ctx context.Context, tag entry.Tag) bool {
+	f, _ := l.known.get(tag)
+	if f.kind == unread && f.digest != "" {
+		if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
+			_, _ = l.learn(tag, digest.FromBytes(manifest), manifest) // notes what it is
+			f, _ = l.known.get(tag)
+		}
+	}
+	return f.kind == foreign
 }
 
 // isOurs reports whether a revision that this reader never saw in the registry
@@ -327,7 +344,7 @@ func (v *View) vanished() map[string][]entry.Tag {
 		if there {
 			continue
 		}
-		if f, ok := v.log.known.get(tag); ok && f.absent {
+		if f, ok := v.log.known.get(tag); ok && f.absent && f.kind != foreign {
 			byName[tag.Name] = append(byName[tag.Name], tag)
 		}
 	}

@@ -251,6 +251,36 @@ func TestRumoursAreNoLoss(t *testing.T) {
 	}
 }
 
+// A copy of a revision under a later tag is no revision: deleting it, as readers
+// are told to, takes nothing away, although its digest is one that is signed.
+func TestCopiesAreNoLoss(t *testing.T) {
+	for _, cached := range []bool{true, false} {
+		t.Run(fmt.Sprintf("with a cache %t", cached), func(t *testing.T) {
+			target, c, options := newMemory(), &clock{}, Options{State: NewState(t.TempDir())}
+			if cached {
+				options.Cache = NewCache(t.TempDir(), 0)
+			}
+			packed := publication(t, "a", c.Now(), "1")
+			copied := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, packed.Descriptor.Digest)
+			appendAll(t, newLog(target, "writer", Options{}), packed)
+			if err := target.PushManifest(t.Context(), packed.Descriptor, packed.Manifest, copied.String()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time, it is known from the cache
+				if versions, vanished, _, err := read(t, target, options); err != nil || versions["a"] != "1" || len(vanished) > 0 {
+					t.Fatalf("with the copy: shows %v, vanished %v, %v", versions, vanished, err)
+				}
+			}
+			target.delete(copied)
+			for range 2 {
+				if versions, vanished, warnings, err := read(t, target, options); err != nil || versions["a"] != "1" || len(vanished) > 0 || warnings != "" {
+					t.Errorf("without it: shows %v, vanished %v, warnings %q, %v", versions, vanished, warnings, err)
+				}
+			}
+		})
+	}
+}
+
 // Much that is missing at once is no answer of a registry that has the catalog.
 func TestMuchThatIsMissingIsNoAnswer(t *testing.T) {
 	for _, tt := range []struct {
