@@ -143,25 +143,30 @@ func (v *View) proven(ctx context.Context, tags []entry.Tag) (seen, claimed []en
 	var unproven []entry.Tag
 	for _, tag := range tags {
 		switch f, _ := v.log.known.get(tag); {
+		case f.digest == "":
+			unproven = append(unproven, tag)
 		case f.stood:
 			seen = append(seen, tag)
-		case f.digest != "":
-			claimed = append(claimed, tag)
 		default:
-			unproven = append(unproven, tag)
+			claimed = append(claimed, tag)
 		}
 	}
 	if len(unproven) == 0 {
 		return seen, claimed, nil
 	}
 	found := map[entry.Tag]*entry.Revision{}
-	v.answer(v.fromSegments(ctx, unproven, found), false)
+	v.fromSegments(ctx, unproven, found)
 	if ctx.Err() != nil {
 		return nil, nil, timedOut(ctx)
 	}
 	for _, tag := range unproven {
-		if found[tag] != nil {
+		switch f, _ := v.log.known.get(tag); {
+		case f.stood:
+			seen = append(seen, tag)
+		case found[tag] != nil:
 			claimed = append(claimed, tag)
+		default:
+			v.answer([]entry.Tag{tag}, false)
 		}
 	}
 	return seen, claimed, nil
@@ -250,7 +255,7 @@ func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
 			continue
 		}
 		f, _ := v.log.known.get(tag)
-		if !f.stood && !v.isOurs(ctx, tag) {
+		if f.digest == "" || !f.stood && !v.isOurs(ctx, tag) {
 			v.notices.count(&v.notices.dropped, 1)
 			continue
 		}

@@ -251,6 +251,54 @@ func TestRumoursAreNoLoss(t *testing.T) {
 	}
 }
 
+// What a reader saw listed and never read is missed by what a snapshot holds of
+// it, now and by the next process; a forged record of it says nothing.
+func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
+	for name, forged := range map[string]bool{"with a genuine record": false, "with a forged record": true} {
+		t.Run(name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			options := Options{State: NewState(t.TempDir())}
+			packed := publication(t, "a", c.Now(), "1")
+			appendAll(t, newLog(target, "writer", Options{}), packed, publication(t, "b", c.Now(), "1"))
+			manifest := packed.Manifest
+			if forged {
+				manifest = []byte(`{"schemaVersion":2}`)
+			}
+			n, err := newLine(packed.Tag, manifest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pushLines(t, target, n.text)
+			log := newLog(target, "log", options)
+			if _, err := log.Read(t.Context(), "b"); err != nil {
+				t.Fatal(err)
+			}
+			target.delete(packed.Tag)
+			view, err := log.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := view.Heads(t.Context(), time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			want := []Head{{packed.Tag, packed.Descriptor.Digest}}
+			if forged {
+				want = nil
+			}
+			var got []Head
+			for _, vanished := range view.Vanished(t.Context(), "a", entry.Tag{}) {
+				got = append(got, vanished.Head)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("vanished (-want +got):\n%s", diff)
+			}
+			if _, vanished, _, err := read(t, target, options); err != nil || len(vanished) != len(want) {
+				t.Errorf("the next process misses %v, want %v; %v", vanished, want, err)
+			}
+		})
+	}
+}
+
 // A copy of a revision under a later tag is no revision: deleting it, as readers
 // are told to, takes nothing away, although its digest is one that is signed.
 func TestCopiesAreNoLoss(t *testing.T) {
