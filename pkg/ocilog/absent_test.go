@@ -299,6 +299,33 @@ func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
 	}
 }
 
+// What was signed and written here is missed when it is gone, although a
+// stranger's later revision was all that was read since.
+func TestOwnRevisionsAreMissedBehindAStrangers(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	options := Options{State: NewState(t.TempDir()), Verified: func(_ context.Context, revision *entry.Revision) bool {
+		return revision.Document.PublishedBy == "team"
+	}}
+	first, own := publicationBy(t, "team", "a", c.Now(), "1"), publicationBy(t, "team", "a", c.Now(), "2")
+	for _, packed := range []*entry.Packed{first, own} {
+		if err := newLog(target, "log", options).Append(t.Context(), packed, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	strangers := publicationBy(t, "stranger", "a", c.Now(), "3")
+	appendAll(t, newLog(target, "stranger", Options{}), strangers)
+	if versions, _, _, err := read(t, target, options); err != nil || versions["a"] != "3" {
+		t.Fatalf("shows %v, %v", versions, err)
+	}
+	target.delete(own.Tag, strangers.Tag)
+	for range 2 {
+		versions, vanished, _, err := read(t, target, options)
+		if diff := cmp.Diff([]string{own.Tag.String(), strangers.Tag.String()}, vanished); diff != "" || versions["a"] != "1" || err != nil {
+			t.Errorf("shows %v, %v, vanished (-want +got):\n%s", versions, err, diff)
+		}
+	}
+}
+
 // A copy of a revision under a later tag is no revision: deleting it, as readers
 // are told to, takes nothing away, although its digest is one that is signed.
 func TestCopiesAreNoLoss(t *testing.T) {
