@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -173,13 +174,16 @@ func (v *View) genuine(ctx context.Context, tags []entry.Tag) ([]entry.Tag, erro
 		return tags, nil
 	}
 	found := map[entry.Tag]*entry.Revision{}
-	v.answer(v.fromSegments(ctx, unproven, found), false)
+	v.fromSegments(ctx, unproven, found)
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
 	}
 	for _, tag := range unproven {
-		if found[tag] != nil {
+		switch f, _ := v.log.known.get(tag); {
+		case f.stood, found[tag] != nil:
 			genuine = append(genuine, tag)
+		default:
+			v.answer([]entry.Tag{tag}, false)
 		}
 	}
 	return genuine, nil
@@ -268,8 +272,11 @@ func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
 	group.SetLimit(v.log.options.Parallel)
 	for _, tag := range tags {
 		group.Go(func() error {
+			if v.log.isForeign(ctx, tag) {
+				return nil
+			}
 			f, _ := v.log.known.get(tag)
-			if !f.stood && !v.isOurs(ctx, tag) {
+			if f.digest == "" || !f.stood && !v.isOurs(ctx, tag) {
 				v.notices.drop(tag)
 				return nil
 			}
@@ -282,6 +289,19 @@ func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
 		})
 	}
 	_ = group.Wait() // never fails: what cannot be checked is not ours
+}
+
+// isForeign reports whether what was seen under a tag is known to be no revision,
+// such as a copy of one: then nothing is lost without it.
+func (l *Log) isForeign(ctx context.Context, tag entry.Tag) bool {
+	f, _ := l.known.get(tag)
+	if f.kind == unread && f.digest != "" {
+		if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
+			_, _ = l.learn(tag, digest.FromBytes(manifest), manifest) // notes what it is
+			f, _ = l.known.get(tag)
+		}
+	}
+	return f.kind == foreign
 }
 
 // isOurs reports whether a revision that this reader never saw in the registry
@@ -353,7 +373,7 @@ func (v *View) vanished() map[string][]entry.Tag {
 		if there {
 			continue
 		}
-		if f, ok := v.log.known.get(tag); ok && f.absent {
+		if f, ok := v.log.known.get(tag); ok && f.absent && f.kind != foreign {
 			byName[tag.Name] = append(byName[tag.Name], tag)
 		}
 	}

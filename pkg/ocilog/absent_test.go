@@ -251,6 +251,111 @@ func TestRumoursAreNoLoss(t *testing.T) {
 	}
 }
 
+// What a reader saw listed and never read is missed by what a snapshot holds of
+// it, now and by the next process; a forged record of it says nothing.
+func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
+	for name, forged := range map[string]bool{"with a genuine record": false, "with a forged record": true} {
+		t.Run(name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			options := Options{State: NewState(t.TempDir())}
+			packed := publication(t, "a", c.Now(), "1")
+			appendAll(t, newLog(target, "writer", Options{}), packed, publication(t, "b", c.Now(), "1"))
+			manifest := packed.Manifest
+			if forged {
+				manifest = []byte(`{"schemaVersion":2}`)
+			}
+			n, err := newLine(packed.Tag, manifest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pushLines(t, target, n.text)
+			log := newLog(target, "log", options)
+			if _, err := log.Read(t.Context(), "b"); err != nil {
+				t.Fatal(err)
+			}
+			target.delete(packed.Tag)
+			view, err := log.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := view.Heads(t.Context(), time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+			want := []Head{{packed.Tag, packed.Descriptor.Digest}}
+			if forged {
+				want = nil
+			}
+			var got []Head
+			for _, vanished := range view.Vanished(t.Context(), "a", entry.Tag{}) {
+				got = append(got, vanished.Head)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("vanished (-want +got):\n%s", diff)
+			}
+			if _, vanished, _, err := read(t, target, options); err != nil || len(vanished) != len(want) {
+				t.Errorf("the next process misses %v, want %v; %v", vanished, want, err)
+			}
+		})
+	}
+}
+
+// What was signed and written here is missed when it is gone, although a
+// stranger's later revision was all that was read since.
+func TestOwnRevisionsAreMissedBehindAStrangers(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	options := Options{State: NewState(t.TempDir()), Verified: func(_ context.Context, revision *entry.Revision) bool {
+		return revision.Document.PublishedBy == "team"
+	}}
+	first, own := publicationBy(t, "team", "a", c.Now(), "1"), publicationBy(t, "team", "a", c.Now(), "2")
+	for _, packed := range []*entry.Packed{first, own} {
+		if err := newLog(target, "log", options).Append(t.Context(), packed, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	strangers := publicationBy(t, "stranger", "a", c.Now(), "3")
+	appendAll(t, newLog(target, "stranger", Options{}), strangers)
+	if versions, _, _, err := read(t, target, options); err != nil || versions["a"] != "3" {
+		t.Fatalf("shows %v, %v", versions, err)
+	}
+	target.delete(own.Tag, strangers.Tag)
+	for range 2 {
+		versions, vanished, _, err := read(t, target, options)
+		if diff := cmp.Diff([]string{own.Tag.String(), strangers.Tag.String()}, vanished); diff != "" || versions["a"] != "1" || err != nil {
+			t.Errorf("shows %v, %v, vanished (-want +got):\n%s", versions, err, diff)
+		}
+	}
+}
+
+// A copy of a revision under a later tag is no revision: deleting it, as readers
+// are told to, takes nothing away, although its digest is one that is signed.
+func TestCopiesAreNoLoss(t *testing.T) {
+	for _, cached := range []bool{true, false} {
+		t.Run(fmt.Sprintf("with a cache %t", cached), func(t *testing.T) {
+			target, c, options := newMemory(), &clock{}, Options{State: NewState(t.TempDir())}
+			if cached {
+				options.Cache = NewCache(t.TempDir(), 0)
+			}
+			packed := publication(t, "a", c.Now(), "1")
+			copied := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, packed.Descriptor.Digest)
+			appendAll(t, newLog(target, "writer", Options{}), packed)
+			if err := target.PushManifest(t.Context(), packed.Descriptor, packed.Manifest, copied.String()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time, it is known from the cache
+				if versions, vanished, _, err := read(t, target, options); err != nil || versions["a"] != "1" || len(vanished) > 0 {
+					t.Fatalf("with the copy: shows %v, vanished %v, %v", versions, vanished, err)
+				}
+			}
+			target.delete(copied)
+			for range 2 {
+				if versions, vanished, warnings, err := read(t, target, options); err != nil || versions["a"] != "1" || len(vanished) > 0 || warnings != "" {
+					t.Errorf("without it: shows %v, vanished %v, warnings %q, %v", versions, vanished, warnings, err)
+				}
+			}
+		})
+	}
+}
+
 // Much that is missing at once is no answer of a registry that has the catalog.
 func TestMuchThatIsMissingIsNoAnswer(t *testing.T) {
 	for _, tt := range []struct {

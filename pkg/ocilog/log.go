@@ -133,7 +133,21 @@ func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(contex
 	}
 	l.known.hold(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
 	l.known.saw(packed.Tag)
+	if sign != nil {
+		l.confirmOwn(ctx, packed)
+	}
 	return l.Save(ctx)
+}
+
+// confirmOwn notes that the policy in force verifies what was just signed: it is
+// missed when it is gone, even if all that a reader saw since was a stranger's.
+func (l *Log) confirmOwn(ctx context.Context, packed *entry.Packed) {
+	if l.options.Verified == nil {
+		return
+	}
+	if revision, err := entry.Unpack(packed.Tag, packed.Manifest); err == nil && l.options.Verified(ctx, revision) {
+		l.Confirm(packed.Tag)
+	}
 }
 
 // awaitVisible asks for the tag until the registry has it: some show a write
