@@ -77,8 +77,8 @@ type AcceptOptions struct {
 // AcceptLoss appends what stands now of a name whose latest revision is gone, or
 // cannot be read, or a removal where nothing does, dated after what is gone: then every reader moves
 // on by the order of the log. A name of which nothing is lost is an
-// entry.ErrNotFound. Under a policy, what stands must be verified: signing it
-// would vouch for a stranger.
+// entry.ErrNotFound. Under a policy that enforces, what is appended must be signed,
+// and what stands must be verified: signing it would vouch for a stranger.
 func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOptions) (entry.Event, error) {
 	if err := entry.CheckName(name); err != nil {
 		return entry.Event{}, err
@@ -104,6 +104,9 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	last := lastLost(ctx, view, name, standing)
 	if last.Tag == (entry.Tag{}) {
 		return entry.Event{}, fmt.Errorf("a loss of entry %q: %w", name, entry.ErrNotFound)
+	}
+	if c.options.Policy != nil && options.Sign == nil && !c.options.Policy.Rule(c.Reference(), name).Warn() {
+		return entry.Event{}, fmt.Errorf("%w: the policy wants what accepts the loss of %q signed, and nothing signs", entry.ErrInvalid, name)
 	}
 	defer c.forget()
 	if head == nil || head.Tag.Op == entry.OpRemove {

@@ -46,8 +46,9 @@ const (
 // budget bounds what one reading spends on everything that nobody has vouched
 // for: all snapshots that it tries. What is spent is not given back.
 type budget struct {
-	ctx         context.Context
-	text, lines atomic.Int64
+	ctx                 context.Context
+	text, lines         atomic.Int64 // spent
+	mostText, mostLines int64
 }
 
 // newBudget also bounds the time: to half of what ctx leaves, so that the rest
@@ -59,13 +60,23 @@ func newBudget(ctx context.Context) (b *budget, end func()) {
 		most = min(most, time.Until(deadline)/2)
 	}
 	within, cancel := context.WithTimeout(ctx, most)
-	return &budget{ctx: within}, cancel
+	return &budget{ctx: within, mostText: budgetText, mostLines: budgetLines}, cancel
+}
+
+// portion is the part of what is left of the budget that one snapshot may spend,
+// so that there is some left for the one that it may want to hide.
+func portion(left int64) int64 { return left * 4 / 5 }
+
+// begin bounds what the next snapshot may spend.
+func (b *budget) begin() {
+	text, lines := b.text.Load(), b.lines.Load()
+	b.mostText, b.mostLines = text+portion(budgetText-text), lines+portion(budgetLines-lines)
 }
 
 // line takes one line out of the budget.
 func (b *budget) line() error {
-	if b.lines.Add(1) > budgetLines {
-		return fmt.Errorf("%w: snapshots of more than %d records", entry.ErrInvalid, budgetLines)
+	if b.lines.Add(1) > b.mostLines {
+		return fmt.Errorf("%w: more records than the %d that are read", entry.ErrInvalid, b.mostLines)
 	}
 	return nil
 }
@@ -83,8 +94,8 @@ func (r *budgetReader) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: there is no time left for snapshots", entry.ErrTimeout)
 	}
 	n, err := r.base.Read(p)
-	if r.budget.text.Add(int64(n)) > budgetText {
-		return n, fmt.Errorf("%w: snapshots of more than %d bytes", entry.ErrInvalid, budgetText)
+	if r.budget.text.Add(int64(n)) > r.budget.mostText {
+		return n, fmt.Errorf("%w: more than the %d bytes that are read", entry.ErrInvalid, r.budget.mostText)
 	}
 	return n, err
 }

@@ -216,11 +216,10 @@ func (c *compaction) keep(d ocispec.Descriptor) error {
 	return c.spend(read.records, read.text)
 }
 
-// spend checks that readers take what the snapshot comes to, and have some of
-// their budget left.
+// spend checks that readers take what the snapshot comes to.
 func (c *compaction) spend(records, text int) error {
 	c.records, c.text = c.records+records, c.text+text
-	if c.records > budgetLines*4/5 || c.text > budgetText*4/5 || len(c.next.segments) > readSegments {
+	if int64(c.records) > portion(budgetLines) || int64(c.text) > portion(budgetText) || len(c.next.segments) > readSegments {
 		return fmt.Errorf("%w: %d records with %d bytes in %d segments are more than readers take", entry.ErrInvalid, c.records, c.text, len(c.next.segments))
 	}
 	return nil

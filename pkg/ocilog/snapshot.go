@@ -74,6 +74,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Ta
 			break
 		}
 		tried++
+		budget.begin()
 		err := l.unreadable[tag]
 		if err == nil {
 			s, err = l.readSnapshot(budget, tag, s, wanted)
