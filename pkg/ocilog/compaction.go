@@ -1,0 +1,263 @@
+package ocilog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// compaction is a snapshot under way: from the base's segments and the tail.
+type compaction struct {
+	log     *Log
+	view    *View
+	base    *snapshot
+	tail    []entry.Tag
+	next    snapshot
+	written map[entry.Tag]bool // into the segments that are new
+
+	writer  *segmentWriter // of the segment under way
+	tags    []entry.Tag    // in it
+	records int
+	text    int
+}
+
+func (c *compaction) run(ctx context.Context) error {
+	counts := make([]int, len(c.base.segments))
+	c.log.known.mu.Lock()
+	for i, d := range c.base.segments {
+		counts[i] = c.log.known.segments[d.Digest].records
+	}
+	c.log.known.mu.Unlock()
+	for _, p := range plan(counts, len(c.tail)) {
+		var err error
+		if len(p.sources) == 1 && p.sources[0] != newTail {
+			err = c.keep(c.base.segments[p.sources[0]])
+		} else {
+			err = c.merge(ctx, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.commit(ctx)
+}
+
+// keep takes a segment of the base over as it is.
+func (c *compaction) keep(d ocispec.Descriptor) error {
+	c.log.known.mu.Lock()
+	read := c.log.known.segments[d.Digest]
+	c.log.known.mu.Unlock()
+	c.next.segments = append(c.next.segments, d)
+	return c.spend(read.records, read.text)
+}
+
+// spend checks that readers take what the snapshot comes to.
+func (c *compaction) spend(records, text int) error {
+	c.records, c.text = c.records+records, c.text+text
+	if int64(c.records) > portion(budgetLines) || int64(c.text) > portion(budgetText) || len(c.next.segments) > readSegments {
+		return fmt.Errorf("%w: %d records with %d bytes in %d segments are more than readers take", entry.ErrInvalid, c.records, c.text, len(c.next.segments))
+	}
+	return nil
+}
+
+// merge writes segments from several sources: one, as long as it stays within
+// the bounds of one. Records are copied as they stand, signatures and unknown
+// fields included, if they are genuine.
+func (c *compaction) merge(ctx context.Context, p part) error {
+	for _, source := range p.sources {
+		var err error
+		if source == newTail {
+			err = c.addTail(ctx)
+		} else {
+			err = c.addSegment(ctx, c.base.segments[source])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return c.flush(ctx)
+}
+
+func (c *compaction) addSegment(ctx context.Context, d ocispec.Descriptor) error {
+	blob, err := c.log.segment(ctx, d)
+	if err != nil {
+		return err
+	}
+	budget, end := newBudget(ctx)
+	defer end()
+	for n, err := range lines(blob, budget) {
+		if err == nil {
+			err = c.add(ctx, n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTail writes the records of the tail, some fetched at a time.
+func (c *compaction) addTail(ctx context.Context) error {
+	for some := range slices.Chunk(c.tail, 4*c.log.options.Parallel) {
+		made := make([]line, len(some))
+		group, within := errgroup.WithContext(ctx)
+		group.SetLimit(c.log.options.Parallel)
+		for i, tag := range some {
+			group.Go(func() (err error) {
+				made[i], err = c.log.tailLine(within, tag)
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		for _, n := range made {
+			if n.text == nil {
+				continue
+			}
+			if err := c.add(ctx, n); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// tailLine makes the record of a revision. One without text is not to be had, or
+// fits into no record: it is not UTF-8.
+func (l *Log) tailLine(ctx context.Context, tag entry.Tag) (line, error) {
+	manifest := l.manifestAtHand(ctx, tag)
+	if manifest == nil {
+		var err error
+		manifest, _, err = l.fetch(ctx, tag)
+		if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+			return line{}, nil
+		}
+		if err != nil {
+			return line{}, err
+		}
+	}
+	if l.options.Lookup != nil && len(l.Signatures(tag)) == 0 {
+		l.AddSignatures(ctx, tag, l.options.Lookup(ctx, tag, digest.FromBytes(manifest))...)
+	}
+	n, err := newLine(tag, manifest, l.SnapshotSignatures(tag)...)
+	if err != nil {
+		return line{}, nil
+	}
+	return n, nil
+}
+
+// add writes a record, each once.
+func (c *compaction) add(ctx context.Context, n line) error {
+	if c.written[n.tag] || c.view.isNone(n.tag) {
+		return nil
+	}
+	if _, err := n.open(); err != nil {
+		return nil // not genuine: readers would drop it too
+	}
+	n = c.log.withSignatures(n)
+	if c.writer != nil && c.writer.full(len(n.text)) {
+		if err := c.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if c.writer == nil {
+		var err error
+		if c.writer, err = newSegmentWriter(); err != nil {
+			return err
+		}
+	}
+	c.written[n.tag] = true
+	c.tags = append(c.tags, n.tag)
+	return c.writer.add(n.text)
+}
+
+// flush pushes the segment under way, if there is one.
+func (c *compaction) flush(ctx context.Context) error {
+	if c.writer == nil {
+		return nil
+	}
+	text := c.writer.text
+	content, err := c.writer.finish()
+	if err != nil {
+		return err
+	}
+	d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	if err := c.log.target.PushBlob(ctx, d, content); err != nil {
+		return err
+	}
+	c.log.options.Cache.putSegment(d.Digest, content)
+	c.next.segments = append(c.next.segments, d)
+	c.log.known.mu.Lock()
+	c.log.known.segments[d.Digest] = &segment{descriptor: d, records: len(c.tags), text: text}
+	for _, tag := range c.tags {
+		if f := c.log.known.of(tag); !slices.Contains(f.segments, d.Digest) {
+			f.segments = append(f.segments, d.Digest)
+		}
+	}
+	c.log.known.mu.Unlock()
+	err = c.spend(len(c.tags), text)
+	c.writer, c.tags = nil, nil
+	return err
+}
+
+// commit writes the snapshot's manifest, and makes it the log's own.
+func (c *compaction) commit(ctx context.Context) error {
+	l := c.log
+	manifest, err := c.manifest()
+	if err != nil {
+		return err
+	}
+	next := &c.next
+	next.manifest, next.digest = manifest, digest.FromBytes(manifest)
+	next.tag = entry.SnapshotTag(entry.NextTime(l.options.Now(), entry.SnapshotName, append(slices.Clone(c.view.snapshots), c.base.tag)), next.digest)
+	empty := ocispec.DescriptorEmptyJSON
+	if err := l.target.PushBlob(ctx, empty, empty.Data); err != nil {
+		return err
+	}
+	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: next.digest, Size: int64(len(next.manifest))}
+	if err := l.target.PushManifest(ctx, descriptor, next.manifest, next.tag.String()); err != nil {
+		return err
+	}
+	l.known.mu.Lock()
+	for tag := range c.written {
+		if f := l.known.facts[tag]; f != nil && len(f.added) > 0 {
+			f.signatures = union(f.signatures, f.added)
+			f.added, l.known.added = nil, l.known.added-1
+		}
+	}
+	l.known.mu.Unlock()
+	l.adopt(next)
+	return nil
+}
+
+func (c *compaction) manifest() ([]byte, error) {
+	config := ocispec.DescriptorEmptyJSON
+	config.Data = nil
+	annotations := map[string]string{annotationRevisions: strconv.Itoa(c.records)}
+	if c.base.digest != "" {
+		annotations[annotationPrevious] = c.base.digest.String()
+	}
+	return snapshotManifest(config, c.next.segments, annotations)
+}
+
+func snapshotManifest(config ocispec.Descriptor, segments []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
+	return json.Marshal(ocispec.Manifest{
+		Versioned:    specs.Versioned{SchemaVersion: 2},
+		MediaType:    ocispec.MediaTypeImageManifest,
+		ArtifactType: entry.MediaTypeSnapshot,
+		Config:       config,
+		Layers:       segments,
+		Annotations:  annotations,
+	}, json.Deterministic(true))
+}

@@ -1,0 +1,182 @@
+package ocilog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// setAbsent notes what the registry said is not there. What this reader saw
+// there stays known, and so does what the policy verifies as of this catalog;
+// any other claim is dropped. Checking a claim may ask the registry, so they are
+// checked some at a time.
+func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
+	group := errgroup.Group{}
+	group.SetLimit(v.log.options.Parallel)
+	for _, tag := range tags {
+		group.Go(func() error {
+			if v.log.isForeign(ctx, tag) {
+				return nil
+			}
+			f, _ := v.log.known.get(tag)
+			if f.digest == "" || !f.stood && !v.isOurs(ctx, tag) {
+				v.notices.drop(tag)
+				return nil
+			}
+			v.log.known.mu.Lock()
+			defer v.log.known.mu.Unlock()
+			known := v.log.known.of(tag)
+			known.stood, known.absent = true, true
+			v.log.known.changed = v.log.known.changed || known.manifest != nil
+			return nil
+		})
+	}
+	_ = group.Wait() // never fails: what cannot be checked is not ours
+}
+
+// isForeign reports whether what was seen under a tag is known to be no revision,
+// such as a copy of one: then nothing is lost without it.
+func (l *Log) isForeign(ctx context.Context, tag entry.Tag) bool {
+	f, _ := l.known.get(tag)
+	if f.kind == unread && f.digest != "" {
+		if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
+			_, _ = l.learn(tag, digest.FromBytes(manifest), manifest) // notes what it is
+			f, _ = l.known.get(tag)
+		}
+	}
+	return f.kind == foreign
+}
+
+// isOurs reports whether a revision that this reader never saw in the registry
+// is verified and names this catalog: then it stood here once.
+func (v *View) isOurs(ctx context.Context, tag entry.Tag) bool {
+	l := v.log
+	l.known.mu.Lock()
+	until := max(l.forgotten[""], l.forgotten[tag.Name])
+	l.known.mu.Unlock()
+	if l.options.Verified == nil || tag.Millis <= until {
+		return false
+	}
+	revision := l.rememberedRevision(ctx, tag)
+	return revision != nil && revision.Catalog() == l.id && l.options.Verified(ctx, revision)
+}
+
+// rememberedRevision reads a revision without asking the registry, or nil.
+func (l *Log) rememberedRevision(ctx context.Context, tag entry.Tag) *entry.Revision {
+	if revision := l.cachedRevision(tag); revision != nil {
+		return revision
+	}
+	revision, err := entry.Unpack(tag, l.manifestAtHand(ctx, tag))
+	if err != nil {
+		return nil
+	}
+	return revision
+}
+
+// Vanished is a revision that this reader knows, and that the registry no longer
+// has.
+type Vanished struct {
+	Head
+	Revision *entry.Revision // nil where nothing holds it any more
+}
+
+// Vanished returns the revisions of a name that vanished and are later than the
+// one which decides it, in log order; head is its tag, or zero. Somebody deleted
+// them, or the registry shows an older state: whoever demands signatures looks
+// at theirs (Log.Signatures) before believing what decides the name now. They
+// are genuine, and need not be signed.
+func (v *View) Vanished(ctx context.Context, name string, head entry.Tag) []Vanished {
+	var found []Vanished
+	for _, tag := range v.vanished()[name] {
+		if head.Compare(tag) < 0 {
+			f, _ := v.log.known.get(tag)
+			found = append(found, Vanished{Head{tag, f.digest}, v.log.rememberedRevision(ctx, tag)})
+		}
+	}
+	return found
+}
+
+// VanishedNames returns the names of which revisions vanished, in text order:
+// those to ask Vanished about.
+func (v *View) VanishedNames() []string {
+	var names []string
+	for name := range v.vanished() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// vanished returns the tags that this view found absent, by name.
+func (v *View) vanished() map[string][]entry.Tag {
+	byName := map[string][]entry.Tag{}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for tag, there := range v.answers {
+		if there {
+			continue
+		}
+		if f, ok := v.log.known.get(tag); ok && f.absent && f.kind != foreign {
+			byName[tag.Name] = append(byName[tag.Name], tag)
+		}
+	}
+	for _, tags := range byName {
+		slices.SortFunc(tags, entry.Tag.Compare)
+	}
+	return byName
+}
+
+// reportMissing tells of names whose head vanished, where no policy says what to
+// make of it, and of a list that is shorter than the newest revision's writer
+// saw.
+func (v *View) reportMissing(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
+	_, newer := replay.Live()
+	for _, revision := range newer {
+		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %q is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
+	}
+	if v.log.options.Verified == nil {
+		for name, vanished := range v.vanished() {
+			last := vanished[len(vanished)-1]
+			head := replay.Head(name)
+			if head == nil || head.Tag.Compare(last) < 0 {
+				v.notices.add("vanished "+name, vanishedNotice(last, head))
+			}
+		}
+	}
+	v.checkSeen(ctx, replay, tags)
+}
+
+func vanishedNotice(last entry.Tag, head *entry.Revision) error {
+	what := "nothing stands in its place"
+	if head != nil {
+		what = fmt.Sprintf("what stands now is of %s", head.Tag.Time())
+	}
+	return fmt.Errorf("entry %q: its latest revision (%s, of %s) is no longer in the registry; %s", last.Name, last, last.Time(), what)
+}
+
+// checkSeen compares the list with what the newest revision's writer saw.
+func (v *View) checkSeen(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
+	var newest *entry.Revision
+	for _, head := range replay.Heads() {
+		if newest == nil || newest.Tag.Compare(head.Tag) < 0 {
+			newest = head
+		}
+	}
+	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
+		return
+	}
+	others := len(v.listed)
+	if !v.unlisted[newest.Tag] {
+		others-- // its writer did not count it
+	}
+	if newest.Seen.Revisions <= others || v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
+		return
+	}
+	v.notices.add("seen", fmt.Errorf("the registry lists %s beside the newest one (%s), whose writer saw %d: a retention rule may have deleted the rest",
+		plural(others, "revision"), newest.Tag, newest.Seen.Revisions))
+}
