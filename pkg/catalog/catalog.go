@@ -107,7 +107,7 @@ func Open(reference string, options Options) (*Catalog, error) {
 	if c.normal, err = normalForm(ref); err != nil {
 		return nil, err
 	}
-	c.log = ocilog.New(repository, c.normal, log)
+	c.log = ocilog.New(target{repository}, c.normal, log)
 	return c, nil
 }
 

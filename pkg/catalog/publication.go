@@ -135,6 +135,9 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 // refuses what conflicts with the catalog.
 func (p *publication) compare(ctx context.Context) (err error) {
 	if p.view, err = p.catalog.refresh(ctx); err != nil {
+		p.view, err = p.begin(ctx, err)
+	}
+	if err != nil {
 		return err
 	}
 	heads, err := p.view.Heads(ctx, zeroTime)

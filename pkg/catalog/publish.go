@@ -30,6 +30,10 @@ type PublishOptions struct {
 	Author   string // recorded as publishedBy; "" is the catalog's
 	NoAttach bool   // write nothing to the image's repository
 	DryRun   bool   // write nothing at all
+	// Init begins the catalog where the registry does not let it be read, but
+	// an upload may begin: some refuse what does not exist yet. Without it, that
+	// is a *HiddenError. Where the catalog can be read it does nothing.
+	Init bool
 	// Sign signs the revision, and those that end entries with other names;
 	// nil signs nothing.
 	Sign *Signing

@@ -183,7 +183,7 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry
 // log checks the revision where it is: its tag holds what was read of it, and
 // nothing later is gone. Under a policy the latter is said with the signatures.
 func (v *verification) log(ctx context.Context, view *ocilog.View) {
-	found, err := v.repository.Resolve(ctx, v.revision.Tag.String())
+	found, err := registry.Confirm(ctx, v.repository, v.revision.Tag.String())
 	if err == nil && found.Digest != v.revision.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten with %s", entry.ErrConflict, v.revision.Tag, found.Digest)
 	}
@@ -211,7 +211,7 @@ func (v *verification) look(ctx context.Context) error {
 		v.check(CheckDigest, image.Digest, nil)
 		v.check(CheckContent, image.Digest, nil)
 	} else {
-		now, err := repository.Resolve(ctx, ref.Target())
+		now, err := registry.Confirm(ctx, repository, ref.Target())
 		if !v.check(CheckReachable, image.Digest, err) {
 			return nil
 		}

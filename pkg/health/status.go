@@ -138,7 +138,8 @@ func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 // is a registry.ErrNotAllowed says that nothing was asked.
 type Probe func(ctx context.Context, item *entry.Item) error
 
-// Registry probes by one HEAD request of the reference as published.
+// Registry probes by one HEAD request of the reference as published, and asks
+// once more by GET before it says that the image is gone.
 func Registry(client *registry.Client) Probe {
 	return func(ctx context.Context, item *entry.Item) error {
 		ref, err := registry.ParseReference(item.RegistryURL)
@@ -153,7 +154,7 @@ func Registry(client *registry.Client) Probe {
 		if tagged.Tag != "" {
 			tagged.Digest = "" // the tag is what people pull
 		}
-		found, err := repository.Resolve(ctx, tagged.Target())
+		found, err := registry.Confirm(ctx, repository, tagged.Target())
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,15 +56,31 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 	} else if errors.As(err, &answer) {
 		return r.classifyStatus(operation, answer)
 	}
+	return r.classifyFailure(operation, err)
+}
+
+// classifyFailure gives a request its meaning that got no answer, or none that
+// it could go on from.
+func (r *remoteRepository) classifyFailure(operation string, err error) error {
+	said := printable(r.login.failure(err).Error())
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		return fmt.Errorf("%s: %w: the registry asks for a login and none is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as())
+		return r.answered(CauseNoLogin, nil, fmt.Errorf("%s: %w: the registry asks for a login and none is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as()))
 	case clientCertificate(err):
-		return fmt.Errorf("%s: %w: the registry wants another client certificate: %s", operation, entry.ErrUnauthorized, printable(r.login.failure(err).Error()))
+		return r.answered(CauseClientCertificate, nil, fmt.Errorf("%s: %w: the registry wants another client certificate: %s", operation, entry.ErrUnauthorized, said))
 	case strings.Contains(err.Error(), "missing username or password"): // oras-go has no name for it
-		return fmt.Errorf("%s: %w: the registry asks for a user and a password, and only a token is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as())
+		return r.answered(CauseRefused, nil, fmt.Errorf("%s: %w: the registry asks for a user and a password, and only a token is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as()))
 	}
-	return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, printable(r.login.failure(err).Error()))
+	cause := CauseOther
+	switch {
+	case errors.As(err, &certificate):
+		cause = CauseCertificate
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		cause = CausePlainHTTP
+	}
+	return r.answered(cause, nil, fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, said))
 }
 
 // classifyStatus gives a status its meaning (SPEC section 11).
@@ -79,25 +96,28 @@ func (r *remoteRepository) classifyStatus(operation string, answer *refusal) err
 	// A token service answers an identity token that it does not take by 400
 	// (RFC 6749, section 5.2); nobody else is sent a form.
 	refusedToken := status == http.StatusBadRequest && answer.method == http.MethodPost && !isAPI
+	cause, err := CauseOther, error(nil)
 	switch {
 	case status == http.StatusProxyAuthRequired:
-		return fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
+		cause, err = CauseProxy, fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
 	case status == http.StatusTooManyRequests, answer.says(codeTooMany):
-		return fmt.Errorf("%s: %w: %w: %s", operation, entry.ErrUnreachable, ErrThrottled, where)
+		err = fmt.Errorf("%s: %w: %w: %s", operation, entry.ErrUnreachable, ErrThrottled, where)
 	case isPush && isReadOnly(answer):
-		return fmt.Errorf("%s: %w: the registry takes no writes: it is read-only, or a cache: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
+		cause, err = CauseReadOnly, fmt.Errorf("%s: %w: the registry takes no writes: it is read-only, or a cache: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
 	case isPush && status == http.StatusNotFound:
-		return fmt.Errorf("%s: %w: check the path: %s", operation, entry.ErrNotFound, where)
+		cause, err = CausePath, fmt.Errorf("%s: %w: check the path: %s", operation, entry.ErrNotFound, where)
 	case answer.isForbidden(), refusedToken:
-		return fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
+		cause, err = CauseRefused, fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
 	case status == http.StatusNotFound && isAPI && answer.isPlainAbsence():
-		return fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
+		err = fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
 	case status == http.StatusNotFound && isAPI && !answer.page:
-		return fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
+		err = fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
 	case isAPI && (isPush || answer.method == http.MethodDelete) && status >= 400 && status < 500 && status != http.StatusRequestTimeout:
-		return fmt.Errorf("%s: %w: %s", operation, errRefused, where)
+		err = fmt.Errorf("%s: %w: %s", operation, errRefused, where)
+	default:
+		err = fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
 	}
-	return fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, where)
+	return r.answered(cause, answer, err)
 }
 
 // isReadOnly reports whether a registry refuses a write as it refuses all.

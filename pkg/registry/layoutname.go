@@ -61,10 +61,22 @@ func (l *layout) find(index *layoutIndex, reference string) (found listing, ok b
 	}
 	found, ok, err = index.named("latest")
 	if err == nil && !ok && index.count > 0 {
-		err = fmt.Errorf("%w: the layout holds several images, and none is meant more than another: name one of them: %s", entry.ErrInvalid, index.names())
+		err = &AmbiguousError{index.nameList(), fmt.Errorf("%w: the layout holds several images, and none is meant more than another: name one of them: %s", entry.ErrInvalid, index.names())}
 	}
 	return found, ok, err
 }
+
+// AmbiguousError is a reference that names several images of a layout.
+type AmbiguousError struct {
+	Names []string // of single images: tags, or digests after an @; at most maxNames, and …
+	err   error
+}
+
+// Error says what is ambiguous.
+func (e *AmbiguousError) Error() string { return e.err.Error() }
+
+// Unwrap returns the kind.
+func (e *AmbiguousError) Unwrap() error { return e.err }
 
 // named returns the descriptor of a name, else the first with a digest.
 func (x *layoutIndex) named(reference string) (found listing, ok bool, err error) {
@@ -72,7 +84,8 @@ func (x *layoutIndex) named(reference string) (found listing, ok bool, err error
 		if l := x.listed[at]; i == 0 {
 			found = l
 		} else if l.digest != found.digest {
-			return found, false, fmt.Errorf("%w: two images are called %s: %s and %s; name one by its digest, or another of: %s", entry.ErrMalformed, reference, found.digest, l.digest, x.names())
+			return found, false, &AmbiguousError{[]string{"@" + found.digest, "@" + l.digest},
+				fmt.Errorf("%w: two images are called %s: %s and %s; name one by its digest, or another of: %s", entry.ErrMalformed, reference, found.digest, l.digest, x.names())}
 		}
 	}
 	if found.text != "" {
@@ -126,9 +139,12 @@ func (l *layout) addParts(listed listing, parts map[string]bool) {
 // maxNames bounds the names that an error lists.
 const maxNames = 10
 
-// names lists what the images of a layout are called: by digest where none has a
+// names lists what the images of a layout are called, for a message.
+func (x *layoutIndex) names() string { return printable(strings.Join(x.nameList(), ", ")) }
+
+// nameList is what the images of a layout are called: by digest where none has a
 // name.
-func (x *layoutIndex) names() string {
+func (x *layoutIndex) nameList() []string {
 	var named, unnamed []string
 	for _, l := range x.listed {
 		switch {
@@ -147,5 +163,5 @@ func (x *layoutIndex) names() string {
 	if len(named) > maxNames {
 		named = append(named[:maxNames], "…")
 	}
-	return printable(strings.Join(named, ", "))
+	return named
 }

@@ -136,6 +136,13 @@ func (l *login) as() string {
 	return "as " + l.account.String()
 }
 
+// accountName names the account that the repository was asked as.
+func (l *login) accountName() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.account.String()
+}
+
 // failure is the innermost error of a request that says what was wrong, with
 // what it must not show masked.
 func (l *login) failure(err error) error {

@@ -72,10 +72,12 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 
 // lacksAPI reports whether a refusal of the Referrers API tells a writer that
 // there is none.
-func lacksAPI(answer *refusal) bool {
-	switch answer.status {
+func lacksAPI(answer *refusal) bool { return lacksAPIStatus(answer.status) && !answer.page }
+
+func lacksAPIStatus(status int) bool {
+	switch status {
 	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented:
-		return !answer.page
+		return true
 	}
 	return false
 }

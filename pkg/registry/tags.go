@@ -68,7 +68,7 @@ func (r *remoteRepository) begin(ctx context.Context, answer *refusal) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: 404, and not in the words of a registry%s", entry.ErrUnreachable, quoted(answer))
+	return r.answered(CauseHidden, answer, fmt.Errorf("%w: 404, and not in the words of a registry%s", entry.ErrUnreachable, quoted(answer)))
 }
 
 // quoted are the words of a refusal, for a text that has its own.
