@@ -31,8 +31,8 @@ type Attachment struct {
 
 // attach writes the revision as a referrer of its image, so that whoever has
 // the image finds the entry.
-func attach(ctx context.Context, repository registry.Repository, revision *entry.Packed, image ocispec.Descriptor) Attachment {
-	err := pushAttachment(ctx, repository, revision, image)
+func (c *Catalog) attach(ctx context.Context, repository registry.Repository, revision *entry.Packed, image ocispec.Descriptor) Attachment {
+	err := pushAttachment(registry.WithCatalog(ctx, c.reference), repository, revision, image)
 	switch {
 	case err == nil:
 		return Attachment{Outcome: Attached}

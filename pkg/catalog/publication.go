@@ -236,7 +236,7 @@ func (p *publication) follow(ctx context.Context) error {
 		return p.signAgain(ctx)
 	}
 	if !p.options.NoAttach {
-		p.result.Attachment = attach(ctx, p.repository, p.packed, p.image.Descriptor)
+		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed, p.image.Descriptor)
 	}
 	return nil
 }

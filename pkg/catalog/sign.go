@@ -105,7 +105,7 @@ func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Re
 	c.collects.Store(true)
 	signature, present, err := c.makeSignature(ctx, o, to, reference, subject)
 	if err == nil && !present {
-		err = trust.Write(ctx, to, subject, signature, c.options.Now())
+		err = trust.Write(registry.WithCatalog(ctx, c.reference), to, subject, signature, c.options.Now())
 	}
 	if err != nil {
 		signed.Reason = err.Error()

@@ -10,15 +10,20 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // Store reads the signatures that stand in a repository. A tag, manifest or
 // blob that does not exist is an entry.ErrNotFound; every other error means
 // that nothing is known.
 type Store interface {
-	Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error)
+	manifestReader
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
 	Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error)
+}
+
+type manifestReader interface {
+	Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error)
 }
 
 // Find looks up the signatures of a digest in its repository, in both formats.
@@ -47,6 +52,7 @@ func (f *finder) evidence(faults ...error) Evidence {
 type finder struct {
 	store   Store
 	subject digest.Digest
+	writing bool // for somebody who is about to add a signature
 	found   []Signature
 	gone    int
 }
@@ -55,6 +61,9 @@ type finder struct {
 // of a referrer is its writer's word: only its manifest tells.
 func (f *finder) bundles(ctx context.Context) error {
 	referrers, err := f.store.Referrers(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: f.subject})
+	if f.writing && (registry.LacksReferrers(err) || isHiddenAbsence(ctx, f.store, f.subject, err)) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -111,7 +120,7 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 // legacy reads the signatures under the digest's own tag.
 func (f *finder) legacy(ctx context.Context) error {
 	_, text, err := f.store.Manifest(ctx, legacyTag(f.subject))
-	if errors.Is(err, entry.ErrNotFound) {
+	if errors.Is(err, entry.ErrNotFound) || f.writing && isHiddenAbsence(ctx, f.store, f.subject, err) {
 		return nil
 	}
 	if err != nil {
@@ -138,6 +147,17 @@ func (f *finder) legacy(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// isHiddenAbsence reports whether a refusal to show what stands beside a subject
+// means that nothing does: some registries answer 403 for a tag that does not
+// exist. Whoever may read the subject may read the tags beside it.
+func isHiddenAbsence(ctx context.Context, from manifestReader, subject digest.Digest, err error) bool {
+	if !registry.HidesAbsence(err) {
+		return false
+	}
+	_, _, err = from.Manifest(ctx, subject.String())
+	return err == nil
 }
 
 // blob reads a layer, whose bytes may be in its descriptor.

@@ -104,16 +104,24 @@ func (m *material) legacy() (Signature, error) {
 
 // Signed tells whether a signer has signed a digest before, in a format: whether
 // its key checks one of the signatures there. A keyless signer has a new key
-// each time, and never has; what certificates say is not believed here.
+// each time, and never has; what certificates say is not believed here. Only
+// signatures of the format are looked for. It is for who is going to write one:
+// where the registry will not say whether there are any, there are none, and
+// writing shows what it lets happen.
 func Signed(ctx context.Context, store Store, d digest.Digest, format Format, signer Signer) (bool, error) {
-	evidence := Find(ctx, store, d)
-	for _, signature := range evidence.Signatures {
-		m, err := signature.open(d)
-		if err == nil && signature.Format == format && signer.PublicKey().verifies(m.message, m.signature) {
+	f := &finder{store: store, subject: d, writing: true}
+	look := f.bundles
+	if format == Legacy {
+		look = f.legacy
+	}
+	err := look(ctx)
+	for _, signature := range f.found {
+		m, failed := signature.open(d)
+		if failed == nil && signature.Format == format && signer.PublicKey().verifies(m.message, m.signature) {
 			return true, nil
 		}
 	}
-	return false, evidence.Err
+	return false, err
 }
 
 // IsKeyless tells whether a signer has a certificate instead of a lasting key.

@@ -29,6 +29,8 @@ const legacyAttempts = 8
 // there. Bundles become referrers, as cosign 3 writes them; legacy signatures
 // are added to those under the digest's tag, as cosign 2 does. That tag is
 // overwritten by every signer: two at once can lose one, so it is read back.
+// Where bundles need tags of their own, those name the catalog of
+// registry.WithCatalog.
 func Write(ctx context.Context, to registry.Repository, subject ocispec.Descriptor, signature Signature, now time.Time) error {
 	if signature.Format == Legacy {
 		return writeLegacy(ctx, to, subject.Digest, signature)
@@ -97,7 +99,7 @@ func writeLegacy(ctx context.Context, to registry.Repository, d digest.Digest, s
 // legacyLayers returns the signatures that are under the tag already.
 func legacyLayers(ctx context.Context, from registry.Fetcher, d digest.Digest) ([]ocispec.Descriptor, error) {
 	_, text, err := from.Manifest(ctx, legacyTag(d))
-	if errors.Is(err, entry.ErrNotFound) {
+	if errors.Is(err, entry.ErrNotFound) || isHiddenAbsence(ctx, from, d, err) {
 		return nil, nil
 	}
 	if err != nil {
