@@ -74,9 +74,15 @@ type AcceptOptions struct {
 	Sign   *Signing // signs what is appended; nil signs nothing
 }
 
+// mayStand reports whether the policy lets a revision through: it verifies it, or
+// only warns.
+func (c *Catalog) mayStand(ctx context.Context, revision *entry.Revision) bool {
+	return c.verifies(ctx, revision) || c.options.Policy.Rule(c.Reference(), revision.Tag.Name).Warn()
+}
+
 // AcceptLoss appends what stands now of a name whose latest revision is gone, or
-// cannot be read, or a removal where nothing does, dated after what is gone: then every reader moves
-// on by the order of the log. A name of which nothing is lost is an
+// cannot be read, or a removal where nothing does, dated after what is gone: then
+// every reader moves on by the order of the log. A name of which nothing is lost is an
 // entry.ErrNotFound. Under a policy that enforces, what is appended must be signed,
 // and what stands must be verified: signing it would vouch for a stranger.
 func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOptions) (entry.Event, error) {
@@ -88,6 +94,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 		return entry.Event{}, err
 	}
 	defer done()
+	c.options.Registry.ExpectPush(c.reference)
 	view, err := c.log.ReadIncomplete(ctx, name)
 	if err != nil {
 		return entry.Event{}, err
@@ -97,22 +104,35 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	if err != nil {
 		return entry.Event{}, err
 	}
-	var standing entry.Tag
-	if head != nil {
-		standing = head.Tag
-	}
-	last := lastLost(ctx, view, name, standing)
+	last := lastLost(ctx, view, name, tagOf(head))
 	if last.Tag == (entry.Tag{}) {
-		return entry.Event{}, fmt.Errorf("a loss of entry %q: %w", name, entry.ErrNotFound)
+		return entry.Event{}, fmt.Errorf("nothing of entry %q is lost: %w", name, entry.ErrNotFound)
 	}
 	if c.options.Policy != nil && options.Sign == nil && !c.options.Policy.Rule(c.Reference(), name).Warn() {
-		return entry.Event{}, fmt.Errorf("%w: the policy wants what accepts the loss of %q signed, and nothing signs", entry.ErrInvalid, name)
+		return entry.Event{}, fmt.Errorf("%w: the policy demands a signature of what accepts the loss of %q", entry.ErrInvalid, name)
 	}
+	if head != nil && !c.mayStand(ctx, head) {
+		return entry.Event{}, &trust.Error{
+			What: fmt.Sprintf("what stands of entry %q", name), Digest: head.Digest, Verdict: trust.Untrusted,
+			Reason: "the policy does not verify it; publish the entry again, or remove it",
+		}
+	}
+	event, err := c.moveOn(ctx, view, head, last, options)
+	if err == nil {
+		if _, err := c.log.Compact(ctx, view); err != nil {
+			c.warn(fmt.Errorf("the loss of entry %q is accepted, but no snapshot was written: %w", name, err))
+		}
+	}
+	return event, err
+}
+
+// moveOn appends what stands of a name, or a removal.
+func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *entry.Revision, last ocilog.Head, options AcceptOptions) (entry.Event, error) {
 	defer c.forget()
 	if head == nil || head.Tag.Op == entry.OpRemove {
 		lost := &entry.Revision{Tag: last.Tag, Digest: last.Digest}
 		if lost.Digest == "" {
-			lost = head // what cannot be read has no digest of its own
+			lost = head // what cannot be read has no digest of its own, and is lost only behind something
 		}
 		removal, err := c.end(ctx, view, lost, RemoveOptions{Reason: "lost: " + last.Tag.String(), Author: options.Author, Sign: options.Sign})
 		if err != nil {
@@ -126,14 +146,8 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 // republish appends what an entry says once more, as of now.
 func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *entry.Revision, options AcceptOptions) (entry.Event, error) {
 	name := head.Tag.Name
-	switch {
-	case head.Newer != "":
+	if head.Newer != "" {
 		return entry.Event{}, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, name)
-	case !c.verifies(ctx, head):
-		return entry.Event{}, &trust.Error{
-			What: fmt.Sprintf("what stands of entry %q", name), Digest: head.Digest, Verdict: trust.Untrusted,
-			Reason: "the policy does not verify it; publish the entry again, or remove it",
-		}
 	}
 	text, err := c.log.Text(ctx, head.Tag)
 	if err != nil {

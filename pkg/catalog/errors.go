@@ -1,6 +1,11 @@
 package catalog
 
-import "github.com/oci-catalog/caib/pkg/ocilog"
+import (
+	"fmt"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+)
 
 type (
 	// MissingError says that a registry answers without so much of what this
@@ -11,3 +16,23 @@ type (
 	// Nothing was written.
 	ClockError = ocilog.ClockError
 )
+
+// LostError says that the latest revision of an entry is known to this reader,
+// and that the registry no longer has it. It is an entry.ErrUnreachable: what the
+// entry is now cannot be said. AcceptLoss moves on from it.
+type LostError struct {
+	Name string
+	Tag  entry.Tag // of the revision
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("entry %q: its latest revision (%s, of %s) is no longer in the registry", e.Name, e.Tag, e.Tag.Time())
+}
+
+// Is makes it an entry.ErrUnreachable.
+func (e *LostError) Is(target error) bool { return target == entry.ErrUnreachable }
+
+// newLostError names the last of what vanished of a name.
+func newLostError(name string, vanished []ocilog.Vanished) error {
+	return &LostError{name, vanished[len(vanished)-1].Tag}
+}

@@ -70,7 +70,7 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 		if what == trust.Image && revision.Document != nil {
 			check = e.image(ctx, rule, revision.Document.Image)
 		} else {
-			check = e.entry(ctx, rule, revision.Tag, revision.Digest) // a removal has no image: itself must be signed
+			check = e.entry(ctx, rule, revision.Tag, revision.Digest, e.fresh) // a removal has no image: itself must be signed
 			check.What = what
 		}
 		checks = append(checks, check)
@@ -79,7 +79,7 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
 		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
 	}
-	if e.doubtful[revision.Tag.Name] && report.Verdict == trust.Verified {
+	if e.doubtful[revision.Tag.Name] && (report.Verdict == trust.Verified || rule.Warn()) {
 		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != trust.Verified {
 			return report.Spoil(check)
 		}
@@ -99,8 +99,8 @@ func foreignOrigin(revision *entry.Revision) string {
 // before; those that a snapshot carries, which count only if they prove
 // something, because a snapshot is its writer's word; and then those in the
 // registry.
-func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
-	check := e.entrySignatures(ctx, rule, tag, d)
+func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
+	check := e.entrySignatures(ctx, rule, tag, d, fresh)
 	if check.Result == trust.Verified {
 		e.mu.Lock()
 		e.confirmed = append(e.confirmed, tag)
@@ -110,9 +110,9 @@ func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, 
 	return check
 }
 
-func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
+func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
 	policy := e.options.Policy
-	if e.fresh {
+	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
 	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Entry, d); ok {
@@ -209,7 +209,7 @@ func (e *evaluator) latest(ctx context.Context, name string, head entry.Tag) tru
 		return check
 	}
 	for _, lost := range e.view.Vanished(ctx, name, head) {
-		switch signed := e.entry(ctx, e.rule(name), lost.Tag, lost.Digest); signed.Result {
+		switch signed := e.entry(ctx, e.rule(name), lost.Tag, lost.Digest, false); signed.Result {
 		case trust.Verified:
 			return trust.Check{What: trust.Latest, Result: trust.Invalid, Digest: lost.Digest, Reason: rolledBack(lost)}
 		case trust.Unknown:
@@ -236,7 +236,7 @@ func (c *Catalog) verifies(ctx context.Context, revision *entry.Revision) bool {
 // it, whatever it wants of the image: so it was this team's.
 func (c *Catalog) signed(ctx context.Context, revision *entry.Revision) bool {
 	e := c.newEvaluator(nil)
-	return e.entry(ctx, e.rule(revision.Tag.Name), revision.Tag, revision.Digest).Result == trust.Verified
+	return e.entry(ctx, e.rule(revision.Tag.Name), revision.Tag, revision.Digest, false).Result == trust.Verified
 }
 
 // all evaluates revisions in parallel, and returns a report of each.

@@ -152,7 +152,11 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		switch {
 		case head.Tag.Name != p.name && !same, head.Tag.Op == entry.OpRemove:
 		case !p.catalog.verifies(ctx, head):
-			// A stranger's word blocks, ends and moves nothing.
+			// A stranger's word blocks, ends and moves nothing. What is not to be
+			// signed is not published again for that.
+			if d != nil && d.Name == p.name && p.options.Sign == nil && !p.mustBeNew {
+				p.old = head
+			}
 			p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is not verified by the policy, and does not count", head.Tag.Name))
 		case head.Newer != "":
 			return fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, p.name)
@@ -201,6 +205,9 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	if p.old != nil && p.old.Document.SameContent(p.document) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil
+	}
+	if policy := p.catalog.options.Policy; policy != nil && p.options.Sign == nil && !policy.Rule(p.catalog.Reference(), p.name).Warn() {
+		p.result.Warnings = append(p.result.Warnings, "the entry is not signed, and the policy refuses it like this")
 	}
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())

@@ -33,8 +33,7 @@ func normalForm(ref registry.Reference) (string, error) {
 		ref.Layout = path
 		return ref.Base(), err
 	}
-	ref.Registry = strings.ToLower(ref.Registry)
-	return ref.Base(), nil
+	return ref.Normal().Base(), nil
 }
 
 // defaultName is the last component of the image's repository or directory.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// RefusedError says what the policy refuses. It wraps an error for each entry,
+// RefusedError says what the policy refuses or, without one, what is lost. It wraps an error for each entry,
 // mostly a *trust.Error, so that it is an entry.ErrUntrusted, and an
 // entry.ErrUnreachable where nothing could be said of one of them.
 type RefusedError struct {
@@ -22,6 +23,10 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	if len(e.Refused) == 1 {
 		return e.Refused[0].Error()
+	}
+	var lost *LostError
+	if errors.As(e.Refused[0], &lost) { // without a policy, nothing else is refused
+		return fmt.Sprintf("%d entries of %s are lost", len(e.Refused), e.Catalog)
 	}
 	return fmt.Sprintf("the policy refuses %d entries of %s", len(e.Refused), e.Catalog)
 }

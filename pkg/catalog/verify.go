@@ -79,9 +79,20 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 	case err != nil:
 		return v, err
 	case head == nil || head.Tag.Op == entry.OpRemove:
+		if vanished := view.Vanished(ctx, name, tagOf(head)); len(vanished) > 0 && c.options.Policy == nil {
+			return v, newLostError(name, vanished)
+		}
 		return v, c.absent(ctx, view, name, head)
 	}
 	return c.verify(ctx, view, head)
+}
+
+// tagOf returns the tag of a revision, or zero for none.
+func tagOf(revision *entry.Revision) entry.Tag {
+	if revision == nil {
+		return entry.Tag{}
+	}
+	return revision.Tag
 }
 
 // Head is a live entry and the revision that makes it so.
@@ -136,16 +147,10 @@ func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*entr
 	}
 	for _, name := range view.VanishedNames() {
 		if !decided[name] {
-			refused = append(refused, latestError(name, view.Vanished(ctx, name, entry.Tag{})))
+			refused = append(refused, newLostError(name, view.Vanished(ctx, name, entry.Tag{})))
 		}
 	}
 	return c.refused(refused)
-}
-
-// latestError says that later revisions of a name are gone.
-func latestError(name string, vanished []ocilog.Vanished) error {
-	last := vanished[len(vanished)-1]
-	return fmt.Errorf("%w: entry %q: its latest revision (%s, of %s) is no longer in the registry", entry.ErrUnreachable, name, last.Tag, last.Tag.Time())
 }
 
 // verification is one under way.
@@ -159,7 +164,7 @@ type verification struct {
 func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry.Revision) (Verification, error) {
 	v := &verification{Catalog: c, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
-	v.log(ctx, view)
+	v.checkRevision(ctx, view)
 	if revision.Newer == "" {
 		v.failed = errors.Join(v.failed, v.look(ctx))
 	}
@@ -180,9 +185,9 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry
 	return v.Verification, v.failed
 }
 
-// log checks the revision where it is: its tag holds what was read of it, and
+// checkRevision looks at the revision where it is: its tag holds what was read of it, and
 // nothing later is gone. Under a policy the latter is said with the signatures.
-func (v *verification) log(ctx context.Context, view *ocilog.View) {
+func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	found, err := registry.Confirm(ctx, v.repository, v.revision.Tag.String())
 	if err == nil && found.Digest != v.revision.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten with %s", entry.ErrConflict, v.revision.Tag, found.Digest)
@@ -190,7 +195,7 @@ func (v *verification) log(ctx context.Context, view *ocilog.View) {
 	v.check(CheckRevision, v.revision.Digest, err)
 	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag); len(vanished) > 0 && v.options.Policy == nil {
 		v.Checks = append(v.Checks, Check{What: trust.Latest, Result: ResultFailed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
-		v.failed = errors.Join(v.failed, latestError(v.Name, vanished))
+		v.failed = errors.Join(v.failed, newLostError(v.Name, vanished))
 	}
 }
 

@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -49,6 +50,19 @@ type budget struct {
 	ctx                 context.Context
 	text, lines         atomic.Int64 // spent
 	mostText, mostLines int64
+	spent               bool // some of it was, before what is read now
+}
+
+// errSpent is why a snapshot was not read to its end that might be another time.
+var errSpent = errors.New("what came before it took too much of what is read of snapshots")
+
+// exceeded is the error for more than a snapshot may spend: it is too large for
+// any reader, or comes after one that is.
+func (b *budget) exceeded(what string) error {
+	if b.spent {
+		return errSpent
+	}
+	return fmt.Errorf("%w: more %s than are read", entry.ErrInvalid, what)
 }
 
 // newBudget also bounds the time: to half of what ctx leaves, so that the rest
@@ -70,13 +84,14 @@ func portion(left int64) int64 { return left * 4 / 5 }
 // begin bounds what the next snapshot may spend.
 func (b *budget) begin() {
 	text, lines := b.text.Load(), b.lines.Load()
+	b.spent = text > 0 || lines > 0
 	b.mostText, b.mostLines = text+portion(budgetText-text), lines+portion(budgetLines-lines)
 }
 
 // line takes one line out of the budget.
 func (b *budget) line() error {
 	if b.lines.Add(1) > b.mostLines {
-		return fmt.Errorf("%w: more records than the %d that are read", entry.ErrInvalid, b.mostLines)
+		return b.exceeded("records")
 	}
 	return nil
 }
@@ -95,7 +110,7 @@ func (r *budgetReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.base.Read(p)
 	if r.budget.text.Add(int64(n)) > r.budget.mostText {
-		return n, fmt.Errorf("%w: more than the %d bytes that are read", entry.ErrInvalid, r.budget.mostText)
+		return n, r.budget.exceeded("bytes")
 	}
 	return n, err
 }

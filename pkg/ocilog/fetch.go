@@ -17,11 +17,14 @@ import (
 // made for. It is an entry.ErrInvalid: they are no revision.
 type OverwrittenError struct {
 	Tag  entry.Tag
-	Now  digest.Digest // what stands there
+	Now  digest.Digest // what stands there; "" is not known any more
 	Then digest.Digest // what was seen there before; "" is not known
 }
 
 func (e *OverwrittenError) Error() string {
+	if e.Now == "" {
+		return fmt.Sprintf("tag %s holds another manifest than it was made for", e.Tag)
+	}
 	if e.Then == "" {
 		return fmt.Sprintf("tag %s holds another manifest, %s", e.Tag, e.Now)
 	}
@@ -76,7 +79,7 @@ func (v *View) fromMemory(want []entry.Tag, found map[entry.Tag]*entry.Revision)
 			v.take(tag, digest.FromBytes(f.manifest), f.manifest, found)
 		case f.kind == foreign:
 			v.notRevision(tag, fmt.Errorf("%w: revision %s is none", entry.ErrInvalid, tag))
-		case time.Since(f.mismatched) < mismatchFor:
+		case v.log.options.Now().Sub(f.mismatched) < mismatchFor:
 			v.notRevision(tag, &OverwrittenError{Tag: tag})
 		default:
 			missing = append(missing, tag)
@@ -169,8 +172,7 @@ func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.T
 	return all
 }
 
-// disclaim drops a segment's claim to have a record of a tag. What was only
-// claimed is not known any more.
+// disclaim drops a segment's claim to have a record of a tag.
 func (k *knowledge) disclaim(tag entry.Tag, d digest.Digest) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -238,7 +240,7 @@ func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, 
 	}
 	if err != nil {
 		if errors.Is(err, entry.ErrInvalid) {
-			l.known.mismatch(tag)
+			l.known.mismatch(tag, l.options.Now())
 		}
 		return nil, "", err
 	}
@@ -247,10 +249,10 @@ func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, 
 }
 
 // mismatch remembers for a while that other bytes stand under a tag.
-func (k *knowledge) mismatch(tag entry.Tag) {
+func (k *knowledge) mismatch(tag entry.Tag, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.of(tag).mismatched, k.changed = time.Now(), true
+	k.of(tag).mismatched, k.changed = now, true
 }
 
 // manifestAtHand returns a manifest without asking the registry, or nil.

@@ -49,7 +49,7 @@ func (l *Log) restore(ctx context.Context) {
 				f.kind = unread
 			}
 			f.digest, f.stood, f.absent, f.verified = h.Digest, true, h.Absent, h.Verified
-			if h.Manifest != "" && digest.FromString(h.Manifest) == h.Digest {
+			if f.manifest == nil && h.Manifest != "" && digest.FromString(h.Manifest) == h.Digest {
 				f.manifest = []byte(h.Manifest)
 				l.known.held, l.known.bytes = l.known.held+1, l.known.bytes+len(f.manifest)
 			}
@@ -248,6 +248,9 @@ func (l *Log) Forget(ctx context.Context, name string) error {
 	for tag, f := range l.known.facts {
 		if name == "" || tag.Name == name {
 			l.known.drop(f)
+			if len(f.added) > 0 {
+				l.known.added--
+			}
 			delete(l.known.facts, tag)
 			delete(l.saved, tag)
 		}

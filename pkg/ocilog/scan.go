@@ -33,7 +33,7 @@ func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[entry
 	l.known.mu.Lock()
 	done := l.known.segments[d.Digest]
 	l.known.mu.Unlock()
-	if done != nil && !errors.Is(done.fault, entry.ErrTimeout) {
+	if done != nil && !errors.Is(done.fault, entry.ErrTimeout) && !errors.Is(done.fault, errSpent) {
 		return done.fault
 	}
 	weight := min(max(d.Size, 1), maxSegmentBytes)
@@ -60,8 +60,12 @@ func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[entry
 // scan returns the tags of a segment's records, in order and each once, and how
 // many bytes they are. With an error it is those before the fault.
 func (l *Log) scan(blob []byte, budget *budget, wanted map[entry.Tag]bool) (tags []entry.Tag, text int, fault error) {
-	l.scanning <- struct{}{}
-	defer func() { <-l.scanning }()
+	select {
+	case l.scanning <- struct{}{}:
+		defer func() { <-l.scanning }()
+	case <-budget.ctx.Done():
+		return nil, 0, timedOut(budget.ctx)
+	}
 	var forged sync.Map
 	workers := errgroup.Group{}
 	workers.SetLimit(runtime.GOMAXPROCS(0))

@@ -114,12 +114,13 @@ func union(have, found []jsontext.Value) []jsontext.Value {
 	}
 	for _, value := range found {
 		same := func(other jsontext.Value) bool { return bytes.Equal(other, value) }
+		if slices.ContainsFunc(all, same) {
+			continue
+		}
 		if size += len(value); size > maxSignatureBytes || len(all) == maxSignatures {
 			break
 		}
-		if !slices.ContainsFunc(all, same) {
-			all = append(all, value)
-		}
+		all = append(all, value)
 	}
 	return all
 }

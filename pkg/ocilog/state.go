@@ -64,6 +64,7 @@ type kept struct {
 	heads     map[entry.Tag]head
 	forgotten map[string]int64 // by name, "" for all: until when, in Unix milliseconds
 	lines     int
+	partly    bool // it could not be read to its end
 }
 
 // load returns what is kept of a log, and makes the file smaller where most of
@@ -74,9 +75,11 @@ func (s *State) load(ctx context.Context, id string) kept {
 		return kept{}
 	}
 	k := s.read(id)
-	if k.lines > 2*len(k.heads)+len(k.forgotten)+256 {
+	if !k.partly && k.lines > 2*len(k.heads)+len(k.forgotten)+256 {
 		_ = s.locked(ctx, id, func() error {
-			k = s.read(id)
+			if k = s.read(id); k.partly {
+				return nil
+			}
 			return s.rewrite(id, k)
 		})
 	}
@@ -84,7 +87,7 @@ func (s *State) load(ctx context.Context, id string) kept {
 }
 
 func (s *State) read(id string) kept {
-	k := kept{map[entry.Tag]head{}, map[string]int64{}, 0}
+	k := kept{heads: map[entry.Tag]head{}, forgotten: map[string]int64{}}
 	file, err := os.Open(s.path(id))
 	if err != nil {
 		return k
@@ -108,7 +111,7 @@ func (s *State) read(id string) kept {
 			k.heads[tag] = h
 		}
 	}
-	k.heads = current(k.heads)
+	k.heads, k.partly = current(k.heads), scanner.Err() != nil
 	return k
 }
 

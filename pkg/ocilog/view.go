@@ -110,11 +110,14 @@ func (v *View) admitVerified(ctx context.Context) {
 	}
 	try = try[:min(len(try), tryBeyond)]
 	found := map[entry.Tag]*entry.Revision{}
-	if v.fromTarget(ctx, v.fromMemory(try, found), found) != nil {
+	failed := v.fromTarget(ctx, v.fromMemory(try, found), found)
+	for _, tag := range try {
+		delete(v.none, tag) // they are reported as what they are: too far ahead
+	}
+	if failed != nil {
 		return // what is not known to be verified is none
 	}
 	for _, tag := range try {
-		delete(v.none, tag)
 		if revision := found[tag]; revision != nil && v.log.options.Verified(ctx, revision) {
 			v.log.Confirm(tag)
 			v.listed = append(v.listed, tag)

@@ -63,7 +63,7 @@ func (r *Rule) Admits(catalog string) bool {
 	if r == nil || len(r.Origins) == 0 {
 		return true
 	}
-	return catalog != "" && slices.ContainsFunc(r.Origins, func(pattern string) bool { return entry.MatchPattern(pattern, catalog) })
+	return catalog != "" && slices.ContainsFunc(r.Origins, func(pattern string) bool { return matchCatalog(pattern, catalog) })
 }
 
 // Subjects are what the rule requires to be signed, in the order of checks.

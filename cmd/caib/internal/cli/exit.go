@@ -112,6 +112,7 @@ func hint(err error) string {
 	}
 	var missing *catalog.MissingError
 	var clock *catalog.ClockError
+	var lost *catalog.LostError
 	var layout *registry.LayoutError
 	if errors.As(err, &layout) {
 		return layoutHint(layout)
@@ -120,6 +121,8 @@ func hint(err error) string {
 	switch {
 	case errors.As(err, &missing):
 		return "a cache in front of the registry, or a rule that deletes tags, may hide them: ask the registry itself; if it was replaced, `caib catalog accept-loss --local --all` forgets what was seen"
+	case errors.As(err, &lost):
+		return "publish the entry again, or move on from what stands now with `caib catalog accept-loss NAME`; if the registry was replaced, add --local"
 	case errors.As(err, &clock):
 		return "set the clock of this machine, or the registry's"
 	case strings.Contains(text, "the proxy ") && errors.Is(err, entry.ErrUnauthorized):

@@ -1,0 +1,170 @@
+package catalog_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// A layout that was set back, signatures and all, is noticed by verify, which
+// asks the registry anew, as it is by list.
+func TestVerifyNoticesARollback(t *testing.T) {
+	w, sign := newWorld(t, true, nil), team(t)
+	dir := t.TempDir()
+	options := catalog.Options{
+		Registry: w.client, Recheck: time.Millisecond, Policy: trusting(t, sign), Verdicts: trust.NewMemory(t.TempDir()),
+		Cache: ocilog.NewCache(t.TempDir(), 0), State: ocilog.NewState(t.TempDir()),
+	}
+	open := func() *catalog.Catalog {
+		c, err := catalog.Open("oci:"+dir, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	w.publish(open(), w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
+	index := filepath.Join(dir, "index.json")
+	before, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.publish(open(), w.push("team/image", "2", "2"), catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
+	if _, err := open().List(t.Context(), catalog.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(index, before, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		v, err := open().Verify(t.Context(), "a")
+		if v.Verdict != trust.Invalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") {
+			t.Errorf("verified as %q, %v; want a rollback", v.Verdict, err)
+		}
+	}
+}
+
+// A publication that is written is a success where what was seen cannot be
+// written down, and all that follows it is done.
+func TestAStateThatCannotBeWrittenFailsNoPublication(t *testing.T) {
+	w := newWorld(t, true, nil)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := w.open(catalog.Options{State: ocilog.NewState(filepath.Join(file, "below"))})
+	if result := w.publish(c, w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a"}); result.Attachment.Outcome != catalog.Attached {
+		t.Errorf("attached: %+v", result.Attachment)
+	}
+	if _, _, err := c.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Accepting a loss vouches for no stranger: neither for what somebody published
+// nor for what somebody removed.
+func TestAcceptLossSignsNoStrangersWord(t *testing.T) {
+	for _, what := range []string{"publication", "removal"} {
+		t.Run(what, func(t *testing.T) {
+			w, sign := newWorld(t, true, nil), team(t)
+			ours := catalog.Options{Policy: trusting(t, sign), State: ocilog.NewState(t.TempDir())}
+			stranger := w.open(catalog.Options{})
+			image := w.push("team/image", "1", "1")
+			w.publish(w.open(ours), image, catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
+			if what == "publication" {
+				w.publish(stranger, image, catalog.PublishOptions{Name: "a", Version: "evil"})
+			} else if _, _, err := stranger.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			last := w.publish(w.open(ours), image, catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
+			w.remove(last.Tag)
+			event, err := w.open(ours).AcceptLoss(t.Context(), "a", catalog.AcceptOptions{Sign: sign})
+			var refused *trust.Error
+			if !errors.As(err, &refused) {
+				t.Errorf("accepted: %+v, %v", event, err)
+			}
+		})
+	}
+}
+
+// Where the policy only warns, a loss is reported like any other, and can be
+// accepted.
+func TestLossesUnderAPolicyThatWarns(t *testing.T) {
+	w, sign := newWorld(t, true, nil), team(t)
+	policy, err := trust.New(nil, nil, &trust.Rule{Mode: trust.Warn, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var warned []string
+	options := catalog.Options{Policy: policy, State: ocilog.NewState(t.TempDir()), Warn: func(err error) { warned = append(warned, err.Error()) }}
+	image := w.push("team/image", "1", "1")
+	w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "1"})
+	last := w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "2"})
+	w.remove(last.Tag)
+	warned = nil
+	if _, err := w.open(options).List(t.Context(), catalog.ListOptions{}); err != nil || !strings.Contains(fmt.Sprint(warned), last.Tag) {
+		t.Errorf("list: %v, warnings %q, want the tag %s", err, warned, last.Tag)
+	}
+	if _, err := w.open(options).AcceptLoss(t.Context(), "a", catalog.AcceptOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without a policy, what is lost is called that.
+func TestLossesWithoutAPolicy(t *testing.T) {
+	w := newWorld(t, true, nil)
+	options := catalog.Options{State: ocilog.NewState(t.TempDir())}
+	for _, name := range []string{"a", "b"} {
+		result := w.publish(w.open(options), w.push("team/"+name, "1", name), catalog.PublishOptions{Name: name})
+		w.remove(result.Tag)
+	}
+	_, err := w.open(options).Heads(t.Context())
+	var lost *catalog.LostError
+	if !errors.As(err, &lost) || strings.Contains(err.Error(), "policy") || !errors.Is(err, entry.ErrUnreachable) {
+		t.Errorf("heads: %v", err)
+	}
+	if _, err := w.open(options).Verify(t.Context(), "b"); !errors.As(err, &lost) || lost.Name != "b" {
+		t.Errorf("verify: %v", err)
+	}
+}
+
+// Publishing without a signature under a policy that demands one is told, and
+// done once.
+func TestUnsignedUnderAPolicy(t *testing.T) {
+	w, sign := newWorld(t, true, nil), team(t)
+	c := w.open(catalog.Options{Policy: trusting(t, sign)})
+	image := w.push("team/image", "1", "1")
+	first := w.publish(c, image, catalog.PublishOptions{Name: "a"})
+	if !strings.Contains(fmt.Sprint(first.Warnings), "not signed") {
+		t.Errorf("warnings %v", first.Warnings)
+	}
+	if again := w.publish(c, image, catalog.PublishOptions{Name: "a"}); again.Outcome != catalog.Unchanged {
+		t.Errorf("published again: %s", again.Outcome)
+	}
+	if signed := w.publish(c, image, catalog.PublishOptions{Name: "a", Sign: sign}); signed.Outcome != catalog.Published {
+		t.Errorf("published with a signature: %s, want a revision of its own", signed.Outcome)
+	}
+}
+
+// Origins and catalogs are compared in their normal form.
+func TestOriginsAreNormal(t *testing.T) {
+	rule := &trust.Rule{Origins: []string{"Registry.Example.com:443/team/*"}}
+	for catalog, want := range map[string]bool{"registry.example.com/team/catalog": true, "registry.example.com/other/catalog": false, "": false} {
+		if got := rule.Admits(catalog); got != want {
+			t.Errorf("%q: %t, want %t", catalog, got, want)
+		}
+	}
+	ref, err := registry.ParseReference("Registry.Example.com:443/team/catalog")
+	if err != nil || ref.Normal().Base() != "registry.example.com/team/catalog" {
+		t.Errorf("%s, %v", ref.Normal().Base(), err)
+	}
+}
