@@ -36,7 +36,7 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 		standing[head.Tag.Name] = head.Tag
 	}
 	var losses []Loss
-	names := slices.Concat(view.VanishedNames(), view.UnreadableNames())
+	names := slices.Concat(view.VanishedNames(zeroTime), view.UnreadableNames())
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		if last := lastLost(ctx, view, name, standing[name]); last.Tag != (entry.Tag{}) {
@@ -54,13 +54,13 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 // vanished or, where something stands, cannot be read. It is zero where nothing
 // is lost.
 func lastLost(ctx context.Context, view *ocilog.View, name string, standing entry.Tag) (last ocilog.Head) {
-	for _, vanished := range view.Vanished(ctx, name, standing) {
+	for _, vanished := range view.Vanished(ctx, name, standing, zeroTime) {
 		last = vanished.Head
 	}
 	if standing == (entry.Tag{}) {
 		return last // what never was a revision is not lost
 	}
-	for _, tag := range view.Unreadable(name, standing) {
+	for _, tag := range view.Unreadable(name, standing, zeroTime) {
 		if last.Tag.Compare(tag) < 0 {
 			last = ocilog.Head{Tag: tag}
 		}
@@ -117,6 +117,9 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 			Reason: "the policy does not verify it; publish the entry again, or remove it",
 		}
 	}
+	if err := c.isOwn(ctx, head, options.Sign); err != nil {
+		return entry.Event{}, err
+	}
 	event, err := c.moveOn(ctx, view, head, last, options)
 	if err == nil {
 		if _, err := c.log.Compact(ctx, view); err != nil {
@@ -124,6 +127,27 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 		}
 	}
 	return event, err
+}
+
+// isOwn returns an error if what stands is to be signed once more, no policy says
+// whose it may be, and the key has not signed it before: it may be anybody's.
+func (c *Catalog) isOwn(ctx context.Context, head *entry.Revision, sign *Signing) error {
+	if head == nil || sign == nil || c.options.Policy != nil {
+		return nil
+	}
+	for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
+		signed, err := trust.Signed(ctx, c.repository, head.Digest, format, sign.Signer)
+		if signed {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return &trust.Error{
+		What: fmt.Sprintf("what stands of entry %q", head.Tag.Name), Digest: head.Digest, Verdict: trust.Untrusted,
+		Reason: "it is not signed with this key, and no policy says who may have published it; publish the entry again, or remove it",
+	}
 }
 
 // moveOn appends what stands of a name, or a removal.

@@ -25,7 +25,8 @@ const lookups = 16
 // concurrent use; call done once at the end.
 type evaluator struct {
 	*Catalog
-	view *ocilog.View // nil where an older state was asked for
+	view *ocilog.View // nil where single revisions are looked at
+	asOf time.Time    // the state of the view that is looked at; zero is now
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool
@@ -37,12 +38,12 @@ type evaluator struct {
 	confirmed []entry.Tag
 }
 
-// newEvaluator makes the evaluator of a view whose heads were looked up, or of
-// single revisions for nil.
-func (c *Catalog) newEvaluator(view *ocilog.View) *evaluator {
-	e := &evaluator{Catalog: c, view: view, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
+// newEvaluator makes the evaluator of a view whose heads of asOf were looked up,
+// or of single revisions for nil.
+func (c *Catalog) newEvaluator(view *ocilog.View, asOf time.Time) *evaluator {
+	e := &evaluator{Catalog: c, view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
 	if view != nil {
-		for _, name := range slices.Concat(view.VanishedNames(), view.UnreadableNames()) {
+		for _, name := range slices.Concat(view.VanishedNames(asOf), view.UnreadableNames()) {
 			e.doubtful[name] = true
 		}
 	}
@@ -74,6 +75,9 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 			check.What = what
 		}
 		checks = append(checks, check)
+		if what == trust.Entry && check.Result == trust.Verified && rule.Admits(revision.Catalog()) {
+			e.confirm(revision.Tag)
+		}
 	}
 	report := trust.Compose(rule, checks...)
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
@@ -85,6 +89,13 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 		}
 	}
 	return report
+}
+
+// confirm notes that a revision is verified: it is missed when it is gone.
+func (e *evaluator) confirm(tag entry.Tag) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.confirmed = append(e.confirmed, tag)
 }
 
 // foreignOrigin says where a revision was published, if not where its rule wants.
@@ -101,12 +112,7 @@ func foreignOrigin(revision *entry.Revision) string {
 // registry.
 func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
-	if check.Result == trust.Verified {
-		e.mu.Lock()
-		e.confirmed = append(e.confirmed, tag)
-		e.mu.Unlock()
-		e.options.Verdicts.Remember(e.options.Policy, rule, check)
-	}
+	e.options.Verdicts.Remember(e.options.Policy, rule, check)
 	return check
 }
 
@@ -203,12 +209,15 @@ func (e *evaluator) keep(tag entry.Tag, found []trust.Signature) {
 // shown as the newest, and no signature on that says so.
 func (e *evaluator) latest(ctx context.Context, name string, head entry.Tag) trust.Check {
 	check := trust.Check{What: trust.Latest, Result: trust.Verified}
-	if unreadable := e.view.Unreadable(name, head); len(unreadable) > 0 {
+	if unreadable := e.view.Unreadable(name, head, e.asOf); len(unreadable) > 0 {
 		check.Result = trust.Invalid
 		check.Reason = fmt.Sprintf("what stands under its latest tag is no revision; if it never was one, delete the tag %s", unreadable[len(unreadable)-1])
 		return check
 	}
-	for _, lost := range e.view.Vanished(ctx, name, head) {
+	for _, lost := range e.view.Vanished(ctx, name, head, e.asOf) {
+		if !e.admits(name, lost) {
+			continue // a copy from elsewhere is no loss of this catalog
+		}
 		switch signed := e.entry(ctx, e.rule(name), lost.Tag, lost.Digest, false); signed.Result {
 		case trust.Verified:
 			return trust.Check{What: trust.Latest, Result: trust.Invalid, Digest: lost.Digest, Reason: rolledBack(lost)}
@@ -222,6 +231,19 @@ func (e *evaluator) latest(ctx context.Context, name string, head entry.Tag) tru
 	return check
 }
 
+// admits reports whether what vanished was published where the rule wants; where
+// nothing holds it any more, whether that was found out before.
+func (e *evaluator) admits(name string, lost ocilog.Vanished) bool {
+	rule := e.rule(name)
+	if rule == nil || len(rule.Origins) == 0 {
+		return true
+	}
+	if lost.Revision == nil {
+		return lost.Verified
+	}
+	return rule.Admits(lost.Revision.Catalog())
+}
+
 func rolledBack(lost ocilog.Vanished) string {
 	return fmt.Sprintf("rolled back: a later, signed revision is no longer in the registry (%s, of %s)", lost.Tag, lost.Tag.Time().Format(time.RFC3339))
 }
@@ -229,14 +251,15 @@ func rolledBack(lost ocilog.Vanished) string {
 // verifies reports whether the policy verifies a revision by itself, whatever
 // else there is of its name. Without a policy, everybody is believed.
 func (c *Catalog) verifies(ctx context.Context, revision *entry.Revision) bool {
-	return c.options.Policy == nil || c.newEvaluator(nil).report(ctx, revision).Verdict == trust.Verified
+	return c.options.Policy == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
 }
 
 // signed reports whether a revision has the signatures that the policy wants of
 // it, whatever it wants of the image: so it was this team's.
 func (c *Catalog) signed(ctx context.Context, revision *entry.Revision) bool {
-	e := c.newEvaluator(nil)
-	return e.entry(ctx, e.rule(revision.Tag.Name), revision.Tag, revision.Digest, false).Result == trust.Verified
+	e := c.newEvaluator(nil, zeroTime)
+	rule := e.rule(revision.Tag.Name)
+	return rule.Admits(revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == trust.Verified
 }
 
 // all evaluates revisions in parallel, and returns a report of each.

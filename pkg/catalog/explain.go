@@ -39,9 +39,9 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Explanation, error)
 		return x, err
 	}
 	if head == nil {
-		return x, c.absent(ctx, view, name, nil)
+		return x, c.absent(ctx, view, name, zeroTime, nil)
 	}
-	e := c.newEvaluator(view)
+	e := c.newEvaluator(view, zeroTime)
 	report := e.report(ctx, head)
 	e.done(ctx)
 	x.Verdict, x.Checks = report.Verdict, signatureChecks(report)

@@ -47,9 +47,9 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 	case err != nil:
 		return entry.Item{}, err
 	case revision == nil || revision.Tag.Op == entry.OpRemove:
-		return entry.Item{}, c.absent(ctx, view, name, revision)
+		return entry.Item{}, c.absent(ctx, view, name, options.AsOf, revision)
 	}
-	item, err := c.admit(ctx, view, revision, options.AsOf.IsZero())
+	item, err := c.admit(ctx, view, revision, options.AsOf)
 	if err == nil && options.AsOf.IsZero() {
 		applyStatuses(view.Statuses(ctx).ByName, &item)
 	}
@@ -58,6 +58,9 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 
 func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string, options GetOptions) (entry.Item, error) {
 	history, err := view.History(ctx, name)
+	if err == nil {
+		err = c.checkHistory(ctx, view, name, options.AsOf)
+	}
 	if err != nil {
 		return entry.Item{}, err
 	}
@@ -70,11 +73,27 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 	if found == nil {
 		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
 	}
-	item, err := c.admit(ctx, view, found, false)
+	item, err := c.admit(ctx, nil, found, options.AsOf)
 	if err == nil && options.AsOf.IsZero() {
 		applyStatuses(view.Statuses(ctx).ByName, &item)
 	}
 	return item, err
+}
+
+// checkHistory returns an error if the policy does not let the end of a name's
+// history through: what it ends, or the next publication of a version, may be
+// what is gone, or not be anybody's word.
+func (c *Catalog) checkHistory(ctx context.Context, view *ocilog.View, name string, asOf time.Time) error {
+	head, err := view.Head(ctx, name, asOf)
+	if err != nil || c.options.Policy == nil {
+		return err
+	}
+	e := c.newEvaluator(view, asOf)
+	defer e.done(ctx)
+	if head != nil && head.Tag.Op == entry.OpRemove {
+		return c.refusal(head, e.report(ctx, head))
+	}
+	return e.newest(ctx, fmt.Sprintf("entry %q", name), name, tagOf(head))
 }
 
 // before drops the revisions that came after asOf; a zero asOf keeps all.

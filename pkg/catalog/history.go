@@ -41,16 +41,32 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 	if name != "" && len(revisions) == 0 {
 		return nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
+	if err := c.warnVanished(ctx, view, name); err != nil {
+		return nil, err
+	}
 	events := make([]entry.Event, len(revisions))
 	for i, revision := range revisions {
 		events[i] = entry.NewEvent(revision)
 	}
 	if c.options.Policy != nil {
-		e := c.newEvaluator(nil)
+		e := c.newEvaluator(nil, zeroTime)
 		defer e.done(ctx)
 		for i, report := range e.all(ctx, revisions) {
 			events[i].Verdict = string(report.Verdict)
 		}
 	}
 	return events, nil
+}
+
+// warnVanished tells of revisions that a history lacks, because the registry no
+// longer has them.
+func (c *Catalog) warnVanished(ctx context.Context, view *ocilog.View, name string) error {
+	head, err := view.Head(ctx, name, zeroTime) // without a policy, the view tells by itself
+	if err != nil || c.options.Policy == nil || name == "" {
+		return err
+	}
+	for _, vanished := range view.Vanished(ctx, name, tagOf(head), zeroTime) {
+		c.warn(&LostError{name, vanished.Tag})
+	}
+	return nil
 }

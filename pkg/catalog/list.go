@@ -31,7 +31,7 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 	}
 	var items []entry.Item
 	if c.options.Policy != nil {
-		items, err = c.screen(ctx, view, options.AsOf.IsZero(), heads)
+		items, err = c.screen(ctx, view, options.AsOf, heads)
 	} else {
 		for _, head := range heads {
 			if head.Document != nil {

@@ -168,3 +168,91 @@ func TestOriginsAreNormal(t *testing.T) {
 		t.Errorf("%s, %v", ref.Normal().Base(), err)
 	}
 }
+
+// What a reader knows to be gone is missed by every way of reading: by version, as
+// of a time, and in the history; and not by a copy from another catalog.
+func TestLossesAreMissedHoweverOneReads(t *testing.T) {
+	w, sign := newWorld(t, true, nil), team(t)
+	var warned []string
+	options := catalog.Options{
+		Policy: trusting(t, sign), State: ocilog.NewState(t.TempDir()), Fresh: -1,
+		Warn: func(err error) { warned = append(warned, err.Error()) },
+	}
+	image := w.push("team/image", "1", "1")
+	w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
+	w.publish(w.open(options), w.push("team/image", "2", "2"), catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
+	event, _, err := w.open(options).Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.remove(event.Tag)
+	c := w.open(options)
+	after := event.At.Add(time.Millisecond)
+	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{Version: "2"}); !errors.Is(err, entry.ErrUntrusted) {
+		t.Errorf("by version: %v", err)
+	}
+	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{AsOf: after}); !errors.Is(err, entry.ErrUntrusted) {
+		t.Errorf("as of a time: %v", err)
+	}
+	if page, err := c.List(t.Context(), catalog.ListOptions{AsOf: after}); len(page.Items) > 0 || !errors.Is(err, entry.ErrUntrusted) {
+		t.Errorf("listed as of a time: %d, %v", len(page.Items), err)
+	}
+	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{AsOf: event.At.Add(-time.Millisecond)}); err != nil {
+		t.Errorf("as of a time before: %v", err)
+	}
+	warned = nil
+	if _, err := c.History(t.Context(), "a"); err != nil || !strings.Contains(fmt.Sprint(warned), event.Tag) {
+		t.Errorf("history: %v, warnings %q, want the tag %s", err, warned, event.Tag)
+	}
+	// Publishing the image again moves on, although the entry says the same.
+	result := w.publish(w.open(options), w.push("team/image", "2", "2"), catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
+	if result.Outcome != catalog.Published {
+		t.Errorf("published again: %s", result.Outcome)
+	}
+	if _, err := w.open(options).Get(t.Context(), "a", catalog.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A copy from another catalog of the team, that the policy does not admit, leaves
+// no loss behind.
+func TestAForeignCopyIsNoLoss(t *testing.T) {
+	w, sign := newWorld(t, true, nil), team(t)
+	policy, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey()}, Origins: []string{w.host + "/team/catalog"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := catalog.Options{Policy: policy, State: ocilog.NewState(t.TempDir())}
+	staging, err := catalog.Open(w.host+"/team/staging", catalog.Options{Registry: w.client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := w.push("team/image", "1", "1")
+	w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
+	copied := w.publish(staging, image, catalog.PublishOptions{Name: "a", Version: "copied", Sign: sign})
+	w.copyTo(copied.Tag, "team/staging", "team/catalog")
+	if _, err := w.open(options).Get(t.Context(), "a", catalog.GetOptions{}); !errors.Is(err, entry.ErrUntrusted) {
+		t.Errorf("the copy: %v", err)
+	}
+	w.remove(copied.Tag)
+	for range 2 {
+		if item, err := w.open(options).Get(t.Context(), "a", catalog.GetOptions{}); err != nil || item.Version != "1" {
+			t.Errorf("after the copy: %q, %v", item.Version, err)
+		}
+	}
+}
+
+// Without a policy, a key vouches only for what it signed before.
+func TestAcceptLossWithAKeyAndNoPolicy(t *testing.T) {
+	w, sign := newWorld(t, true, nil), team(t)
+	ours := catalog.Options{State: ocilog.NewState(t.TempDir())}
+	image := w.push("team/image", "1", "1")
+	for name, signed := range map[string]*catalog.Signing{"own": sign, "strange": nil} {
+		w.publish(w.open(ours), image, catalog.PublishOptions{Name: name, Version: "1", Sign: signed, Move: true})
+		last := w.publish(w.open(ours), image, catalog.PublishOptions{Name: name, Version: "2", Sign: sign, Move: true})
+		w.remove(last.Tag)
+		if _, err := w.open(ours).AcceptLoss(t.Context(), name, catalog.AcceptOptions{Sign: sign}); (err == nil) != (signed != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

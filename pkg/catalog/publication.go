@@ -202,7 +202,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	if p.options.Sign != nil {
 		p.result.Signature = &Signed{Outcome: SignSkipped}
 	}
-	if p.old != nil && p.old.Document.SameContent(p.document) {
+	if p.old != nil && p.old.Document.SameContent(p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (entry.Tag{}) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
@@ -37,13 +38,10 @@ func (e *RefusedError) Unwrap() []error { return e.Refused }
 // screen returns the live entries that the policy lets through, with their
 // verdicts, and an error for all else: whatever decides a name and is not
 // verified, be it a publication, a removal or of a later format, and names whose
-// last state was taken away. current says that it is the newest state of the
-// view that is looked at.
-func (c *Catalog) screen(ctx context.Context, view *ocilog.View, current bool, heads []*entry.Revision) ([]entry.Item, error) {
-	if !current {
-		view = nil
-	}
-	e := c.newEvaluator(view)
+// last state was taken away. asOf is the state of
+// the view that is looked at.
+func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*entry.Revision) ([]entry.Item, error) {
+	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)
 	var items []entry.Item
 	var refused []error
@@ -103,7 +101,13 @@ func (c *Catalog) refusal(revision *entry.Revision, report trust.Report) error {
 // absence returns an error if it is not to be believed that a name has no state:
 // it had one that was signed, or something stands there that nobody can read.
 func (e *evaluator) absence(ctx context.Context, name string) error {
-	check := e.latest(ctx, name, entry.Tag{})
+	return e.newest(ctx, fmt.Sprintf("the absence of entry %q", name), name, entry.Tag{})
+}
+
+// newest returns an error, about what, unless the tag that decides a name is the
+// latest there was of it.
+func (e *evaluator) newest(ctx context.Context, what, name string, head entry.Tag) error {
+	check := e.latest(ctx, name, head)
 	if check.Result == trust.Verified {
 		return nil
 	}
@@ -111,19 +115,17 @@ func (e *evaluator) absence(ctx context.Context, name string) error {
 		e.warn(fmt.Errorf("entry %q: %s", name, check.Reason))
 		return nil
 	}
-	return &trust.Error{What: fmt.Sprintf("the absence of entry %q", name), Digest: check.Digest, Verdict: check.Result, Check: check.What, Reason: check.Reason}
+	return &trust.Error{What: what, Digest: check.Digest, Verdict: check.Result, Check: check.What, Reason: check.Reason}
 }
 
 // admit returns the item of a publication, with its verdict, or the error that
 // refuses it; one of a later format is an entry.ErrInvalid unless the policy
-// refuses it. current says that the newest state was asked for.
-func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, current bool) (entry.Item, error) {
+// refuses it. asOf is the state of the view that was asked for; a nil view is for
+// a single revision.
+func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, asOf time.Time) (entry.Item, error) {
 	var verdict trust.Verdict
 	if c.options.Policy != nil {
-		if !current {
-			view = nil
-		}
-		e := c.newEvaluator(view)
+		e := c.newEvaluator(view, asOf)
 		defer e.done(ctx)
 		report := e.report(ctx, revision)
 		if err := c.refusal(revision, report); err != nil {
@@ -142,12 +144,12 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.
 // absent returns what it means that a name is not live: not found, unless the
 // policy does not believe it, because nobody signed the removal or the last
 // state was taken away.
-func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, removal *entry.Revision) error {
+func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, asOf time.Time, removal *entry.Revision) error {
 	missing := fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	if c.options.Policy == nil {
 		return missing
 	}
-	e := c.newEvaluator(view)
+	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)
 	var err error
 	if removal != nil {

@@ -60,8 +60,8 @@ func read(t testing.TB, target *memory, options Options) (versions map[string]st
 			versions[head.Tag.Name] = head.Document.Version
 		}
 	}
-	for _, name := range view.VanishedNames() {
-		for _, lost := range view.Vanished(t.Context(), name, at[name]) {
+	for _, name := range view.VanishedNames(time.Time{}) {
+		for _, lost := range view.Vanished(t.Context(), name, at[name], time.Time{}) {
 			vanished = append(vanished, lost.Tag.String())
 		}
 	}
@@ -286,7 +286,7 @@ func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
 				want = nil
 			}
 			var got []Head
-			for _, vanished := range view.Vanished(t.Context(), "a", entry.Tag{}) {
+			for _, vanished := range view.Vanished(t.Context(), "a", entry.Tag{}, time.Time{}) {
 				got = append(got, vanished.Head)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

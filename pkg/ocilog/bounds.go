@@ -40,6 +40,7 @@ const (
 	maxHeldBytes      = 32 << 20  // of them together
 	maxSignatures     = 32        // of one revision
 	maxSignatureBytes = 512 << 10 // of one revision, together
+	maxCarriedBytes   = 32 << 20  // of signatures that snapshots carry, together
 	maxAdded          = 8192      // revisions with signatures that no snapshot carries
 	maxSegmentBytes   = 64 << 20  // compressed segments that are being read
 )

@@ -89,10 +89,9 @@ func (l *Log) base() (base *snapshot, covered int) {
 	for _, d := range most.segments {
 		if read := l.known.segments[d.Digest]; read != nil && read.fault == nil && read.records > 0 {
 			base.segments = append(base.segments, d)
-			covered += read.records
 		}
 	}
-	return base, covered
+	return base, l.carries(base)
 }
 
 // behind returns how many of the records of the base the newest snapshot lacks:
@@ -110,7 +109,7 @@ func (l *Log) behind(view *View, base *snapshot, covered int) int {
 	defer l.known.mu.Unlock()
 	lacking := 0
 	for _, f := range l.known.facts {
-		if slices.ContainsFunc(f.segments, base.has) && (newest == nil || !slices.ContainsFunc(f.segments, newest.has)) {
+		if f.stood && slices.ContainsFunc(f.segments, base.has) && (newest == nil || !slices.ContainsFunc(f.segments, newest.has)) {
 			lacking++
 		}
 	}

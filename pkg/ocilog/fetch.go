@@ -98,10 +98,12 @@ func (v *View) take(tag entry.Tag, sum digest.Digest, manifest []byte, found map
 	found[tag] = revision
 }
 
-// fromSegments takes what snapshots have records of, the latest first, and
-// returns the rest. A claim that turns out to be false is dropped.
+// maxClaims bounds the segments that are looked into for one record.
+const maxClaims = 4
+
+// fromSegments takes what snapshots have records of, and returns the rest. A claim that turns out to be false is dropped.
 func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
-	for len(want) > 0 && ctx.Err() == nil {
+	for round := 0; len(want) > 0 && ctx.Err() == nil && round < maxClaims; round++ {
 		claimed := map[digest.Digest]map[entry.Tag]bool{}
 		for _, tag := range want {
 			f, _ := v.log.known.get(tag)
@@ -109,7 +111,12 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 				missing = append(missing, tag)
 				continue
 			}
+			// The first claim is what was known before a forgery, the last one of
+			// what was read behind it.
 			d := f.segments[len(f.segments)-1]
+			if round%2 == 1 {
+				d = f.segments[0]
+			}
 			if claimed[d] == nil {
 				claimed[d] = map[entry.Tag]bool{}
 			}

@@ -21,7 +21,9 @@ type knowledge struct {
 	held     int                        // manifests in facts
 	bytes    int                        // of them
 	added    int                        // facts with added signatures
-	changed  bool                       // what the cache keeps of it
+
+	carriedBytes int  // of signatures from snapshots
+	changed      bool // what the cache keeps of it
 }
 
 // fact is what is known of one tag.
@@ -141,12 +143,12 @@ func (k *knowledge) isValid(tag entry.Tag) bool {
 }
 
 // heads returns, of each name, the latest revision that this reader saw in the
-// registry, up to the horizon, and that is not known to be absent. The caller
-// holds the lock.
-func (k *knowledge) heads(horizon int64) map[string]entry.Tag {
+// registry, up to the horizon, and that is not known to be absent; if so wanted, only
+// of those that a policy verified. The caller holds the lock.
+func (k *knowledge) heads(horizon int64, verified bool) map[string]entry.Tag {
 	heads := map[string]entry.Tag{}
 	for tag, f := range k.facts {
-		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || tag.Millis > horizon && !f.verified {
+		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || (verified || tag.Millis > horizon) && !f.verified {
 			continue
 		}
 		if head, ok := heads[tag.Name]; !ok || head.Compare(tag) < 0 {

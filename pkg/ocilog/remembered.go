@@ -49,10 +49,6 @@ func (l *Log) restore(ctx context.Context) {
 				f.kind = unread
 			}
 			f.digest, f.stood, f.absent, f.verified = h.Digest, true, h.Absent, h.Verified
-			if f.manifest == nil && h.Manifest != "" && digest.FromString(h.Manifest) == h.Digest {
-				f.manifest = []byte(h.Manifest)
-				l.known.held, l.known.bytes = l.known.held+1, l.known.bytes+len(f.manifest)
-			}
 			l.add(tag, h.Signatures)
 		}
 		l.known.changed = false
@@ -105,7 +101,7 @@ func (l *Log) Save(ctx context.Context) error {
 	l.saving.Lock()
 	defer l.saving.Unlock()
 	l.saveCache()
-	heads := l.unsaved(ctx)
+	heads := l.unsaved()
 	if err := l.options.State.add(context.WithoutCancel(ctx), l.id, heads); err != nil {
 		return err
 	}
@@ -121,14 +117,14 @@ type saved struct{ absent, verified bool }
 
 // unsaved returns the heads that the state does not have like this. The caller
 // holds the lock on saving.
-func (l *Log) unsaved(ctx context.Context) []head {
+func (l *Log) unsaved() []head {
 	if l.options.State == nil {
 		return nil
 	}
 	var heads []head
 	horizon := l.horizon()
 	l.known.mu.Lock()
-	standing := l.known.heads(horizon)
+	standing := l.known.heads(horizon, false)
 	for tag, f := range l.known.facts {
 		if !f.stood || f.digest == "" || !f.absent && !f.verified && standing[tag.Name] != tag {
 			continue
@@ -144,7 +140,7 @@ func (l *Log) unsaved(ctx context.Context) []head {
 	l.known.mu.Unlock()
 	for i := range heads {
 		if heads[i].Absent {
-			l.addEvidence(ctx, &heads[i])
+			l.addEvidence(&heads[i])
 		}
 	}
 	if _, ok := l.saved[newest]; !ok && newest != (entry.Tag{}) {
@@ -156,12 +152,15 @@ func (l *Log) unsaved(ctx context.Context) []head {
 
 // addEvidence keeps with an absent head what proves it, as far as it is at hand:
 // nobody else may have it any more.
-func (l *Log) addEvidence(ctx context.Context, h *head) {
+func (l *Log) addEvidence(h *head) {
 	tag, _ := entry.ParseTag(h.Tag)
-	if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
-		h.Manifest = string(manifest)
+	size := 0
+	for _, value := range l.Signatures(tag) {
+		if size += len(value); size > keepEvidence {
+			break
+		}
+		h.Signatures = append(h.Signatures, value)
 	}
-	h.Signatures = l.Signatures(tag)
 }
 
 func (l *Log) saveCache() {

@@ -24,7 +24,10 @@ type segment struct {
 
 // batchSize is how many records a worker decodes at a time: enough that handing
 // them over costs little beside.
-const batchSize = 32
+const (
+	batchSize  = 32
+	batchBytes = 1 << 20
+)
 
 // readSegment reads one segment, unless that was done: the tags of its records
 // become known, and the wanted ones are decoded. A wanted record that is not
@@ -82,7 +85,7 @@ func (l *Log) scan(blob []byte, budget *budget, wanted map[entry.Tag]bool) (tags
 			return nil
 		})
 	}
-	seen := map[entry.Tag]bool{}
+	seen, held := map[entry.Tag]bool{}, 0
 	for n, err := range lines(blob, budget) {
 		if err != nil {
 			fault = err
@@ -94,8 +97,10 @@ func (l *Log) scan(blob []byte, budget *budget, wanted map[entry.Tag]bool) (tags
 		seen[n.tag] = true
 		tags, text = append(tags, n.tag), text+len(n.text)
 		if wanted[n.tag] {
-			if batch = append(batch, line{tag: n.tag, text: slices.Clone(n.text)}); len(batch) == batchSize {
+			batch, held = append(batch, line{tag: n.tag, text: slices.Clone(n.text)}), held+len(n.text)
+			if len(batch) == batchSize || held > batchBytes {
 				flush()
+				held = 0
 			}
 		}
 	}

@@ -84,7 +84,13 @@ func (l *Log) learnSignatures(tag entry.Tag, found []jsontext.Value) {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	f := l.known.of(tag)
-	f.signatures = union(f.signatures, found)
+	all := union(f.signatures, found)
+	for _, value := range all[len(f.signatures):] {
+		l.known.carriedBytes += len(value)
+	}
+	if l.known.carriedBytes <= maxCarriedBytes { // beyond, they are looked up
+		f.signatures = all
+	}
 }
 
 // withSignatures completes a record with the signatures that were added since

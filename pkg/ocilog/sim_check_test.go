@@ -93,7 +93,7 @@ func (a *actor) listHeads(ctx context.Context, view *View, saw int) (map[string]
 // warnings returns what a reader without a policy is told about a name, if there
 // is a reason to doubt what decides it.
 func (a *actor) warnings(ctx context.Context, view *View, name string, head entry.Tag, laterFormat bool) string {
-	missed, unreadable := view.Vanished(ctx, name, head), view.Unreadable(name, head)
+	missed, unreadable := view.Vanished(ctx, name, head, time.Time{}), view.Unreadable(name, head, time.Time{})
 	if len(missed)+len(unreadable) == 0 && !laterFormat {
 		return ""
 	}
@@ -118,7 +118,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *ent
 	if head != nil {
 		found.head = head.Tag
 	}
-	missed := view.Vanished(ctx, name, found.head)
+	missed := view.Vanished(ctx, name, found.head, time.Time{})
 	for _, vanished := range missed {
 		if vanished.Digest == "" || s.repository.genuine[vanished.Tag].digest != vanished.Digest {
 			s.fail("%s misses %s with digest %q, which was never there", a.name, vanished.Tag, vanished.Digest)
@@ -137,7 +137,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *ent
 			s.fail("%s reads %s of %s before it is signed", a.name, head.Tag, by)
 		}
 	}
-	if unreadable := view.Unreadable(name, found.head); len(unreadable) > 0 {
+	if unreadable := view.Unreadable(name, found.head, time.Time{}); len(unreadable) > 0 {
 		doubt("unreadable: " + unreadable[0].String())
 	}
 	for _, vanished := range missed {

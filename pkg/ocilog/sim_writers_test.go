@@ -146,13 +146,13 @@ func lost(ctx context.Context, view *View, name string, head *entry.Revision) (l
 	if head != nil {
 		at = head.Tag
 	}
-	for _, vanished := range view.Vanished(ctx, name, at) {
+	for _, vanished := range view.Vanished(ctx, name, at, time.Time{}) {
 		last = vanished.Head
 	}
 	if head == nil {
 		return last
 	}
-	for _, tag := range view.Unreadable(name, at) {
+	for _, tag := range view.Unreadable(name, at, time.Time{}) {
 		if last.Tag.Compare(tag) < 0 {
 			last = Head{Tag: tag}
 		}

@@ -143,22 +143,30 @@ func (l *Log) adopt(s *snapshot) {
 	}
 }
 
-// most returns the snapshot whose readable segments have most records; the later
-// of equals. The caller holds the lock.
+// most returns the snapshot with most records of what the registry showed; the
+// later of equals. What else it claims may be anything. The caller holds the lock.
 func (l *Log) most(all []*snapshot) (most *snapshot) {
 	best := -1
 	for _, s := range all {
-		n := 0
-		for _, d := range s.segments {
-			if read := l.known.segments[d.Digest]; read != nil && read.fault == nil {
-				n += read.records
-			}
-		}
-		if n >= best {
+		if n := l.carries(s); n >= best {
 			best, most = n, s
 		}
 	}
 	return most
+}
+
+// carries counts the revisions that the registry showed and a snapshot's readable
+// segments claim. The caller holds the lock.
+func (l *Log) carries(s *snapshot) (n int) {
+	for _, f := range l.known.facts {
+		if f.stood && slices.ContainsFunc(f.segments, func(d digest.Digest) bool {
+			read := l.known.segments[d]
+			return s.has(d) && read != nil && read.fault == nil
+		}) {
+			n++
+		}
+	}
+	return n
 }
 
 // isBehind reports whether a snapshot leaves unknown what its writer must have

@@ -35,10 +35,11 @@ type State struct{ dir string }
 func NewState(dir string) *State { return &State{dir} }
 
 const (
-	maxState     = 256 << 20 // bytes of a file that is read
+	maxState     = 1 << 30 // bytes of a file that is read
 	maxStateLine = 16 << 20
 	lockFor      = 2 * time.Second
-	keepAbsent   = 4 // absent heads of one name
+	keepAbsent   = 64       // absent heads of one name
+	keepEvidence = 64 << 10 // bytes of signatures of one head
 )
 
 // head is a line of a log's file: a head as it was seen then. Later lines
@@ -48,8 +49,7 @@ type head struct {
 	Digest     digest.Digest    `json:"digest,omitempty"`
 	Absent     bool             `json:"absent,omitempty"`
 	Verified   bool             `json:"verified,omitempty"`
-	Manifest   string           `json:"manifest,omitempty"`   // of an absent one, where it was held
-	Signatures []jsontext.Value `json:"signatures,omitempty"` // likewise
+	Signatures []jsontext.Value `json:"signatures,omitempty"` // of an absent one, where they were at hand
 	Forget     *string          `json:"forget,omitzero"`      // a name; "" is all of them
 	Until      int64            `json:"until,omitempty"`      // of Forget: Unix milliseconds
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
@@ -83,6 +84,7 @@ func (l *Log) rememberedRevision(ctx context.Context, tag entry.Tag) *entry.Revi
 type Vanished struct {
 	Head
 	Revision *entry.Revision // nil where nothing holds it any more
+	Verified bool            // a policy verified it before
 }
 
 // Vanished returns the revisions of a name that vanished and are later than the
@@ -90,12 +92,12 @@ type Vanished struct {
 // them, or the registry shows an older state: whoever demands signatures looks
 // at theirs (Log.Signatures) before believing what decides the name now. They
 // are genuine, and need not be signed.
-func (v *View) Vanished(ctx context.Context, name string, head entry.Tag) []Vanished {
+func (v *View) Vanished(ctx context.Context, name string, head entry.Tag, asOf time.Time) []Vanished {
 	var found []Vanished
-	for _, tag := range v.vanished()[name] {
+	for _, tag := range v.vanished(asOf)[name] {
 		if head.Compare(tag) < 0 {
 			f, _ := v.log.known.get(tag)
-			found = append(found, Vanished{Head{tag, f.digest}, v.log.rememberedRevision(ctx, tag)})
+			found = append(found, Vanished{Head{tag, f.digest}, v.log.rememberedRevision(ctx, tag), f.verified})
 		}
 	}
 	return found
@@ -103,9 +105,9 @@ func (v *View) Vanished(ctx context.Context, name string, head entry.Tag) []Vani
 
 // VanishedNames returns the names of which revisions vanished, in text order:
 // those to ask Vanished about.
-func (v *View) VanishedNames() []string {
+func (v *View) VanishedNames(asOf time.Time) []string {
 	var names []string
-	for name := range v.vanished() {
+	for name := range v.vanished(asOf) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -113,12 +115,12 @@ func (v *View) VanishedNames() []string {
 }
 
 // vanished returns the tags that this view found absent, by name.
-func (v *View) vanished() map[string][]entry.Tag {
+func (v *View) vanished(asOf time.Time) map[string][]entry.Tag {
 	byName := map[string][]entry.Tag{}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for tag, there := range v.answers {
-		if there {
+		if there || !asOf.IsZero() && tag.Millis > asOf.UnixMilli() {
 			continue
 		}
 		if f, ok := v.log.known.get(tag); ok && f.absent && f.kind != foreign {
@@ -131,16 +133,16 @@ func (v *View) vanished() map[string][]entry.Tag {
 	return byName
 }
 
-// reportMissing tells of names whose head vanished, where no policy says what to
+// report tells of names of a later format, of names whose head vanished, where no policy says what to
 // make of it, and of a list that is shorter than the newest revision's writer
 // saw.
-func (v *View) reportMissing(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
+func (v *View) report(ctx context.Context, replay *entry.Replay, tags []entry.Tag, asOf time.Time) {
 	_, newer := replay.Live()
 	for _, revision := range newer {
 		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %q is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
 	}
 	if v.log.options.Verified == nil {
-		for name, vanished := range v.vanished() {
+		for name, vanished := range v.vanished(asOf) {
 			last := vanished[len(vanished)-1]
 			head := replay.Head(name)
 			if head == nil || head.Tag.Compare(last) < 0 {
@@ -148,7 +150,9 @@ func (v *View) reportMissing(ctx context.Context, replay *entry.Replay, tags []e
 			}
 		}
 	}
-	v.checkSeen(ctx, replay, tags)
+	if asOf.IsZero() {
+		v.checkSeen(ctx, replay, tags)
+	}
 }
 
 func vanishedNotice(last entry.Tag, head *entry.Revision) error {

@@ -218,15 +218,14 @@ func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, loa
 	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
 		found, err := load(ctx, want)
 		if err != nil {
+			v.saved(v.log.Save(ctx)) // the next reading goes on from here
 			return nil, err
 		}
 		replay.Decide(found)
 	}
 	heads := replay.Heads()
 	v.sawListed(heads)
-	if asOf.IsZero() {
-		v.reportMissing(ctx, replay, tags)
-	}
+	v.report(ctx, replay, tags, asOf)
 	v.saved(v.log.Save(ctx))
 	return replay, nil
 }
@@ -304,12 +303,12 @@ func (v *View) isNone(tag entry.Tag) bool {
 // Unreadable returns the listed tags of a name that hold no revision, and are
 // later than the one which decides it; zero for none. They are newest last.
 // Whoever demands signatures cannot tell what stood there.
-func (v *View) Unreadable(name string, head entry.Tag) []entry.Tag {
+func (v *View) Unreadable(name string, head entry.Tag, asOf time.Time) []entry.Tag {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var later []entry.Tag
 	for tag := range v.none {
-		if tag.Name == name && head.Compare(tag) < 0 {
+		if tag.Name == name && head.Compare(tag) < 0 && (asOf.IsZero() || tag.Millis <= asOf.UnixMilli()) {
 			later = append(later, tag)
 		}
 	}
