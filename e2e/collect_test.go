@@ -35,9 +35,28 @@ func TestGarbageCollection(t *testing.T) {
 		t.Errorf("%d attachments after the collection, want 1", found)
 	}
 	w.ok("catalog", "verify", "--all", "--key", public)
+	unchanged := w.ok("catalog", "publish", image, "--sign-key", key)
+	if !strings.HasPrefix(unchanged.Stdout, "unchanged ") || strings.Contains(unchanged.Stderr, "attached") || !strings.Contains(unchanged.Stderr, "is signed with") {
+		t.Errorf("publish of what is whole says %s%s", unchanged.Stdout, unchanged.Stderr)
+	}
+
+	// One that is deleted stays listed, and is restored with its blobs.
+	repository, _ := w.repository(image)
+	w.deleteAttachments(image)
+	server.Collect(t)
+	if found := w.attachments(image, subject); found != 0 {
+		t.Fatalf("%d attachments after the collection, want none", found)
+	}
+	restored := w.ok("catalog", "publish", image, "--sign-key", key)
+	if !strings.HasPrefix(restored.Stdout, "unchanged ") || !strings.Contains(restored.Stderr, "attached to the image") {
+		t.Errorf("publish of what was collected says %s%s", restored.Stdout, restored.Stderr)
+	}
+	server.Collect(t)
+	if found := w.attachments(image, subject); found != 1 {
+		t.Errorf("%d attachments after they were restored and collected, want 1", found)
+	}
 
 	// What another client attached by digest alone is collected, and stays listed.
-	repository, _ := w.repository(image)
 	list := func() map[digest.Digest]bool {
 		t.Helper()
 		all, err := repository.Referrers(t.Context(), subject)
@@ -75,6 +94,28 @@ func TestGarbageCollection(t *testing.T) {
 	}
 	if len(after) != len(before)+1 {
 		t.Errorf("%d referrers, want %d", len(after), len(before)+1)
+	}
+}
+
+// deleteAttachments deletes the attachments of an image's repository, and leaves
+// the index that lists them.
+func (w *world) deleteAttachments(image string) {
+	w.t.Helper()
+	repository, _ := w.repository(image)
+	for _, tag := range w.tags(image) {
+		if !strings.HasPrefix(tag, "caib.") {
+			continue
+		}
+		_, manifest, err := repository.Manifest(w.t.Context(), tag)
+		if err == nil {
+			_, err = entry.UnpackAttachment(manifest)
+		}
+		if err == nil {
+			err = repository.Delete(w.t.Context(), tag)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -67,6 +68,9 @@ func (w *world) attachments(image string, subject ocispec.Descriptor) int {
 	found := 0
 	for _, d := range referrers {
 		_, manifest, err := repository.Manifest(w.t.Context(), d.Digest.String())
+		if errors.Is(err, entry.ErrNotFound) {
+			continue // listed, and gone
+		}
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -3,7 +3,10 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -16,7 +19,7 @@ type AttachOutcome string
 // The outcomes of attaching (SPEC section 9).
 const (
 	Attached        AttachOutcome = "attached"     // and found among the image's referrers afterwards
-	AttachSkipped   AttachOutcome = "skipped"      // not asked for, or nothing was written
+	AttachSkipped   AttachOutcome = "skipped"      // not asked for, or it is there, or nothing was written
 	AttachForbidden AttachOutcome = "not writable" // the image's repository is not ours to write
 	AttachRefused   AttachOutcome = "refused"      // the registry does not take it
 	AttachFailed    AttachOutcome = "failed"       // the registry could not be asked, or lost it
@@ -31,8 +34,60 @@ type Attachment struct {
 
 // attach writes the revision as a referrer of its image, so that whoever has
 // the image finds the entry.
-func (c *Catalog) attach(ctx context.Context, repository registry.Repository, revision *entry.Packed, image ocispec.Descriptor) Attachment {
-	err := pushAttachment(registry.WithCatalog(ctx, c.reference), repository, revision, image)
+func (c *Catalog) attach(ctx context.Context, repository registry.Repository, revision []byte, image ocispec.Descriptor) Attachment {
+	packed, err := entry.PackAttachment(revision, image)
+	if err == nil {
+		err = c.pushAttachment(ctx, repository, packed, image)
+	}
+	return attachmentOf(err)
+}
+
+// attachAgain attaches a revision that was published before, unless its
+// attachment is there.
+func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, revision *entry.Revision, image ocispec.Descriptor) Attachment {
+	manifest, err := c.log.Manifest(ctx, revision.Tag)
+	if err == nil && digest.FromBytes(manifest) != revision.Digest {
+		err = fmt.Errorf("%w: tag %s was overwritten", entry.ErrConflict, revision.Tag)
+	}
+	if err != nil {
+		return attachmentOf(err)
+	}
+	packed, err := entry.PackAttachment(manifest, image)
+	if err != nil {
+		return attachmentOf(err)
+	}
+	attached, err := isAttached(ctx, repository, packed, image)
+	if attached {
+		return Attachment{Outcome: AttachSkipped}
+	}
+	if err == nil {
+		err = c.pushAttachment(ctx, repository, packed, image)
+	}
+	return attachmentOf(err)
+}
+
+// isAttached reports whether an attachment is among the referrers of an image,
+// and there: what registries clean up may stay listed. Where nobody says what
+// refers to the image, attaching shows it.
+func isAttached(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor) (bool, error) {
+	referrers, err := repository.Referrers(ctx, image)
+	switch {
+	case registry.LacksReferrers(err), registry.HidesAbsence(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !slices.ContainsFunc(referrers, func(d ocispec.Descriptor) bool { return d.Digest == packed.Descriptor.Digest }):
+		return false, nil
+	}
+	_, err = registry.Confirm(ctx, repository, packed.Descriptor.Digest.String())
+	if errors.Is(err, entry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// attachmentOf is the outcome of attaching.
+func attachmentOf(err error) Attachment {
 	switch {
 	case err == nil:
 		return Attachment{Outcome: Attached}
@@ -44,15 +99,11 @@ func (c *Catalog) attach(ctx context.Context, repository registry.Repository, re
 	return Attachment{Outcome: AttachRefused, Reason: err.Error()}
 }
 
-func pushAttachment(ctx context.Context, repository registry.Repository, revision *entry.Packed, image ocispec.Descriptor) error {
-	packed, err := entry.PackAttachment(revision.Manifest, image)
-	if err != nil {
-		return err
-	}
+func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor) error {
 	for _, blob := range packed.Blobs {
 		if err := repository.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
 			return err
 		}
 	}
-	return repository.PushReferrer(ctx, packed.Descriptor, packed.Manifest, image)
+	return repository.PushReferrer(registry.WithCatalog(ctx, c.reference), packed.Descriptor, packed.Manifest, image)
 }

@@ -237,13 +237,19 @@ func (p *publication) pack(ctx context.Context) (err error) {
 }
 
 // follow attaches the revision to its image, which reports its outcome and undoes
-// nothing.
+// nothing. Of what was published before, it restores the attachment and the
+// signature, where registries lost them.
 func (p *publication) follow(ctx context.Context) error {
-	if p.result.Outcome == Unchanged {
-		return p.signAgain(ctx)
+	again := p.result.Outcome == Unchanged
+	switch {
+	case p.options.NoAttach:
+	case again:
+		p.result.Attachment = p.catalog.attachAgain(ctx, p.repository, p.old, p.image.Descriptor)
+	default:
+		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
 	}
-	if !p.options.NoAttach {
-		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed, p.image.Descriptor)
+	if again {
+		return p.signAgain(ctx)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ type Outcome string
 // The outcomes of a publication.
 const (
 	Published Outcome = "published"
-	Unchanged Outcome = "unchanged" // the entry says exactly this already; nothing was written
+	Unchanged Outcome = "unchanged" // the entry says exactly this already; no revision was written
 	Planned   Outcome = "planned"   // a dry run: nothing was written
 )
 
@@ -68,7 +68,8 @@ type Result struct {
 
 // Publish inspects an image and makes it the live state of an entry, new or
 // not (SPEC section 12). Calling it again with the same image and options
-// changes nothing. An image that is live under another name is an
+// writes no revision, and restores the attachment and the signature if they are
+// gone. An image that is live under another name is an
 // entry.ErrConflict, unless it is moved; one that cannot be read is not
 // published. A signature that was asked for and cannot be made is an error, and
 // nothing is published.

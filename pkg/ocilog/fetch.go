@@ -277,6 +277,16 @@ func (l *Log) manifestAtHand(ctx context.Context, tag entry.Tag) []byte {
 	return nil
 }
 
+// Manifest returns the exact manifest of a revision: what is at hand, else what
+// the registry has.
+func (l *Log) Manifest(ctx context.Context, tag entry.Tag) ([]byte, error) {
+	if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
+		return manifest, nil
+	}
+	manifest, _, err := l.fetch(ctx, tag)
+	return manifest, err
+}
+
 // Text returns the exact document of a revision. It is not kept in memory: only
 // rewriting an entry needs it.
 func (l *Log) Text(ctx context.Context, tag entry.Tag) ([]byte, error) {

@@ -39,6 +39,9 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 
 func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	list, err := r.listToWriter(ctx, subject)
+	if err == nil && list.fallback && lists(list, descriptor) {
+		err = r.restore(ctx, descriptor, manifest)
+	}
 	for attempt := 0; err == nil && !lists(list, descriptor); attempt++ {
 		if attempt == listAttempts {
 			return fmt.Errorf("%w: written %d times and never listed among the referrers", entry.ErrUnreachable, listAttempts)
@@ -64,6 +67,16 @@ func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.
 		}
 	}
 	return err
+}
+
+// restore writes a referrer again that is listed in a fallback index and gone:
+// such an index outlives what it lists.
+func (r *remoteRepository) restore(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte) error {
+	there, err := r.existing(ctx, []ocispec.Descriptor{descriptor})
+	if err != nil || len(there) > 0 {
+		return err
+	}
+	return r.pushManifest(ctx, descriptor, manifest, keepTag(ctx, descriptor.Digest, r.base))
 }
 
 // lists reports whether a referrer is listed.
