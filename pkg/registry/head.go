@@ -26,10 +26,14 @@ var errUnclear = errors.New("the answer to HEAD is unclear")
 // more by GET.
 func Confirm(ctx context.Context, from Fetcher, reference string) (ocispec.Descriptor, error) {
 	descriptor, err := from.Resolve(ctx, reference)
-	if errors.Is(err, entry.ErrNotFound) {
-		descriptor, _, err = from.Manifest(ctx, reference)
+	if !errors.Is(err, entry.ErrNotFound) {
+		return descriptor, err
 	}
-	return descriptor, err
+	found, _, unless := from.Manifest(ctx, reference)
+	if errors.Is(unless, entry.ErrNotFound) {
+		return descriptor, err
+	}
+	return found, unless
 }
 
 // Resolve implements Fetcher.
