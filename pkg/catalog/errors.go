@@ -7,6 +7,23 @@ import (
 	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
+// ConflictError is an entry that a publication met. It is an entry.ErrConflict.
+type ConflictError struct {
+	Name  string // of the entry
+	Image string // that the entry has, under another name than the publication's; "" where the name itself is taken
+}
+
+// Error says what is there.
+func (e *ConflictError) Error() string {
+	if e.Image == "" {
+		return fmt.Sprintf("%v: entry %q exists already", entry.ErrConflict, e.Name)
+	}
+	return fmt.Sprintf("%v: %s is published as %q already", entry.ErrConflict, e.Image, e.Name)
+}
+
+// Is makes the error an entry.ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == entry.ErrConflict }
+
 type (
 	// MissingError says that a registry answers without so much of what this
 	// reader saw in it that nothing can be said. It is an

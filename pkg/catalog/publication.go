@@ -163,15 +163,14 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		case d.Name == p.name:
 			p.old = head
 		case !p.options.Move:
-			return fmt.Errorf("%w: %s is published as %q already", entry.ErrConflict, d.Image.Reference, d.Name)
+			return &ConflictError{Name: d.Name, Image: d.Image.Reference}
 		default:
 			p.elsewhere = append(p.elsewhere, head)
 			p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
 		}
 	}
-	switch {
-	case p.old != nil && p.mustBeNew:
-		return fmt.Errorf("%w: entry %q exists already", entry.ErrConflict, p.name)
+	if p.old != nil && p.mustBeNew {
+		return &ConflictError{Name: p.name}
 	}
 	p.keep()
 	p.complete()

@@ -2,7 +2,6 @@ package entry
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,13 +55,13 @@ const (
 )
 
 // CheckName reports whether name can be an entry's name: lower-case letters,
-// digits, "-" and ".", at most 96 characters. The error is an ErrInvalid.
+// digits, "-" and ".", at most 96 characters. The error is a *NameError.
 func CheckName(name string) error {
 	// Not a regular expression: this runs for every tag of a catalog.
 	valid := name != "" && len(name) <= maxName && strings.Trim(name, nameInside) == "" &&
 		strings.Contains(nameAtTheEnd, name[:1]) && strings.Contains(nameAtTheEnd, name[len(name)-1:])
 	if !valid {
-		return fmt.Errorf("%w: name %q: want at most %d of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit", ErrInvalid, shorten(name), maxName)
+		return &NameError{shorten(name)}
 	}
 	return nil
 }

@@ -171,7 +171,8 @@ func newNetwork(options Options, known *secrets) (*network, error) {
 // proxyAnswer gives a proxy that wants a login the kind of error that has.
 func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode == http.StatusProxyAuthRequired {
-		return fmt.Errorf("%w: the proxy %s wants another login", entry.ErrUnauthorized, proxy.Host)
+		return &AnswerError{Cause: CauseProxy, Host: proxy.Host, Status: http.StatusProxyAuthRequired,
+			err: fmt.Errorf("%w: the proxy %s wants another login", entry.ErrUnauthorized, proxy.Host)}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,7 +22,11 @@ func (w *world) answering(status int) {
 		}
 		answer.Header().Set("Content-Type", "application/json")
 		answer.WriteHeader(status)
-		_, _ = answer.Write([]byte(`{"errors":[{"code":"DENIED","message":"vault is sealed"}]}`))
+		code := "DENIED"
+		if status == http.StatusNotFound {
+			code = "MANIFEST_UNKNOWN"
+		}
+		_, _ = fmt.Fprintf(answer, `{"errors":[{"code":%q,"message":"vault is sealed"}]}`, code)
 		return true
 	})
 }

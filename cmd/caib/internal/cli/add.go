@@ -2,12 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 type addOptions struct {
@@ -48,20 +44,4 @@ func (o *addOptions) run(ctx context.Context, args []string) error {
 	}
 	result, err := c.Add(ctx, args[0], args[1], o.options)
 	return o.published(result, err)
-}
-
-// publishHint says what to do about an image that could not be published.
-func publishHint(err error) error {
-	text := err.Error()
-	switch {
-	case errors.Is(err, entry.ErrConflict) && strings.Contains(text, "exists already"):
-		return withHint(err, "`caib catalog publish IMAGE --name NAME` gives it a new state, `caib catalog remove NAME` ends it")
-	case errors.Is(err, entry.ErrConflict) && strings.Contains(text, "is published as"):
-		return withHint(err, "publish it under that name, or give it this one with `caib catalog publish IMAGE --name NAME --move`")
-	case errors.Is(err, entry.ErrInvalid) && strings.Contains(text, "name "):
-		return withHint(err, "give the entry another name with --name")
-	case errors.Is(err, entry.ErrNotFound):
-		return withHint(err, "check the repository and the tag; an image is published after it was pushed")
-	}
-	return err
 }

@@ -205,5 +205,12 @@ func usage(err error) error {
 	if errors.Is(err, entry.ErrInvalid) {
 		return err
 	}
-	return fmt.Errorf("%w usage: %w", entry.ErrInvalid, err)
+	return &usageError{err}
 }
+
+// usageError is a command line that makes no sense. It is an entry.ErrInvalid.
+type usageError struct{ error }
+
+func (e *usageError) Error() string        { return fmt.Sprintf("%v usage: %v", entry.ErrInvalid, e.error) }
+func (e *usageError) Unwrap() error        { return e.error }
+func (e *usageError) Is(target error) bool { return target == entry.ErrInvalid }

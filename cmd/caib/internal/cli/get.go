@@ -73,14 +73,6 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	return o.document("yaml", item)
 }
 
-// namesHint says where to find the names, if a name is what was not found.
-func namesHint(err error) error {
-	if errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrUnreachable) {
-		return withHint(err, "`caib catalog list -o name` shows the names there are")
-	}
-	return err
-}
-
 // first asks each catalog in turn until one has what is asked for. A catalog
 // that cannot be asked ends the search: it might have had it.
 func first[S, T any](catalogs []S, ask func(S) (T, error)) (answer T, err error) {

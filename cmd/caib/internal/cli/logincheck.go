@@ -63,7 +63,7 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	}
 	account, err := client.Account(ctx, ref)
 	if err != nil {
-		return o.hint(err, ref)
+		return err
 	}
 	check := loginCheck{Reference: ref.String(), User: account.Username, Source: account.Source}
 	switch {
@@ -83,21 +83,13 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	}
 	switch {
 	case pull != nil:
-		return o.hint(pull, ref)
+		return pull
 	case o.push:
-		return o.hint(push, ref)
+		return push
 	case push != nil:
 		o.note("pushing does not work: %v", push)
 	}
 	return nil
-}
-
-// hint says where to log in, instead of how to find out.
-func (o *loginCheckOptions) hint(err error, ref registry.Reference) error {
-	if err != nil && hint(err) == loginHint {
-		return withHint(err, "log in with `docker login %[1]s` or `podman login %[1]s`, or give a credentials file with --authfile", ref.Registry)
-	}
-	return err
 }
 
 func answerOf(err error) answer {

@@ -43,6 +43,7 @@ func (p *publication) register(flags *pflag.FlagSet) {
 	flags.StringVar(&m.ExportFormat, "export-format", "", "disk format, where the image does not say")
 	flags.BoolVar(&o.Override, "override", false, "publish what is typed here where the image says something else")
 	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
+	flags.BoolVar(&o.Init, "init", false, "begin the catalog where the registry refuses to show what does not exist yet")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be published, and write nothing")
 }
 
@@ -88,8 +89,12 @@ func newPublish(a *app) *cobra.Command {
 state of the entry with that name. Architecture, platforms, sizes, distro,
 target and files come from the image where it says them; where a flag says
 something else, the image's word is published with a warning, unless --override
-is given. Publishing the same again changes nothing. The entry is also attached
-to the image, so that whoever has the image finds it.
+is given. The entry is also attached to the image, so that whoever has the image
+finds it. Publishing the same again changes nothing, and puts back an attachment
+or a signature that is gone.
+
+Some registries refuse to show a repository that does not exist yet. --init
+begins the catalog there, if an upload may begin.
 
 With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
 JSON: one, a List, or several documents. Each completed build becomes an entry
@@ -101,6 +106,7 @@ others.`,
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
   caib catalog publish oci:./build/image:latest --dry-run -o yaml
   caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --init
   kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
 		Args: cobra.MaximumNArgs(1),
 	}

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -81,6 +82,20 @@ type serverError struct {
 
 func (e *serverError) Error() string { return e.sentence }
 func (e *serverError) Unwrap() error { return e.kind }
+
+// conflictOf reads from a server's sentence which entry a publication met; nil is
+// none. The API has one code for all conflicts.
+func conflictOf(e *serverError) *catalog.ConflictError {
+	switch {
+	case !errors.Is(e, entry.ErrConflict):
+		return nil
+	case strings.Contains(e.sentence, "exists already"):
+		return &catalog.ConflictError{}
+	case strings.Contains(e.sentence, "is published as"):
+		return &catalog.ConflictError{Image: "another's"}
+	}
+	return nil
+}
 
 // kindOf finds the error kind that a code of the API stands for; it is the word
 // of the exit table.

@@ -239,6 +239,9 @@ func (r *remote) publish(ctx context.Context, path, image string, options catalo
 	if options.Sign != nil {
 		return catalog.Result{}, withHint(errNoSigner, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
 	}
+	if options.Init {
+		return catalog.Result{}, withHint(fmt.Errorf("%w: a server does not begin catalogs", entry.ErrInvalid), "begin it in the registry: give --catalog, and no --server")
+	}
 	if directory, is := strings.CutPrefix(image, "oci:"); is {
 		return catalog.Result{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}

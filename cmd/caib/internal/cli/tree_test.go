@@ -29,7 +29,7 @@ var contractExits = map[int]string{
 	5:   "conflict: it already exists, or another entry has this image",
 	6:   "timed out",
 	7:   "not trusted: unsigned, untrusted or invalid where a signature is required",
-	8:   "unreachable: a registry or server could not be asked, so nothing can be said",
+	8:   "unreachable: a registry or server could not be asked, or known parts of the catalog are missing from its answer, so nothing can be said",
 	9:   "malformed: what a registry holds there is no image, or makes no sense",
 	130: "interrupted",
 }
