@@ -82,9 +82,9 @@ const recheck = time.Minute
 func (c *challenges) elsewhere(request *http.Request, response *http.Response) ([]challenge, error) {
 	// The answer's slot must be free for the request that decides about it.
 	if response.StatusCode != http.StatusOK { // else it was read by now
-		text, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody+1)) // half a refusal is one
+		text, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody+1))
 		response.Body.Close()
-		response.Body = io.NopCloser(bytes.NewReader(text))
+		response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(text), failing{err}))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,6 +102,16 @@ func (c *challenges) elsewhere(request *http.Request, response *http.Response) (
 	}
 	c.asked = time.Now()
 	return c.found, nil
+}
+
+// failing is the end of a body: nothing more, or why there is no more.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) {
+	if f.err == nil {
+		return 0, io.EOF
+	}
+	return 0, f.err
 }
 
 // ping asks for the registry's base URL as nobody.

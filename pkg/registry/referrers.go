@@ -50,11 +50,11 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 			return referrerList{descriptors: all}, nil
 		case !errors.As(err, &answer) || !r.isAPI(answer.url) || answer.isForbidden():
 			return referrerList{}, err
-		case answer.status == http.StatusNotFound && answer.says(errcode.ErrorCodeNameUnknown):
+		case answer.status == http.StatusNotFound && (!saysNoAPI(answer) || answer.says(errcode.ErrorCodeNameUnknown)):
 			return referrerList{}, err
-		case answer.status == http.StatusNotFound && !answer.page && r.referrers.Load() == apiThere:
+		case answer.status == http.StatusNotFound && r.referrers.Load() == apiThere:
 			return referrerList{}, fmt.Errorf("%w: the Referrers API, which answered before, is gone: 404", entry.ErrUnreachable)
-		case answer.status == http.StatusNotFound && !answer.page:
+		case answer.status == http.StatusNotFound:
 			r.referrers.Store(apiAbsent)
 		case lacksAPI(answer):
 			list, fallbackErr := r.fallbackIndex(ctx, subject)
@@ -68,6 +68,12 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 	}
 	all, err := r.fallbackIndex(ctx, subject)
 	return referrerList{descriptors: all, fallback: true}, err
+}
+
+// saysNoAPI reports whether a 404 says no more than that there is no Referrers
+// API.
+func saysNoAPI(answer *refusal) bool {
+	return answer.isAbsence(errcode.ErrorCodeUnsupported, "METHOD_UNKNOWN")
 }
 
 // lacksAPI reports whether a refusal of the Referrers API tells a writer that
@@ -150,9 +156,8 @@ func fallbackTag(subject ocispec.Descriptor) string {
 // that tag to the subject itself, whose children are no referrers.
 func (e *endpoint) fallbackIndex(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	descriptor, body, err := e.manifest(ctx, fallbackTag(subject))
-	var answer *refusal
 	switch {
-	case errors.As(err, &answer) && answer.status == http.StatusNotFound && !answer.page && !answer.isForbidden() && e.isAPI(answer.url):
+	case e.isAbsent(err):
 		return nil, nil
 	case err != nil:
 		return nil, err

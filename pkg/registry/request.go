@@ -128,6 +128,13 @@ func (e *endpoint) get(ctx context.Context, q question) (http.Header, []byte, er
 	return response.Header, body, err
 }
 
+// isAbsent reports whether a request failed because what it asked the repository
+// for does not exist.
+func (e *endpoint) isAbsent(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && e.isAPI(r.url) && r.isAbsence()
+}
+
 // status is that of a refusal; 0 is that of any other error.
 func status(err error) int {
 	var r *refusal

@@ -45,11 +45,11 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 	var answer *refusal
 	if errors.As(err, &answer) && answer.status == http.StatusNotFound && r.isAPI(answer.url) {
 		switch {
-		case tags == nil && answer.isAbsence():
+		case tags == nil && answer.isStandardAbsence():
 			return nil, nil // it says in a registry's words that there is no such repository
 		case tags != nil:
 			err = fmt.Errorf("%w: a page of the list does not exist", entry.ErrUnreachable)
-		case !answer.isForbidden() && !answer.says(codeTooMany):
+		case answer.page, answer.isAbsence():
 			err = r.begin(ctx, answer)
 		}
 	}
