@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/errcode"
@@ -13,13 +15,49 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// What is known of a registry's Referrers API. It is never guessed from a
-// header: some announce what they do not have.
-const (
-	apiUnknown int32 = iota
-	apiThere         // it answered
-	apiAbsent        // a plain 404
-)
+// referrersAPI is what is known of a registry's Referrers API. It is never
+// guessed from a header: some announce what they do not have.
+type referrersAPI struct {
+	mu     sync.Mutex
+	there  bool             // it answered
+	absent time.Time        // when a plain 404 was answered last; zero is never
+	now    func() time.Time // nil is time.Now
+}
+
+// apiRecheck is how long one 404 is believed to mean that there is no Referrers
+// API: a server or a proxy may have answered it by mistake, and signatures are
+// not seen for as long.
+const apiRecheck = time.Minute
+
+func (a *referrersAPI) time() time.Time {
+	if a.now != nil {
+		return a.now()
+	}
+	return time.Now()
+}
+
+// isAbsent reports whether the API need not be asked.
+func (a *referrersAPI) isAbsent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.there && !a.absent.IsZero() && a.time().Sub(a.absent) < apiRecheck
+}
+
+// answered notes that the API is there. That is so for good.
+func (a *referrersAPI) answered() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.there = true
+}
+
+// lacking notes that the API is a 404, and reports whether it can be: it has
+// never answered.
+func (a *referrersAPI) lacking() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.absent = a.time()
+	return !a.there
+}
 
 // Referrers implements ReferrerLister.
 func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
@@ -41,21 +79,21 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 	if err := subject.Digest.Validate(); err != nil {
 		return referrerList{}, fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, subject.Digest, err)
 	}
-	if r.referrers.Load() != apiAbsent {
+	if !r.referrers.isAbsent() {
 		all, err := r.referrersByAPI(ctx, subject)
 		var answer *refusal
 		switch {
 		case err == nil:
-			r.referrers.Store(apiThere)
+			r.referrers.answered()
 			return referrerList{descriptors: all}, nil
 		case !errors.As(err, &answer) || !r.isAPI(answer.url) || answer.isForbidden():
 			return referrerList{}, err
 		case answer.status == http.StatusNotFound && (!saysNoAPI(answer) || answer.says(errcode.ErrorCodeNameUnknown)):
 			return referrerList{}, err
-		case answer.status == http.StatusNotFound && r.referrers.Load() == apiThere:
-			return referrerList{}, fmt.Errorf("%w: the Referrers API, which answered before, is gone: 404", entry.ErrUnreachable)
 		case answer.status == http.StatusNotFound:
-			r.referrers.Store(apiAbsent)
+			if !r.referrers.lacking() {
+				return referrerList{}, fmt.Errorf("%w: the Referrers API, which answered before, is gone: 404", entry.ErrUnreachable)
+			}
 		case lacksAPI(answer):
 			list, fallbackErr := r.fallbackIndex(ctx, subject)
 			if len(list) == 0 {

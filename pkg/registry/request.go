@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -28,8 +27,8 @@ type endpoint struct {
 	dates        *dates
 	backoff      time.Duration // the first wait of several
 
-	referrers atomic.Int32 // a referrersAPI
-	indexes   turns        // of writers of one fallback index in this process
+	referrers referrersAPI
+	indexes   turns // of writers of one fallback index in this process
 }
 
 // question is one request to a repository.
