@@ -164,21 +164,21 @@ func (e *endpoint) referrersByAPI(ctx context.Context, subject ocispec.Descripto
 // readIndex reads the manifests of an index. Its body decides whether it is
 // one: registries give it one type or another.
 func readIndex(body []byte) ([]ocispec.Descriptor, error) {
-	var head struct {
-		MediaType any             `json:"mediaType"`
-		Layers    json.RawMessage `json:"layers"`
-	}
-	var manifests []ocispec.Descriptor
-	if err := readList(body, "manifests", &manifests); err != nil {
+	object, elements, err := readList(body, "manifests")
+	if err != nil {
 		return nil, err
 	}
-	_ = json.Unmarshal(body, &head) // an object, as readList has found
-	if own, _ := head.MediaType.(string); head.Layers != nil || (own != "" && own != ocispec.MediaTypeImageIndex) {
+	var own any
+	if mediaType, found := object["mediaType"]; found {
+		_ = json.Unmarshal(mediaType, &own)
+	}
+	if own, _ := own.(string); object["layers"] != nil || (own != "" && own != ocispec.MediaTypeImageIndex) {
 		return nil, fmt.Errorf("%w: the answer is no image index", entry.ErrUnreachable)
 	}
-	for _, d := range manifests {
-		if d.Digest.Validate() != nil {
-			return nil, fmt.Errorf("%w: a list of referrers with the digest %q", entry.ErrUnreachable, d.Digest)
+	manifests := make([]ocispec.Descriptor, len(elements))
+	for i, element := range elements {
+		if err := json.Unmarshal(element, &manifests[i]); err != nil || manifests[i].Digest.Validate() != nil {
+			return nil, fmt.Errorf("%w: a list of referrers with something that is no descriptor", entry.ErrUnreachable)
 		}
 	}
 	return manifests, nil
