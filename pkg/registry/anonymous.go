@@ -82,9 +82,9 @@ const recheck = time.Minute
 func (c *challenges) elsewhere(request *http.Request, response *http.Response) ([]challenge, error) {
 	// The answer's slot must be free for the request that decides about it.
 	if response.StatusCode != http.StatusOK { // else it was read by now
-		text, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody+1)) // half a refusal is one
+		text, err := io.ReadAll(io.LimitReader(response.Body, maxErrorBody+1))
 		response.Body.Close()
-		response.Body = io.NopCloser(bytes.NewReader(text))
+		response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(text), failing{err}))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,7 +104,20 @@ func (c *challenges) elsewhere(request *http.Request, response *http.Response) (
 	return c.found, nil
 }
 
-// ping asks for the registry's base URL as nobody.
+// failing is the end of a body: nothing more, or why there is no more.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) {
+	if f.err == nil {
+		return 0, io.EOF
+	}
+	return 0, f.err
+}
+
+// ping asks for the registry's base URL as nobody, and returns how to log in to
+// the registry. Where the base URL neither lets strangers in, nor does not exist,
+// nor says how to log in, the login goes to the registry itself: it is stored for
+// it, and nothing is believed without it.
 func (c *challenges) ping(request *http.Request) ([]challenge, error) {
 	ping, err := http.NewRequestWithContext(request.Context(), http.MethodGet, request.URL.Scheme+"://"+request.URL.Host+"/v2/", nil)
 	if err != nil {
@@ -117,10 +130,14 @@ func (c *challenges) ping(request *http.Request) ([]challenge, error) {
 	}
 	answer.Body.Close()
 	switch status := answer.StatusCode; {
-	case status == http.StatusUnauthorized:
-		return usable(parseChallenges(answer.Header.Values("Www-Authenticate")), ping.URL), nil
+	case status < 300, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		return nil, nil
 	case status == http.StatusTooManyRequests, status >= 500:
 		return nil, fmt.Errorf("%w: whether a login is needed is not known: GET %s/v2/: %d", entry.ErrUnreachable, ping.URL.Host, status)
+	case status == http.StatusUnauthorized:
+		if offered := usable(parseChallenges(answer.Header.Values("Www-Authenticate")), ping.URL); len(offered) > 0 {
+			return offered, nil
+		}
 	}
-	return nil, nil
+	return []challenge{{scheme: schemeBasic}}, nil
 }

@@ -57,7 +57,12 @@ func answerers(elsewhere string) map[string]func(w http.ResponseWriter, r *http.
 		"404 with text":         withStatus(404, "text/plain", "404 page not found\n"),
 		"404 with HTML":         withStatus(404, "text/html", page),
 		"404 with JSON":         withStatus(404, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`),
-		"204":                   withStatus(204, "", ""),
+		"404 with another code": withStatus(404, "application/json", `{"errors":[{"code":"INTERNAL_ERROR","message":"the registry's words"}]}`),
+		"404 that denies":       withStatus(404, "application/json", `{"errors":[{"code":"denied","message":"the registry's words"}]}`),
+		"404 that is cut": func(w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
+			cutWith(w, 404, "application/json", `{"errors":[`)
+		},
+		"204": withStatus(204, "", ""),
 		"200 with no type": func(w http.ResponseWriter, r *http.Request, right http.HandlerFunc) {
 			recorded := httptest.NewRecorder()
 			right(recorded, r)

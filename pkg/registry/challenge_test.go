@@ -297,6 +297,87 @@ func TestAnonymousAnswersCostNothing(t *testing.T) {
 	}
 }
 
+// A base URL that says neither that strangers are let in, nor how to log in, is
+// no reason to believe what strangers are told.
+func TestBaseURLThatDoesNotChallenge(t *testing.T) {
+	challenging := func(status int, challenge string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if challenge != "" {
+				w.Header().Set("WWW-Authenticate", challenge)
+			}
+			w.WriteHeader(status)
+		}
+	}
+	for name, tt := range map[string]struct {
+		base  http.HandlerFunc
+		known bool   // the login opens the repository
+		want  string // the kind of error; "" is the list that the login opens
+	}{
+		"a redirect to a page":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }, true, ""},
+		"a redirect without a slash":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/v2", 301) }, true, ""},
+		"forbidden":                    {challenging(403, `Basic realm="r"`), true, ""},
+		"a bad request":                {challenging(400, ""), true, ""},
+		"no challenge":                 {challenging(401, ""), true, ""},
+		"another challenge":            {challenging(401, "Negotiate"), true, ""},
+		"another, and a login unheard": {challenging(401, "Negotiate"), false, "unauthorized"},
+		"forbidden for all":            {challenging(403, ""), false, "unauthorized"},
+		"throttled":                    {challenging(429, ""), true, "unreachable"},
+		"not there":                    {challenging(501, ""), true, "unreachable"},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			_, password, _ := r.BasicAuth()
+			switch {
+			case r.URL.Path == "/v2/":
+				tt.base(w, r)
+			case password == "" || r.URL.Path == "/v2":
+				answer(w, 404, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`)
+			case !tt.known:
+				answer(w, 403, "application/json", `{}`)
+			default:
+				answer(w, 200, "application/json", `{"tags":["hidden"]}`)
+			}
+		})
+		options := Options{Attempts: 1, Credentials: userAndPassword("me", "s3cr3t")}
+		tags, err := open(t, s.host, options).Tags(t.Context())
+		if kind(err) != tt.want || (err == nil && len(tags) != 1) {
+			t.Errorf("%s: got %v, %v after %v; want %q", name, tags, err, s.requests(), tt.want)
+		}
+	}
+}
+
+// However many challenges one answer has, few are answered.
+func TestManyChallenges(t *testing.T) {
+	for name, tt := range map[string]struct {
+		challenge func(host string, i int) string
+		most      int // requests, those for tokens included
+	}{
+		"Basic":      {func(string, int) string { return `Basic realm="r"` }, 2},
+		"one Bearer": {func(host string, _ int) string { return `Bearer realm="http://` + host + `/token",service="s"` }, 3},
+		"Bearers":    {func(host string, i int) string { return fmt.Sprintf(`Bearer realm="http://%s/token%d"`, host, i) }, 3 * maxBearer},
+		"Bearer and Basic": {func(host string, i int) string {
+			return fmt.Sprintf(`Basic, Bearer realm="http://%s/token%d"`, host, i)
+		}, 3*maxBearer + 2},
+	} {
+		var s *script
+		s = serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/token") {
+				answer(w, 200, "application/json", `{"token":"useless"}`)
+				return
+			}
+			var all []string
+			for i := range 300 {
+				all = append(all, tt.challenge(s.host, i))
+			}
+			w.Header().Set("WWW-Authenticate", strings.Join(all, ", "))
+			answer(w, 401, "application/json", `{}`)
+		})
+		_, err := open(t, s.host, Options{Attempts: 1, Credentials: userAndPassword("me", "s3cr3t")}).Tags(t.Context())
+		if kind(err) != "unauthorized" || len(s.requests()) > tt.most {
+			t.Errorf("%s: got %v after %d requests, want unauthorized after at most %d", name, err, len(s.requests()), tt.most)
+		}
+	}
+}
+
 // A base URL that cannot be asked leaves open what the answer means.
 func TestBaseURLThatFails(t *testing.T) {
 	s := hidden(t, func(w http.ResponseWriter, _ *http.Request) {

@@ -85,13 +85,16 @@ func (r *remoteRepository) classifyFailure(operation string, err error) error {
 
 // classifyStatus gives a status its meaning (SPEC section 11).
 func (r *remoteRepository) classifyStatus(operation string, answer *refusal) error {
-	text := http.StatusText(answer.status)
-	if answer.text != "" {
+	status, isAPI := answer.status, r.isAPI(answer.url)
+	text := http.StatusText(status)
+	switch {
+	case answer.text != "":
 		text = answer.text
+	case answer.unread && status == http.StatusNotFound:
+		text += ", in an answer that is cut off or too long to be read"
 	}
 	where := fmt.Sprintf("%s %s%s: %d: %s", answer.method, answer.url.Host, answer.url.Path, answer.status, text)
 	where = printable(r.login.secrets.redact(where))
-	status, isAPI := answer.status, r.isAPI(answer.url)
 	isPush := isAPI && (answer.method == http.MethodPut || answer.method == http.MethodPost)
 	// A token service answers an identity token that it does not take by 400
 	// (RFC 6749, section 5.2); nobody else is sent a form.
@@ -100,7 +103,7 @@ func (r *remoteRepository) classifyStatus(operation string, answer *refusal) err
 	switch {
 	case status == http.StatusProxyAuthRequired:
 		cause, err = CauseProxy, fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
-	case status == http.StatusTooManyRequests, answer.says(codeTooMany):
+	case answer.isThrottled():
 		err = fmt.Errorf("%s: %w: %w: %s", operation, entry.ErrUnreachable, ErrThrottled, where)
 	case isPush && isReadOnly(answer):
 		cause, err = CauseReadOnly, fmt.Errorf("%s: %w: the registry takes no writes: it is read-only, or a cache: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
@@ -108,9 +111,9 @@ func (r *remoteRepository) classifyStatus(operation string, answer *refusal) err
 		cause, err = CausePath, fmt.Errorf("%s: %w: check the path: %s", operation, entry.ErrNotFound, where)
 	case answer.isForbidden(), refusedToken:
 		cause, err = CauseRefused, fmt.Errorf("%s: %w: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
-	case status == http.StatusNotFound && isAPI && answer.isPlainAbsence():
+	case isAPI && answer.isAbsence() && (answer.text == "" || len(answer.codes) > 0):
 		err = fmt.Errorf("%s: %w", operation, entry.ErrNotFound)
-	case status == http.StatusNotFound && isAPI && !answer.page:
+	case isAPI && answer.isAbsence():
 		err = fmt.Errorf("%s: %w: %s", operation, entry.ErrNotFound, where)
 	case isAPI && (isPush || answer.method == http.MethodDelete) && status >= 400 && status < 500 && status != http.StatusRequestTimeout:
 		err = fmt.Errorf("%s: %w: %s", operation, errRefused, where)

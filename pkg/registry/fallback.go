@@ -205,10 +205,10 @@ func (r *remoteRepository) existing(ctx context.Context, referrers []ocispec.Des
 	var kept []ocispec.Descriptor
 	for _, d := range referrers {
 		_, err := r.resolve(ctx, d.Digest.String())
-		if status(err) == http.StatusNotFound {
+		if r.isAbsent(err) {
 			_, _, err = r.manifest(ctx, d.Digest.String())
 		}
-		if err != nil && status(err) != http.StatusNotFound {
+		if err != nil && !r.isAbsent(err) {
 			return nil, err
 		}
 		if err == nil {

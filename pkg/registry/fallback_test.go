@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -114,6 +115,36 @@ func TestRegistriesWithoutTheAPI(t *testing.T) {
 		}
 		if list, err := open(t, s.host, quick()).Referrers(t.Context(), subject); tt.fallsBack && (err != nil || !digests(list)[d.Digest]) {
 			t.Errorf("%d: after: %v, %v", tt.status, list, err)
+		}
+	}
+}
+
+// One 404 of the API hides what it lists for a while, and no longer.
+func TestReferrersAPIIsLookedForAgain(t *testing.T) {
+	asked := 0
+	d, _ := manifestOf(t, "m", nil)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "/referrers/") {
+			answer(w, 404, "application/json", `{"errors":[{"code":"MANIFEST_UNKNOWN"}]}`)
+			return
+		}
+		if asked++; asked == 1 {
+			w.WriteHeader(404)
+			return
+		}
+		answer(w, 200, "application/json", fmt.Sprintf(`{"manifests":[{"mediaType":%q,"digest":%q,"size":2}]}`, d.MediaType, d.Digest))
+	})
+	repository := open(t, s.host, quick())
+	clock := time.Unix(1_000_000_000, 0)
+	repository.(*remoteRepository).referrers.now = func() time.Time { return clock }
+	for _, tt := range []struct {
+		after        time.Duration
+		found, asked int
+	}{{0, 0, 1}, {apiRecheck - 1, 0, 1}, {1, 1, 2}, {0, 1, 3}} {
+		clock = clock.Add(tt.after)
+		list, err := repository.Referrers(t.Context(), ocispec.DescriptorEmptyJSON)
+		if err != nil || len(list) != tt.found || asked != tt.asked {
+			t.Errorf("got %d referrers (%v), the API asked %d times; want %d and %d", len(list), err, asked, tt.found, tt.asked)
 		}
 	}
 }

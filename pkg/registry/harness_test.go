@@ -104,9 +104,14 @@ func answer(w http.ResponseWriter, status int, mediaType, body string) {
 
 // cut announces more than it sends.
 func cut(w http.ResponseWriter, mediaType, body string) {
+	cutWith(w, http.StatusOK, mediaType, body)
+}
+
+// cutWith is cut with a status.
+func cutWith(w http.ResponseWriter, status int, mediaType, body string) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Content-Length", "100000")
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	io.WriteString(w, body)
 	abort(w)
 }

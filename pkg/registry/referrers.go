@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/errcode"
@@ -13,13 +15,49 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// What is known of a registry's Referrers API. It is never guessed from a
-// header: some announce what they do not have.
-const (
-	apiUnknown int32 = iota
-	apiThere         // it answered
-	apiAbsent        // a plain 404
-)
+// referrersAPI is what is known of a registry's Referrers API. It is never
+// guessed from a header: some announce what they do not have.
+type referrersAPI struct {
+	mu     sync.Mutex
+	there  bool             // it answered
+	absent time.Time        // when a plain 404 was answered last; zero is never
+	now    func() time.Time // nil is time.Now
+}
+
+// apiRecheck is how long one 404 is believed to mean that there is no Referrers
+// API: a server or a proxy may have answered it by mistake, and signatures are
+// not seen for as long.
+const apiRecheck = time.Minute
+
+func (a *referrersAPI) time() time.Time {
+	if a.now != nil {
+		return a.now()
+	}
+	return time.Now()
+}
+
+// isAbsent reports whether the API need not be asked.
+func (a *referrersAPI) isAbsent() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.there && !a.absent.IsZero() && a.time().Sub(a.absent) < apiRecheck
+}
+
+// answered notes that the API is there. That is so for good.
+func (a *referrersAPI) answered() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.there = true
+}
+
+// lacking notes that the API is a 404, and reports whether it can be: it has
+// never answered.
+func (a *referrersAPI) lacking() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.absent = a.time()
+	return !a.there
+}
 
 // Referrers implements ReferrerLister.
 func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
@@ -41,21 +79,21 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 	if err := subject.Digest.Validate(); err != nil {
 		return referrerList{}, fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, subject.Digest, err)
 	}
-	if r.referrers.Load() != apiAbsent {
+	if !r.referrers.isAbsent() {
 		all, err := r.referrersByAPI(ctx, subject)
 		var answer *refusal
 		switch {
 		case err == nil:
-			r.referrers.Store(apiThere)
+			r.referrers.answered()
 			return referrerList{descriptors: all}, nil
 		case !errors.As(err, &answer) || !r.isAPI(answer.url) || answer.isForbidden():
 			return referrerList{}, err
-		case answer.status == http.StatusNotFound && answer.says(errcode.ErrorCodeNameUnknown):
+		case answer.status == http.StatusNotFound && (!saysNoAPI(answer) || answer.says(errcode.ErrorCodeNameUnknown)):
 			return referrerList{}, err
-		case answer.status == http.StatusNotFound && !answer.page && r.referrers.Load() == apiThere:
-			return referrerList{}, fmt.Errorf("%w: the Referrers API, which answered before, is gone: 404", entry.ErrUnreachable)
-		case answer.status == http.StatusNotFound && !answer.page:
-			r.referrers.Store(apiAbsent)
+		case answer.status == http.StatusNotFound:
+			if !r.referrers.lacking() {
+				return referrerList{}, fmt.Errorf("%w: the Referrers API, which answered before, is gone: 404", entry.ErrUnreachable)
+			}
 		case lacksAPI(answer):
 			list, fallbackErr := r.fallbackIndex(ctx, subject)
 			if len(list) == 0 {
@@ -68,6 +106,12 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 	}
 	all, err := r.fallbackIndex(ctx, subject)
 	return referrerList{descriptors: all, fallback: true}, err
+}
+
+// saysNoAPI reports whether a 404 says no more than that there is no Referrers
+// API.
+func saysNoAPI(answer *refusal) bool {
+	return answer.isAbsence(errcode.ErrorCodeUnsupported, "METHOD_UNKNOWN")
 }
 
 // lacksAPI reports whether a refusal of the Referrers API tells a writer that
@@ -120,21 +164,21 @@ func (e *endpoint) referrersByAPI(ctx context.Context, subject ocispec.Descripto
 // readIndex reads the manifests of an index. Its body decides whether it is
 // one: registries give it one type or another.
 func readIndex(body []byte) ([]ocispec.Descriptor, error) {
-	var head struct {
-		MediaType any             `json:"mediaType"`
-		Layers    json.RawMessage `json:"layers"`
-	}
-	var manifests []ocispec.Descriptor
-	if err := readList(body, "manifests", &manifests); err != nil {
+	object, elements, err := readList(body, "manifests")
+	if err != nil {
 		return nil, err
 	}
-	_ = json.Unmarshal(body, &head) // an object, as readList has found
-	if own, _ := head.MediaType.(string); head.Layers != nil || (own != "" && own != ocispec.MediaTypeImageIndex) {
+	var own any
+	if mediaType, found := object["mediaType"]; found {
+		_ = json.Unmarshal(mediaType, &own)
+	}
+	if own, _ := own.(string); object["layers"] != nil || (own != "" && own != ocispec.MediaTypeImageIndex) {
 		return nil, fmt.Errorf("%w: the answer is no image index", entry.ErrUnreachable)
 	}
-	for _, d := range manifests {
-		if d.Digest.Validate() != nil {
-			return nil, fmt.Errorf("%w: a list of referrers with the digest %q", entry.ErrUnreachable, d.Digest)
+	manifests := make([]ocispec.Descriptor, len(elements))
+	for i, element := range elements {
+		if err := json.Unmarshal(element, &manifests[i]); err != nil || manifests[i].Digest.Validate() != nil {
+			return nil, fmt.Errorf("%w: a list of referrers with something that is no descriptor", entry.ErrUnreachable)
 		}
 	}
 	return manifests, nil
@@ -150,9 +194,8 @@ func fallbackTag(subject ocispec.Descriptor) string {
 // that tag to the subject itself, whose children are no referrers.
 func (e *endpoint) fallbackIndex(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	descriptor, body, err := e.manifest(ctx, fallbackTag(subject))
-	var answer *refusal
 	switch {
-	case errors.As(err, &answer) && answer.status == http.StatusNotFound && !answer.page && !answer.isForbidden() && e.isAPI(answer.url):
+	case e.isAbsent(err):
 		return nil, nil
 	case err != nil:
 		return nil, err

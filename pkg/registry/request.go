@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
@@ -28,8 +27,8 @@ type endpoint struct {
 	dates        *dates
 	backoff      time.Duration // the first wait of several
 
-	referrers atomic.Int32 // a referrersAPI
-	indexes   turns        // of writers of one fallback index in this process
+	referrers referrersAPI
+	indexes   turns // of writers of one fallback index in this process
 }
 
 // question is one request to a repository.
@@ -126,6 +125,13 @@ func (e *endpoint) get(ctx context.Context, q question) (http.Header, []byte, er
 		err = fmt.Errorf("%w: the answer is longer than %d bytes", entry.ErrUnreachable, maxAnswer)
 	}
 	return response.Header, body, err
+}
+
+// isAbsent reports whether a request failed because what it asked the repository
+// for does not exist.
+func (e *endpoint) isAbsent(err error) bool {
+	var r *refusal
+	return errors.As(err, &r) && e.isAPI(r.url) && r.isAbsence()
 }
 
 // status is that of a refusal; 0 is that of any other error.

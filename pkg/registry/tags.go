@@ -45,11 +45,11 @@ func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 	var answer *refusal
 	if errors.As(err, &answer) && answer.status == http.StatusNotFound && r.isAPI(answer.url) {
 		switch {
-		case tags == nil && answer.isAbsence():
+		case tags == nil && answer.isStandardAbsence():
 			return nil, nil // it says in a registry's words that there is no such repository
 		case tags != nil:
 			err = fmt.Errorf("%w: a page of the list does not exist", entry.ErrUnreachable)
-		case !answer.isForbidden() && !answer.says(codeTooMany):
+		case answer.page, answer.isAbsence():
 			err = r.begin(ctx, answer)
 		}
 	}
@@ -152,31 +152,25 @@ func (r *remoteRepository) tagPage(ctx context.Context, query string) ([]string,
 	if err != nil {
 		return nil, "", err
 	}
-	var tags []string
-	if err := readList(body, "tags", &tags); err != nil {
+	tags, err := readTags(body)
+	if err != nil {
 		return nil, "", err
 	}
 	next, _, err := nextPage(header.Values("Link"))
 	return tags, next, err
 }
 
-// readList reads a member of a JSON object into a slice. That it is null means
-// that it is empty; that it is not there, or that the object holds errors, means
-// that the answer is none.
-func readList(body []byte, member string, list any) error {
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(body, &object); err != nil || object == nil {
-		return fmt.Errorf("%w: the answer is no JSON object", entry.ErrUnreachable)
+// readTags reads a page of a tag list.
+func readTags(body []byte) ([]string, error) {
+	_, elements, err := readList(body, "tags")
+	if err != nil {
+		return nil, err
 	}
-	if errs, found := object["errors"]; found && string(errs) != "null" && string(errs) != "[]" {
-		return fmt.Errorf("%w: the answer holds errors, with status 200", entry.ErrUnreachable)
+	tags := make([]string, len(elements))
+	for i, element := range elements {
+		if element[0] != '"' || json.Unmarshal(element, &tags[i]) != nil {
+			return nil, fmt.Errorf("%w: a tag list with an element that is no text", entry.ErrUnreachable)
+		}
 	}
-	value, found := object[member]
-	if !found {
-		return fmt.Errorf("%w: the answer has no member %q: it is no list", entry.ErrUnreachable, member)
-	}
-	if err := json.Unmarshal(value, list); err != nil {
-		return fmt.Errorf("%w: the member %q of the answer is no list", entry.ErrUnreachable, member)
-	}
-	return nil
+	return tags, nil
 }
