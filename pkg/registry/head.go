@@ -84,11 +84,11 @@ func (e *endpoint) askAgain(ctx context.Context, err error) bool {
 
 // described is the descriptor that a clean answer to HEAD holds.
 func described(response *http.Response, reference string) (ocispec.Descriptor, error) {
-	mediaType, size := mediaTypeOf(response.Header), response.ContentLength
+	mediaType, size := saidKind(response.Header), response.ContentLength
 	found, err := digest.Parse(response.Header.Get("Docker-Content-Digest"))
 	wanted, unless := digest.Parse(reference)
 	switch {
-	case size <= 0 || !strings.Contains(mediaType, "manifest") && !strings.Contains(mediaType, "index"):
+	case size <= 0 || mediaType == "":
 		return ocispec.Descriptor{}, errUnclear
 	case response.Header.Get("Docker-Content-Digest") == "" && unless == nil:
 		found = wanted
