@@ -122,7 +122,7 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 	group.SetLimit(parallel)
 	for _, r := range found {
 		group.Go(func() error {
-			_, body, err := l.from.Manifest(within, r.descriptor.Digest.String())
+			_, body, err := l.manifest(within, r.descriptor.Digest)
 			switch {
 			case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed), err == nil && json.Unmarshal(body, &r.manifest) != nil:
 				r.subject = ""

@@ -85,6 +85,9 @@ func (n *node) manifests() []*node {
 // What several indexes name is read once.
 func (l *look) walk(ctx context.Context) (*node, error) {
 	descriptor, body, err := l.from.Manifest(ctx, l.ref.Target())
+	if err == nil && l.ref.Digest != "" {
+		err = checkDigest(descriptor.Digest, l.ref.Digest)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +155,24 @@ func (n *node) adopt(seen map[digest.Digest]bool) error {
 	return nil
 }
 
+// manifest reads a manifest by its digest. That the bytes hash to the digest in
+// the descriptor is for the repository to make sure; that it is the one that was
+// asked for is checked here.
+func (l *look) manifest(ctx context.Context, wanted digest.Digest) (ocispec.Descriptor, []byte, error) {
+	found, body, err := l.from.Manifest(ctx, wanted.String())
+	if err == nil {
+		err = checkDigest(found.Digest, wanted)
+	}
+	return found, body, err
+}
+
+func checkDigest(found, wanted digest.Digest) error {
+	if found != wanted {
+		return fmt.Errorf("%w: %s was asked for, and %q came", entry.ErrUnreachable, wanted, found)
+	}
+	return nil
+}
+
 // fetch reads nodes that their indexes describe, and holds them against the
 // description.
 func (l *look) fetch(ctx context.Context, nodes []*node) error {
@@ -159,7 +180,7 @@ func (l *look) fetch(ctx context.Context, nodes []*node) error {
 	group.SetLimit(parallel)
 	for _, n := range nodes {
 		group.Go(func() error {
-			found, body, err := l.from.Manifest(within, n.descriptor.Digest.String())
+			found, body, err := l.manifest(within, n.descriptor.Digest)
 			if err != nil {
 				return fmt.Errorf("platform %s: %w", n.descriptor.Digest, err)
 			}

@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -86,11 +88,11 @@ func (e *endpoint) askAgain(ctx context.Context, err error) bool {
 
 // described is the descriptor that a clean answer to HEAD holds.
 func described(response *http.Response, reference string) (ocispec.Descriptor, error) {
-	mediaType, size := mediaTypeOf(response.Header), response.ContentLength
+	mediaType, size := saidKind(response.Header), response.ContentLength
 	found, err := digest.Parse(response.Header.Get("Docker-Content-Digest"))
 	wanted, unless := digest.Parse(reference)
 	switch {
-	case size <= 0 || !strings.Contains(mediaType, "manifest") && !strings.Contains(mediaType, "index"):
+	case size <= 0 || mediaType == "":
 		return ocispec.Descriptor{}, errUnclear
 	case response.Header.Get("Docker-Content-Digest") == "" && unless == nil:
 		found = wanted
@@ -105,23 +107,27 @@ func (r *remoteRepository) StatBlob(ctx context.Context, descriptor ocispec.Desc
 	return r.classify(ctx, "look for "+r.named(descriptor.Digest.String()), r.statBlob(ctx, descriptor))
 }
 
-// statBlob accuses nobody on HEAD's word alone: that a blob is not there, or of
-// another size, is asked again by GET, of which one byte is wanted.
+// statBlob accuses nobody on HEAD's word alone: what is not a blob of the right
+// size is asked again by GET, of which one byte is wanted. Nor does it on the
+// word of that answer, since registries and caches get ranges wrong too: what
+// counts is how a plain GET begins.
 func (e *endpoint) statBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
 	if err := descriptor.Digest.Validate(); err != nil {
 		return fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, descriptor.Digest, err)
 	}
-	path := "blobs/" + descriptor.Digest.String()
-	response, err := e.head(ctx, question{path: path})
+	response, err := e.head(ctx, question{path: "blobs/" + descriptor.Digest.String(), header: http.Header{"Accept-Encoding": {"identity"}}})
 	if err == nil && response.ContentLength == descriptor.Size && mediaTypeOf(response.Header) != "text/html" {
 		return nil
 	}
 	if err != nil && !e.askAgain(ctx, err) && status(err) != http.StatusNotFound {
 		return err
 	}
-	size, err := e.blobSize(ctx, path, true)
-	if status(err) == http.StatusRequestedRangeNotSatisfiable {
-		size, err = e.blobSize(ctx, path, false)
+	size, err := e.blobSize(ctx, descriptor, true)
+	if err == nil && size == descriptor.Size {
+		return nil
+	}
+	if err == nil || mayBeRange(err) {
+		size, err = e.blobSize(ctx, descriptor, false)
 	}
 	if err == nil && size >= 0 && size != descriptor.Size {
 		return wrongSize(size, descriptor.Size)
@@ -129,30 +135,70 @@ func (e *endpoint) statBlob(ctx context.Context, descriptor ocispec.Descriptor) 
 	return err
 }
 
-// blobSize asks for a blob by GET, for its first byte alone or for its headers,
-// and returns its size; -1 is unknown.
-func (e *endpoint) blobSize(ctx context.Context, path string, ranged bool) (int64, error) {
+// mayBeRange reports whether a request may have been refused because it asked
+// for a range.
+func mayBeRange(err error) bool {
+	refused := status(err)
+	return refused >= 400 && refused < 500 && refused != http.StatusTooManyRequests || refused == http.StatusNotImplemented
+}
+
+// blobSize asks for a blob by GET, for its first byte alone or for all of it,
+// of which no more is read than tells a blob from an error. It returns the
+// blob's size; -1 is unknown.
+func (e *endpoint) blobSize(ctx context.Context, descriptor ocispec.Descriptor, ranged bool) (int64, error) {
 	header := http.Header{"Accept-Encoding": {"identity"}}
 	if ranged {
 		header.Set("Range", "bytes=0-0")
 	}
-	response, err := e.ask(ctx, question{method: http.MethodGet, path: path, header: header}, http.StatusOK, http.StatusPartialContent)
+	response, err := e.ask(ctx, question{method: http.MethodGet, path: "blobs/" + descriptor.Digest.String(), header: header}, http.StatusOK, http.StatusPartialContent)
 	if err != nil {
 		return 0, err
 	}
-	response.Body.Close() // not read to its end: the connection is given up
+	defer response.Body.Close() // not read to its end: the connection is given up
 	if mediaTypeOf(response.Header) == "text/html" {
 		return 0, fmt.Errorf("%w: the answer is an HTML page", entry.ErrUnreachable)
 	}
-	if response.StatusCode == http.StatusOK {
-		return response.ContentLength, nil
-	}
-	_, total, _ := strings.Cut(response.Header.Get("Content-Range"), "/")
-	size, err := strconv.ParseInt(strings.TrimSpace(total), 10, 64)
-	if err != nil || size < 0 {
-		return -1, nil
+	size := saidSize(response)
+	if !ranged && size != descriptor.Size && isAnotherObject(response, descriptor.Digest) {
+		return 0, fmt.Errorf("%w: the answer is JSON, and not the blob", entry.ErrUnreachable)
 	}
 	return size, nil
+}
+
+// saidSize is the size of a whole blob as the headers of an answer say it; -1
+// where they do not, or not of its own bytes.
+func saidSize(response *http.Response) int64 {
+	encoding, part := strings.ToLower(response.Header.Get("Content-Encoding")), response.Header.Get("Content-Range")
+	switch {
+	case encoding != "" && encoding != "identity":
+		return -1
+	case response.StatusCode == http.StatusOK && part == "":
+		return response.ContentLength
+	case response.StatusCode == http.StatusOK:
+		return -1 // all of it, or a part?
+	}
+	_, total, _ := strings.Cut(part, "/")
+	size, err := strconv.ParseInt(strings.TrimSpace(total), 10, 64)
+	if err != nil || size < 0 {
+		return -1
+	}
+	return size
+}
+
+// maxWords bounds what is read of an answer to see whether it is an error, in
+// bytes.
+const maxWords = 64 << 10
+
+// isAnotherObject reports whether the body of an answer is a JSON object other
+// than the blob that was asked for: some registries say in one, with status 200,
+// why there is no blob.
+func isAnotherObject(response *http.Response, blob digest.Digest) bool {
+	if response.ContentLength > maxWords {
+		return false
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxWords))
+	var object map[string]json.RawMessage
+	return err == nil && json.Unmarshal(body, &object) == nil && object != nil && blob.Algorithm().FromBytes(body) != blob
 }
 
 func wrongSize(got, want int64) error {

@@ -78,7 +78,7 @@ func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descrip
 		return ocispec.Descriptor{}, l.failed("resolve "+reference, err)
 	}
 	if ok {
-		descriptor, err := found.descriptor()
+		descriptor, err := l.listed(found)
 		return descriptor, l.failed("resolve "+reference, err)
 	}
 	descriptor, err := l.unlisted(reference)
@@ -86,6 +86,23 @@ func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descrip
 		err = fmt.Errorf("%w: the layout holds %s", err, others)
 	}
 	return descriptor, l.failed("resolve "+reference, err)
+}
+
+// listed is the descriptor of a listed manifest. Its size is that of the file:
+// what index.json says of it nobody has checked.
+func (l *layout) listed(found listing) (ocispec.Descriptor, error) {
+	descriptor, err := found.descriptor()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	path, err := l.path(descriptor.Digest)
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	if info, err := statRegular(path); err == nil { // else reading it says what is wrong
+		descriptor.Size = info.Size()
+	}
+	return descriptor, nil
 }
 
 // unlisted resolves the digest of a manifest below an index, which is in no
@@ -123,7 +140,14 @@ func (l *layout) Manifest(ctx context.Context, reference string) (ocispec.Descri
 		return ocispec.Descriptor{}, nil, err
 	}
 	manifest, err := l.read(descriptor.Digest, l.bounds.manifest)
-	return descriptor, manifest, l.failed("read "+reference, err)
+	if err == nil && isDigest(reference) && descriptor.Digest.String() != reference {
+		err = fmt.Errorf("%w: what was read has the digest %s", entry.ErrUnreachable, descriptor.Digest)
+	}
+	if err != nil {
+		return ocispec.Descriptor{}, nil, l.failed("read "+reference, err)
+	}
+	descriptor.Size = int64(len(manifest))
+	return descriptor, manifest, nil
 }
 
 // Blob implements Fetcher.

@@ -137,14 +137,13 @@ func (x *layoutIndex) add(l listing) {
 	x.count++
 }
 
-// find returns the first descriptor under a tag, else the first with a digest.
-func (x *layoutIndex) find(reference string) (listing, bool) {
-	for _, by := range []positionOf{x.tags, x.digests} {
-		if at, ok := by.first[reference]; ok {
-			return x.listed[at], true
-		}
+// withDigest returns the first descriptor with a digest.
+func (x *layoutIndex) withDigest(digest string) (listing, bool) {
+	at, ok := x.digests.first[digest]
+	if !ok {
+		return listing{}, false
 	}
-	return listing{}, false
+	return x.listed[at], true
 }
 
 // put is the edit that lists a descriptor, nil where it is listed already. A tag

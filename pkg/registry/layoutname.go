@@ -43,15 +43,18 @@ const onlyImage = "*"
 // find returns the image that a reference names: by a digest; by a name; or by
 // onlyImage, which is the only one there is, else the one called latest. That
 // there is none is found to be false. Two images of one name are an
-// entry.ErrMalformed.
+// entry.ErrMalformed. A digest names content, and never what is called so.
 func (l *layout) find(index *layoutIndex, reference string) (found listing, ok bool, err error) {
-	isDigest := digest.Digest(reference).Validate() == nil
 	switch {
-	case l.name == "" || isDigest:
+	case l.name == "" || isDigest(reference):
 	case reference == onlyImage:
 		reference = l.name
 	default:
 		reference = l.name + ":" + reference
+	}
+	if isDigest(reference) {
+		found, ok = index.withDigest(reference)
+		return found, ok, nil
 	}
 	if reference != onlyImage {
 		return index.named(reference)
@@ -66,6 +69,8 @@ func (l *layout) find(index *layoutIndex, reference string) (found listing, ok b
 	return found, ok, err
 }
 
+func isDigest(reference string) bool { return digest.Digest(reference).Validate() == nil }
+
 // AmbiguousError is a reference that names several images of a layout.
 type AmbiguousError struct {
 	Names []string // of single images: tags, or digests after an @; at most maxNames, and …
@@ -78,7 +83,7 @@ func (e *AmbiguousError) Error() string { return e.err.Error() }
 // Unwrap returns the kind.
 func (e *AmbiguousError) Unwrap() error { return e.err }
 
-// named returns the descriptor of a name, else the first with a digest.
+// named returns the descriptor of a name.
 func (x *layoutIndex) named(reference string) (found listing, ok bool, err error) {
 	for i, at := range x.tags.all(reference) {
 		if l := x.listed[at]; i == 0 {
@@ -88,11 +93,7 @@ func (x *layoutIndex) named(reference string) (found listing, ok bool, err error
 				fmt.Errorf("%w: two images are called %s: %s and %s; name one by its digest, or another of: %s", entry.ErrMalformed, reference, found.digest, l.digest, x.names())}
 		}
 	}
-	if found.text != "" {
-		return found, true, nil
-	}
-	found, ok = x.find(reference)
-	return found, ok, nil
+	return found, found.text != "", nil
 }
 
 // only returns the only image of a layout, whatever its name. What has no name

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,16 +41,16 @@ func (e *endpoint) manifest(ctx context.Context, reference string) (ocispec.Desc
 	if len(manifest) > entry.MaxManifest {
 		return none, nil, fmt.Errorf("%w: a manifest of %d bytes, more than the %d allowed", entry.ErrUnreachable, len(manifest), entry.MaxManifest)
 	}
-	mediaType, err := manifestType(header, manifest)
-	if err != nil {
-		return none, nil, err
-	}
-	descriptor := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
+	descriptor := ocispec.Descriptor{Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
+	stored := false
 	for _, text := range []string{header.Get("Docker-Content-Digest"), reference} {
 		// The transport has checked the manifest against both.
 		if d, err := digest.Parse(text); err == nil && d.Algorithm().Available() {
-			descriptor.Digest = d
+			descriptor.Digest, stored = d, true
 		}
+	}
+	if descriptor.MediaType, err = manifestType(header, manifest, stored); err != nil {
+		return none, nil, err
 	}
 	return descriptor, manifest, nil
 }
@@ -61,31 +62,69 @@ type manifestHead struct {
 	Config        json.RawMessage `json:"config"`
 	Layers        json.RawMessage `json:"layers"`
 	Manifests     json.RawMessage `json:"manifests"`
+	Blobs         json.RawMessage `json:"blobs"` // of the artifact manifest that OCI withdrew
 	FSLayers      json.RawMessage `json:"fsLayers"`
+	Errors        json.RawMessage `json:"errors"`
 }
 
-// manifestType is the media type of a manifest: that of its header, or, where
-// that says no more than JSON or nothing, that of the body, which may be told by
-// its members.
-func manifestType(header http.Header, body []byte) (string, error) {
-	said := mediaTypeOf(header)
-	switch said {
-	case "", "application/json", "text/json", "text/plain", "application/octet-stream", "binary/octet-stream":
-	default:
+// isSet reports whether a member is there and not null.
+func isSet(member json.RawMessage) bool { return len(member) > 0 && string(member) != "null" }
+
+// hasContent reports whether a body names what a manifest or an index consists of.
+func (h *manifestHead) hasContent() bool {
+	return isSet(h.Config) || isSet(h.Layers) || isSet(h.Manifests) || isSet(h.Blobs) || isSet(h.FSLayers)
+}
+
+// isManifest reports whether a body is a manifest of some kind, by its members.
+func (h *manifestHead) isManifest() bool {
+	return h.hasContent() || !isSet(h.Errors) && (h.SchemaVersion != nil || h.mediaType() != "")
+}
+
+// mediaType is the media type that a body gives itself, without parameters.
+func (h *manifestHead) mediaType() string {
+	own, _ := h.MediaType.(string)
+	own, _, _ = strings.Cut(own, ";")
+	return strings.TrimSpace(own)
+}
+
+// kind is the media type that follows from the members of a body; "" if none
+// does.
+func (h *manifestHead) kind() string {
+	switch {
+	case isSet(h.Manifests) && !isSet(h.Layers), h.Manifests != nil && h.Layers == nil && h.Config == nil:
+		return ocispec.MediaTypeImageIndex
+	case isSet(h.Config) && h.Layers != nil && !isSet(h.Manifests):
+		return ocispec.MediaTypeImageManifest
+	}
+	return ""
+}
+
+// saidKind is the media type of a header if it is one of a manifest or an index,
+// else "". Of a list of types the first counts.
+func saidKind(header http.Header) string {
+	said, _, _ := strings.Cut(mediaTypeOf(header), ",")
+	said = strings.TrimSpace(said)
+	if strings.Contains(said, "manifest") || strings.Contains(said, "index") {
+		return said
+	}
+	return ""
+}
+
+// manifestType is the media type of a manifest. That it is one, its own members
+// say; what kind it is, the header, if that speaks of a manifest or an index at
+// all, else the body by its media type, else its members. What is stored, since
+// its digest is the one that was asked for or announced, is no error of the
+// registry's: it is of the kind that the header says, however little it is one.
+func manifestType(header http.Header, body []byte, stored bool) (string, error) {
+	if said := saidKind(header); stored && said != "" {
 		return said, nil
 	}
-	var head manifestHead
-	if err := json.Unmarshal(body, &head); err != nil {
+	var head *manifestHead
+	if err := json.Unmarshal(body, &head); err != nil || head == nil || !head.isManifest() {
 		return "", fmt.Errorf("%w: the answer is no manifest", entry.ErrUnreachable)
 	}
-	if own, _ := head.MediaType.(string); own != "" {
-		return own, nil
-	}
-	switch {
-	case len(head.Manifests) > 0 && head.Layers == nil:
-		return ocispec.MediaTypeImageIndex, nil
-	case len(head.Config) > 0 && len(head.Layers) > 0 && head.Manifests == nil:
-		return ocispec.MediaTypeImageManifest, nil
+	if kind := cmp.Or(saidKind(header), head.mediaType(), head.kind()); kind != "" {
+		return kind, nil
 	}
 	return "", fmt.Errorf("%w: the answer is no manifest, and does not say what it is", entry.ErrUnreachable)
 }
