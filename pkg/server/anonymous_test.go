@@ -36,7 +36,7 @@ func (w *world) answering(status int) {
 // is recorded.
 func TestAnswersOfRegistriesAreForTokens(t *testing.T) {
 	for status, reason := range map[int]string{
-		401: entry.ReasonUnauthorized, 403: entry.ReasonUnauthorized, 404: entry.ReasonUnauthorized, 418: entry.ReasonUnauthorized, // by its words
+		401: entry.ReasonUnauthorized, 403: entry.ReasonUnauthorized, 404: entry.ReasonManifestUnknown, 418: entry.ReasonUnauthorized, // by its words
 		429: entry.ReasonThrottled, 500: entry.ReasonRegistryUnreachable, 302: entry.ReasonRegistryUnreachable,
 	} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
