@@ -122,20 +122,31 @@ func (s *scanner) value() string {
 	return strings.Trim(value, `'`)
 }
 
+// maxBearer bounds the token services of one answer that are asked: each is
+// sent the password.
+const maxBearer = 3
+
 // usable returns the challenges that can be answered, the best first: a token
 // service before a password that goes to the registry itself. Realms become
-// whole addresses.
+// whole addresses. What would be answered in the same way is there once.
 func usable(all []challenge, asked *url.URL) (best []challenge) {
 	var basic []challenge
+	seen := map[string]bool{}
 	for _, c := range all {
 		switch c.scheme {
 		case schemeBasic:
-			basic = append(basic, c)
+			basic = []challenge{c}
 		case schemeBearer:
+			if len(best) == maxBearer {
+				continue
+			}
 			realm, err := asked.Parse(c.params["realm"])
 			if err == nil && c.params["realm"] != "" && realm.Host != "" && (realm.Scheme == "http" || realm.Scheme == "https") {
 				c.params["realm"] = realm.String()
-				best = append(best, c)
+				if answered := c.header(); !seen[answered] {
+					seen[answered] = true
+					best = append(best, c)
+				}
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -341,6 +342,39 @@ func TestBaseURLThatDoesNotChallenge(t *testing.T) {
 		tags, err := open(t, s.host, options).Tags(t.Context())
 		if kind(err) != tt.want || (err == nil && len(tags) != 1) {
 			t.Errorf("%s: got %v, %v after %v; want %q", name, tags, err, s.requests(), tt.want)
+		}
+	}
+}
+
+// However many challenges one answer has, few are answered.
+func TestManyChallenges(t *testing.T) {
+	for name, tt := range map[string]struct {
+		challenge func(host string, i int) string
+		most      int // requests, those for tokens included
+	}{
+		"Basic":      {func(string, int) string { return `Basic realm="r"` }, 2},
+		"one Bearer": {func(host string, _ int) string { return `Bearer realm="http://` + host + `/token",service="s"` }, 3},
+		"Bearers":    {func(host string, i int) string { return fmt.Sprintf(`Bearer realm="http://%s/token%d"`, host, i) }, 3 * maxBearer},
+		"Bearer and Basic": {func(host string, i int) string {
+			return fmt.Sprintf(`Basic, Bearer realm="http://%s/token%d"`, host, i)
+		}, 3*maxBearer + 2},
+	} {
+		var s *script
+		s = serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, "/token") {
+				answer(w, 200, "application/json", `{"token":"useless"}`)
+				return
+			}
+			var all []string
+			for i := range 300 {
+				all = append(all, tt.challenge(s.host, i))
+			}
+			w.Header().Set("WWW-Authenticate", strings.Join(all, ", "))
+			answer(w, 401, "application/json", `{}`)
+		})
+		_, err := open(t, s.host, Options{Attempts: 1, Credentials: userAndPassword("me", "s3cr3t")}).Tags(t.Context())
+		if kind(err) != "unauthorized" || len(s.requests()) > tt.most {
+			t.Errorf("%s: got %v after %d requests, want unauthorized after at most %d", name, err, len(s.requests()), tt.most)
 		}
 	}
 }
