@@ -223,7 +223,7 @@ func (c *Client) endpoint(ref Reference, named string) *endpoint {
 		if plain {
 			known.scheme = "http"
 		}
-		known.login = newLogin(host, func(ctx context.Context) (Account, error) {
+		known.login = newLogin(host, ref.Repository, func(ctx context.Context) (Account, error) {
 			account, err := c.options.Credentials(ctx, ref.Registry, ref.Repository)
 			c.warn(ctx, account.Problems)
 			return account, err

@@ -19,7 +19,8 @@
 //	client, err := registry.New(registry.Options{Credentials: registry.Keychains(docker, inCluster)})
 //
 // An account, and every token got for it, goes to the repository it was found
-// for: not to another one of the same host, and not where a redirect leads. A
+// for: not to another one, and not to another host, wherever a redirect or an
+// upload leads; a path of the same host that is not below /v2/ is in none. A
 // refusal says which account was refused; no error and no log line shows a
 // secret, nor one that a registry repeats.
 //

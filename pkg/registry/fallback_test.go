@@ -66,7 +66,7 @@ func TestTypesOfReferrers(t *testing.T) {
 	for name, text := range map[string]string{
 		"a manifest":                string(body),
 		"another JSON":              `{"referrers":[]}`,
-		"an index of another kind":  `{"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json","manifests":[]}`,
+		"an index of another kind":  `{"mediaType":"application/x.index","manifests":[]}`,
 		"manifests without digests": `{"manifests":[{}]}`,
 		"digests that are none":     `{"manifests":[{"digest":"sha256:../x"}]}`,
 	} {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,53 @@ func TestReferrersThatSayMore(t *testing.T) {
 		list, err := open(t, s.host, quick()).Referrers(t.Context(), ocispec.DescriptorEmptyJSON)
 		if kind(err) != want || (want == "") != (len(list) > 0) {
 			t.Errorf("%s: got %v, %v; want %q", body, list, err, want)
+		}
+	}
+}
+
+// One odd descriptor does not hide the others, and an index is one however it
+// spells its type.
+func TestOddReferrers(t *testing.T) {
+	good, other := ocispec.DescriptorEmptyJSON.Digest.String(), sha256sum.String()
+	one := `{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + good + `","size":2}`
+	index := func(head string, more ...string) string {
+		return "{" + head + `"manifests":[` + strings.Join(append([]string{one}, more...), ",") + "]}"
+	}
+	odd := func(members string) string {
+		return index("", `{"mediaType":"x","artifactType":"y","digest":"`+other+`",`+members+"}")
+	}
+	whole := ocispec.Descriptor{MediaType: "x", ArtifactType: "y", Digest: sha256sum, Size: 2}
+	annotated, unsized := whole, whole
+	annotated.Annotations, unsized.Size = map[string]string{"a": "b"}, 0
+	for name, tt := range map[string]struct {
+		body string
+		want *ocispec.Descriptor // beside the good one
+	}{
+		"an annotation that is a number": {odd(`"size":2,"annotations":{"n":1,"a":"b"}`), &annotated},
+		"annotations that are a list":    {odd(`"size":2,"annotations":[]`), &whole},
+		"a size that is text":            {odd(`"size":"2"`), &unsized},
+		"an endless size":                {odd(`"size":1e400`), &unsized},
+		"a negative size":                {odd(`"size":-2`), &unsized},
+		"data that is none":              {odd(`"size":2,"data":"%%%"`), &whole},
+		"a platform that is text":        {odd(`"size":2,"platform":"linux"`), &whole},
+		"null":                           {index("", "null"), nil},
+		"a number":                       {index("", "5"), nil},
+		"no digest":                      {index("", "{}"), nil},
+		"a bad digest":                   {index("", `{"digest":"sha256:../x"}`), nil},
+		"two digests":                    {index("", `{"digest":"`+good+`","digest":"`+other+`"}`), nil},
+		"parameters of the type":         {index(`"mediaType":"application/vnd.oci.image.index.v1+json; charset=utf-8",`), nil},
+		"the type in another case":       {index(`"mediaType":"Application/Vnd.Oci.Image.Index.V1+Json",`), nil},
+		"docker's type":                  {index(`"mediaType":"application/vnd.docker.distribution.manifest.list.v2+json",`), nil},
+		"layers that are null":           {index(`"layers":null,`), nil},
+	} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, 200, "application/json", tt.body) })
+		list, err := open(t, s.host, quick()).Referrers(t.Context(), ocispec.DescriptorEmptyJSON)
+		want := []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageManifest, Digest: ocispec.DescriptorEmptyJSON.Digest, Size: 2}}
+		if tt.want != nil {
+			want = append(want, *tt.want)
+		}
+		if diff := cmp.Diff(want, list); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got)\n%s", name, err, diff)
 		}
 	}
 }

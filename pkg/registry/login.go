@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,7 +18,7 @@ import (
 // other repository. oras-go keys both by host, which would hand the account of
 // host/a to host/b; a client of its own for each repository keeps them apart.
 // That client answers challenges of the registry's own host only, drops
-// Authorization when a redirect leaves the origin, and sends a password to a
+// Authorization when a redirect leaves the origin or the repository, and sends a password to a
 // token service on another host if the registry names one, as docker does, but
 // never by plain HTTP where the registry itself is asked by HTTPS.
 type login struct {
@@ -33,14 +34,31 @@ type login struct {
 	account Account // the last one found; anonymous until the registry asked
 }
 
-func newLogin(host string, find func(context.Context) (Account, error), transport http.RoundTripper, userAgent string, known *secrets) *login {
+func newLogin(host, repository string, find func(context.Context) (Account, error), transport http.RoundTripper, userAgent string, known *secrets) *login {
 	l := &login{host: host, find: find, secrets: known, tokens: newTokenCache()}
 	l.client = &auth.Client{
-		Client: &http.Client{Transport: &challenges{base: transport, login: l}},
+		Client: &http.Client{Transport: &challenges{base: transport, login: l}, CheckRedirect: leaving(repository)},
 		Cache:  l.tokens, Credential: l.credential, ClientID: userAgent,
 	}
 	l.client.SetUserAgent(userAgent)
 	return l
+}
+
+// maxRedirects bounds the redirects that one request follows.
+const maxRedirects = 10
+
+// leaving keeps a login in its repository: a request that a redirect leads to
+// another one of the same registry goes on without.
+func leaving(repository string) func(*http.Request, []*http.Request) error {
+	return func(next *http.Request, before []*http.Request) error {
+		if len(before) >= maxRedirects {
+			return fmt.Errorf("stopped after %d redirects", maxRedirects)
+		}
+		if isRepository(before[0]) && isForeign(repository, next.URL) {
+			next.Header.Del("Authorization")
+		}
+		return nil
+	}
 }
 
 // credentialError is why there is no account to log in with. It says all there

@@ -116,7 +116,7 @@ func TestAccountsStayOnTheirPath(t *testing.T) {
 // it would get none.
 func TestCredentialsAreForTheRegistryOnly(t *testing.T) {
 	find := func(ctx context.Context) (Account, error) { return userAndPassword("me", "x")(ctx, "", "") }
-	l := newLogin("r.example.com", find, nil, "caib", &secrets{})
+	l := newLogin("r.example.com", "team/image", find, nil, "caib", &secrets{})
 	for host, want := range map[string]string{"r.example.com": "me", "r.example.com:443": "", "s.example.com": ""} {
 		if got, err := l.credential(t.Context(), host); err != nil || got.Username != want {
 			t.Errorf("%s: %q, %v", host, got.Username, err)
@@ -340,6 +340,56 @@ func TestTokenServiceBesideTheAPI(t *testing.T) {
 	for operation, err := range everything(t, open(t, s.host, quick())) {
 		if kind(err) != "unreachable" {
 			t.Errorf("%s: %v", operation, err)
+		}
+	}
+}
+
+// Neither a redirect nor an upload carries a login into another repository of
+// the same registry. What is outside of all repositories gets it.
+func TestLoginsStayInTheirRepository(t *testing.T) {
+	blob := describe("application/x", []byte("blob"))
+	for _, tt := range []struct {
+		to    string
+		login bool
+	}{
+		{"/v2/evil/repo/x", false}, {"/v2/team/image/../../evil/x", false}, {"/v2/team/image/%2e%2e/%2e%2e/evil/x", false},
+		{"//v2/evil/x", false}, {"/v2/team/imagine/x", false}, {"/v2/", false},
+		{"/v2/team/image/elsewhere", true}, {"/storage/x", true},
+	} {
+		var got []string
+		s := serve(t, nil)
+		s.handler = func(w http.ResponseWriter, r *http.Request) {
+			own := strings.HasPrefix(r.URL.Path, "/v2/team/image/") && !strings.Contains(r.URL.Path, "elsewhere") && !strings.Contains(r.URL.Path, "..")
+			switch {
+			case !own:
+				if r.Header.Get("Authorization") != "" {
+					got = append(got, r.Method)
+				}
+				answer(w, 201, "application/json", "")
+			case r.Header.Get("Authorization") == "":
+				w.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+				answer(w, 401, "application/json", `{}`)
+			case r.Method == http.MethodPost:
+				w.Header().Set("Location", "http://"+s.host+tt.to)
+				w.WriteHeader(http.StatusAccepted)
+			default:
+				w.Header().Set("Location", "http://"+s.host+tt.to)
+				w.WriteHeader(http.StatusTemporaryRedirect)
+			}
+		}
+		repository := open(t, s.host, Options{Attempts: 1, Credentials: userAndPassword("me", thePassword)})
+		_, tags := repository.Tags(t.Context())
+		_, blobs := repository.Blob(t.Context(), blob)
+		push := repository.PushBlob(t.Context(), blob, []byte("blob"))
+		if kind(tags) != "unreachable" || kind(blobs) != "unreachable" || (push == nil) != tt.login {
+			t.Errorf("to %s: tags %v, blob %v, push %v", tt.to, tags, blobs, push)
+		}
+		d, manifest := manifestOf(t, "m", nil)
+		if err := repository.PushManifest(t.Context(), d, manifest, "t"); (err == nil) != tt.login {
+			t.Errorf("to %s: a manifest: %v", tt.to, err)
+		}
+		if (len(got) > 0) != tt.login {
+			t.Errorf("to %s: the login was sent with %v, want %t", tt.to, got, tt.login)
 		}
 	}
 }

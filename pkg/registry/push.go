@@ -75,8 +75,8 @@ func (r *remoteRepository) beginSession(ctx context.Context) (*url.URL, error) {
 	return r.session(response)
 }
 
-// session returns where an upload that was begun goes on: at the registry
-// itself, or nowhere. A registry behind a proxy that ends TLS may call itself by
+// session returns where an upload that was begun goes on: in the
+// repository, or outside of all of them at the registry itself, or nowhere. A registry behind a proxy that ends TLS may call itself by
 // plain HTTP: it is asked as before.
 func (e *endpoint) session(begun *http.Response) (*url.URL, error) {
 	session, err := begun.Location()
@@ -87,6 +87,9 @@ func (e *endpoint) session(begun *http.Response) (*url.URL, error) {
 	same := session.Scheme == e.scheme && requestHost(session.Host, e.scheme == "http") == e.host
 	if !same && !(upgraded && strings.EqualFold(session.Hostname(), begun.Request.URL.Hostname())) {
 		return nil, fmt.Errorf("%w: the registry has an upload go on at another host", entry.ErrUnreachable)
+	}
+	if isForeign(e.repository, session) {
+		return nil, fmt.Errorf("%w: the registry has an upload go on in another repository", entry.ErrUnreachable)
 	}
 	session.Scheme, session.Host = e.scheme, e.host
 	return session, nil

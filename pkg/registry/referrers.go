@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -172,16 +173,61 @@ func readIndex(body []byte) ([]ocispec.Descriptor, error) {
 	if mediaType, found := object["mediaType"]; found {
 		_ = json.Unmarshal(mediaType, &own)
 	}
-	if own, _ := own.(string); object["layers"] != nil || (own != "" && own != ocispec.MediaTypeImageIndex) {
+	if isManifest := object["layers"] != nil && object["layers"].Kind() != 'n'; isManifest || !isIndexType(own) {
 		return nil, fmt.Errorf("%w: the answer is no image index", entry.ErrUnreachable)
 	}
-	manifests := make([]ocispec.Descriptor, len(elements))
-	for i, element := range elements {
-		if err := json.Unmarshal(element, &manifests[i]); err != nil || manifests[i].Digest.Validate() != nil {
-			return nil, fmt.Errorf("%w: a list of referrers with something that is no descriptor", entry.ErrUnreachable)
+	var manifests []ocispec.Descriptor
+	for _, element := range elements {
+		if d, ok := readDescriptor(element); ok {
+			manifests = append(manifests, d)
 		}
 	}
+	if len(manifests) == 0 && len(elements) > 0 {
+		return nil, fmt.Errorf("%w: a list of referrers of which none has a digest", entry.ErrUnreachable)
+	}
 	return manifests, nil
+}
+
+// isIndexType reports whether a body may be an index that says of itself that it
+// is of some media type: of none, or of an index's, however it is spelt.
+func isIndexType(own any) bool {
+	text, _ := own.(string)
+	switch text, _, _ = strings.Cut(text, ";"); strings.ToLower(strings.TrimSpace(text)) {
+	case "", ocispec.MediaTypeImageIndex, dockerList:
+		return true
+	}
+	return false
+}
+
+// readDescriptor reads a descriptor of a list that anybody may have added to:
+// one that is odd must not hide the others. It needs a digest, without which it
+// names nothing; of the rest, what is of the wrong kind is left out.
+func readDescriptor(element []byte) (ocispec.Descriptor, bool) {
+	var d ocispec.Descriptor
+	members, err := readMembers(element)
+	if err != nil {
+		return d, false
+	}
+	if json.Unmarshal(element, &d) != nil {
+		d = ocispec.Descriptor{}
+		for name, into := range map[string]any{"mediaType": &d.MediaType, "digest": &d.Digest, "artifactType": &d.ArtifactType, "size": &d.Size} {
+			if value := members[name]; value != nil {
+				_ = json.Unmarshal(value, into)
+			}
+		}
+		var annotations map[string]any
+		_ = json.Unmarshal(members["annotations"], &annotations)
+		for name, value := range annotations {
+			if text, ok := value.(string); ok {
+				if d.Annotations == nil {
+					d.Annotations = map[string]string{}
+				}
+				d.Annotations[name] = text
+			}
+		}
+	}
+	d.Size = max(d.Size, 0)
+	return d, d.Digest.Validate() == nil
 }
 
 // fallbackTag is the tag of the index that lists referrers where the registry

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +53,14 @@ func (e *endpoint) address(path string) string {
 func (e *endpoint) isAPI(asked *url.URL) bool {
 	prefix := "/v2/" + e.repository + "/"
 	return asked.Host == e.host && len(asked.Path) > len(prefix) && asked.Path[:len(prefix)] == prefix
+}
+
+// isForeign reports whether an address is in the API of the registry but in
+// another repository than ours: whoever may read or write ours has no business
+// there, and our login is not for it. What is not below /v2/ is in none.
+func isForeign(repository string, asked *url.URL) bool {
+	clean := path.Clean("/" + asked.Path)
+	return (clean == "/v2" || strings.HasPrefix(clean, "/v2/")) && !strings.HasPrefix(clean, "/v2/"+repository+"/")
 }
 
 // ask sends a request with the rights that its method needs, and returns the
@@ -104,7 +114,7 @@ func (e *endpoint) write(ctx context.Context, q question) (*http.Response, error
 	}
 	defer response.Body.Close()
 	switch asked := response.Request; {
-	case asked.URL.Host != e.host || asked.URL.Scheme != e.scheme || asked.Method != q.method:
+	case asked.URL.Host != e.host || asked.URL.Scheme != e.scheme || asked.Method != q.method || isForeign(e.repository, asked.URL):
 		return nil, fmt.Errorf("%w: %s is answered with a redirect to elsewhere", entry.ErrUnreachable, q.method)
 	case response.StatusCode < 200 || response.StatusCode > 299:
 		return nil, refused(response)
