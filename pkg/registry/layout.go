@@ -3,7 +3,6 @@ package registry
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -124,13 +123,11 @@ func (l *layout) unlisted(reference string) (ocispec.Descriptor, error) {
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	var head struct {
-		MediaType string `json:"mediaType"`
-	}
-	if json.Unmarshal(text, &head) != nil || head.MediaType == "" {
+	mediaType, err := manifestType(nil, text, false)
+	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("%w: it is a blob, not a manifest", entry.ErrNotFound)
 	}
-	return ocispec.Descriptor{MediaType: head.MediaType, Digest: want, Size: int64(len(text))}, nil
+	return ocispec.Descriptor{MediaType: mediaType, Digest: want, Size: int64(len(text))}, nil
 }
 
 // Manifest implements Fetcher.

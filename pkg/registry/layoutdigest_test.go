@@ -102,3 +102,71 @@ func TestSizesInLayouts(t *testing.T) {
 		}
 	}
 }
+
+// What other programs write into an index.json keeps nobody from the images that
+// are listed as they should be.
+func TestOddMembersInLayouts(t *testing.T) {
+	image, body := manifestOf(t, "one", nil)
+	other, second := manifestOf(t, "two", nil)
+	whole := func(listed, around string) string {
+		return `{"schemaVersion":2,"manifests":[` + listed + `]` + around + `}`
+	}
+	good := listedAs(image, called("x"))
+	for name, index := range map[string]string{
+		"a number as an annotation":         whole(listedAs(image, `,"annotations":{"n":5,"org.opencontainers.image.ref.name":"x","l":[]}`), ""),
+		"a number, elsewhere":               whole(good+","+listedAs(other, `,"annotations":{"n":5}`), ""),
+		"a number as a name, elsewhere":     whole(good+","+listedAs(other, `,"annotations":{"org.opencontainers.image.ref.name":5}`), ""),
+		"annotations that are none":         whole(good+","+listedAs(other, `,"annotations":"x"`), ""),
+		"a size as text":                    whole(strings.Replace(good, `"size":`, `"size":"x","was":`, 1), ""),
+		"a size too large for any":          whole(strings.Replace(good, `"size":`, `"size":1e400,"was":`, 1), ""),
+		"data that is not base64":           whole(listedAs(image, `,"data":"%%%"`+called("x")), ""),
+		"a platform that is none":           whole(listedAs(image, `,"platform":"linux","urls":"x"`+called("x")), ""),
+		"a digest that is a number":         whole(good+`,{"mediaType":"x","digest":5,"size":1}`, ""),
+		"a number as the index's":           whole(good, `,"annotations":{"n":5}`),
+		"a version as text, and no manners": whole(good, `,"schemaVersion":"2","mediaType":5,"subject":"x"`),
+	} {
+		dir := layoutOf(t, index, body, second)
+		for _, suffix := range []string{":x", "@" + image.Digest.String()} {
+			repository, ref := openText(t, "oci:"+dir+suffix)
+			if d, _, err := repository.Manifest(t.Context(), ref.Target()); err != nil || d.Digest != image.Digest || d.Size != image.Size {
+				t.Errorf("%s: %s is %v, %v", name, suffix, d, err)
+			}
+			if tags, err := repository.Tags(t.Context()); err != nil || len(tags) != 1 || tags[0] != "x" {
+				t.Errorf("%s: tags %q, %v; want x", name, tags, err)
+			}
+			if _, err := repository.Referrers(t.Context(), image); err != nil {
+				t.Errorf("%s: referrers: %v", name, err)
+			}
+		}
+	}
+	for name, index := range map[string]string{
+		"half an index": whole(good, "")[:40], "no object": whole(`"x"`, ""), "a list": `[]`, "manifests that are none": `{"manifests":"x"}`,
+		"a digest that is none": whole(strings.Replace(good, `"digest":`, `"digest":5,"was":`, 1), ""),
+	} {
+		repository, ref := openText(t, "oci:"+layoutOf(t, index, body)+":x")
+		d, _, err := repository.Manifest(t.Context(), ref.Target())
+		if err == nil || kind(err) == "not found" || strings.Contains(err.Error(), "Go ") || strings.Contains(err.Error(), "ocispec") {
+			t.Errorf("%s: %v, %v", name, d, err)
+		}
+	}
+}
+
+// Manifests below an index need not say what they are, and referrers may have
+// odd members too.
+func TestOddManifestsInLayouts(t *testing.T) {
+	image, body := manifestOf(t, "one", nil)
+	silent := []byte(strings.Replace(string(body), `"mediaType":"`+image.MediaType+`",`, "", 1))
+	_, signature := manifestOf(t, "signature", &image)
+	signature = []byte(strings.Replace(string(signature), `"text":`, `"n":5,"text":`, 1))
+	attached := describe(image.MediaType, signature)
+	index := `{"manifests":[` + listedAs(image, called("x")) + `,` + listedAs(attached, "") + `]}`
+	repository, _ := openText(t, "oci:"+layoutOf(t, index, body, silent, signature))
+	child := describe(image.MediaType, silent)
+	if d, err := repository.Resolve(t.Context(), child.Digest.String()); err != nil || d.MediaType != child.MediaType || d.Size != child.Size {
+		t.Errorf("a manifest that does not say what it is: %v, %v; want %v", d, err, child)
+	}
+	found, err := repository.Referrers(t.Context(), image)
+	if err != nil || len(found) != 1 || found[0].Digest != attached.Digest {
+		t.Errorf("referrers %v, %v; want %s", found, err, attached.Digest)
+	}
+}

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -34,13 +35,17 @@ type listing struct {
 	digest string
 }
 
-// set makes the listing that of a descriptor's text.
+// set makes the listing that of a descriptor's text. What is not text there has
+// no name or no digest, and is listed all the same.
 func (l *listing) set(text string) error {
 	var head struct {
 		Digest      string
 		Annotations map[string]string
 	}
-	err := decode(text, &head)
+	err := decodeLeniently(text, &head)
+	if err == nil && text[0] != '{' && text != "null" {
+		err = errors.New("it is not a JSON object")
+	}
 	*l = listing{text, within(text, head.Annotations[ocispec.AnnotationRefName]), within(text, head.Digest)}
 	return err
 }
@@ -106,10 +111,11 @@ func (x *layoutIndex) surround(text string, bounds layoutBounds) error {
 		return fmt.Errorf("%d bytes beside the manifests, more than the %d allowed", len(around), bounds.manifest)
 	}
 	var index ocispec.Index
-	if err := decode(around, &index); err != nil {
+	if err := decodeLeniently(around, &index); err != nil {
 		return err
 	}
-	if len(index.Manifests) > 0 { // in another spelling, which decoders take too
+	var other struct{ Manifests []json.RawMessage } // in another spelling, which decoders take too
+	if decode(around, &other) != nil || len(other.Manifests) > 0 {
 		return errSyntax
 	}
 	if missing {
@@ -240,13 +246,24 @@ func (x *layoutIndex) tagNames() []string {
 	return names
 }
 
-// descriptor decodes a listed descriptor.
+// descriptor decodes a listed descriptor, as far as it is one.
 func (l listing) descriptor() (ocispec.Descriptor, error) {
 	var d ocispec.Descriptor
-	if err := decode(l.text, &d); err != nil {
+	if err := decodeLeniently(l.text, &d); err != nil {
 		return d, fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, ocispec.ImageIndexFile, err)
 	}
 	return d, nil
+}
+
+// decodeLeniently decodes JSON of which other programs have written parts that
+// are not of the type that the specification has for them: those are left out.
+// Only text that is no JSON is an error.
+func decodeLeniently(text string, into any) error {
+	err := decode(text, into)
+	if err == nil || json.Valid([]byte(text)) {
+		return nil
+	}
+	return fmt.Errorf("it is not JSON: %w", err)
 }
 
 // positionOf finds what is listed under a key, which is not empty.

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -126,7 +125,7 @@ func (l *layout) addParts(listed listing, parts map[string]bool) {
 		Subject   *ocispec.Descriptor  `json:"subject"`
 		Manifests []ocispec.Descriptor `json:"manifests"`
 	}
-	if err != nil || json.Unmarshal(text, &manifest) != nil {
+	if err != nil || decodeLeniently(string(text), &manifest) != nil {
 		return
 	}
 	if manifest.Subject != nil {
@@ -149,7 +148,7 @@ func (x *layoutIndex) nameList() []string {
 	var named, unnamed []string
 	for _, l := range x.listed {
 		switch {
-		case l.text == "":
+		case l.tag == "" && l.digest == "":
 		case l.tag != "":
 			named = append(named, l.tag)
 		default:

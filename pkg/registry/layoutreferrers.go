@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"strings"
@@ -111,7 +110,7 @@ func (l *layout) readSubject(listed listing) error {
 	}
 	l.subjects.read[name] = true
 	var manifest ocispec.Manifest
-	if json.Unmarshal(text, &manifest) == nil && manifest.Subject != nil {
+	if decodeLeniently(string(text), &manifest) == nil && manifest.Subject != nil {
 		of := manifest.Subject.Digest.String()
 		l.subjects.of[of] = append(l.subjects.of[of], referrer{name, manifest.ArtifactType})
 	}

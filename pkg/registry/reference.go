@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 	orasregistry "oras.land/oras-go/v2/registry"
@@ -71,12 +72,28 @@ func ParseReference(text string) (Reference, error) {
 		ref.Layout = path
 		return ref, nil
 	}
+	if host, _, _ := strings.Cut(path, "/"); host != "" && !isPlainHost(host) {
+		return invalid("want the host in ASCII (a name in other letters begins with xn-- there), with no empty part between dots")
+	}
 	parsed, err := orasregistry.ParseReference(path)
 	if err != nil {
 		return invalid("want REGISTRY/REPOSITORY[:TAG], such as registry.example.com/team/image:1.0")
 	}
 	ref.Registry, ref.Repository = parsed.Registry, parsed.Repository
 	return ref, nil
+}
+
+// isPlainHost reports whether a host[:port] has one spelling but for case, its
+// final dot and its port, which NormalHost sees to. Of names in other letters
+// than ASCII, resolvers make names that rules for a host would not be found for.
+func isPlainHost(host string) bool {
+	for i := range len(host) {
+		if host[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	name, _ := splitHost(host)
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".") && !strings.Contains(name, "..")
 }
 
 // String returns the form that ParseReference reads.

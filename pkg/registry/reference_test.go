@@ -169,3 +169,28 @@ func FuzzParseReference(f *testing.F) {
 		}
 	})
 }
+
+// A host that has several spellings in other letters, or that resolvers read in
+// another way than rules are compared in, is refused.
+func TestHostsInOtherLetters(t *testing.T) {
+	for _, text := range []string{
+		"ｌocalhost:5000/team/image", "ⅼocalhost:5000/team/image", "loc\u00adalhost:5000/team/image", "127。0。0。1:5000/team/image",
+		"１２７.0.0.1/team/image", "ｑuay.io/team/image:1", "quay。io/team/image", "bücher.example/team/image", "\u212aey.example/team/image",
+		"registry.example.com:５000/team/image", "quay.io../team/image", "quay.io..:443/team/image", "quay..io/team/image", ".quay.io/team/image", "./team/image", "../team/image",
+	} {
+		if ref, err := ParseReference(text); !errors.Is(err, entry.ErrInvalid) {
+			t.Errorf("%q: %+v, %v; want invalid", text, ref, err)
+		}
+		if got := NormalText(text); got != text {
+			t.Errorf("%q is %q in normal form", text, got)
+		}
+	}
+	for text, want := range map[string]string{
+		"quay.io./team/image": "quay.io/team/image", "xn--bcher-kva.example/team/image": "xn--bcher-kva.example/team/image",
+		"[::1]:80/team/image": "[::1]/team/image", "oci:bücher/image:1": "oci:bücher/image:1",
+	} {
+		if got := NormalText(text); got != want {
+			t.Errorf("%q is %q in normal form, want %q", text, got, want)
+		}
+	}
+}
