@@ -32,7 +32,7 @@ func (c *Client) CanPull(ctx context.Context, ref Reference) error {
 	if ref.Tag == "" && ref.Digest == "" {
 		_, err = repository.Tags(ctx)
 	} else {
-		_, err = repository.Resolve(ctx, ref.Target())
+		_, err = Confirm(ctx, repository, ref.Target())
 	}
 	return err
 }
