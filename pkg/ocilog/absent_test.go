@@ -356,6 +356,50 @@ func TestCopiesAreNoLoss(t *testing.T) {
 	}
 }
 
+// A copy that was only put into a snapshot, and never decoded, is no head to be
+// remembered: the next process would miss it.
+func TestCopiesThatWereNeverDecodedAreNoLoss(t *testing.T) {
+	target, c, options := newMemory(), &clock{}, Options{State: NewState(t.TempDir()), Cache: NewCache(t.TempDir(), 0)}
+	packed := publication(t, "a", c.Now(), "1")
+	appendAll(t, newLog(target, "writer", Options{}), packed)
+	copied := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, packed.Descriptor.Digest)
+	if err := target.PushManifest(t.Context(), packed.Descriptor, packed.Manifest, copied.String()); err != nil {
+		t.Fatal(err)
+	}
+	log := newLog(target, "log", options)
+	for i := range minTail { // enough for a snapshot
+		appendAll(t, log, publication(t, fmt.Sprintf("b-%02d", i), c.Now(), "1"))
+	}
+	view, err := log.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrote, err := log.Compact(t.Context(), view); !wrote || err != nil {
+		t.Fatalf("wrote a snapshot: %t, %v", wrote, err)
+	}
+	if _, err := log.Read(t.Context()); err != nil { // sees the copy listed
+		t.Fatal(err)
+	}
+	appendAll(t, log, publication(t, "c", c.Now(), "1")) // and writes down what it saw
+	target.delete(copied)
+	target.delete(snapshotTags(t, target)...)
+	options.Cache = nil
+	for range 2 {
+		if versions, vanished, _, err := read(t, target, options); err != nil || versions["a"] != "1" || len(vanished) > 0 {
+			t.Errorf("shows %q, vanished %v, %v", versions["a"], vanished, err)
+		}
+	}
+}
+
+func snapshotTags(t *testing.T, target *memory) (tags []entry.Tag) {
+	t.Helper()
+	for _, text := range target.snapshots() {
+		tag, _ := entry.ParseTag(text)
+		tags = append(tags, tag)
+	}
+	return tags
+}
+
 // Much that is missing at once is no answer of a registry that has the catalog.
 func TestMuchThatIsMissingIsNoAnswer(t *testing.T) {
 	for _, tt := range []struct {

@@ -38,6 +38,9 @@ type fact struct {
 	stood    bool // this reader saw the tag in the registry, or wrote it
 	absent   bool // then the registry said twice that it is not there
 	verified bool // a policy verified the revision
+	// decoded says that it was decoded as a revision, by this process or by the
+	// one that wrote the state: junk and copies are no heads.
+	decoded bool
 	// mismatched is when other bytes than the tag was made for stood under it;
 	// they are not asked for again at once, and may be put right.
 	mismatched time.Time
@@ -131,7 +134,7 @@ func (k *knowledge) learn(tag entry.Tag, sum digest.Digest, what kind) bool {
 	if f.digest != "" && f.digest != sum {
 		return false
 	}
-	f.digest, f.kind = sum, what
+	f.digest, f.kind, f.decoded = sum, what, what != foreign
 	return true
 }
 
@@ -143,12 +146,12 @@ func (k *knowledge) isValid(tag entry.Tag) bool {
 }
 
 // heads returns, of each name, the latest revision that this reader saw in the
-// registry, up to the horizon, and that is not known to be absent; if so wanted, only
-// of those that a policy verified. The caller holds the lock.
-func (k *knowledge) heads(horizon int64, verified bool) map[string]entry.Tag {
+// registry, up to the horizon, and that is not known to be absent, among those
+// that count. The caller holds the lock.
+func (k *knowledge) heads(horizon int64, counts func(*fact) bool) map[string]entry.Tag {
 	heads := map[string]entry.Tag{}
 	for tag, f := range k.facts {
-		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || (verified || tag.Millis > horizon) && !f.verified {
+		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || tag.Millis > horizon && !f.verified || !counts(f) {
 			continue
 		}
 		if head, ok := heads[tag.Name]; !ok || head.Compare(tag) < 0 {

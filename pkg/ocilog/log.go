@@ -132,6 +132,7 @@ func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(contex
 		return err
 	}
 	l.known.hold(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
+	l.known.learn(packed.Tag, packed.Descriptor.Digest, valid)
 	l.known.saw(packed.Tag)
 	if sign != nil {
 		l.confirmOwn(ctx, packed)

@@ -48,7 +48,7 @@ func (l *Log) restore(ctx context.Context) {
 				l.known.drop(f) // the cache is of another day
 				f.kind = unread
 			}
-			f.digest, f.stood, f.absent, f.verified = h.Digest, true, h.Absent, h.Verified
+			f.digest, f.stood, f.absent, f.verified, f.decoded = h.Digest, true, h.Absent, h.Verified, true
 			l.add(tag, h.Signatures)
 		}
 		l.known.changed = false
@@ -124,7 +124,7 @@ func (l *Log) unsaved() []head {
 	var heads []head
 	horizon := l.horizon()
 	l.known.mu.Lock()
-	standing := l.known.heads(horizon, false)
+	standing := l.known.heads(horizon, func(f *fact) bool { return f.decoded })
 	for tag, f := range l.known.facts {
 		if !f.stood || f.digest == "" || !f.absent && !f.verified && standing[tag.Name] != tag {
 			continue
