@@ -24,6 +24,10 @@ const (
 	maxAnswer = 64 << 20
 	// maxPages bounds the pages of one list.
 	maxPages = 10_000
+	// maxListed and maxList bound one list over all its pages: its elements, and
+	// its bytes.
+	maxListed = 1_000_000
+	maxList   = 256 << 20
 )
 
 // exchangeError is a request that got no usable answer.
