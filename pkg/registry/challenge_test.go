@@ -314,8 +314,8 @@ func TestBaseURLThatDoesNotChallenge(t *testing.T) {
 		known bool   // the login opens the repository
 		want  string // the kind of error; "" is the list that the login opens
 	}{
-		"a redirect to a page":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", 302) }, true, ""},
-		"a redirect without a slash":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/v2", 301) }, true, ""},
+		"a redirect to a page":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusFound) }, true, ""},
+		"a redirect without a slash":   {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/v2", http.StatusMovedPermanently) }, true, ""},
 		"forbidden":                    {challenging(403, `Basic realm="r"`), true, ""},
 		"a bad request":                {challenging(400, ""), true, ""},
 		"no challenge":                 {challenging(401, ""), true, ""},

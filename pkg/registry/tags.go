@@ -76,7 +76,7 @@ func quoted(answer *refusal) string {
 	if answer.text == "" || answer.page {
 		return ""
 	}
-	return ": " + answer.text
+	return ": " + printable(answer.text)
 }
 
 // tagList collects the tags of pages, each once.
