@@ -207,7 +207,7 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 			return nil, err
 		}
 	}
-	return &remoteRepository{endpoint: asked, base: ref.Base(), maxPages: maxPages}, nil
+	return &remoteRepository{endpoint: asked, base: ref.Base(), maxPages: maxPages, left: listBudget{maxListed, maxList}}, nil
 }
 
 // endpoint returns what is asked for a reference in normal form, the same for

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -38,9 +39,10 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 	if err == nil {
 		return nil
 	}
+	operation = printable(operation) // it may name a digest that a stranger wrote
 	for _, kind := range []error{entry.ErrInvalid, entry.ErrMalformed, entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrUnreachable, entry.ErrTimeout} {
 		if errors.Is(err, kind) {
-			return fmt.Errorf("%s: %w", operation, r.login.failure(err))
+			return fmt.Errorf("%s: %w", operation, shortened(r.login.failure(err)))
 		}
 	}
 	if ctx.Err() != nil {
@@ -63,6 +65,11 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 // it could go on from.
 func (r *remoteRepository) classifyFailure(operation string, err error) error {
 	said := printable(r.login.failure(err).Error())
+	var member *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	if errors.As(err, &member) || errors.As(err, &syntax) { // of oras-go, in the words of Go
+		said = "the token service gives no token that can be read"
+	}
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	switch {
@@ -142,6 +149,14 @@ var (
 	address = regexp.MustCompile(`://(?:[^\s"'<>/?#@]*@)*([^\s"'<>/?#]*)[^\s"'<>]*`)
 	query   = regexp.MustCompile(`\?[^\s"'<>]*`)
 )
+
+// shortened is an error whose text is printable.
+func shortened(err error) error {
+	if text := printable(err.Error()); text != err.Error() {
+		return redacted{err, text}
+	}
+	return err
+}
 
 // printable makes one line of bounded length of what a stranger wrote.
 func printable(text string) string {

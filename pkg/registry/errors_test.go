@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/internal/testwait"
@@ -210,5 +211,57 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	got := text.String()
 	if strings.Count(got, "/v2/team/image/tags/list") != 3 || strings.Count(got, "status=200") != 2 || strings.Contains(got, "s3cr3t") || strings.Contains(got, "Basic") {
 		t.Error(got)
+	}
+}
+
+// What a stranger writes is shown in one short line, and in no words of Go's.
+func TestStrangersTextsAreShort(t *testing.T) {
+	long := "gone \x1b[31mred\n" + strings.Repeat("y", 5000)
+	tokens := serve(t, nil)
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		ask     func(Repository) error
+	}{
+		"plain words": {func(w http.ResponseWriter, _ *http.Request) { answer(w, 404, "text/plain", long) }, func(r Repository) error {
+			_, err := r.Tags(t.Context())
+			return err
+		}},
+		"a digest": {func(w http.ResponseWriter, _ *http.Request) {}, func(r Repository) error {
+			return r.StatBlob(t.Context(), ocispec.Descriptor{Digest: digest.Digest(long)})
+		}},
+		"a name twice": {func(w http.ResponseWriter, _ *http.Request) {
+			name := strings.Repeat("y", 5000)
+			answer(w, 200, "application/json", `{"`+name+`":1,"`+name+`":2}`)
+		}, func(r Repository) error {
+			_, err := r.Tags(t.Context())
+			return err
+		}},
+		"a token that is a number": {func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/token" {
+				answer(w, 200, "application/json", `{"token":5}`)
+				return
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+tokens.host+`/token"`)
+			answer(w, 401, "application/json", `{}`)
+		}, func(r Repository) error {
+			_, err := r.Tags(t.Context())
+			return err
+		}},
+	} {
+		tokens.handler = tt.handler
+		err := tt.ask(open(t, tokens.host, Options{Attempts: 1}))
+		if kind(err) == "" || len(err.Error()) > 1200 || strings.ContainsAny(err.Error(), "\x1b\n") || strings.Contains(err.Error(), "Go ") {
+			t.Errorf("%s: got %q", name, err)
+		}
+	}
+}
+
+func TestLongMediaTypes(t *testing.T) {
+	d, manifest := manifestOf(t, "m", nil)
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, strings.Repeat("application/", 1000), string(manifest))
+	})
+	if got, _, err := open(t, s.host, quick()).Manifest(t.Context(), "t"); err != nil || got.MediaType != d.MediaType {
+		t.Errorf("got a manifest of type %.100q, %v; want that of its body, %q", got.MediaType, err, d.MediaType)
 	}
 }

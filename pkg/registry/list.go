@@ -77,3 +77,16 @@ func saysNothing(value jsontext.Value) bool {
 	inside := bytes.TrimSpace(value[1 : len(value)-1])
 	return value.Kind() != 't' && len(inside) == 0
 }
+
+// listBudget is how much a list may still have, over all its pages.
+type listBudget struct{ elements, bytes int }
+
+// take takes one page away.
+func (l *listBudget) take(elements int, body []byte) error {
+	l.elements -= elements
+	l.bytes -= len(body)
+	if l.elements < 0 || l.bytes < 0 {
+		return fmt.Errorf("%w: the list is longer than is read", entry.ErrUnreachable)
+	}
+	return nil
+}

@@ -1,11 +1,13 @@
 package registry
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -96,5 +98,46 @@ func TestOddReferrers(t *testing.T) {
 		if diff := cmp.Diff(want, list); err != nil || diff != "" {
 			t.Errorf("%s: %v (-want +got)\n%s", name, err, diff)
 		}
+	}
+}
+
+// A list that goes on and on is bounded over all its pages.
+func TestListsAreBoundedInTotal(t *testing.T) {
+	page := func(i int) string {
+		return fmt.Sprintf(`{"tags":["a%d","b%d"],"manifests":[{"digest":%q},{"digest":%q}]}`, i, i, digest.FromString(fmt.Sprint(i)), sha256sum)
+	}
+	for name, left := range map[string]listBudget{"elements": {9, maxList}, "bytes": {maxListed, 5 * len(page(10))}} {
+		s := serve(t, nil)
+		s.handler = func(w http.ResponseWriter, r *http.Request) {
+			i := len(s.requests())
+			w.Header().Set("Link", fmt.Sprintf(`<?last=%d>; rel="next"`, i))
+			answer(w, 200, "application/json", page(i))
+		}
+		repository := open(t, s.host, quick()).(*remoteRepository)
+		if repository.left != (listBudget{maxListed, maxList}) {
+			t.Errorf("got bounds %v", repository.left)
+		}
+		repository.left = left
+		for operation, list := range map[string]func() error{
+			"tags":      func() error { _, err := repository.Tags(t.Context()); return err },
+			"referrers": func() error { _, err := repository.Referrers(t.Context(), ocispec.DescriptorEmptyJSON); return err },
+		} {
+			before := len(s.requests())
+			if err := list(); kind(err) != "unreachable" || len(s.requests())-before > 6 {
+				t.Errorf("%s by %s: got %v after %d pages", operation, name, err, len(s.requests())-before)
+			}
+		}
+	}
+}
+
+func TestReferrersAreListedOnce(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery == "" {
+			w.Header().Set("Link", `<?p=2>; rel="next"`)
+		}
+		answer(w, 200, "application/json", `{"manifests":[{"digest":"`+sha256sum.String()+`"},{"digest":"`+sha256sum.String()+`"}]}`)
+	})
+	if list, err := open(t, s.host, quick()).Referrers(t.Context(), ocispec.DescriptorEmptyJSON); err != nil || len(list) != 1 {
+		t.Errorf("got %v, %v; want one", list, err)
 	}
 }

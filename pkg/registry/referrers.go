@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
@@ -127,10 +129,10 @@ func lacksAPIStatus(status int) bool {
 	return false
 }
 
-func (e *endpoint) referrersByAPI(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
+func (r *remoteRepository) referrersByAPI(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	path := "referrers/" + subject.Digest.String()
 	var all []ocispec.Descriptor
-	seen := map[string]bool{}
+	seen, left := map[string]bool{}, r.left
 	for page, next := 0, ""; ; page++ {
 		if page == maxPages {
 			return nil, fmt.Errorf("%w: a list of more than %d pages", entry.ErrUnreachable, maxPages)
@@ -139,7 +141,7 @@ func (e *endpoint) referrersByAPI(ctx context.Context, subject ocispec.Descripto
 		if next != "" {
 			address += "?" + next
 		}
-		header, body, err := e.get(ctx, question{path: address, header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}})
+		header, body, err := r.get(ctx, question{path: address, header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}})
 		if err != nil && page > 0 && status(err) == http.StatusNotFound {
 			err = fmt.Errorf("%w: page %d of the list does not exist", entry.ErrUnreachable, page+1)
 		}
@@ -147,13 +149,16 @@ func (e *endpoint) referrersByAPI(ctx context.Context, subject ocispec.Descripto
 			return nil, err
 		}
 		list, err := readIndex(body)
+		if err == nil {
+			err = left.take(len(list), body)
+		}
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, list...)
 		var more bool
 		if next, more, err = nextPage(header.Values("Link")); err != nil || !more {
-			return all, err
+			return eachOnce(all), err
 		}
 		if seen[next] {
 			return nil, fmt.Errorf("%w: the list of referrers repeats itself", entry.ErrUnreachable)
@@ -248,5 +253,16 @@ func (e *endpoint) fallbackIndex(ctx context.Context, subject ocispec.Descriptor
 	case descriptor.Digest == subject.Digest:
 		return nil, nil
 	}
-	return readIndex(body)
+	list, err := readIndex(body)
+	return eachOnce(list), err
+}
+
+// eachOnce leaves the first of the descriptors that have the same digest.
+func eachOnce(all []ocispec.Descriptor) []ocispec.Descriptor {
+	seen := map[digest.Digest]bool{}
+	return slices.DeleteFunc(all, func(d ocispec.Descriptor) bool {
+		twice := seen[d.Digest]
+		seen[d.Digest] = true
+		return twice
+	})
 }

@@ -16,8 +16,9 @@ import (
 // remoteRepository is a repository of an OCI registry.
 type remoteRepository struct {
 	*endpoint
-	base     string // as it was named, for messages
-	maxPages int    // of one list
+	base     string     // as it was named, for messages
+	maxPages int        // of one list
+	left     listBudget // what one list may have at most
 }
 
 // blobAttempts bounds how often a blob is transferred whose bytes arrived

@@ -76,13 +76,14 @@ func quoted(answer *refusal) string {
 	if answer.text == "" || answer.page {
 		return ""
 	}
-	return ": " + answer.text
+	return ": " + printable(answer.text)
 }
 
 // tagList collects the tags of pages, each once.
 type tagList struct {
 	seen map[string]bool
 	all  []string // not nil once there was a page
+	left listBudget
 }
 
 // add reports whether a page says something new, or nothing at all.
@@ -100,11 +101,12 @@ func (l *tagList) add(page []string) bool {
 // tags reads all pages. Those that were read before an error are returned
 // beside it, to tell that there were some.
 func (r *remoteRepository) tags(ctx context.Context) ([]string, error) {
-	page, next, err := r.tagPage(ctx, "")
+	list := &tagList{seen: map[string]bool{}, left: r.left}
+	page, next, err := r.tagPage(ctx, list, "")
 	if err != nil {
 		return nil, err
 	}
-	list := &tagList{map[string]bool{}, make([]string, 0, len(page))}
+	list.all = make([]string, 0, len(page))
 	list.add(page)
 	if next != "" {
 		next = r.tryLargePage(ctx, list, next)
@@ -113,7 +115,7 @@ func (r *remoteRepository) tags(ctx context.Context) ([]string, error) {
 		if pages >= r.maxPages {
 			return list.all, fmt.Errorf("%w: a list of more than %d pages", entry.ErrUnreachable, r.maxPages)
 		}
-		if page, next, err = r.tagPage(ctx, next); err != nil {
+		if page, next, err = r.tagPage(ctx, list, next); err != nil {
 			return list.all, err
 		}
 		if !list.add(page) {
@@ -134,7 +136,7 @@ func (r *remoteRepository) tryLargePage(ctx context.Context, list *tagList, next
 	}
 	query.Set("n", strconv.Itoa(largePage))
 	usual := len(list.all)
-	page, following, err := r.tagPage(context.WithValue(ctx, onceKey{}, true), query.Encode())
+	page, following, err := r.tagPage(context.WithValue(ctx, onceKey{}, true), list, query.Encode())
 	if err != nil || len(page) < usual || !list.add(page) {
 		r.pages.setSmall(r.host)
 		return next
@@ -142,8 +144,9 @@ func (r *remoteRepository) tryLargePage(ctx context.Context, list *tagList, next
 	return following
 }
 
-// tagPage reads one page and returns the query of the next one; "" is none.
-func (r *remoteRepository) tagPage(ctx context.Context, query string) ([]string, string, error) {
+// tagPage reads one page of a list and returns the query of the next one; "" is
+// none.
+func (r *remoteRepository) tagPage(ctx context.Context, list *tagList, query string) ([]string, string, error) {
 	path := "tags/list"
 	if query != "" {
 		path += "?" + query
@@ -153,6 +156,9 @@ func (r *remoteRepository) tagPage(ctx context.Context, query string) ([]string,
 		return nil, "", err
 	}
 	tags, err := readTags(body)
+	if err == nil {
+		err = list.left.take(len(tags), body)
+	}
 	if err != nil {
 		return nil, "", err
 	}

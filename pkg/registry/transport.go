@@ -24,6 +24,10 @@ const (
 	maxAnswer = 64 << 20
 	// maxPages bounds the pages of one list.
 	maxPages = 10_000
+	// maxListed and maxList bound one list over all its pages: its elements, and
+	// its bytes.
+	maxListed = 1_000_000
+	maxList   = 256 << 20
 )
 
 // exchangeError is a request that got no usable answer.
@@ -112,9 +116,16 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 	return nil
 }
 
-// mediaTypeOf is the media type of a body, without its parameters.
+// maxMediaType bounds a media type, in bytes (RFC 6838, section 4.2).
+const maxMediaType = 255
+
+// mediaTypeOf is the media type of a body, without its parameters. What is too
+// long to be one is none.
 func mediaTypeOf(header http.Header) string {
 	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
+	if len(mediaType) > maxMediaType {
+		return ""
+	}
 	return strings.ToLower(strings.TrimSpace(mediaType))
 }
 

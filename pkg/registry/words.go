@@ -99,7 +99,7 @@ func permissionCodes() []string {
 // permissionWords and failureWords are what an answer without codes speaks with
 // of permissions, and of a registry that does not work.
 func permissionWords() []string {
-	return []string{"denied", "forbidden", "unauthori", "authori", "authenticat", "permission", "permitted", "not allowed", "credential", "login", "log in", "sign in"}
+	return []string{"denied", "forbidden", "authori", "authenticat", "permission", "permitted", "not allowed", "credential", "login", "log in", "sign in"}
 }
 
 func failureWords() []string {
