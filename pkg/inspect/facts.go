@@ -2,7 +2,6 @@ package inspect
 
 import (
 	"regexp"
-	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -88,9 +87,7 @@ func (f facts) platform(n *node) entry.Platform {
 func (f facts) created(n *node) {
 	at := n.config.Created
 	if at == nil {
-		if parsed, err := time.Parse(time.RFC3339, n.manifest.Annotations[ocispec.AnnotationCreated]); err == nil {
-			at = &parsed
-		}
+		at = lenientTime(n.manifest.Annotations[ocispec.AnnotationCreated])
 	}
 	if at == nil || at.IsZero() || at.UTC().Year() < 1 || at.UTC().Year() > 9999 {
 		return

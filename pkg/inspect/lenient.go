@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,8 +29,8 @@ func readConfig(text []byte, warn func(format string, args ...any)) (config ocis
 	}
 	config = ocispec.Image{}
 	var top map[string]jsontext.Value
-	if err := json.Unmarshal(text, &top, tolerant); err != nil || top == nil {
-		return config, fmt.Errorf("no JSON object: %v", err)
+	if err := json.Unmarshal(withoutDeep(withoutPadding(text)), &top, tolerant); err != nil || top == nil {
+		return config, errors.New("it is not a JSON object")
 	}
 	warn("the image's config is not as the OCI specification has it: what can be understood is used")
 	r := reader{top, warn}
@@ -51,6 +53,47 @@ func readConfig(text []byte, warn func(format string, args ...any)) (config ocis
 		}
 	}
 	return config, nil
+}
+
+// withoutPadding takes away the mark that some editors begin a text with, and the
+// zeros that some tools end it with.
+func withoutPadding(text []byte) []byte {
+	return bytes.TrimRight(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), "\x00")
+}
+
+// maxNesting is how deep what is used of a config lies, and some more.
+const maxNesting = 64
+
+// withoutDeep puts null for each value of a JSON text that is nested deeper than
+// maxNesting: nothing there is used, and parsers refuse to go down without end.
+func withoutDeep(text []byte) []byte {
+	var kept []byte
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		b, deep := text[i], depth > maxNesting
+		switch {
+		case quoted && b == '\\' && i+1 < len(text):
+			if !deep {
+				kept = append(kept, b)
+			}
+			i++
+			b = text[i]
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '{', b == '[':
+			if depth++; depth == maxNesting+1 {
+				kept = append(kept, "null"...)
+			}
+			deep = depth > maxNesting
+		case b == '}', b == ']':
+			depth--
+		}
+		if !deep {
+			kept = append(kept, b)
+		}
+	}
+	return kept
 }
 
 // reader reads members of an object one by one.
@@ -93,11 +136,11 @@ func scalar(value jsontext.Value) (string, bool) {
 	return "", false
 }
 
-// lenientTime reads a time that may lack its zone, which is then UTC, or the T
-// in its middle.
+// lenientTime reads a time that may lack its zone, which is then UTC, or the
+// colon in it, or the T in the middle, and may be in lower case.
 func lenientTime(text string) *time.Time {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", time.DateOnly} {
-		if at, err := time.Parse(layout, text); err == nil {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05", time.DateOnly} {
+		if at, err := time.Parse(layout, strings.ToUpper(text)); err == nil {
 			return &at
 		}
 	}
@@ -105,28 +148,78 @@ func lenientTime(text string) *time.Time {
 }
 
 // readManifest reads a manifest or an index. Its digests and sizes must be as
-// specified, and no member there twice; annotations and platforms that are not
-// are left out.
+// specified, and no member twice that counts; annotations and platforms that are
+// not are left out.
 func readManifest(body []byte, to any, warn func(format string, args ...any)) error {
 	strict := json.Unmarshal(body, to)
 	if strict == nil {
 		return nil
 	}
 	var value map[string]any
-	if err := json.Unmarshal(body, &value, jsontext.AllowInvalidUTF8(true)); err != nil {
-		return strict
+	if err := json.Unmarshal(body, &value, tolerant); err != nil || value == nil {
+		return errors.New("it is not a JSON object")
+	}
+	if name := repeated(jsontext.NewDecoder(bytes.NewReader(body), tolerant), false); name != "" {
+		return fmt.Errorf("the member %.40q is there twice", name)
 	}
 	loosen(value)
 	text, err := json.Marshal(value, jsontext.AllowInvalidUTF8(true))
-	if err != nil || json.Unmarshal(text, to) != nil {
-		return strict
+	if err == nil {
+		err = json.Unmarshal(text, to)
 	}
-	warn("annotations of the image's manifest are not as the OCI specification has them: left out")
+	var semantic *json.SemanticError
+	if errors.As(err, &semantic) {
+		return fmt.Errorf("what is at %.80q is not of the type that the OCI specification has for it", semantic.JSONPointer)
+	}
+	if err != nil {
+		return errors.New("it is not as the OCI specification has it")
+	}
+	warn("parts of the image's manifest that are not needed are not as the OCI specification has them: left out")
 	return nil
 }
 
-// loosen drops from a manifest what is not needed to pull it, where it has the
-// wrong type.
+// isUnneeded tells the members of a manifest, and of what it names, that are not
+// needed to pull it.
+func isUnneeded(name string) bool {
+	switch name {
+	case "annotations", "platform", "urls", "data", "artifactType", "schemaVersion":
+		return true
+	}
+	return false
+}
+
+// repeated returns the name of a member that is twice in one object of the next
+// value; "" if there is none. What is not needed may be.
+func repeated(d *jsontext.Decoder, unneeded bool) string {
+	opened, err := d.ReadToken()
+	if err != nil || opened.Kind() != '{' && opened.Kind() != '[' {
+		return ""
+	}
+	seen, isObject, found := map[string]bool{}, opened.Kind() == '{', ""
+	for kind := d.PeekKind(); found == "" && kind != '}' && kind != ']' && kind != 0; kind = d.PeekKind() {
+		below := unneeded
+		if isObject {
+			token, err := d.ReadToken()
+			if err != nil {
+				return ""
+			}
+			name := token.String()
+			below = below || isUnneeded(name)
+			if seen[name] && !below {
+				return name
+			}
+			seen[name] = true
+		}
+		found = repeated(d, below)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return found
+	}
+	return found
+}
+
+// loosen drops from a manifest what is not needed to pull it: all of it that is
+// not used, the rest where it has the wrong type.
 func loosen(value any) {
 	switch value := value.(type) {
 	case []any:
@@ -140,10 +233,12 @@ func loosen(value any) {
 				if !keepTexts(member) {
 					delete(value, name)
 				}
-			case "urls", "data", "artifactType":
+			case "artifactType":
 				if _, text := member.(string); !text {
 					delete(value, name)
 				}
+			case "urls", "data", "schemaVersion":
+				delete(value, name)
 			default:
 				loosen(member)
 			}
@@ -156,7 +251,7 @@ func keepTexts(value any) bool {
 	object, ok := value.(map[string]any)
 	for name, member := range object {
 		text, isText := member.(string)
-		if !isText {
+		if !isText || name == "os.features" {
 			delete(object, name)
 		} else {
 			object[name] = strings.ToValidUTF8(text, "\uFFFD")

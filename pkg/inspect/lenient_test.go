@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -30,6 +31,10 @@ func TestLenientConfigs(t *testing.T) {
 		{"no time", `"created":""`, ocispec.Image{}},
 		{"a time without a zone", `"created":"2026-03-01T10:00:00"`, ocispec.Image{Created: at("2026-03-01T10:00:00Z")}},
 		{"a time with a space", `"created":"2026-03-01 10:00:00.5"`, ocispec.Image{Created: at("2026-03-01T10:00:00.5Z")}},
+		{"a time whose zone has no colon", `"created":"2026-01-01T00:00:00+0000"`, ocispec.Image{Created: at("2026-01-01T00:00:00Z")}},
+		{"a time in lower case", `"created":"2026-01-01t00:00:00.5z"`, ocispec.Image{Created: at("2026-01-01T00:00:00.5Z")}},
+		{"a deep history", `"history":` + strings.Repeat(`[{"a\\\"[":`, 10000) + `"]"` + strings.Repeat(`}]`, 10000) + `,"config":{"Labels":{"a":"b"}}`,
+			ocispec.Image{Config: ocispec.ImageConfig{Labels: map[string]string{"a": "b"}}}},
 		{"a number for a time", `"created":1772359200`, ocispec.Image{}},
 		{"a number for a label", `"config":{"Labels":{"a":1,"b":"x","c":true,"d":null,"e":{}}}`,
 			ocispec.Image{Config: ocispec.ImageConfig{Labels: map[string]string{"a": "1", "b": "x", "c": "true"}}}},
@@ -69,10 +74,16 @@ func TestLenientConfigs(t *testing.T) {
 func TestLenientManifests(t *testing.T) {
 	plain := `"layers":[],"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + ocispec.DescriptorEmptyJSON.Digest.String() + `","size":2}`
 	for name, tt := range map[string]struct{ text, distro string }{
-		"a number":           {`{` + plain + `,"annotations":{"n":1,"` + automotive + `distro":"autosd"}}`, "autosd"},
-		"a list":             {`{` + plain + `,"annotations":["x"]}`, ""},
-		"no text":            {"{" + plain + ",\"annotations\":{\"n\":\"\xff\"}}", ""},
-		"a number as a type": {`{` + plain + `,"artifactType":1}`, ""},
+		"a number":               {`{` + plain + `,"annotations":{"n":1,"` + automotive + `distro":"autosd"}}`, "autosd"},
+		"a list":                 {`{` + plain + `,"annotations":["x"]}`, ""},
+		"no text":                {"{" + plain + ",\"annotations\":{\"n\":\"\xff\"}}", ""},
+		"a number as a type":     {`{` + plain + `,"artifactType":1}`, ""},
+		"an annotation twice":    {`{` + plain + `,"annotations":{"n":"1","n":"2","` + automotive + `distro":"autosd"}}`, "autosd"},
+		"annotations twice":      {`{` + plain + `,"annotations":{"n":"1"},"annotations":{"` + automotive + `distro":"autosd"}}`, "autosd"},
+		"data that is none":      {strings.Replace(`{`+plain+`}`, `"size":2`, `"size":2,"data":"%%%"`, 1), ""},
+		"a text for addresses":   {strings.Replace(`{`+plain+`}`, `"size":2`, `"size":2,"urls":"x"`, 1), ""},
+		"a text for features":    {strings.Replace(`{`+plain+`}`, `"size":2`, `"size":2,"platform":{"os.features":"x"}`, 1), ""},
+		"a version that is text": {`{` + plain + `,"schemaVersion":"2"}`, ""},
 	} {
 		m := newMemory()
 		m.put(t, tag, ocispec.MediaTypeImageManifest, []byte(tt.text))
@@ -84,13 +95,43 @@ func TestLenientManifests(t *testing.T) {
 		"a size as text":            strings.Replace(`{`+plain+`}`, `"size":2`, `"size":"2"`, 1),
 		"layers as a text":          strings.Replace(`{`+plain+`}`, `"layers":[]`, `"layers":"x"`, 1),
 		"a member twice":            `{` + plain + `,"layers":[]}`,
+		"a member twice below":      strings.Replace(`{`+plain+`,"schemaVersion":"2"}`, `"size":2`, `"size":2,"size":2`, 1),
 		"a digest that is a number": strings.Replace(`{`+plain+`}`, `"digest":"`, `"digest":1,"x":"`, 1),
 	} {
 		m := newMemory()
 		m.put(t, tag, ocispec.MediaTypeImageManifest, []byte(text))
-		if image, err := m.inspect(t); !errors.Is(err, entry.ErrMalformed) {
-			t.Errorf("%s: %+v, %v", name, image, err)
+		image, err := m.inspect(t)
+		if !errors.Is(err, entry.ErrMalformed) {
+			t.Fatalf("%s: %+v, %v", name, image, err)
 		}
+		for _, word := range []string{"Go ", "v1.", "json:", "jsontext", "ocispec", "int64"} {
+			if strings.Contains(err.Error(), word) {
+				t.Errorf("%s: the message speaks of %q: %v", name, word, err)
+			}
+		}
+	}
+}
+
+// What stands before and behind a config does not keep its image from being
+// published, nor does an odd annotation hide what refers to one.
+func TestPaddedConfigsAndOddReferrers(t *testing.T) {
+	m := newMemory()
+	config := m.config(t, ocispec.MediaTypeImageConfig, []byte("\ufeff{\"architecture\":\"arm64\"}\x00\x00"))
+	whole := manifest(config, layer("a", 1))
+	whole.Annotations = map[string]string{ocispec.AnnotationCreated: "2026-01-01t00:00:00+0000"}
+	d := m.put(t, tag, ocispec.MediaTypeImageManifest, whole)
+	referrer := manifest(ocispec.DescriptorEmptyJSON, layer("sbom", 5))
+	referrer.ArtifactType, referrer.Subject, referrer.Annotations = "application/spdx+json", &d, map[string]string{"n": "5"}
+	text, err := json.Marshal(referrer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := m.put(t, "odd", ocispec.MediaTypeImageManifest, []byte(strings.Replace(string(text), `"n":"5"`, `"n":5`, 1)))
+	odd.ArtifactType = referrer.ArtifactType
+	m.attached[d.Digest] = append(m.attached[d.Digest], odd)
+	image := m.mustInspect(t)
+	if image.Metadata.Architecture != "arm64" || image.Observed.CreatedAt == nil || len(image.Observed.Referrers) != 1 {
+		t.Errorf("architecture %q, created %v, referrers %v", image.Metadata.Architecture, image.Observed.CreatedAt, image.Observed.Referrers)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -124,7 +123,7 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 		group.Go(func() error {
 			_, body, err := l.manifest(within, r.descriptor.Digest)
 			switch {
-			case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed), err == nil && json.Unmarshal(body, &r.manifest) != nil:
+			case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed), err == nil && readManifest(body, &r.manifest, func(string, ...any) {}) != nil:
 				r.subject = ""
 			case err != nil:
 				return fmt.Errorf("referrer %s: %w", r.descriptor.Digest, err)
