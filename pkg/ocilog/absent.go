@@ -118,11 +118,11 @@ func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
 	if len(claimed) > tryClaims {
 		// Somebody may claim any number: some are tried before all are asked for.
 		some, rest := sample(claimed, tryClaims)
-		asked, err := v.lookAt(ctx, some)
+		there, err := v.lookAt(ctx, some)
 		if err != nil {
 			return err
 		}
-		if asked == 0 {
+		if there == 0 {
 			v.answer(rest, false)
 			v.notices.drop(rest...)
 			rest = nil
@@ -196,8 +196,7 @@ func (v *View) look(ctx context.Context, tags []entry.Tag) (absent []entry.Tag, 
 	if err != nil {
 		return nil, err
 	}
-	var again []entry.Tag
-	var before []entry.Tag // said so before: it need not be asked twice
+	var again, before []entry.Tag // before: said so in an earlier reading, and need not be asked twice
 	for _, tag := range absent {
 		if f, _ := v.log.known.get(tag); f.absent {
 			before = append(before, tag)

@@ -277,3 +277,69 @@ func TestSegmentsAreBounded(t *testing.T) {
 		t.Errorf("%v: the snapshot does not cover them", requests)
 	}
 }
+
+// A claim that nobody had the time to look into is not found to be false, and of
+// many only some are looked into.
+func TestClaims(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	fill(t, target, c, 100)
+	log := newLog(target, "test", Options{})
+	view, err := log.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tag entry.Tag
+	for _, tag = range view.listed {
+		if f, _ := log.known.get(tag); len(f.segments) > 0 {
+			break
+		}
+	}
+	genuine, _ := log.known.get(tag)
+	gone, cancel := context.WithCancel(t.Context())
+	target.failOn = func(operation, _ string) error {
+		cancel()
+		return gone.Err()
+	}
+	view.fromSegments(gone, []entry.Tag{tag}, map[entry.Tag]*entry.Revision{})
+	target.failOn = nil
+	if f, _ := log.known.get(tag); len(f.segments) != len(genuine.segments) {
+		t.Errorf("%d claims of %d are left after a reading that was broken off", len(f.segments), len(genuine.segments))
+	}
+
+	var layers [][]byte
+	n, err := newLine(tag, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 * maxClaims {
+		w, err := newStateWriter()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range [][]byte{n.text, fmt.Append(nil, i)} {
+			if err := w.add(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		blob, err := w.finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers = append(layers, blob)
+	}
+	pushLayers(t, target, 1, layers...)
+	if _, err := log.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if f, _ := log.known.get(tag); len(f.segments) < 10*maxClaims {
+		t.Fatalf("%d claims, want those of %d segments", len(f.segments), 10*maxClaims)
+	}
+	log.known.mu.Lock()
+	log.known.drop(log.known.of(tag))
+	log.known.mu.Unlock()
+	var manifest []byte
+	requests := target.counted(func() { manifest = log.manifestAtHand(t.Context(), tag) })
+	if requests["blob"] > maxClaims || !tag.Names(digest.FromBytes(manifest)) {
+		t.Errorf("%v requests and %d bytes, want at most %d segments and the manifest that was known before", requests, len(manifest), maxClaims)
+	}
+}

@@ -136,16 +136,12 @@ func (c *compaction) addTail(ctx context.Context) error {
 // tailLine makes the record of a revision. One without text is not to be had, or
 // fits into no record: it is not UTF-8.
 func (l *Log) tailLine(ctx context.Context, tag entry.Tag) (line, error) {
-	manifest := l.manifestAtHand(ctx, tag)
-	if manifest == nil {
-		var err error
-		manifest, _, err = l.fetch(ctx, tag)
-		if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
-			return line{}, nil
-		}
-		if err != nil {
-			return line{}, err
-		}
+	manifest, err := l.Manifest(ctx, tag)
+	if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+		return line{}, nil
+	}
+	if err != nil {
+		return line{}, err
 	}
 	if l.options.Lookup != nil && len(l.Signatures(tag)) == 0 {
 		l.AddSignatures(ctx, tag, l.options.Lookup(ctx, tag, digest.FromBytes(manifest))...)

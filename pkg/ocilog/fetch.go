@@ -101,7 +101,18 @@ func (v *View) take(tag entry.Tag, sum digest.Digest, manifest []byte, found map
 // maxClaims bounds the segments that are looked into for one record.
 const maxClaims = 4
 
-// fromSegments takes what snapshots have records of, and returns the rest. A claim that turns out to be false is dropped.
+// claim returns the i-th segment to look into, from both ends: the first is what
+// was known before a forgery, the last one of what was read behind it. There must
+// be more than i of them, or any for the first two.
+func (f *fact) claim(i int) digest.Digest {
+	if i%2 == 0 {
+		return f.segments[len(f.segments)-1-i/2]
+	}
+	return f.segments[i/2]
+}
+
+// fromSegments takes what snapshots have records of, and returns the rest. A claim
+// that turns out to be false is dropped; one that could not be looked into stays.
 func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
 	for round := 0; len(want) > 0 && ctx.Err() == nil && round < maxClaims; round++ {
 		claimed := map[digest.Digest]map[entry.Tag]bool{}
@@ -111,12 +122,7 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 				missing = append(missing, tag)
 				continue
 			}
-			// The first claim is what was known before a forgery, the last one of
-			// what was read behind it.
-			d := f.segments[len(f.segments)-1]
-			if round%2 == 1 {
-				d = f.segments[0]
-			}
+			d := f.claim(round % 2) // those before are dropped
 			if claimed[d] == nil {
 				claimed[d] = map[entry.Tag]bool{}
 			}
@@ -124,7 +130,8 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 		}
 		want = nil
 		for d, tags := range claimed {
-			for _, o := range v.log.openRecords(ctx, d, tags) {
+			records, err := v.log.openRecords(ctx, d, tags)
+			for _, o := range records {
 				if f, _ := v.log.known.get(o.tag); f.digest != "" && f.digest != o.digest {
 					continue // another manifest of the same hash: what was seen first counts
 				}
@@ -133,6 +140,10 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 				delete(tags, o.tag)
 			}
 			for tag := range tags {
+				if err != nil {
+					missing = append(missing, tag)
+					continue
+				}
 				v.log.known.disclaim(tag, d)
 				want = append(want, tag)
 			}
@@ -147,18 +158,22 @@ type genuineRecord struct {
 	opened
 }
 
-// openRecords returns the genuine ones among some records of a segment. Faults
-// are those of a cache: the target has them all.
-func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.Tag]bool) (all []genuineRecord) {
+// openRecords returns the genuine ones among some records of a segment. An error
+// means that nobody looked for the others: the segment could not be had, for now,
+// or there was no time. Its own faults are none: the target has all revisions.
+func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.Tag]bool) (all []genuineRecord, err error) {
 	l.known.mu.Lock()
 	read := l.known.segments[d]
 	l.known.mu.Unlock()
 	if read == nil {
-		return nil
+		return nil, nil
 	}
 	blob, err := l.segment(ctx, read.descriptor)
+	if errors.Is(err, entry.ErrNotFound) || errors.Is(err, entry.ErrInvalid) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	budget, end := newBudget(ctx)
 	defer end()
@@ -176,7 +191,7 @@ func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.T
 			break
 		}
 	}
-	return all
+	return all, ctx.Err()
 }
 
 // disclaim drops a segment's claim to have a record of a tag.
@@ -268,8 +283,9 @@ func (l *Log) manifestAtHand(ctx context.Context, tag entry.Tag) []byte {
 	if f.manifest != nil {
 		return f.manifest
 	}
-	for i := range f.segments {
-		for _, o := range l.openRecords(ctx, f.segments[len(f.segments)-1-i], map[entry.Tag]bool{tag: true}) {
+	for i := range min(len(f.segments), maxClaims) {
+		records, _ := l.openRecords(ctx, f.claim(i), map[entry.Tag]bool{tag: true})
+		for _, o := range records {
 			l.learnSignatures(tag, o.signatures)
 			return o.manifest
 		}
@@ -290,13 +306,9 @@ func (l *Log) Manifest(ctx context.Context, tag entry.Tag) ([]byte, error) {
 // Text returns the exact document of a revision. It is not kept in memory: only
 // rewriting an entry needs it.
 func (l *Log) Text(ctx context.Context, tag entry.Tag) ([]byte, error) {
-	f, _ := l.known.get(tag)
-	manifest := f.manifest
-	if manifest == nil {
-		var err error
-		if manifest, _, err = l.fetch(ctx, tag); err != nil {
-			return nil, err
-		}
+	manifest, err := l.Manifest(ctx, tag)
+	if err != nil {
+		return nil, err
 	}
 	return entry.Text(manifest)
 }

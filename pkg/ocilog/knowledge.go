@@ -59,6 +59,12 @@ const (
 	foreign             // it has the tag's hash, and is no revision: for ever
 )
 
+// isKnown reports whether anything says that the tag is that of a manifest: it was
+// seen, or a segment claims a record of it.
+func (f *fact) isKnown() bool {
+	return f.digest != "" || f.manifest != nil || len(f.segments) > 0
+}
+
 // mismatchFor is how long other bytes under a tag are remembered.
 const mismatchFor = 10 * time.Minute
 

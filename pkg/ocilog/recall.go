@@ -57,11 +57,12 @@ func (l *Log) Recall(ctx context.Context) (*View, error) {
 
 // recalled makes a view of all that is known and not absent.
 func (l *Log) recalled() *View {
-	view := &View{log: l, recalled: true, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}}
+	view := l.emptyView()
+	view.recalled = true
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	for tag, f := range l.known.facts {
-		if !f.absent && (f.digest != "" || f.manifest != nil || len(f.segments) > 0) {
+		if !f.absent && f.isKnown() {
 			view.tags = append(view.tags, tag)
 		}
 	}

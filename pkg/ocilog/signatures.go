@@ -84,12 +84,12 @@ func (l *Log) learnSignatures(tag entry.Tag, found []jsontext.Value) {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	f := l.known.of(tag)
-	all := union(f.signatures, found)
+	all, more := union(f.signatures, found), 0
 	for _, value := range all[len(f.signatures):] {
-		l.known.carriedBytes += len(value)
+		more += len(value)
 	}
-	if l.known.carriedBytes <= maxCarriedBytes { // beyond, they are looked up
-		f.signatures = all
+	if l.known.carriedBytes+more <= maxCarriedBytes { // beyond, they are looked up
+		f.signatures, l.known.carriedBytes = all, l.known.carriedBytes+more
 	}
 }
 

@@ -124,6 +124,30 @@ func TestTheCacheKeepsSignatures(t *testing.T) {
 	}
 }
 
+// What is not kept does not count: else one snapshot full of signatures would be
+// the last of which any are kept.
+func TestSignaturesThatAreNotKeptDoNotCount(t *testing.T) {
+	log := newLog(newMemory(), "log", Options{Signatures: true})
+	large := jsontext.Value(`"` + strings.Repeat("x", maxSignatureBytes-2) + `"`)
+	var kept int
+	for i := range 2 * maxCarriedBytes / maxSignatureBytes {
+		tag := publication(t, fmt.Sprintf("large-%d", i), epoch, "1").Tag
+		for range 2 { // a segment may be read again
+			log.learnSignatures(tag, []jsontext.Value{large})
+		}
+		kept += len(log.Signatures(tag))
+	}
+	if want := maxCarriedBytes / maxSignatureBytes; kept != want {
+		t.Errorf("%d large signatures are kept, want %d", kept, want)
+	}
+	log.known.carriedBytes -= len(large) // as much room as one of them takes
+	tag := publication(t, "small", epoch, "1").Tag
+	log.learnSignatures(tag, []jsontext.Value{jsontext.Value(`{"a":1}`)})
+	if n := len(log.Signatures(tag)); n != 1 {
+		t.Errorf("%d signatures are kept after those that were not, want 1", n)
+	}
+}
+
 func TestSignaturesAreBounded(t *testing.T) {
 	log := newLog(newMemory(), "log", Options{})
 	packed := publication(t, "a", epoch, "1")

@@ -57,7 +57,8 @@ func (s *snapshot) has(d digest.Digest) bool {
 // readSnapshots adds what the newest readable snapshot says to what is known,
 // decoding the wanted revisions on the way, and reports those that could not be
 // read. Where a snapshot leaves unknown what its writer must have seen, the next
-// older one is read as well: it may be a forgery. All of them share one budget, and their faults cost requests, never entries.
+// older one is read as well: it may be a forgery. All of them share one budget,
+// and their faults cost requests, never entries.
 func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Tag]bool) (faults []error) {
 	select {
 	case l.reading <- struct{}{}:
@@ -85,6 +86,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Ta
 		if errors.Is(err, entry.ErrInvalid) {
 			l.unreadable[tag] = err // it is immutable
 		}
+		l.known.saw(view.listed...) // what a snapshot carries of it decides which one is kept
 		if s != nil {
 			l.adopt(s)
 		}

@@ -340,6 +340,31 @@ func TestAHiddenRevisionThatCannotBeAskedForIsAnError(t *testing.T) {
 	}
 }
 
+// A forged snapshot that is newer leaves the reader the genuine one behind it,
+// also for the next process.
+func TestAForgedSnapshotDoesNotReplaceTheOneBefore(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	fill(t, target, c, 100)
+	genuine := target.snapshots()
+	forged := publication(t, "forged", epoch, "1")
+	n, err := newLine(forged.Tag, forged.Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushLines(t, target, n.text)
+	log := newLog(target, "test", Options{})
+	live(t, log)
+	var kept []string
+	for _, s := range log.snapshots {
+		kept = append(kept, s.tag.String())
+	}
+	all := target.snapshots()
+	want := []string{genuine[len(genuine)-1], all[len(all)-1]}
+	if diff := cmp.Diff(want, kept); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAnEmptySnapshotDoesNotReplaceTheOneBefore(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	fill(t, target, c, 100)

@@ -133,9 +133,9 @@ func (v *View) vanished(asOf time.Time) map[string][]entry.Tag {
 	return byName
 }
 
-// report tells of names of a later format, of names whose head vanished, where no policy says what to
-// make of it, and of a list that is shorter than the newest revision's writer
-// saw.
+// report tells of names of a later format, of names whose head vanished, where no
+// policy says what to make of it, and of a list that is shorter than the newest
+// revision's writer saw.
 func (v *View) report(ctx context.Context, replay *entry.Replay, tags []entry.Tag, asOf time.Time) {
 	_, newer := replay.Live()
 	for _, revision := range newer {

@@ -71,9 +71,13 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 	return view, view.checkSnapshot(ctx)
 }
 
+func (l *Log) emptyView() *View {
+	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}}
+}
+
 // newView sorts out what the registry lists.
 func (l *Log) newView(ctx context.Context, listed []string) *View {
-	v := &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}}
+	v := l.emptyView()
 	horizon := l.horizon()
 	var beyond [3][]entry.Tag
 	revisions, snapshots := entry.ParseTags(listed)
@@ -136,8 +140,7 @@ func (v *View) addUnlisted() {
 	v.tags = slices.Clip(v.listed)
 	v.log.known.mu.Lock()
 	for tag, f := range v.log.known.facts {
-		held := f.digest != "" || f.manifest != nil || len(f.segments) > 0
-		if held && !listed[tag] && (tag.Millis <= horizon || f.verified) {
+		if f.isKnown() && !listed[tag] && (tag.Millis <= horizon || f.verified) {
 			v.unlisted[tag] = true
 			v.tags = append(v.tags, tag)
 		}
