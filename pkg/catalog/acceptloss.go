@@ -89,11 +89,11 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	if err := entry.CheckName(name); err != nil {
 		return entry.Event{}, err
 	}
-	done, err := c.turns.take(ctx, "name "+name)
+	unlock, err := c.writers.Lock(ctx, "name "+name)
 	if err != nil {
 		return entry.Event{}, err
 	}
-	defer done()
+	defer unlock()
 	c.options.Registry.ExpectPush(c.reference)
 	view, err := c.log.ReadIncomplete(ctx, name)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oci-catalog/caib/internal/keylock"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -56,9 +57,9 @@ type Catalog struct {
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
-	opened     sync.Map // of string: repositories of images, as registry.Repository
-	turns      turns
-	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
+	opened     sync.Map      // of string: repositories of images, as registry.Repository
+	writers    keylock.Locks // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
+	collects   atomic.Bool   // something was signed: the next snapshot looks for signatures
 
 	mu     sync.Mutex
 	view   *ocilog.View // the last read; nil when a write made it stale

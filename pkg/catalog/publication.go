@@ -56,11 +56,11 @@ func (p *publication) run(ctx context.Context, image string) error {
 // decide finds out what there is to write, and writes the revision, while no
 // other writer of this catalog decides about the same name or image.
 func (p *publication) decide(ctx context.Context) error {
-	done, err := p.catalog.turns.take(ctx, "name "+p.name, "image "+registry.NormalText(p.document.Image.Reference))
+	unlock, err := p.catalog.writers.Lock(ctx, "name "+p.name, "image "+registry.NormalText(p.document.Image.Reference))
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer unlock()
 	if err := p.compare(ctx); err != nil {
 		return err
 	}

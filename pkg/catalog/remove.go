@@ -38,11 +38,11 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 // endHead appends the removal of what is live, while no other writer of this
 // catalog decides about the name.
 func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *entry.Revision, error) {
-	done, err := c.turns.take(ctx, "name "+name)
+	unlock, err := c.writers.Lock(ctx, "name "+name)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer done()
+	defer unlock()
 	view, err := c.refresh(ctx, name)
 	if err != nil {
 		return nil, nil, err

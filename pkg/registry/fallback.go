@@ -131,11 +131,11 @@ func (r *remoteRepository) pushToFallback(ctx context.Context, descriptor ocispe
 			return 0, err
 		}
 	}
-	done, err := r.indexes.take(ctx, subject.Digest.String())
+	unlock, err := r.indexes.Lock(ctx, subject.Digest.String())
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer unlock()
 	begun := time.Now()
 	err = r.addToFallback(ctx, descriptor, manifest, subject)
 	return time.Since(begun), err

@@ -11,11 +11,11 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 
+	"github.com/oci-catalog/caib/internal/keylock"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -30,7 +30,7 @@ type endpoint struct {
 	backoff      time.Duration // the first wait of several
 
 	referrers referrersAPI
-	indexes   turns // of writers of one fallback index in this process
+	indexes   keylock.Locks // of writers of one fallback index in this process
 }
 
 // question is one request to a repository.
@@ -151,38 +151,4 @@ func status(err error) int {
 		return r.status
 	}
 	return 0
-}
-
-// turns are keyed locks that a context can end the wait for.
-type turns struct {
-	mu   sync.Mutex
-	held map[string]chan struct{}
-}
-
-// take waits for a key and returns what gives it back.
-func (t *turns) take(ctx context.Context, key string) (func(), error) {
-	for {
-		t.mu.Lock()
-		held := t.held[key]
-		if held == nil {
-			if t.held == nil {
-				t.held = map[string]chan struct{}{}
-			}
-			mine := make(chan struct{})
-			t.held[key] = mine
-			t.mu.Unlock()
-			return func() {
-				t.mu.Lock()
-				defer t.mu.Unlock()
-				delete(t.held, key)
-				close(mine)
-			}, nil
-		}
-		t.mu.Unlock()
-		select {
-		case <-held:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
 }

@@ -1,4 +1,4 @@
-package catalog
+package keylock
 
 import (
 	"context"
@@ -8,12 +8,12 @@ import (
 	"testing/synctest"
 )
 
-func TestTurns(t *testing.T) {
+func TestLocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var all turns
+		var all Locks
 		take := func(keys ...string) func() {
 			t.Helper()
-			done, err := all.take(t.Context(), keys...)
+			done, err := all.Lock(t.Context(), keys...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -24,7 +24,7 @@ func TestTurns(t *testing.T) {
 		var went atomic.Int64
 		for _, keys := range [][]string{{"name a"}, {"name c", "image x"}} {
 			go func() {
-				done, err := all.take(t.Context(), keys...)
+				done, err := all.Lock(t.Context(), keys...)
 				if err != nil {
 					t.Error(err)
 				}
@@ -34,8 +34,8 @@ func TestTurns(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := all.take(ctx, "image x"); !errors.Is(err, context.Canceled) {
-			t.Errorf("who gave up has the turn: %v", err)
+		if _, err := all.Lock(ctx, "image x"); !errors.Is(err, context.Canceled) {
+			t.Errorf("one that gave up has the lock: %v", err)
 		}
 		synctest.Wait()
 		if n := went.Load(); n != 0 {
@@ -43,8 +43,8 @@ func TestTurns(t *testing.T) {
 		}
 		first()
 		synctest.Wait()
-		if n := went.Load(); n != 2 || len(all.taken) != 0 {
-			t.Errorf("%d had their turns, want both; %d keys are still taken", n, len(all.taken))
+		if n := went.Load(); n != 2 || len(all.held) != 0 {
+			t.Errorf("%d had the locks, want both; %d keys are still held", n, len(all.held))
 		}
 	})
 }
