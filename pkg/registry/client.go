@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -197,8 +196,11 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 		}
 		return opened, nil
 	}
+	if _, _, ok := splitHost(ref.Registry); !ok {
+		return nil, fmt.Errorf("%w: reference %q: %s", entry.ErrInvalid, ref, wantHost)
+	}
 	parsed := orasregistry.Reference{Registry: ref.Registry, Repository: ref.Repository}
-	if err := cmp.Or(parsed.ValidateRegistry(), parsed.ValidateRepository()); err != nil {
+	if err := parsed.ValidateRepository(); err != nil {
 		return nil, fmt.Errorf("%w: reference %q: %v", entry.ErrInvalid, ref, err)
 	}
 	asked := c.endpoint(ref.Normal(), ref.Registry)

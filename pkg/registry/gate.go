@@ -3,10 +3,9 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -26,12 +25,8 @@ var ErrNotAllowed = errors.New("not allowed")
 // the bytes of a blob or for a token, is the transport's business.
 type Gate struct {
 	own      Reference
-	patterns []hostPattern
+	patterns []string // as MatchRepository takes them
 }
-
-// hostPattern is HOST[:PORT] or HOST[:PORT]/REPOSITORY, both as patterns of
-// package entry; without a repository it matches all.
-type hostPattern struct{ host, repository string }
 
 var (
 	hostGlob       = regexp.MustCompile(`^([A-Za-z0-9.*_-]+|\[[0-9A-Fa-f:.]+\])(:[0-9*]{1,5})?$`)
@@ -49,8 +44,11 @@ func NewGate(catalog string, patterns []string) (*Gate, error) {
 		if err := CheckPattern(text); err != nil {
 			return nil, err
 		}
-		host, repository, _ := strings.Cut(text, "/")
-		g.patterns = append(g.patterns, hostPattern{normalHost(host), repository})
+		host, repository, below := strings.Cut(text, "/")
+		if !below {
+			repository = "**"
+		}
+		g.patterns = append(g.patterns, strings.ReplaceAll(host, "**", "*")+"/"+repository) // no host has a slash
 	}
 	return g, nil
 }
@@ -88,14 +86,9 @@ func (g *Gate) pass(ref Reference) (Reference, error) {
 	if len(g.patterns) == 0 {
 		return ref, nil
 	}
-	host := normalHost(ref.Registry)
-	if g.own.Layout == "" && host == normalHost(g.own.Registry) && ref.Repository == g.own.Repository {
+	matches := func(pattern string) bool { return MatchRepository(pattern, ref.Base()) }
+	if ref.Normal().Base() == g.own.Normal().Base() || slices.ContainsFunc(g.patterns, matches) {
 		return ref, nil
-	}
-	for _, p := range g.patterns {
-		if entry.MatchPattern(p.host, host) && entry.MatchPattern(p.repository, ref.Repository) {
-			return ref, nil
-		}
 	}
 	return ref, fmt.Errorf("%w: %w: %s is not among the registries that this server opens (--allow-registry)", entry.ErrUnauthorized, ErrNotAllowed, ref)
 }
@@ -111,29 +104,4 @@ func directory(path string) string {
 		return resolved
 	}
 	return absolute
-}
-
-// normalHost is the one spelling of HOST[:PORT], or of a pattern of it: lower
-// case, without the root's dot, with a port, and one name for Docker Hub. A
-// pattern that ends in * may stand for a port, too, and is given none.
-func normalHost(host string) string {
-	host = strings.ToLower(host)
-	name, port, err := net.SplitHostPort(host)
-	if err != nil {
-		name, port = strings.Trim(host, "[]"), ""
-	}
-	name = strings.TrimSuffix(name, ".")
-	if address, err := netip.ParseAddr(name); err == nil {
-		name = address.Unmap().String()
-	}
-	if name == "index.docker.io" || name == "registry-1.docker.io" {
-		name = "docker.io"
-	}
-	switch {
-	case port == "" && strings.HasSuffix(name, "*"):
-		return name
-	case port == "", port == "80" && loopback(name): // where plain HTTP is the default
-		port = "443"
-	}
-	return net.JoinHostPort(name, port)
 }

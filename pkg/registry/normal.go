@@ -1,9 +1,9 @@
 package registry
 
 import (
-	"net"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -40,31 +40,14 @@ func NormalText(text string) string {
 	return ref.Normal().String()
 }
 
-// NormalPattern is the normal form of a pattern of repositories, in which * stands
-// for any characters but a slash and ** for any at all, and of a repository.
-func NormalPattern(pattern string) string {
-	host, path, found := strings.Cut(pattern, "/")
-	if !found || strings.HasPrefix(pattern, layoutScheme) {
-		return pattern
-	}
-	if strings.Contains(host, "*") {
-		host = strings.TrimSuffix(strings.ToLower(host), ":443")
-	} else {
-		host = NormalHost(host)
-	}
-	if host == hub && !strings.Contains(path, "/") && !strings.Contains(path, "**") {
-		path = hubLibrary + path
-	}
-	return host + "/" + path
-}
-
 // NormalHost returns the one spelling of a registry's host[:port]: lower case,
 // no final dot, IP addresses in their shortest form, without the port that is
 // asked anyhow (443; of loopback hosts, which are asked without TLS, 80), and
 // Docker Hub under the name docker.io. Different names of one machine stay
-// different: a login for one of them is not for the other.
+// different: a login for one of them is not for the other. What is no
+// host[:port] is its own form, and so that of no registry.
 func NormalHost(host string) string {
-	name, port := splitHost(host)
+	name, port, _ := splitHost(host)
 	if port == strconv.Itoa(defaultPort(loopback(name))) {
 		port = ""
 	}
@@ -91,37 +74,51 @@ func requestHost(host string, plain bool) string {
 	if NormalHost(host) == hub {
 		return hubAPI
 	}
-	name, port := splitHost(host)
+	name, port, _ := splitHost(host)
 	if port == "" || port == strconv.Itoa(defaultPort(plain)) {
 		return name
 	}
 	return name + ":" + port
 }
 
-// splitHost splits host[:port] into normal forms of both. An IPv6 address
-// keeps its brackets.
-func splitHost(host string) (name, port string) {
-	name = strings.ToLower(host)
-	if n, p, err := net.SplitHostPort(name); err == nil {
-		name, port = n, p
-		if number, err := strconv.ParseUint(p, 10, 16); err == nil {
-			port = strconv.FormatUint(number, 10)
-		}
+// hostPattern is all that a registry's host may be: a name, an IPv4 address or an
+// IPv6 address in brackets, and a port. Of other names, such as those in other
+// letters than ASCII, resolvers make names that rules for a host would not be
+// found for.
+var hostPattern = regexp.MustCompile(`^(?:([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\.?|(\[[0-9A-Fa-f:.]+\]))(?::([0-9]+))?$`)
+
+// splitHost splits host[:port] into normal forms of both, and reports whether it
+// is one; what is none is a name as it stands. An IPv6 address keeps its
+// brackets.
+func splitHost(host string) (name, port string, ok bool) {
+	parts := hostPattern.FindStringSubmatch(host)
+	if parts == nil {
+		return host, "", false
 	}
-	name = strings.Trim(name, "[]")
-	if address, err := netip.ParseAddr(name); err == nil {
-		if name = address.String(); address.Is6() {
+	name, bracketed, port := strings.ToLower(parts[1]), parts[2], parts[3]
+	if port != "" {
+		number, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || number == 0 {
+			return host, "", false
+		}
+		port = strconv.FormatUint(number, 10)
+	}
+	if bracketed != "" {
+		address, err := netip.ParseAddr(strings.Trim(bracketed, "[]"))
+		if err != nil || !address.Is6() {
+			return host, "", false
+		}
+		if name = address.Unmap().String(); address.Unmap().Is6() {
 			name = "[" + name + "]"
 		}
-		return name, port
 	}
-	return strings.TrimSuffix(name, "."), port
+	return name, port, true
 }
 
 // loopback reports whether a registry host is this machine, where plain HTTP
 // is the default.
 func loopback(host string) bool {
-	name, _ := splitHost(host)
+	name, _, _ := splitHost(host)
 	address, err := netip.ParseAddr(strings.Trim(name, "[]"))
 	return name == "localhost" || strings.HasSuffix(name, ".localhost") || (err == nil && address.Unmap().IsLoopback())
 }

@@ -62,36 +62,47 @@ func TestNormalReference(t *testing.T) {
 	}
 }
 
-func TestNormalPattern(t *testing.T) {
-	for pattern, want := range map[string]string{
-		"Registry.example.com:443/team/*": "registry.example.com/team/*",
-		"index.docker.io/team/**":         "docker.io/team/**",
-		"docker.io/nginx":                 "docker.io/library/nginx",
-		"docker.io/ngi*":                  "docker.io/library/ngi*",
-		"docker.io/**":                    "docker.io/**",
-		"*.EXAMPLE.com:443/x":             "*.example.com/x",
-		"LOCALHOST:5000/a":                "localhost:5000/a",
-		"**":                              "**",
-		"**/catalog":                      "**/catalog",
-		"oci:/A/*":                        "oci:/A/*",
-		"":                                "",
+func TestMatchRepository(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, repository string
+		want                bool
+	}{
+		{"Registry.example.com:443/team/*", "registry.example.com/team/a", true},
+		{"registry.example.com/team/*", "REGISTRY.example.com.:443/team/a", true},
+		{"registry.example.com/team/*", "registry.example.com:5000/team/a", false},
+		{"index.docker.io/team/**", "docker.io/team/a/b", true},
+		{"docker.io/nginx", "registry-1.docker.io/library/nginx", true},
+		{"docker.io/ngi*", "docker.io/nginx", true},
+		{"docker.io/*", "docker.io/team/nginx", false},
+		{"docker.io/**", "docker.io/team/nginx", true},
+		{"*.EXAMPLE.com:443/x", "a.example.com/x", true},
+		{"*.example.com:443/x", "a.example.com:5000/x", false},
+		{"*.example.com:*/x", "a.example.com/x", true},
+		{"*.localhost:80/x", "a.localhost/x", true},
+		{"LOCALHOST:5000/a", "localhost:5000/a", true},
+		{"**", "localhost:5000/a", true},
+		{"**/catalog", "localhost:5000/a/catalog", true},
+		{"oci:/A/*", "oci:/A/b", true},
+		{"oci:/A/*", "oci:/a/b", false},
+		{"", "oci:/a", true},
 	} {
-		if got := NormalPattern(pattern); got != want {
-			t.Errorf("%q: %q, want %q", pattern, got, want)
+		if got := MatchRepository(tt.pattern, tt.repository); got != tt.want {
+			t.Errorf("%q, %s: %t, want %t", tt.pattern, tt.repository, got, tt.want)
 		}
 	}
 }
 
 func FuzzNormalHost(f *testing.F) {
-	for _, host := range []string{"a:443", "[::1]:80", "docker.io", "LOCALHOST", "a.:b", ":", "[", "::", "a:00443"} {
+	for _, host := range []string{"a:443", "[::1]:80", "docker.io", "LOCALHOST", "a.:b", ":", "[", "::", "a:00443", "]:", "[]:", "[[::1]]", "[127.0.0.1]", "a..", "K:443", "a:0", "a:65536", "[::ffff:127.0.0.1]:80", "[fe80::1%eth0]"} {
 		f.Add(host)
 	}
 	f.Fuzz(func(t *testing.T, host string) {
-		ref, err := ParseReference(host + "/a")
-		if err != nil || ref.Registry != host {
-			return
-		}
 		once := NormalHost(host)
+		if ref, err := ParseReference(host + "/a"); err == nil && ref.Registry == host {
+			if _, err := ParseReference(once + "/a"); err != nil {
+				t.Errorf("%q is a host, and its form %q is none", host, once)
+			}
+		}
 		if again := NormalHost(once); again != once {
 			t.Errorf("%q: %q, and then %q", host, once, again)
 		}
@@ -109,7 +120,7 @@ func TestSpellingsShareEverything(t *testing.T) {
 		}
 		answer(w, 200, "application/json", `{"tags":["a"]}`)
 	})
-	_, port := splitHost(s.host)
+	_, port, _ := splitHost(s.host)
 	for _, key := range []string{"LOCALHOST:" + port, "localhost:" + port, "http://localhost:" + port + "/v1/"} {
 		file := writeFile(t, filepath.Join(t.TempDir(), "auth.json"),
 			`{"auths":{"`+key+`":{"auth":"`+base64.StdEncoding.EncodeToString([]byte("me:s3cr3t"))+`"}}}`, 0o600)

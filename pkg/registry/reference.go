@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/opencontainers/go-digest"
 	orasregistry "oras.land/oras-go/v2/registry"
@@ -25,6 +24,7 @@ type Reference struct {
 const (
 	layoutScheme = "oci:"
 	maxReference = 1024
+	wantHost     = "want a host name, an IPv4 address or an IPv6 address in brackets, with a port from 1 to 65535 or none; a name in other letters than ASCII begins with xn--"
 )
 
 var (
@@ -72,8 +72,10 @@ func ParseReference(text string) (Reference, error) {
 		ref.Layout = path
 		return ref, nil
 	}
-	if host, _, _ := strings.Cut(path, "/"); host != "" && !isPlainHost(host) {
-		return invalid("want the host in ASCII (a name in other letters begins with xn-- there), with no empty part between dots")
+	if host, _, _ := strings.Cut(path, "/"); host != "" {
+		if _, _, ok := splitHost(host); !ok {
+			return invalid(wantHost)
+		}
 	}
 	parsed, err := orasregistry.ParseReference(path)
 	if err != nil {
@@ -81,19 +83,6 @@ func ParseReference(text string) (Reference, error) {
 	}
 	ref.Registry, ref.Repository = parsed.Registry, parsed.Repository
 	return ref, nil
-}
-
-// isPlainHost reports whether a host[:port] has one spelling but for case, its
-// final dot and its port, which NormalHost sees to. Of names in other letters
-// than ASCII, resolvers make names that rules for a host would not be found for.
-func isPlainHost(host string) bool {
-	for i := range len(host) {
-		if host[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	name, _ := splitHost(host)
-	return name != "" && !strings.HasPrefix(name, ".") && !strings.HasSuffix(name, ".") && !strings.Contains(name, "..")
 }
 
 // String returns the form that ParseReference reads.

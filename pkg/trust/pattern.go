@@ -25,18 +25,12 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// matchCatalog matches a pattern of catalogs, however host and pattern are
-// spelled.
-func matchCatalog(pattern, catalog string) bool {
-	return entry.MatchPattern(registry.NormalPattern(pattern), registry.NormalPattern(catalog))
-}
-
 // specificity counts the characters of a pattern that stand for themselves.
 func specificity(pattern string) int { return len(strings.ReplaceAll(pattern, "*", "")) }
 
 // Applies tells whether the rule is about a name of a catalog.
 func (r *Rule) Applies(catalog, name string) bool {
-	return matchCatalog(r.Catalog, catalog) && entry.MatchPattern(r.Name, name)
+	return registry.MatchRepository(r.Catalog, catalog) && entry.MatchPattern(r.Name, name)
 }
 
 // Rule returns the rule for a name of a catalog: the most specific one that
@@ -75,7 +69,7 @@ func (p *Policy) Explain(catalog, name string) []string {
 			why = "applies, and is the most specific that does"
 		case slices.Contains(applying, rule):
 			why = "applies, but " + applying[0].where + " is more specific or comes first"
-		case matchCatalog(rule.Catalog, catalog):
+		case registry.MatchRepository(rule.Catalog, catalog):
 			why = "does not apply: its name pattern is " + orAny(rule.Name)
 		}
 		lines = append(lines, fmt.Sprintf("%s (catalog %s, name %s) %s", rule.where, orAny(rule.Catalog), orAny(rule.Name), why))
