@@ -26,7 +26,7 @@ func spoil(t *testing.T, s Signature, change func(bundle map[string]any)) Signat
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Signature{s.Format, text}
+	return newSignature(s.Format, text)
 }
 
 func at(tree map[string]any, path ...string) map[string]any {
@@ -202,7 +202,7 @@ func TestCertificateOfAnother(t *testing.T) {
 	if m.signature, err = thief.Sign(t.Context(), m.envelope.pae()); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.addPEM(string(victim.(*keyless).leaf())); err != nil {
+	if m.certificates, err = parseCertificates(string(victim.(*keyless).leaf())); err != nil {
 		t.Fatal(err)
 	}
 	if err := services.witness(t.Context(), thief, m); err != nil {
@@ -241,9 +241,9 @@ func TestAttacksOnKeySignatures(t *testing.T) {
 			{"over another digest", Invalid, []Signature{sign(team, other)}},
 			{"wrong key", Untrusted, []Signature{sign(stranger, d)}},
 			{"broken", brokenWant, []Signature{broken}},
-			{"no JSON", Invalid, []Signature{{format, []byte("{")}}},
+			{"no JSON", Invalid, []Signature{newSignature(format, []byte("{"))}},
 			{"a stranger's and a broken one", Untrusted, []Signature{sign(team, other), sign(stranger, d)}},
-			{"right among wrong ones", Verified, []Signature{{format, []byte("{")}, sign(stranger, d), sign(team, other), sign(team, d)}},
+			{"right among wrong ones", Verified, []Signature{newSignature(format, []byte("{")), sign(stranger, d), sign(team, other), sign(team, d)}},
 		} {
 			t.Run(string(format)+"/"+test.name, func(t *testing.T) {
 				check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).judge(d, test.signatures...)

@@ -33,7 +33,7 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		check.Reason = "its digest is malformed"
 		return check
 	}
-	c := &count{rule: rule, root: p.root, digest: d, signed: map[string]*sound{}}
+	c := &count{rule: rule, root: p.root, digest: d, signed: map[string]*sound{}, reasons: map[Verdict]string{}}
 	for _, signature := range evidence.Signatures[:min(len(evidence.Signatures), maxSignatures)] {
 		c.add(signature)
 	}
@@ -45,14 +45,16 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		check.Reason = "its signatures could not be looked up: " + evidence.Err.Error()
 	case len(evidence.Signatures) > maxSignatures:
 		check.Reason = fmt.Sprintf("it has more than the %d signatures that are looked at", maxSignatures)
-	case c.untrusted != "":
-		check.Result, check.Reason = Untrusted, c.untrusted
+	case c.reasons[Unknown] != "":
+		check.Reason = c.reasons[Unknown]
+	case c.reasons[Untrusted] != "":
+		check.Result, check.Reason = Untrusted, c.reasons[Untrusted]
 	case len(c.signed) > 0:
 		check.Result = Untrusted
 		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants all of", len(c.signed), wanted)
 		c.describe(&check)
-	case c.invalid != "":
-		check.Result, check.Reason = Invalid, c.invalid
+	case c.reasons[Invalid] != "":
+		check.Result, check.Reason = Invalid, c.reasons[Invalid]
 	case evidence.Gone == 1:
 		check.Result, check.Reason = Unsigned, "1 listed signature is gone"
 	case evidence.Gone > 1:
@@ -77,9 +79,9 @@ type count struct {
 	root   *Root
 	digest digest.Digest
 
-	signed             map[string]*sound // by signer
-	order              []*sound
-	untrusted, invalid string // the first reason of its kind
+	signed  map[string]*sound // by signer
+	order   []*sound
+	reasons map[Verdict]string // the first of each
 }
 
 func (c *count) add(signature Signature) {
@@ -87,30 +89,26 @@ func (c *count) add(signature Signature) {
 	if errors.Is(err, errAttestation) {
 		return
 	}
-	if err == nil {
-		if len(m.certificates) > 0 {
-			err = c.keyless(m, signature.Format)
-		} else {
-			err = c.byKey(m, signature.Format)
-		}
-	} else {
-		err = invalid("%v", err)
-	}
-	var why *outcome
 	switch {
-	case err == nil:
-	case errors.As(err, &why) && why.verdict == Untrusted:
-		if c.untrusted == "" {
-			c.untrusted = why.reason
-		}
-	case c.invalid == "":
-		c.invalid = err.Error()
+	case err != nil:
+	case m.leaf != nil:
+		err = c.keyless(m, signature.Format)
+	default:
+		err = c.byKey(m, signature.Format)
+	}
+	if err == nil {
+		return
+	}
+	why := &outcome{Invalid, err.Error()}
+	errors.As(err, &why)
+	if c.reasons[why.verdict] == "" {
+		c.reasons[why.verdict] = why.reason
 	}
 }
 
 // byKey looks for the key that made a signature. A signature that none of the
 // rule's keys made is by somebody else, unless it says that one of them did.
-func (c *count) byKey(m *material, format Format) error {
+func (c *count) byKey(m *content, format Format) error {
 	claimed := ""
 	for _, key := range c.rule.Keys {
 		if key.verifies(m.message, m.signature) {
@@ -132,7 +130,7 @@ func (c *count) byKey(m *material, format Format) error {
 
 // keyless checks a signature by certificate, and looks for its identity. Its
 // key may also be one that the rule names.
-func (c *count) keyless(m *material, format Format) error {
+func (c *count) keyless(m *content, format Format) error {
 	for _, key := range c.rule.Keys {
 		if key.verifies(m.message, m.signature) {
 			c.sign(key.String(), format, time.Time{})
@@ -142,7 +140,7 @@ func (c *count) keyless(m *material, format Format) error {
 	if c.root == nil || len(c.rule.Identities) == 0 {
 		return stranger("signed without a key, and the rule names only keys")
 	}
-	v, err := c.root.vouch(m)
+	v, err := c.root.vouch(m, c.digest)
 	if err != nil {
 		return err
 	}

@@ -21,13 +21,16 @@
 // makes a check succeed is Policy.Check, once the signatures of a rule's
 // signers have been counted.
 //
-// # Which libraries check what
+// # Who does what
 //
-// The cryptography of the Go standard library checks signatures and chains;
-// certificate-transparency-go certificate timestamps; timestamp-authority
-// RFC 3161 timestamps; transparency-dev/merkle inclusion in a log. The glue
-// between them is here rather than sigstore-go's package verify, because that
-// links k8s.io/klog, which a test forbids, and because its initialisation takes
-// longer than the whole of a short command. The end-to-end tests hold this
-// package against sigstore-go and against both cosigns.
+// sigstore-go reads trusted roots and judges keyless signatures: certificates,
+// transparency logs, timestamps. Those who define the formats keep it. The only
+// way to a keyless signature that counts is the yes of its verifier (vouch.go);
+// after a no, a second pass finds out whether the signature is broken or a
+// stranger's. What comes from a registry is held within bounds before the
+// verifier sees it (content.go, entity.go).
+//
+// The standard library checks signatures by lasting keys, because a catalog of
+// 10,000 entries is checked at once. Ours is the rest: finding evidence, and
+// knowing when the look failed, policies, verdicts, memory.
 package trust

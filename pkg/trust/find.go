@@ -111,7 +111,7 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 		if signature, ok := ParseSignature(bundle); ok && signature.Format == Bundle {
 			f.found = append(f.found, signature)
 		} else {
-			f.found = append(f.found, Signature{Bundle, []byte("{}")}) // counts as one that does not check
+			f.found = append(f.found, newSignature(Bundle, []byte("{}"))) // counts as one that does not check
 		}
 	}
 	return nil

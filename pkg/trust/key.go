@@ -114,10 +114,7 @@ func verifies(key crypto.PublicKey, message, signature []byte) bool {
 			return ecdsa.VerifyASN1(k, sum[:], signature)
 		}
 	case *rsa.PublicKey:
-		if rsa.VerifyPKCS1v15(k, crypto.SHA256, short[:], signature) == nil {
-			return true
-		}
-		return rsa.VerifyPSS(k, crypto.SHA256, short[:], signature, nil) == nil
+		return rsa.VerifyPKCS1v15(k, crypto.SHA256, short[:], signature) == nil
 	case ed25519.PublicKey:
 		if ed25519.Verify(k, message, signature) {
 			return true
@@ -126,4 +123,9 @@ func verifies(key crypto.PublicKey, message, signature []byte) bool {
 		return ed25519.VerifyWithOptions(k, sum[:], signature, &ed25519.Options{Hash: crypto.SHA512}) == nil
 	}
 	return false
+}
+
+func sum256(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
 }

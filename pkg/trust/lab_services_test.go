@@ -17,6 +17,8 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/digitorus/timestamp"
@@ -116,6 +118,11 @@ func (l *lab) certificate(key crypto.PublicKey, subject, issuer string) *x509.Ce
 // certificate, which does not have the extension yet.
 func (l *lab) sct(before *x509.Certificate) []byte {
 	l.t.Helper()
+	return sctList(l.t, l.signedSCT(before))
+}
+
+func (l *lab) signedSCT(before *x509.Certificate) *ct.SignedCertificateTimestamp {
+	l.t.Helper()
 	var issuer [sha256.Size]byte
 	copy(issuer[:], sum256(l.ca.RawSubjectPublicKeyInfo))
 	sct := ct.SignedCertificateTimestamp{SCTVersion: ct.V1, Timestamp: uint64(l.now.UnixMilli())}
@@ -138,17 +145,22 @@ func (l *lab) sct(before *x509.Certificate) []byte {
 		l.t.Fatal(err)
 	}
 	sct.Signature = ct.DigitallySigned(signature)
-	list, err := x509util.MarshalSCTsIntoSCTList([]*ct.SignedCertificateTimestamp{&sct})
+	return &sct
+}
+
+func sctList(t testing.TB, scts ...*ct.SignedCertificateTimestamp) []byte {
+	t.Helper()
+	list, err := x509util.MarshalSCTsIntoSCTList(scts)
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	text, err := tls.Marshal(ctx509.SignedCertificateTimestampList{SCTList: list.SCTList})
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	value, err := asn1.Marshal(text)
 	if err != nil {
-		l.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return value
 }
@@ -173,12 +185,12 @@ func (l *lab) logID() []byte {
 func (l *lab) checkpoint(origin string, body []byte) (root []byte, note string) {
 	root = rfc6962.DefaultHasher.HashLeaf(body)
 	text := fmt.Sprintf("%s\n1\n%s\n", origin, encode(root))
-	return root, fmt.Sprintf("%s\n— lab %s\n", text, encode(append([]byte{1, 2, 3, 4}, l.sign(l.logKey, []byte(text))...)))
+	name, _, _ := strings.Cut(origin, " ")
+	return root, fmt.Sprintf("%s\n— %s %s\n", text, name, encode(append(keyID(l.t, l.logKey)[:4:4], l.sign(l.logKey, []byte(text))...)))
 }
 
 // enter is Rekor, version 1: it rewrites what is proposed into its own form.
 func (l *lab) enter(proposed []byte) any {
-	type object = map[string]any
 	var p struct {
 		Kind string
 		Spec struct {
@@ -217,7 +229,6 @@ func (l *lab) enter(proposed []byte) any {
 
 // enterV2 is Rekor, version 2: no promise, and no time.
 func (l *lab) enterV2(proposed []byte) any {
-	type object = map[string]any
 	var p struct {
 		Request struct {
 			Digest    string

@@ -40,6 +40,7 @@ type lab struct {
 	retired   bool      // the trusted root says that the authority is no longer used
 	logName   []byte    // what the log says its ID is; nil is the truth
 	stampAt   time.Time // the time of timestamps; zero is now
+	logEnded  time.Time // when the trusted root says the log's key ended; zero is never
 }
 
 func newLab(t testing.TB) *lab {
@@ -105,7 +106,6 @@ func keyID(t testing.TB, key *ecdsa.PrivateKey) []byte { return sum256(spki(t, k
 // trustedRoot is the file that names the lab's services.
 func (l *lab) trustedRoot() []byte {
 	l.t.Helper()
-	type object = map[string]any
 	valid := object{"start": l.now.AddDate(-1, 0, 0).Format(time.RFC3339)}
 	log := func(key *ecdsa.PrivateKey) []object {
 		return []object{{
@@ -126,7 +126,11 @@ func (l *lab) trustedRoot() []byte {
 		file["certificateAuthorities"].([]object)[0]["validFor"] = ended
 	}
 	if !l.noLog {
-		file["tlogs"] = log(l.logKey)
+		logs := log(l.logKey)
+		if !l.logEnded.IsZero() {
+			logs[0]["publicKey"].(object)["validFor"] = object{"start": valid["start"], "end": l.logEnded.Format(time.RFC3339)}
+		}
+		file["tlogs"] = logs
 	}
 	if !l.noCT {
 		file["ctlogs"] = log(l.ctKey)

@@ -12,6 +12,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
 )
 
 // The legacy format: the tag sha256-HEX.sig names an image whose layers are
@@ -82,7 +85,7 @@ func newLegacy(payload []byte, annotations map[string]string) (Signature, error)
 	if err == nil && len(text) > maxSignature {
 		err = fmt.Errorf("a signature of %d bytes, more than the %d allowed", len(text), maxSignature)
 	}
-	return Signature{Legacy, text}, err
+	return newSignature(Legacy, text), err
 }
 
 // newPayload is what a legacy signature of d covers: reference is the
@@ -94,7 +97,7 @@ func newPayload(reference string, d digest.Digest) ([]byte, error) {
 	})
 }
 
-func openLegacy(text []byte, want digest.Digest) (*material, error) {
+func parseLegacy(text []byte) (*content, error) {
 	var saved savedJSON
 	if err := json.Unmarshal(text, &saved); err != nil {
 		return nil, fmt.Errorf("legacy signature: %v", err)
@@ -106,63 +109,103 @@ func openLegacy(text []byte, want digest.Digest) (*material, error) {
 	if payload.Critical.Type != typePayload {
 		return nil, fmt.Errorf("legacy signature: payload of type %q", shorten(payload.Critical.Type))
 	}
-	if got := payload.Critical.Image.Digest; got != want.String() {
-		return nil, errOther{shorten(got)}
-	}
-	m := &material{message: saved.Payload}
+	c := &content{message: saved.Payload, payload: saved.Payload, subject: payload.covers}
 	var err error
-	if m.signature, err = base64.StdEncoding.DecodeString(saved.Annotations[annotationSignature]); err != nil {
+	if c.signature, err = base64.StdEncoding.DecodeString(saved.Annotations[annotationSignature]); err != nil {
 		return nil, fmt.Errorf("legacy signature: %v", err)
 	}
-	for _, key := range []string{annotationCertificate, annotationChain} {
-		if err := m.addPEM(saved.Annotations[key]); err != nil {
-			return nil, fmt.Errorf("legacy signature: %v", err)
-		}
+	certificates, err := parseCertificates(saved.Annotations[annotationCertificate], saved.Annotations[annotationChain])
+	if err != nil {
+		return nil, fmt.Errorf("legacy signature: %v", err)
 	}
-	return m, m.addEvidence(saved.Annotations)
+	b, err := c.asBundle(certificates, saved.Annotations)
+	if err != nil {
+		return nil, fmt.Errorf("legacy signature: %v", err)
+	}
+	return c, c.complete(b, certificates)
 }
 
-// addPEM adds the certificates of a PEM text. Roots in it are of no use, and do
-// no harm.
-func (m *material) addPEM(text string) error {
-	for rest := []byte(strings.TrimSpace(text)); len(rest) > 0; {
-		var block *pem.Block
-		if block, rest = pem.Decode(rest); block == nil || len(m.certificates) == maxCertificates {
-			return fmt.Errorf("its certificates are not a few PEM blocks")
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return err
-		}
-		m.certificates = append(m.certificates, certificate)
+// covers checks that the payload is a signature of want.
+func (p *payloadJSON) covers(want digest.Digest) error {
+	if got := p.Critical.Image.Digest; got != want.String() {
+		return errOther{shorten(got)}
 	}
 	return nil
 }
 
-// addEvidence adds the log entry and the timestamp.
-func (m *material) addEvidence(annotations map[string]string) error {
+// parseCertificates reads PEM texts.
+func parseCertificates(texts ...string) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, text := range texts {
+		for rest := []byte(strings.TrimSpace(text)); len(rest) > 0; {
+			var block *pem.Block
+			if block, rest = pem.Decode(rest); block == nil || len(all) > maxCertificates {
+				return nil, fmt.Errorf("its certificates are not a few PEM blocks")
+			}
+			certificate, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, certificate)
+		}
+	}
+	return all, nil
+}
+
+// asBundle makes a bundle of version 0.1 of a legacy signature: the same
+// signature, and the same evidence in another place.
+func (c *content) asBundle(certificates []*x509.Certificate, annotations map[string]string) (*protobundle.Bundle, error) {
+	material := &protobundle.VerificationMaterial{}
+	if len(certificates) > 0 {
+		leaf := &common.X509CertificateChain{Certificates: []*common.X509Certificate{{RawBytes: certificates[0].Raw}}}
+		material.Content = &protobundle.VerificationMaterial_X509CertificateChain{X509CertificateChain: leaf}
+	}
 	if text := annotations[annotationBundle]; text != "" && text != "null" {
-		var promise promiseJSON
-		if err := json.Unmarshal([]byte(text), &promise); err != nil {
-			return fmt.Errorf("legacy signature: log entry: %v", err)
-		}
-		id, err := hex.DecodeString(promise.Payload.LogID)
+		logged, err := parsePromise(text)
 		if err != nil {
-			return fmt.Errorf("legacy signature: log entry: %v", err)
+			return nil, fmt.Errorf("log entry: %v", err)
 		}
-		m.entries = []logEntry{{
-			Index: integer(promise.Payload.Index), LogID: logIDJSON{id}, Time: integer(promise.Payload.Time),
-			Promise: &inclusionPromise{promise.Signed}, Body: promise.Payload.Body,
-		}}
+		material.TlogEntries = []*rekor.TransparencyLogEntry{logged}
 	}
 	if text := annotations[annotationTimestamp]; text != "" && text != "null" {
-		var timestamp legacyTimestampJSON
-		if err := json.Unmarshal([]byte(text), &timestamp); err != nil {
-			return fmt.Errorf("legacy signature: timestamp: %v", err)
+		var stamp legacyTimestampJSON
+		if err := json.Unmarshal([]byte(text), &stamp); err != nil {
+			return nil, fmt.Errorf("timestamp: %v", err)
 		}
-		m.timestamps = [][]byte{timestamp.Signed}
+		material.TimestampVerificationData = &protobundle.TimestampVerificationData{
+			Rfc3161Timestamps: []*common.RFC3161SignedTimestamp{{SignedTimestamp: stamp.Signed}},
+		}
 	}
-	return nil
+	return &protobundle.Bundle{
+		MediaType: mediaTypeV01, VerificationMaterial: material,
+		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &common.MessageSignature{
+			MessageDigest: &common.HashOutput{Algorithm: common.HashAlgorithm_SHA2_256, Digest: sum256(c.message)},
+			Signature:     c.signature,
+		}},
+	}, nil
+}
+
+// parsePromise reads the log entry of a legacy signature, which says its kind
+// only in its body.
+func parsePromise(text string) (*rekor.TransparencyLogEntry, error) {
+	var promise promiseJSON
+	if err := json.Unmarshal([]byte(text), &promise); err != nil {
+		return nil, err
+	}
+	id, err := hex.DecodeString(promise.Payload.LogID)
+	if err != nil {
+		return nil, err
+	}
+	var kind bodyKind
+	if err := json.Unmarshal(promise.Payload.Body, &kind); err != nil {
+		return nil, fmt.Errorf("body: %v", err)
+	}
+	return &rekor.TransparencyLogEntry{
+		LogIndex: promise.Payload.Index, LogId: &common.LogId{KeyId: id}, IntegratedTime: promise.Payload.Time,
+		KindVersion:       &rekor.KindVersion{Kind: kind.Kind, Version: kind.Version},
+		InclusionPromise:  &rekor.InclusionPromise{SignedEntryTimestamp: promise.Signed},
+		CanonicalizedBody: promise.Payload.Body,
+	}, nil
 }
 
 // legacyConfig is the configuration of the image that holds legacy signatures:

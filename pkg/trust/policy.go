@@ -169,7 +169,7 @@ func (p *Policy) Hash() string { return p.hash }
 func (p *Policy) digest(rules []*Rule) string {
 	h := sha256.New()
 	part := func(text string) { fmt.Fprintf(h, "%d:%s\n", len(text), text) }
-	part("caib trust policy, version 1")
+	part("caib trust policy, version 2") // 2: sigstore-go judges
 	for _, r := range rules {
 		for _, text := range []string{r.where, r.Catalog, r.Name, string(r.Require), string(r.Mode), fmt.Sprint(r.All, len(r.Keys), len(r.Identities))} {
 			part(text)

@@ -94,7 +94,7 @@ func firstEntry(answer []byte) (*logEntry, error) {
 		if err != nil {
 			return nil, err
 		}
-		var body bodyJSON
+		var body bodyKind
 		if err := json.Unmarshal(found.Body, &body); err != nil {
 			return nil, err
 		}
@@ -120,3 +120,36 @@ func firstEntry(answer []byte) (*logEntry, error) {
 	}
 	return nil, nil
 }
+
+// logEntry is an entry of a transparency log (Rekor), as bundles have it.
+type logEntry struct {
+	Index   integer           `json:"logIndex"`
+	LogID   logIDJSON         `json:"logId"`
+	Kind    *kindJSON         `json:"kindVersion,omitempty"`
+	Time    integer           `json:"integratedTime,omitempty"` // Unix seconds; only a promise proves it
+	Promise *inclusionPromise `json:"inclusionPromise,omitempty"`
+	Proof   *inclusionProof   `json:"inclusionProof,omitempty"`
+	Body    []byte            `json:"canonicalizedBody"`
+}
+
+type (
+	logIDJSON struct {
+		KeyID []byte `json:"keyId"`
+	}
+	kindJSON struct {
+		Kind    string `json:"kind"`
+		Version string `json:"version"`
+	}
+	inclusionPromise struct {
+		Signed []byte `json:"signedEntryTimestamp"`
+	}
+	inclusionProof struct {
+		Index      integer  `json:"logIndex"`
+		RootHash   []byte   `json:"rootHash"`
+		Size       integer  `json:"treeSize"`
+		Hashes     [][]byte `json:"hashes"`
+		Checkpoint struct {
+			Envelope string `json:"envelope"`
+		} `json:"checkpoint"`
+	}
+)

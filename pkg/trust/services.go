@@ -221,3 +221,12 @@ func host(address string) string {
 func certificatePEM(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
+
+type period struct {
+	Start time.Time `json:"start,omitzero"`
+	End   time.Time `json:"end,omitzero"`
+}
+
+func (p period) contains(at time.Time) bool {
+	return !at.Before(p.Start) && (p.End.IsZero() || !at.After(p.End))
+}

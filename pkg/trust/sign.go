@@ -1,9 +1,12 @@
 package trust
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
@@ -40,7 +43,8 @@ func Sign(ctx context.Context, signer Signer, services *Services, format Format,
 		return Signature{}, fmt.Errorf("%w: sign %s: the signer's public key does not check what it signed", entry.ErrInvalid, d)
 	}
 	if certified, ok := signer.(interface{ leaf() []byte }); ok {
-		if err := m.addPEM(string(certified.leaf())); err != nil {
+		var err error
+		if m.certificates, err = parseCertificates(string(certified.leaf())); err != nil {
 			return Signature{}, err
 		}
 	}
@@ -72,7 +76,7 @@ func (m *material) bundle(key *PublicKey) (Signature, error) {
 		}
 	}
 	text, err := json.Marshal(b, json.Deterministic(true))
-	return Signature{Bundle, text}, err
+	return newSignature(Bundle, text), err
 }
 
 // legacy writes a signature as annotations.
@@ -136,4 +140,83 @@ func Describe(signer Signer) string {
 		return "identity " + printable(k.subject)
 	}
 	return signer.PublicKey().String()
+}
+
+// material is a signature, taken apart.
+type material struct {
+	message      []byte // what the signature covers
+	signature    []byte
+	hint         string              // which key made it, as its maker says
+	certificates []*x509.Certificate // leaf first
+	entries      []logEntry
+	timestamps   [][]byte // RFC 3161, over the signature
+	envelope     *envelope
+	proofs       bool // its entries must prove that they are logged; a promise is not enough
+}
+
+// The JSON of a sigstore bundle, as far as it is used. Its 64-bit integers are
+// strings.
+type (
+	bundleJSON struct {
+		MediaType    string           `json:"mediaType"`
+		Verification verificationJSON `json:"verificationMaterial"`
+		Envelope     *envelope        `json:"dsseEnvelope,omitempty"`
+	}
+	verificationJSON struct {
+		PublicKey   *hintJSON       `json:"publicKey,omitempty"`
+		Certificate *rawJSON        `json:"certificate,omitempty"`
+		Chain       *chainJSON      `json:"x509CertificateChain,omitempty"`
+		Entries     []logEntry      `json:"tlogEntries,omitempty"`
+		Timestamps  *timestampsJSON `json:"timestampVerificationData,omitempty"`
+	}
+	hintJSON struct {
+		Hint string `json:"hint,omitempty"`
+	}
+	rawJSON struct {
+		RawBytes []byte `json:"rawBytes"`
+	}
+	chainJSON struct {
+		Certificates []rawJSON `json:"certificates"`
+	}
+	timestampsJSON struct {
+		RFC3161 []timestampJSON `json:"rfc3161Timestamps,omitempty"`
+	}
+	timestampJSON struct {
+		Signed []byte `json:"signedTimestamp"`
+	}
+	envelope struct {
+		Payload     []byte              `json:"payload"`
+		PayloadType string              `json:"payloadType"`
+		Signatures  []envelopeSignature `json:"signatures"`
+	}
+	envelopeSignature struct {
+		Sig   []byte `json:"sig"`
+		KeyID string `json:"keyid,omitempty"`
+	}
+)
+
+// integer is a 64-bit integer as protobuf's JSON has it: a string, or a number.
+type integer int64
+
+func (i integer) MarshalJSON() ([]byte, error) {
+	return []byte(`"` + strconv.FormatInt(int64(i), 10) + `"`), nil
+}
+
+func (i *integer) UnmarshalJSON(text []byte) error {
+	n, err := strconv.ParseInt(string(bytes.Trim(text, `"`)), 10, 64)
+	*i = integer(n)
+	return err
+}
+
+// pae is what a DSSE signature covers.
+func (e *envelope) pae() []byte {
+	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(e.PayloadType), e.PayloadType, len(e.Payload), e.Payload)
+}
+
+// newEnvelope is the envelope of a signature of d, without the signature: the
+// statement that cosign 3 writes, byte for byte.
+func newEnvelope(d digest.Digest) *envelope {
+	payload := fmt.Sprintf(`{"_type":%q,"subject":[{"digest":{%q:%q},"annotations":{}}],"predicateType":%q,"predicate":{}}`,
+		typeStatement, d.Algorithm(), d.Encoded(), typeSignature)
+	return &envelope{Payload: []byte(payload), PayloadType: typeInToto}
 }

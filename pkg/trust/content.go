@@ -1,0 +1,161 @@
+package trust
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// errAttestation is a bundle that says something else about its subject than
+// that somebody stands behind it: provenance, a bill of materials.
+var errAttestation = fmt.Errorf("an attestation, not a signature")
+
+// errOther is a signature of another digest.
+type errOther struct{ of string }
+
+func (e errOther) Error() string { return "it is over another digest, " + e.of }
+
+// errLater is a signature in a form that a later version may understand.
+var errLater = &outcome{Unknown, "a signature of a kind that this version does not know"}
+
+// content is a signature taken apart. Nothing in it is checked but its form.
+type content struct {
+	message   []byte // what the signature is over
+	signature []byte
+	hint      string              // which key made it, as its maker says
+	leaf      *x509.Certificate   // nil if a lasting key made it
+	chain     []*x509.Certificate // who issued the leaf, as its maker says; never a root
+	payload   []byte              // of a legacy signature, else nil
+
+	bundle *protobundle.Bundle // nil for a legacy signature by a lasting key
+	entity func() (*entity, error)
+
+	subject func(want digest.Digest) error // what it says it is a signature of
+}
+
+// open takes a signature apart and checks what it says it covers against want.
+func (s Signature) open(want digest.Digest) (*content, error) {
+	parsed := s.parsed
+	if parsed == nil {
+		parsed = newSignature(s.Format, s.text).parsed
+	}
+	c, err := parsed()
+	if err != nil {
+		return nil, err
+	}
+	return c, c.subject(want)
+}
+
+// bundleVersions are the media types of the bundles that are understood.
+var bundleVersions = []string{
+	mediaTypeV01, "application/vnd.dev.sigstore.bundle+json;version=0.2",
+	"application/vnd.dev.sigstore.bundle+json;version=0.3", mediaTypeV03,
+}
+
+func parseBundle(text []byte) (*content, error) {
+	var head struct {
+		MediaType string `json:"mediaType"`
+	}
+	if err := json.Unmarshal(text, &head); err != nil {
+		return nil, fmt.Errorf("bundle: %v", err)
+	}
+	if isBundleType(head.MediaType) && !slices.Contains(bundleVersions, head.MediaType) {
+		return nil, errLater
+	}
+	b := &protobundle.Bundle{}
+	if err := protojson.Unmarshal(text, b); err != nil {
+		if (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &protobundle.Bundle{}) == nil {
+			return nil, errLater
+		}
+		return nil, fmt.Errorf("bundle: %v", err)
+	}
+	envelope := b.GetDsseEnvelope()
+	switch {
+	case envelope.GetPayloadType() != typeInToto:
+		return nil, fmt.Errorf("bundle: its content is not an in-toto envelope")
+	case len(envelope.GetSignatures()) != 1:
+		return nil, fmt.Errorf("bundle: %d signatures in its envelope, want one", len(envelope.GetSignatures()))
+	}
+	about, err := parseStatement(envelope.GetPayload())
+	if err != nil {
+		return nil, err
+	}
+	c := &content{
+		message: dsse.PAE(envelope.GetPayloadType(), envelope.GetPayload()), signature: envelope.GetSignatures()[0].GetSig(),
+		hint: b.GetVerificationMaterial().GetPublicKey().GetHint(), subject: about.covers,
+	}
+	raw := b.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
+	if one := b.GetVerificationMaterial().GetCertificate(); one != nil {
+		raw = append(raw, one)
+	}
+	var certificates []*x509.Certificate
+	for _, r := range raw[:min(len(raw), maxCertificates+1)] {
+		certificate, err := x509.ParseCertificate(r.GetRawBytes())
+		if err != nil {
+			return nil, fmt.Errorf("bundle: certificate: %v", err)
+		}
+		certificates = append(certificates, certificate)
+	}
+	return c, c.complete(b, certificates)
+}
+
+// complete adds to a signature by certificate what proves it.
+func (c *content) complete(b *protobundle.Bundle, certificates []*x509.Certificate) error {
+	v := b.GetVerificationMaterial()
+	if len(certificates) > maxCertificates || len(v.GetTlogEntries()) > maxEntries || len(v.GetTimestampVerificationData().GetRfc3161Timestamps()) > maxEntries {
+		return fmt.Errorf("too many certificates, log entries or timestamps")
+	}
+	if len(certificates) == 0 {
+		return nil
+	}
+	c.leaf, c.bundle = certificates[0], b
+	for _, one := range certificates[1:] {
+		if one.CheckSignatureFrom(one) != nil {
+			c.chain = append(c.chain, one)
+		}
+	}
+	c.entity = sync.OnceValues(c.newEntity)
+	return nil
+}
+
+// statement is what an envelope says, as far as it counts.
+type statement struct {
+	Type    string `json:"_type"`
+	Subject []struct {
+		Digest map[string]string `json:"digest"`
+	} `json:"subject"`
+	PredicateType string `json:"predicateType"`
+}
+
+func parseStatement(payload []byte) (*statement, error) {
+	s := &statement{}
+	if err := json.Unmarshal(payload, s); err != nil {
+		return nil, fmt.Errorf("bundle: statement: %v", err)
+	}
+	if s.Type != typeStatement && s.Type != typeStatement0 {
+		return nil, fmt.Errorf("bundle: statement of type %s", strconv.Quote(shorten(s.Type)))
+	}
+	if s.PredicateType != typeSignature {
+		return nil, errAttestation
+	}
+	if len(s.Subject) != 1 {
+		return nil, fmt.Errorf("bundle: a statement about %d subjects, want one", len(s.Subject))
+	}
+	return s, nil
+}
+
+// covers checks that the statement is a signature of want.
+func (s *statement) covers(want digest.Digest) error {
+	if got := s.Subject[0].Digest[want.Algorithm().String()]; got == "" || got != want.Encoded() {
+		return errOther{shorten(got)}
+	}
+	return nil
+}
