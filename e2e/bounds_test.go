@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,8 +68,10 @@ func TestHostileCatalogsAreBounded(t *testing.T) {
 				return packed.Tag, packed.Manifest
 			})
 		},
-		"flood":         func(h *hostile) int { return h.pushFlood(tenth(3000)) },
-		"large entries": func(h *hostile) int { return h.pushLarge(tenth(700)) },
+		"flood":            func(h *hostile) int { return h.pushFlood(tenth(3000)) },
+		"large entries":    func(h *hostile) int { return h.pushLarge(tenth(700)) },
+		"large records":    func(h *hostile) int { return h.pushLargeRecords() },
+		"large signatures": func(h *hostile) int { return h.pushLargeSignatures(tenth(600)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := registries.GGCR(t, true)
@@ -168,7 +172,7 @@ func (h *hostile) pushHuge(text string) int {
 		h.t.Fatal(err)
 	}
 	for i := range 3 {
-		h.pushSnapshot(time.Duration(i)*time.Second, 64, blob.Bytes())
+		h.pushSnapshot(time.Duration(i)*time.Second, slices.Repeat([][]byte{blob.Bytes()}, 64)...)
 	}
 	return 0
 }
@@ -193,22 +197,22 @@ func (h *hostile) pushClaims(count int, claim func(i int) (entry.Tag, []byte)) i
 	if err := w.Close(); err != nil {
 		h.t.Fatal(err)
 	}
-	h.pushSnapshot(time.Minute, 1, blob.Bytes())
+	h.pushSnapshot(time.Minute, blob.Bytes())
 	return 0
 }
 
-func (h *hostile) pushSnapshot(ahead time.Duration, layers int, segment []byte) {
+func (h *hostile) pushSnapshot(ahead time.Duration, segments ...[]byte) {
 	h.t.Helper()
-	d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(segment), Size: int64(len(segment))}
-	if err := h.repository.PushBlob(h.t.Context(), d, segment); err != nil {
-		h.t.Fatal(err)
-	}
 	manifest := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		ArtifactType: entry.MediaTypeSnapshot, Config: ocispec.DescriptorEmptyJSON,
 		Annotations: map[string]string{"ahead": ahead.String()},
 	}
-	for range layers {
+	for _, segment := range segments {
+		d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(segment), Size: int64(len(segment))}
+		if err := h.repository.PushBlob(h.t.Context(), d, segment); err != nil {
+			h.t.Fatal(err)
+		}
 		manifest.Layers = append(manifest.Layers, d)
 	}
 	text, err := json.Marshal(manifest)
@@ -268,4 +272,86 @@ func (h *hostile) pushLarge(count int) int {
 		h.t.Fatal(err)
 	}
 	return count
+}
+
+// pushLargeRecords pushes a snapshot of genuine records that are almost as large
+// as readers take them.
+func (h *hostile) pushLargeRecords() int {
+	h.t.Helper()
+	more := `"more":"` + strings.Repeat("x", 9<<20) + `"`
+	h.pushRecords(2, func(int) string { return more })
+	return 0
+}
+
+// pushLargeSignatures publishes entries, and pushes a snapshot of genuine records
+// that have all the signatures that are kept of one revision, for a reader with a
+// policy.
+func (h *hostile) pushLargeSignatures(count int) int {
+	h.t.Helper()
+	log := ocilog.New(h.repository, h.on.catalog, ocilog.Options{})
+	for i := range count {
+		packed, err := entry.Pack(fill.Document(100_000+i, time.Now()), entry.Seen{})
+		if err == nil {
+			err = log.Append(h.t.Context(), packed, nil)
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	text := strings.Repeat("x", 16<<10-32)
+	h.pushRecords(1, func(i int) string {
+		signatures := make([]string, 32)
+		for n := range signatures {
+			signatures[n] = fmt.Sprintf(`"%d %d %s"`, i, n, text)
+		}
+		return `"signatures":[` + strings.Join(signatures, ",") + `]`
+	})
+	_, public := keyFiles(h.t)
+	policy := filepath.Join(filepath.Dir(public), "policy.yaml")
+	if err := os.WriteFile(policy, []byte("version: 1\ndefault: {mode: warn, keys: [{file: k.pub}]}\n"), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	h.env = append(h.env, "CAIB_POLICY="+policy)
+	return count
+}
+
+// pushRecords pushes a snapshot that has a record of each revision in some
+// segments, with more members.
+func (h *hostile) pushRecords(segments int, more func(i int) string) {
+	h.t.Helper()
+	listed, err := h.repository.Tags(h.t.Context())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	tags, _ := entry.ParseTags(listed)
+	blobs := make([]bytes.Buffer, segments)
+	writers := make([]*zstd.Encoder, segments)
+	for i := range writers {
+		if writers[i], err = zstd.NewWriter(&blobs[i], zstd.WithWindowSize(1<<20)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	for i, tag := range tags {
+		_, manifest, err := h.repository.Manifest(h.t.Context(), tag.String())
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		text, err := json.Marshal(string(manifest))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		for n, w := range writers {
+			if _, err := fmt.Fprintf(w, `{"tag":"%s","manifest":%s,"segment":%d,%s}`+"\n", tag, text, n, more(i)); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+	}
+	texts := make([][]byte, segments)
+	for i, w := range writers {
+		if err := w.Close(); err != nil {
+			h.t.Fatal(err)
+		}
+		texts[i] = blobs[i].Bytes()
+	}
+	h.pushSnapshot(time.Minute, texts...)
 }

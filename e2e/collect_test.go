@@ -120,7 +120,7 @@ func (w *world) deleteAttachments(image string) {
 }
 
 // keyFiles writes a key pair.
-func keyFiles(t *testing.T) (private, public string) {
+func keyFiles(t testing.TB) (private, public string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -115,9 +117,10 @@ func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
 			claimed = append(claimed, tag)
 		}
 	}
+	claimed = v.withRefuted(claimed)
 	if len(claimed) > tryClaims {
 		// Somebody may claim any number: some are tried before all are asked for.
-		some, rest := sample(claimed, tryClaims)
+		some, rest := v.sample(claimed, tryClaims)
 		there, err := v.lookAt(ctx, some)
 		if err != nil {
 			return err
@@ -133,16 +136,72 @@ func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
 	return err
 }
 
-// sample splits tags into so many of them, from all over, and the rest.
-func sample(tags []entry.Tag, n int) (some, rest []entry.Tag) {
-	for i, tag := range tags {
-		if i*n/len(tags) != (i+1)*n/len(tags) {
+// withRefuted adds to claims all others of those names of which one was found to
+// be false: they are asked for at once, and not in a round for every few of them.
+func (v *View) withRefuted(claimed []entry.Tag) []entry.Tag {
+	names := map[string]bool{}
+	for _, tag := range claimed {
+		names[tag.Name] = true
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	refuted := map[string]bool{}
+	for tag, there := range v.answers {
+		if !there && names[tag.Name] {
+			refuted[tag.Name] = true
+		}
+	}
+	for tag := range v.unlisted {
+		if _, asked := v.answers[tag]; asked || !refuted[tag.Name] {
+			continue
+		}
+		if f, _ := v.log.known.get(tag); !f.stood {
+			claimed = append(claimed, tag)
+		}
+	}
+	slices.SortFunc(claimed, entry.Tag.Compare)
+	return slices.Compact(claimed)
+}
+
+// sample splits claims into at most so many of them and the rest. Each segment that claims
+// some has its share, so that no forged one hides what a genuine one claims.
+func (v *View) sample(tags []entry.Tag, n int) (some, rest []entry.Tag) {
+	bySegment := map[digest.Digest][]entry.Tag{}
+	for _, tag := range tags {
+		f, _ := v.log.known.get(tag)
+		if len(f.segments) == 0 {
+			bySegment[""] = append(bySegment[""], tag) // it was claimed before
+		}
+		for _, d := range f.segments {
+			bySegment[d] = append(bySegment[d], tag)
+		}
+	}
+	groups := slices.SortedFunc(maps.Values(bySegment), func(a, b []entry.Tag) int { return len(a) - len(b) })
+	taken := map[entry.Tag]bool{}
+	for i, group := range groups {
+		group = slices.DeleteFunc(group, func(tag entry.Tag) bool { return taken[tag] })
+		for _, tag := range spread(group, (n-len(taken))/(len(groups)-i)) {
+			taken[tag] = true
+		}
+	}
+	for _, tag := range tags {
+		if taken[tag] {
 			some = append(some, tag)
 		} else {
 			rest = append(rest, tag)
 		}
 	}
 	return some, rest
+}
+
+// spread returns so many of some tags, from all over.
+func spread(tags []entry.Tag, n int) (some []entry.Tag) {
+	for i, tag := range tags {
+		if n >= len(tags) || i*n/len(tags) != (i+1)*n/len(tags) {
+			some = append(some, tag)
+		}
+	}
+	return some
 }
 
 // lookAt looks for tags, and returns how many of them are there. Claims that are

@@ -447,6 +447,53 @@ func TestMuchThatIsMissingIsNoAnswer(t *testing.T) {
 	}
 }
 
+// Under a policy, what strangers publish and delete is no part of what is missing:
+// it neither makes a reader refuse the registry's answer, nor believe it.
+func TestStrangersMakeNothingMissing(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		own, strangers  int // that are there
+		gone, withdrawn int // of them
+		want            error
+	}{
+		{"many of strangers' are gone", 10, 100, 0, 100, nil},
+		{"few are gone beside many of strangers'", 10, 200, 4, 0, entry.ErrUnreachable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			target, c := newMemory(), &clock{}
+			var own, strange []entry.Tag
+			publish := func(tags *[]entry.Tag, name string, count int) {
+				for i := range count {
+					packed := publication(t, fmt.Sprintf("%s-%03d", name, i), c.Now(), "1")
+					appendAll(t, newLog(target, "writer", Options{}), packed)
+					*tags = append(*tags, packed.Tag)
+				}
+			}
+			publish(&own, "own", tt.own)
+			publish(&strange, "strange", tt.strangers)
+			options := Options{
+				State:    NewState(t.TempDir()),
+				Verified: func(_ context.Context, r *entry.Revision) bool { return strings.HasPrefix(r.Tag.Name, "own-") },
+			}
+			log := newLog(target, "log", options)
+			live(t, log)
+			log.Confirm(own...)
+			if err := log.Save(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			target.delete(own[:tt.gone]...)
+			target.delete(strange[:tt.withdrawn]...)
+			for _, reading := range []string{"first", "second"} {
+				_, _, _, err := read(t, target, options)
+				var missing *MissingError
+				if !errors.Is(err, tt.want) || tt.want != nil && (!errors.As(err, &missing) || missing.Missing != tt.gone || missing.Known != tt.own) {
+					t.Errorf("the %s reading: %v, want %v", reading, err, tt.want)
+				}
+			}
+		})
+	}
+}
+
 // A reader that is told to forget believes what it is shown from then on.
 func TestForget(t *testing.T) {
 	for _, name := range []string{"a", ""} {

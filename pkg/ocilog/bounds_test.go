@@ -153,6 +153,54 @@ func TestManyClaimsAreNotAskedFor(t *testing.T) {
 	}
 }
 
+// What a snapshot claims of one name takes as many requests and looks at its
+// segments, however much it is.
+func TestManyClaimsOfOneName(t *testing.T) {
+	for _, claims := range []int{1000, 4000} {
+		target, c := newMemory(), &clock{}
+		appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now(), "1"), publication(t, "b", c.Now(), "1"))
+		var all [][]byte
+		for range claims {
+			packed := publication(t, "a", c.Now(), "2")
+			n, err := newLine(packed.Tag, packed.Manifest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, n.text)
+		}
+		pushLines(t, target, all...)
+		var got []string
+		var warnings []error
+		requests := target.counted(func() { got, warnings = live(t, newLog(target, "test", Options{})) })
+		if diff := cmp.Diff([]string{"a", "b"}, got); diff != "" || requests["resolve"] > 2*tryClaims+2 || requests["blob"] > 3 {
+			t.Errorf("%d claims: %v requests, want at most %d looks and 3 segments\n%s", claims, requests, 2*tryClaims+2, diff)
+		}
+		if said := fmt.Sprint(warnings); !strings.Contains(said, fmt.Sprintf("%d records of revisions", claims)) {
+			t.Errorf("%d claims: warnings %s, want how many", claims, said)
+		}
+	}
+}
+
+// What one segment claims by the thousand hides nothing that another one claims.
+func TestEachSegmentHasAShareOfTheClaims(t *testing.T) {
+	log, c := newLog(newMemory(), "test", Options{}), &clock{}
+	var tags []entry.Tag
+	claim := func(segment string, count int) {
+		for range count {
+			tag := publication(t, "a", c.Now(), "1").Tag
+			log.known.of(tag).segments = []digest.Digest{digest.FromString(segment)}
+			tags = append(tags, tag)
+		}
+	}
+	claim("small", 1)
+	claim("forged", 2000)
+	claim("another", 2000)
+	some, rest := log.emptyView().sample(tags, tryClaims)
+	if len(some) != tryClaims || len(some)+len(rest) != len(tags) || some[0] != tags[0] {
+		t.Errorf("%d of %d claims, the first %s: want %d, with %s of the small segment", len(some), len(tags), some[0], tryClaims, tags[0])
+	}
+}
+
 // Tags beside the log that are dated too far ahead bind no writer: neither of
 // snapshots nor of statuses.
 func TestArtifactsOfTheFarFutureBindNobody(t *testing.T) {
@@ -311,12 +359,16 @@ func TestClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	never, err := newLine(publication(t, "never", c.Now(), "1").Tag, []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range 10 * maxClaims {
 		w, err := newStateWriter()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, text := range [][]byte{n.text, fmt.Append(nil, i)} {
+		for _, text := range [][]byte{n.text, never.text, fmt.Append(nil, i)} {
 			if err := w.add(text); err != nil {
 				t.Fatal(err)
 			}
@@ -342,4 +394,46 @@ func TestClaims(t *testing.T) {
 	if requests["blob"] > maxClaims || !tag.Names(digest.FromBytes(manifest)) {
 		t.Errorf("%v requests and %d bytes, want at most %d segments and the manifest that was known before", requests, len(manifest), maxClaims)
 	}
+	requests = target.counted(func() { view.fromSegments(t.Context(), []entry.Tag{never.tag}, map[entry.Tag]*entry.Revision{}) })
+	if requests["blob"] > maxClaims {
+		t.Errorf("%v requests for what %d segments claim falsely, want at most %d", requests, 10*maxClaims, maxClaims)
+	}
+}
+
+// A reader whose time is up before it has asked for all tags of a flood is
+// followed by one that goes on from there.
+func TestAFloodThatIsReadInParts(t *testing.T) {
+	const flood, each = 600, 200
+	target, c := newMemory(), &clock{}
+	appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now(), "1"))
+	for i := range flood {
+		junk := fmt.Appendf(nil, `{"schemaVersion":2,"n":%d}`, i/2) // half of them of other bytes than the tag's
+		tag := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, digest.FromString(fmt.Sprintf(`{"schemaVersion":2,"n":%d}`, i)))
+		if err := target.PushManifest(t.Context(), descriptorOf(junk), junk, tag.String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := Options{Cache: NewCache(t.TempDir(), 0), Parallel: 1, Now: c.Now}
+	for range 2 * flood / each {
+		within, cancel := context.WithCancel(t.Context())
+		left := each
+		target.failOn = func(operation, _ string) error {
+			if operation != "manifest" {
+				return nil
+			}
+			if left--; left < 0 {
+				cancel()
+			}
+			return within.Err()
+		}
+		view, err := newLog(target, "test", options).Read(within)
+		if err == nil {
+			_, err = view.Live(within, time.Time{})
+		}
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+	t.Errorf("no reader of %d got to the end of a flood of %d tags, with %d requests each", 2*flood/each, flood, each)
 }

@@ -66,6 +66,7 @@ func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
 	}
 	tail, err := l.readable(ctx, view, tail)
 	if err != nil || behind+len(tail) < due {
+		_ = l.Save(ctx) // what holds no revision is not asked for again
 		return false, err
 	}
 	c := &compaction{log: l, view: view, base: base, tail: tail, written: map[entry.Tag]bool{}}
@@ -143,8 +144,12 @@ func (l *Log) readable(ctx context.Context, view *View, tags []entry.Tag) ([]ent
 	group.SetLimit(l.options.Parallel)
 	for i, tag := range tags {
 		group.Go(func() error {
-			if f, _ := l.known.get(tag); f.digest != "" {
+			switch f, _ := l.known.get(tag); {
+			case f.digest != "":
 				there[i] = true
+				return nil
+			case l.options.Now().Sub(f.mismatched) < mismatchFor:
+				view.notRevision(tag, &OverwrittenError{Tag: tag})
 				return nil
 			}
 			_, _, err := l.fetch(within, tag)

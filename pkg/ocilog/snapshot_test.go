@@ -425,6 +425,66 @@ func TestWritersHealWhatWasForged(t *testing.T) {
 	}
 }
 
+// Strangers hold no snapshot up: neither by what a forged one claims beside what is
+// there, nor by tags that hold no revision. Nor do these make one due.
+func TestStrangersHoldUpNoSnapshot(t *testing.T) {
+	const claims, junk = 2000, 200
+	target, c := newMemory(), &clock{}
+	fill(t, target, c, 32)
+	var all [][]byte
+	for _, blob := range newest(t, target) {
+		for n, err := range lines(target.blobs[blob], unspent(t)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, slices.Clone(n.text))
+		}
+	}
+	for i := range claims {
+		packed := publication(t, fmt.Sprintf("claim-%04d", i), c.Now(), "1")
+		n, err := newLine(packed.Tag, packed.Manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n.text)
+	}
+	pushLines(t, target, all...)
+	other := []byte(`{"schemaVersion":2}`)
+	for i := range junk { // before what decides the name: no reader looks at it
+		tag := entry.NewTag("entry-0000", entry.NewTime(epoch.Add(-time.Duration(i)*time.Second)), entry.OpPublish, digest.FromString(fmt.Sprint(i)))
+		if err := target.PushManifest(t.Context(), descriptorOf(other), other, tag.String()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := Options{
+		Now: func() time.Time { return epoch.Add(2 * time.Hour) }, Verified: trusting(false), Cache: NewCache(t.TempDir(), 0),
+	}
+	compact := func(want bool) {
+		t.Helper()
+		log := newLog(target, "test", options)
+		view, err := log.Read(t.Context())
+		if err == nil {
+			_, err = view.Live(t.Context(), time.Time{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wrote, err := log.Compact(t.Context(), view); err != nil || wrote != want {
+			t.Errorf("wrote a snapshot: %t, %v, want %t", wrote, err, want)
+		}
+	}
+	compact(false)
+	requests := target.counted(func() { compact(false) })
+	if requests["manifest"] > minTail {
+		t.Errorf("%v requests to find %d tags again that hold no revision", requests, junk)
+	}
+	for i := range minTail {
+		appendAll(t, newLog(target, "writer", Options{}), publication(t, fmt.Sprintf("more-%04d", i), c.Now(), "1"))
+	}
+	compact(true)
+	compact(false)
+}
+
 // newest returns the segments of the newest snapshot.
 func newest(t *testing.T, target *memory) (segments []digest.Digest) {
 	t.Helper()

@@ -123,6 +123,41 @@ func TestAStateKeepsTheLastVerified(t *testing.T) {
 	}
 }
 
+// Neither many names of strangers, nor many heads of theirs that are gone, take the
+// place of what was verified, or of names that stand.
+func TestAStateIsNoPlaceToCrowdOut(t *testing.T) {
+	dir, c := t.TempDir(), &clock{}
+	signed, other := publication(t, "a", c.Now(), "1"), publication(t, "b", c.Now(), "1")
+	lost, absent := headOf(signed), publication(t, "c", c.Now(), "1")
+	lost.Verified, lost.Absent = true, true
+	gone := headOf(absent)
+	gone.Absent = true
+	if err := NewState(dir).add(t.Context(), "log", []head{lost, headOf(other), gone}); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		var strange []head
+		for i := range 4 * keepAbsent {
+			strange = append(strange, headOf(publication(t, fmt.Sprint("strange-", i), c.Now(), "1")))
+			h := headOf(publication(t, "a", c.Now(), "2"))
+			h.Absent = true
+			strange = append(strange, h)
+			h = headOf(publication(t, fmt.Sprint("withdrawn-", i), c.Now(), "1"))
+			h.Absent = true
+			strange = append(strange, h)
+		}
+		if err := NewState(dir).add(t.Context(), "log", strange); err != nil {
+			t.Fatal(err)
+		}
+		kept := NewState(dir).load(t.Context(), "log").heads // rewrites the file
+		for what, packed := range map[string]*entry.Packed{"verified": signed, "standing": other, "absent": absent} {
+			if _, ok := kept[packed.Tag]; !ok {
+				t.Errorf("the %s head %s is not kept among %d others", what, packed.Tag, len(kept))
+			}
+		}
+	}
+}
+
 func TestAStateThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	write(t, file, nil)
