@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/inspect"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -43,8 +44,10 @@ func (c *Catalog) attach(ctx context.Context, repository registry.Repository, re
 }
 
 // attachAgain attaches a revision that was published before, unless its
-// attachment is there.
-func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, revision *entry.Revision, image ocispec.Descriptor) Attachment {
+// attachment is there: listed when the image was inspected, and not cleaned up,
+// which registries do to what stays listed. Where nobody said what refers to the
+// image, attaching shows it.
+func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, revision *entry.Revision, image *inspect.Image) Attachment {
 	manifest, err := c.log.Manifest(ctx, revision.Tag)
 	if err == nil && digest.FromBytes(manifest) != revision.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten", entry.ErrConflict, revision.Tag)
@@ -52,38 +55,20 @@ func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repositor
 	if err != nil {
 		return attachmentOf(err)
 	}
-	packed, err := entry.PackAttachment(manifest, image)
+	packed, err := entry.PackAttachment(manifest, image.Descriptor)
 	if err != nil {
 		return attachmentOf(err)
 	}
-	attached, err := isAttached(ctx, repository, packed, image)
-	if attached {
-		return Attachment{Outcome: AttachSkipped}
+	if slices.Contains(image.Listed, packed.Descriptor.Digest) {
+		_, err = registry.Confirm(ctx, repository, packed.Descriptor.Digest.String())
+		if err == nil {
+			return Attachment{Outcome: AttachSkipped}
+		}
+		if !errors.Is(err, entry.ErrNotFound) {
+			return attachmentOf(err)
+		}
 	}
-	if err == nil {
-		err = c.pushAttachment(ctx, repository, packed, image)
-	}
-	return attachmentOf(err)
-}
-
-// isAttached reports whether an attachment is among the referrers of an image,
-// and there: what registries clean up may stay listed. Where nobody says what
-// refers to the image, attaching shows it.
-func isAttached(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor) (bool, error) {
-	referrers, err := repository.Referrers(ctx, image)
-	switch {
-	case registry.LacksReferrers(err), registry.HidesAbsence(err):
-		return false, nil
-	case err != nil:
-		return false, err
-	case !slices.ContainsFunc(referrers, func(d ocispec.Descriptor) bool { return d.Digest == packed.Descriptor.Digest }):
-		return false, nil
-	}
-	_, err = registry.Confirm(ctx, repository, packed.Descriptor.Digest.String())
-	if errors.Is(err, entry.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
+	return attachmentOf(c.pushAttachment(ctx, repository, packed, image.Descriptor))
 }
 
 // attachmentOf is the outcome of attaching.

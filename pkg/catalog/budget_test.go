@@ -37,6 +37,33 @@ func TestBudgetOfPublishing(t *testing.T) {
 	}
 }
 
+// Publishing the same again costs one request more than comparing: whether the
+// attachment is there. That it is listed is known from inspecting the image.
+func TestBudgetOfPublishingTheSame(t *testing.T) {
+	for _, referrers := range []bool{true, false} {
+		w := newWorld(t, referrers, nil)
+		image := w.push("os/image", "1", "1")
+		w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
+		for _, tt := range []struct {
+			cache string
+			most  int
+		}{
+			{w.cacheDir, 7},
+			{t.TempDir(), 8},
+		} {
+			c := w.open(catalog.Options{Cache: ocilog.NewCache(tt.cache, 0)})
+			var result catalog.Result
+			requests := w.counter.during(func() { result = w.publish(c, image, catalog.PublishOptions{}) })
+			if result.Outcome != catalog.Unchanged || result.Attachment.Outcome != catalog.AttachSkipped {
+				t.Errorf("referrers %t: %s, attachment %+v; want unchanged, and skipped", referrers, result.Outcome, result.Attachment)
+			}
+			if len(requests) > tt.most {
+				t.Errorf("referrers %t: %d requests, want at most %d:\n%s", referrers, len(requests), tt.most, strings.Join(requests, "\n"))
+			}
+		}
+	}
+}
+
 func TestBudgetOfReading(t *testing.T) {
 	w := newWorld(t, true, nil)
 	publisher := w.open(catalog.Options{})

@@ -243,7 +243,7 @@ func (p *publication) follow(ctx context.Context) error {
 	switch {
 	case p.options.NoAttach:
 	case again:
-		p.result.Attachment = p.catalog.attachAgain(ctx, p.repository, p.old, p.image.Descriptor)
+		p.result.Attachment = p.catalog.attachAgain(ctx, p.repository, p.old, p.image)
 	default:
 		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
 	}

@@ -25,6 +25,9 @@ type Image struct {
 	Observed   entry.Observed
 	Metadata   entry.Metadata   // from annotations, labels and media types
 	Artifacts  []entry.Artifact // the files of disk images: the image's own, then those attached to it
+	// Listed is what the registry says refers to Descriptor, catalogs' own
+	// attachments too. Nobody has read them. nil where it does not say.
+	Listed []digest.Digest
 	// Incomplete: the registry did not say what is attached. Artifacts and
 	// Observed.Referrers may lack some.
 	Incomplete bool

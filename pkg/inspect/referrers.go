@@ -85,6 +85,9 @@ func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor)
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	for _, d := range lists[0] {
+		l.image.Listed = append(l.image.Listed, d.Digest)
+	}
 	var found []*referrer
 	seen := map[digest.Digest]bool{}
 	for i, list := range lists {

@@ -8,6 +8,7 @@ import (
 // checker is what both kinds of repository can tell about themselves.
 type checker interface {
 	account(ctx context.Context) (Account, error)
+	loggedIn() bool
 	canPush(ctx context.Context) error
 }
 
@@ -20,6 +21,14 @@ func (c *Client) Account(ctx context.Context, ref Reference) (Account, error) {
 		return Account{}, err
 	}
 	return repository.(checker).account(ctx)
+}
+
+// LoggedIn reports whether the client has logged in to the repository of ref, with
+// a login that may have been refused. Where it has not, what was answered is
+// answered to anybody.
+func (c *Client) LoggedIn(ref Reference) bool {
+	repository, err := c.Open(ref)
+	return err == nil && repository.(checker).loggedIn()
 }
 
 // CanPull reports why ref cannot be read: its manifest, where it has a tag or
@@ -63,6 +72,8 @@ func (r *remoteRepository) account(ctx context.Context) (Account, error) {
 	account, err := r.login.find(ctx)
 	return account, r.classify(ctx, "log in to "+r.base, err)
 }
+
+func (r *remoteRepository) loggedIn() bool { return r.login.used() }
 
 func (r *remoteRepository) canPush(ctx context.Context) error {
 	return r.classify(ctx, "begin an upload to "+r.base, r.beginUpload(ctx))

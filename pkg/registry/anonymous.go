@@ -66,12 +66,13 @@ func isRepository(request *http.Request) bool {
 
 // convincing reports whether an answer that nobody was logged in for is one
 // that everybody would get: content that is there, and what was written. A list
-// may be shorter for strangers.
+// may be shorter for strangers. On how an upload is given up nothing depends.
 func convincing(response *http.Response) bool {
 	path := response.Request.URL.Path
 	list := strings.HasSuffix(path, "/tags/list") || strings.Contains(path, "/referrers/")
 	status := response.StatusCode
-	return status < 400 && !list || status == http.StatusTooManyRequests || status >= 500
+	givenUp := response.Request.Method == http.MethodDelete && strings.Contains(path, "/blobs/uploads/")
+	return status < 400 && !list || givenUp || status == http.StatusTooManyRequests || status >= 500
 }
 
 // recheck is how long it is believed that no login is stored, or needed.
@@ -96,7 +97,7 @@ func (c *challenges) elsewhere(request *http.Request, response *http.Response) (
 		return nil, &credentialError{err}
 	}
 	if stored := !account.Anonymous() || (len(account.Problems) > 0 && response.StatusCode >= http.StatusBadRequest); stored {
-		if c.found, err = c.ping(request); err != nil {
+		if c.found, err = c.ping(request, account); err != nil {
 			return nil, err
 		}
 	}
@@ -115,10 +116,11 @@ func (f failing) Read([]byte) (int, error) {
 }
 
 // ping asks for the registry's base URL as nobody, and returns how to log in to
-// the registry. Where the base URL neither lets strangers in, nor does not exist,
-// nor says how to log in, the login goes to the registry itself: it is stored for
-// it, and nothing is believed without it.
-func (c *challenges) ping(request *http.Request) ([]challenge, error) {
+// the registry with an account. Where the base URL does not say, the login goes to
+// the registry itself: it is stored for it, and nothing is believed without it.
+// That the base URL lets strangers in, or does not exist, says nothing of a
+// repository; but then what cannot log in by a password is not asked for.
+func (c *challenges) ping(request *http.Request, account Account) ([]challenge, error) {
 	ping, err := http.NewRequestWithContext(request.Context(), http.MethodGet, request.URL.Scheme+"://"+request.URL.Host+"/v2/", nil)
 	if err != nil {
 		return nil, err
@@ -130,13 +132,15 @@ func (c *challenges) ping(request *http.Request) ([]challenge, error) {
 	}
 	answer.Body.Close()
 	switch status := answer.StatusCode; {
-	case status < 300, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return nil, nil
 	case status == http.StatusTooManyRequests, status >= 500:
 		return nil, fmt.Errorf("%w: whether a login is needed is not known: GET %s/v2/: %d", entry.ErrUnreachable, ping.URL.Host, status)
 	case status == http.StatusUnauthorized:
 		if offered := usable(parseChallenges(answer.Header.Values("Www-Authenticate")), ping.URL); len(offered) > 0 {
 			return offered, nil
+		}
+	case status < 300, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		if account.Username == "" || account.Password == "" {
+			return nil, nil
 		}
 	}
 	return []challenge{{scheme: schemeBasic}}, nil

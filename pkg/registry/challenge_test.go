@@ -293,8 +293,49 @@ func TestAnonymousAnswersCostNothing(t *testing.T) {
 			t.Errorf("%v, %v", tags, err)
 		}
 	}
-	if len(s.requests()) != 4 {
-		t.Errorf("%v; want the base URL once", s.requests())
+	if len(s.requests()) != 5 {
+		t.Errorf("%v; want the base URL once, and the first question again", s.requests())
+	}
+}
+
+// That the base URL lets strangers in, or is not there, says nothing of a
+// repository: a login that is stored for it is tried. One that only a token
+// service takes cannot be, where none is named.
+func TestBaseURLsThatLetStrangersIn(t *testing.T) {
+	token := func(context.Context, string, string) (Account, error) {
+		return Account{IdentityToken: "t0k3n", Source: "a test"}, nil
+	}
+	for _, base := range []int{200, 204, 404, 405} {
+		for name, tt := range map[string]struct {
+			stranger int
+			login    func(context.Context, string, string) (Account, error)
+			want     string // the kind of error; "" is the list that the login opens
+		}{
+			"401 without a challenge": {401, userAndPassword("me", "s3cr3t"), ""},
+			"403":                     {403, userAndPassword("me", "s3cr3t"), ""},
+			"404":                     {404, userAndPassword("me", "s3cr3t"), ""},
+			"401 without a challenge, and a login unheard": {401, userAndPassword("me", "other"), "unauthorized"},
+			"404, and a login unheard":                     {404, userAndPassword("me", "other"), "unauthorized"},
+			"403, and a token":                             {403, token, "unauthorized"},
+		} {
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				_, password, given := r.BasicAuth()
+				switch {
+				case r.URL.Path == "/v2/":
+					answer(w, base, "application/json", `{}`)
+				case password == "s3cr3t":
+					answer(w, 200, "application/json", `{"tags":["hidden"]}`)
+				case given:
+					answer(w, 401, "application/json", `{}`)
+				default:
+					answer(w, tt.stranger, "application/json", `{"errors":[{"code":"NAME_UNKNOWN"}]}`)
+				}
+			})
+			tags, err := open(t, s.host, Options{Attempts: 1, Credentials: tt.login}).Tags(t.Context())
+			if kind(err) != tt.want || (err == nil && len(tags) != 1) {
+				t.Errorf("%d, %s: got %v, %v after %v; want %q", base, name, tags, err, s.requests(), tt.want)
+			}
+		}
 	}
 }
 

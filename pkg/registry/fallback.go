@@ -39,8 +39,8 @@ func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.
 
 func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	list, err := r.listToWriter(ctx, subject)
-	if err == nil && list.fallback && lists(list, descriptor) {
-		err = r.restore(ctx, descriptor, manifest)
+	if err == nil && lists(list, descriptor) {
+		err = r.restore(ctx, descriptor, manifest, list.fallback)
 	}
 	for attempt := 0; err == nil && !lists(list, descriptor); attempt++ {
 		if attempt == listAttempts {
@@ -69,14 +69,18 @@ func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.
 	return err
 }
 
-// restore writes a referrer again that is listed in a fallback index and gone:
-// such an index outlives what it lists.
-func (r *remoteRepository) restore(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte) error {
+// restore writes a referrer again that is listed and gone: lists outlive what
+// they list.
+func (r *remoteRepository) restore(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, fallback bool) error {
 	there, err := r.existing(ctx, []ocispec.Descriptor{descriptor})
 	if err != nil || len(there) > 0 {
 		return err
 	}
-	return r.pushManifest(ctx, descriptor, manifest, keepTag(ctx, descriptor.Digest, r.base))
+	reference := descriptor.Digest.String()
+	if fallback {
+		reference = keepTag(ctx, descriptor.Digest, r.base)
+	}
+	return r.pushManifest(ctx, descriptor, manifest, reference)
 }
 
 // lists reports whether a referrer is listed.

@@ -249,6 +249,37 @@ func TestDanglingReferrers(t *testing.T) {
 	}
 }
 
+// What is listed and gone is written again, whoever lists it.
+func TestListedAndGone(t *testing.T) {
+	for _, api := range []bool{true, false} {
+		registry := inProcess(t, api)
+		plain := open(t, registry, quick())
+		subject := subjectIn(t, plain)
+		d, err := attach(t, plain, "a", subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists := httptest.NewRecorder()
+		forward(t, lists, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v2/team/image/referrers/"+subject.Digest.String(), nil), registry)
+		if err := plain.(*remoteRepository).delete(t.Context(), d.Digest.String()); err != nil {
+			t.Fatal(err)
+		}
+		s := before(t, registry, func(w http.ResponseWriter, r *http.Request) bool {
+			isList := api && strings.Contains(r.URL.Path, "/referrers/")
+			if isList { // as it was
+				answer(w, lists.Code, ocispec.MediaTypeImageIndex, lists.Body.String())
+			}
+			return isList
+		})
+		if _, err := attach(t, open(t, s.host, quick()), "a", subject); err != nil {
+			t.Errorf("API %t: %v", api, err)
+		}
+		if _, err := plain.Resolve(t.Context(), d.Digest.String()); err != nil {
+			t.Errorf("API %t: what was gone is not written again: %v", api, err)
+		}
+	}
+}
+
 // D10: without the Referrers API each referrer has a tag of its own, which
 // names the catalog that it is for.
 func TestReferrersHaveTags(t *testing.T) {

@@ -187,7 +187,7 @@ func (l *layout) read(want digest.Digest, most int64) ([]byte, error) {
 	}
 	defer file.Close()
 	if info.Size() > most {
-		return nil, fmt.Errorf("%w: blob %s is longer than %d bytes", entry.ErrUnreachable, want, most)
+		return nil, fmt.Errorf("%w: blob %s is longer than %d bytes", entry.ErrMalformed, want, most)
 	}
 	blob := make([]byte, info.Size())
 	n, err := io.ReadFull(file, blob)

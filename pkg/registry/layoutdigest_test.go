@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // listedAs is a descriptor as an index.json lists it, with further members.
@@ -98,6 +100,32 @@ func TestSizesInLayouts(t *testing.T) {
 			described, got, err := repository.Manifest(t.Context(), ref.Target())
 			if diff := cmp.Diff(body, got); err != nil || described.Size != manifest.Size || diff != "" {
 				t.Errorf("a size of %d bytes, %q is one of %d, %v; want %d\n%s", size, suffix, described.Size, err, manifest.Size, diff)
+			}
+		}
+	}
+}
+
+// The size that index.json gives a referrer hides it from nobody: that of its
+// file counts, and what nobody can read may be any referrer.
+func TestSizesOfReferrersInLayouts(t *testing.T) {
+	image, body := manifestOf(t, "one", nil)
+	attached, signature := manifestOf(t, "signature", &image)
+	for _, size := range []string{"-474", "0", "1", "4194305", "9223372036854775807", "1e400", `"x"`, "null"} {
+		lie := strings.Replace(listedAs(attached, ""), `"size":`, `"size":`+size+`,"was":`, 1)
+		repository, _ := openText(t, "oci:"+layoutOf(t, `{"manifests":[`+listedAs(image, called("x"))+`,`+lie+`]}`, body, signature))
+		found, err := repository.Referrers(t.Context(), image)
+		if err != nil || len(found) != 1 || found[0].Digest != attached.Digest || found[0].Size != attached.Size {
+			t.Errorf("a size of %s: %v, %v; want %s with its %d bytes", size, found, err, attached.Digest, attached.Size)
+		}
+	}
+	long := append(signature, strings.Repeat(" ", entry.MaxManifest)...)
+	for _, size := range []int64{-1, 0, 474, int64(len(long))} {
+		claimed := describe(image.MediaType, long)
+		claimed.Size = size
+		repository, _ := openText(t, "oci:"+layoutOf(t, `{"manifests":[`+listedAs(image, called("x"))+`,`+listedAs(claimed, "")+`]}`, body, long))
+		for range 2 {
+			if found, err := repository.Referrers(t.Context(), image); kind(err) != "malformed" {
+				t.Errorf("a file of %d bytes with a size of %d: %v, %v; want malformed", len(long), size, found, err)
 			}
 		}
 	}

@@ -20,6 +20,7 @@ type subjects struct {
 
 type referrer struct {
 	digest       string
+	size         int64 // of its file: nobody has checked what index.json says
 	artifactType string
 }
 
@@ -44,7 +45,7 @@ func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]o
 		for _, r := range l.subjects.of[subject.Digest.String()] {
 			for _, at := range index.digests.all(r.digest) {
 				d, err := index.listed[at].descriptor()
-				d.ArtifactType = r.artifactType
+				d.Size, d.ArtifactType = r.size, r.artifactType
 				found, faults = append(found, d), errors.Join(faults, err)
 			}
 		}
@@ -93,15 +94,12 @@ func (l *layout) readSubjects(ctx context.Context) error {
 	return nil
 }
 
-// readSubject notes the subject of one manifest.
+// readSubject notes the subject of one manifest. Only what has no digest that
+// could be the name of a file is none that anybody could read.
 func (l *layout) readSubject(listed listing) error {
-	d, err := listed.descriptor()
-	if err != nil {
-		return err
-	}
 	name := strings.Clone(listed.digest) // it is part of index.json's text
-	if d.Digest.Validate() != nil || d.Size > l.bounds.manifest {
-		l.subjects.read[name] = true // no manifest that anybody could read
+	if digest.Digest(name).Validate() != nil {
+		l.subjects.read[name] = true
 		return nil
 	}
 	text, err := l.read(digest.Digest(name), l.bounds.manifest)
@@ -112,7 +110,7 @@ func (l *layout) readSubject(listed listing) error {
 	var manifest ocispec.Manifest
 	if decodeLeniently(string(text), &manifest) == nil && manifest.Subject != nil {
 		of := manifest.Subject.Digest.String()
-		l.subjects.of[of] = append(l.subjects.of[of], referrer{name, manifest.ArtifactType})
+		l.subjects.of[of] = append(l.subjects.of[of], referrer{name, int64(len(text)), manifest.ArtifactType})
 	}
 	return nil
 }

@@ -206,6 +206,8 @@ func (l *layout) wrote(path string, index *layoutIndex, edit *indexEdit, written
 
 func (l *layout) account(context.Context) (Account, error) { return Account{}, nil }
 
+func (l *layout) loggedIn() bool { return false }
+
 // canPush puts a file beside the others, or where the layout would be made, and
 // takes it away again.
 func (l *layout) canPush(ctx context.Context) error {

@@ -154,6 +154,13 @@ func (l *login) as() string {
 	return "as " + l.account.String()
 }
 
+// used reports whether there is a login and it was given to the registry.
+func (l *login) used() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.account.Anonymous()
+}
+
 // accountName names the account that the repository was asked as.
 func (l *login) accountName() string {
 	l.mu.Lock()

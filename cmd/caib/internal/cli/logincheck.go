@@ -24,7 +24,8 @@ func newLoginCheck(a *app) *cobra.Command {
 		Long: `Show where the login for a repository is stored, and ask its registry whether it
 may pull and whether it may push. For pushing, an upload is begun and given up:
 nothing is written. It fails if pulling does not work, and with --push if
-pushing does not.
+pushing does not. Where the registry never asks for the login, nothing is known
+of it: that is said.
 
 Logins are looked for in docker's configuration with its credential helpers,
 then in podman's auth.json, or in the file of --authfile alone; then the
@@ -42,6 +43,7 @@ type loginCheck struct {
 	Reference string `json:"reference"`
 	User      string `json:"user,omitempty"`
 	Source    string `json:"source"` // where the login is stored; never a secret
+	Tried     bool   `json:"tried"`  // the login was sent; else Pull and Push are what anybody may do
 	Pull      answer `json:"pull"`
 	Push      answer `json:"push"`
 }
@@ -77,9 +79,12 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	if answerOf(pull).Status != "unknown" {
 		push = client.CanPush(ctx, ref)
 	}
-	check.Pull, check.Push = answerOf(pull), answerOf(push)
+	check.Pull, check.Push, check.Tried = answerOf(pull), answerOf(push), client.LoggedIn(ref)
 	if err := o.print(check); err != nil {
 		return err
+	}
+	if !check.Tried && !account.Anonymous() {
+		o.note("the login was not tried: the registry did not ask for it")
 	}
 	switch {
 	case pull != nil:
