@@ -317,6 +317,7 @@ func (v *View) answer(tags []entry.Tag, there bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, tag := range tags {
+		v.noteOdd(tag)
 		v.answers[tag] = there
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -26,7 +28,7 @@ func TestManyBogusTagsAreFewLines(t *testing.T) {
 		{90, 5, 21, "ignored: no revision in 350 tags of 70 names more"},
 	} {
 		t.Run(fmt.Sprintf("%d names of %d", tt.names, tt.tags), func(t *testing.T) {
-			v := &View{none: map[entry.Tag]error{}}
+			v := (&Log{}).emptyView()
 			for name := range tt.names {
 				for i := range tt.tags {
 					tag := entry.NewTag(fmt.Sprintf("name-%02d", name), entry.NewTime(epoch), entry.OpPublish, digest.FromString(fmt.Sprint(name, i)))
@@ -41,5 +43,24 @@ func TestManyBogusTagsAreFewLines(t *testing.T) {
 				t.Errorf("%d lines, want %d with %q:\n%s", len(said), tt.lines, tt.says, text)
 			}
 		})
+	}
+}
+
+// Tags that hold nothing, under 100,000 names, are asked for by their names one
+// after the other: if each look went through all of them, this would not end.
+func TestManyNamesThatHoldNothing(t *testing.T) {
+	v := (&Log{}).emptyView()
+	for i := range 100_000 {
+		name := fmt.Sprintf("name-%d", i)
+		v.notRevision(entry.NewTag(name, entry.NewTime(epoch), entry.OpPublish, digest.FromString(name)), entry.ErrInvalid)
+	}
+	found := 0
+	testwait.Return(t, "what each name's tags hold", func() {
+		for _, name := range v.UnreadableNames() {
+			found += len(v.Unreadable(name, entry.Tag{}, time.Time{})) + len(v.Vanished(t.Context(), name, entry.Tag{}, time.Time{}))
+		}
+	})
+	if found != 100_000 {
+		t.Errorf("%d tags, want 100,000", found)
 	}
 }

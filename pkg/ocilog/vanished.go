@@ -3,6 +3,7 @@ package ocilog
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -94,7 +95,7 @@ type Vanished struct {
 // are genuine, and need not be signed.
 func (v *View) Vanished(ctx context.Context, name string, head entry.Tag, asOf time.Time) []Vanished {
 	var found []Vanished
-	for _, tag := range v.vanished(asOf)[name] {
+	for _, tag := range v.vanished(name, asOf) {
 		if head.Compare(tag) < 0 {
 			f, _ := v.log.known.get(tag)
 			found = append(found, Vanished{Head{tag, f.digest}, v.log.rememberedRevision(ctx, tag), f.verified})
@@ -103,34 +104,43 @@ func (v *View) Vanished(ctx context.Context, name string, head entry.Tag, asOf t
 	return found
 }
 
+// vanished returns the tags of a name that this view found absent, in order.
+func (v *View) vanished(name string, asOf time.Time) []entry.Tag {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var tags []entry.Tag
+	for _, tag := range v.odd[name] {
+		if v.hasVanished(tag, asOf) {
+			tags = append(tags, tag)
+		}
+	}
+	slices.SortFunc(tags, entry.Tag.Compare)
+	return tags
+}
+
 // VanishedNames returns the names of which revisions vanished, in text order:
 // those to ask Vanished about.
 func (v *View) VanishedNames(asOf time.Time) []string {
-	var names []string
-	for name := range v.vanished(asOf) {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// vanished returns the tags that this view found absent, by name.
-func (v *View) vanished(asOf time.Time) map[string][]entry.Tag {
-	byName := map[string][]entry.Tag{}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for tag, there := range v.answers {
-		if there || !asOf.IsZero() && tag.Millis > asOf.UnixMilli() {
-			continue
-		}
-		if f, ok := v.log.known.get(tag); ok && f.absent && f.kind != foreign {
-			byName[tag.Name] = append(byName[tag.Name], tag)
+	names := map[string]bool{}
+	for tag := range v.answers {
+		if v.hasVanished(tag, asOf) {
+			names[tag.Name] = true
 		}
 	}
-	for _, tags := range byName {
-		slices.SortFunc(tags, entry.Tag.Compare)
+	return slices.Sorted(maps.Keys(names))
+}
+
+// hasVanished reports whether this view found a known revision absent. v.mu is
+// held.
+func (v *View) hasVanished(tag entry.Tag, asOf time.Time) bool {
+	there, asked := v.answers[tag]
+	if !asked || there || !asOf.IsZero() && tag.Millis > asOf.UnixMilli() {
+		return false
 	}
-	return byName
+	f, known := v.log.known.get(tag)
+	return known && f.absent && f.kind != foreign
 }
 
 // report tells of names of a later format, of names whose head vanished, where no
@@ -142,7 +152,8 @@ func (v *View) report(ctx context.Context, replay *entry.Replay, tags []entry.Ta
 		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %q is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
 	}
 	if v.log.options.Verified == nil {
-		for name, vanished := range v.vanished(asOf) {
+		for _, name := range v.VanishedNames(asOf) {
+			vanished := v.vanished(name, asOf)
 			last := vanished[len(vanished)-1]
 			head := replay.Head(name)
 			if head == nil || head.Tag.Compare(last) < 0 {

@@ -24,8 +24,9 @@ type View struct {
 	recalled  bool               // from the cache: the registry was not asked
 
 	mu      sync.Mutex
-	answers map[entry.Tag]bool  // to a look for an unlisted tag: whether it is there
-	none    map[entry.Tag]error // tags that hold no revision, and why
+	answers map[entry.Tag]bool     // to a look for an unlisted tag: whether it is there
+	none    map[entry.Tag]error    // tags that hold no revision, and why
+	odd     map[string][]entry.Tag // by name, those of answers and none
 	notices notices
 }
 
@@ -72,7 +73,7 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 }
 
 func (l *Log) emptyView() *View {
-	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}}
+	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}, odd: map[string][]entry.Tag{}}
 }
 
 // newView sorts out what the registry lists.
@@ -287,11 +288,21 @@ func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*
 func (v *View) notRevision(tag entry.Tag, why error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.noteOdd(tag)
 	if v.unlisted[tag] && !v.answers[tag] {
 		v.answers[tag] = false
 		return
 	}
 	v.none[tag] = why
+}
+
+// noteOdd finds a tag by its name, once it is in answers or none. It is called
+// before it is put there, with v.mu held.
+func (v *View) noteOdd(tag entry.Tag) {
+	_, asked := v.answers[tag]
+	if _, none := v.none[tag]; !asked && !none {
+		v.odd[tag.Name] = append(v.odd[tag.Name], tag)
+	}
 }
 
 // isNone reports whether a tag was found to hold no revision, or not to be
@@ -310,8 +321,8 @@ func (v *View) Unreadable(name string, head entry.Tag, asOf time.Time) []entry.T
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var later []entry.Tag
-	for tag := range v.none {
-		if tag.Name == name && head.Compare(tag) < 0 && (asOf.IsZero() || tag.Millis <= asOf.UnixMilli()) {
+	for _, tag := range v.odd[name] {
+		if v.none[tag] != nil && head.Compare(tag) < 0 && (asOf.IsZero() || tag.Millis <= asOf.UnixMilli()) {
 			later = append(later, tag)
 		}
 	}
