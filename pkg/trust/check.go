@@ -45,6 +45,8 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		check.Reason = "its signatures could not be looked up: " + evidence.Err.Error()
 	case len(evidence.Signatures) > maxSignatures:
 		check.Reason = fmt.Sprintf("it has more than the %d signatures that are looked at", maxSignatures)
+	case c.unknown != "":
+		check.Reason = c.unknown
 	case c.untrusted != "":
 		check.Result, check.Reason = Untrusted, c.untrusted
 	case len(c.signed) > 0:
@@ -80,6 +82,7 @@ type count struct {
 	signed             map[string]*sound // by signer
 	order              []*sound
 	untrusted, invalid string // the first reason of its kind
+	unknown            string
 }
 
 func (c *count) add(signature Signature) {
@@ -99,6 +102,8 @@ func (c *count) add(signature Signature) {
 	var why *outcome
 	switch {
 	case err == nil:
+	case errors.As(err, &why) && why.verdict == Unknown:
+		c.unknown = why.reason
 	case errors.As(err, &why) && why.verdict == Untrusted:
 		if c.untrusted == "" {
 			c.untrusted = why.reason
@@ -141,6 +146,9 @@ func (c *count) keyless(m *material, format Format) error {
 	}
 	if c.root == nil || len(c.rule.Identities) == 0 {
 		return stranger("signed without a key, and the rule names only keys")
+	}
+	if c.root.missing != nil {
+		return &outcome{Unknown, "there is no trusted root to check it by: " + c.root.missing.Error()}
 	}
 	v, err := c.root.vouch(m)
 	if err != nil {

@@ -18,6 +18,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	sigroot "github.com/sigstore/sigstore-go/pkg/root"
 )
 
 // labHost is where the lab's services listen, which is the name of its log.
@@ -189,7 +191,7 @@ func (l *lab) services(logVersion int, stamped bool) *Services {
 	service := func(path string, version int) string {
 		return fmt.Sprintf(`[{"url":%q,"majorApiVersion":%d,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"lab"}]`, l.server.URL+path, version)
 	}
-	config := `{"mediaType":"` + typeSigningConfig + `","caUrls":` + service("", 1)
+	config := `{"mediaType":"` + sigroot.SigningConfigMediaType02 + `","caUrls":` + service("", 1)
 	if logVersion > 0 {
 		config += `,"rekorTlogUrls":` + service("", logVersion)
 	}

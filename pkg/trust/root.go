@@ -31,7 +31,12 @@ type Root struct {
 	logs        map[string]logKey // by hexadecimal ID
 	ctLogs      map[string]logKey
 	sum         [sha256.Size]byte
+	missing     error // why there is nothing to check keyless signatures by
 }
+
+// MissingRoot stands for a trusted root that could not be had, for a reason.
+// Under it the verdict on a keyless signature is unknown.
+func MissingRoot(reason error) *Root { return &Root{missing: reason} }
 
 // authority is a chain of certificates: for stampers leaf first, for others
 // intermediates first, the root last in both.

@@ -2,104 +2,148 @@ package trust
 
 import (
 	"context"
+	"crypto"
 	"encoding/hex"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Sign makes a signature of a digest. reference is the repository that it
 // stands in; only the legacy format notes it, for people. services witness the
-// signature; nil is none, which fits keys and no keyless signer.
+// signature; nil is none for a key, and its own for a keyless signer. What the
+// signer's trusted root does not verify is an entry.ErrUntrusted.
 func Sign(ctx context.Context, signer Signer, services *Services, format Format, d digest.Digest, reference string) (Signature, error) {
-	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
-		return Signature{}, fmt.Errorf("%w: sign: %q is not a SHA-256 digest", entry.ErrInvalid, shorten(d.String()))
+	content, err := contentOf(format, d, reference)
+	if err != nil {
+		return Signature{}, err
 	}
-	m := &material{}
-	switch format {
-	case Bundle:
-		m.envelope = newEnvelope(d)
-		m.message = m.envelope.pae()
-	case Legacy:
-		payload, err := newPayload(reference, d)
-		if err != nil {
-			return Signature{}, err
-		}
-		m.message = payload
-	default:
-		return Signature{}, fmt.Errorf("%w: signature format %q: want %s or %s", entry.ErrInvalid, format, Bundle, Legacy)
+	var certificate sign.CertificateProvider
+	certified, isKeyless := signer.(*keyless)
+	if isKeyless {
+		services, certificate = certified.options.Services, certified
 	}
-	var err error
-	if m.signature, err = signer.Sign(ctx, m.message); err != nil {
+	if err := services.fits(format); err != nil {
+		return Signature{}, err
+	}
+	made, err := services.bundle(ctx, content, &keypair{Signer: signer}, certificate)
+	if err != nil {
 		return Signature{}, fmt.Errorf("sign %s: %w", d, err)
 	}
-	if !signer.PublicKey().verifies(m.message, m.signature) {
-		return Signature{}, fmt.Errorf("%w: sign %s: the signer's public key does not check what it signed", entry.ErrInvalid, d)
+	signature, err := pack(format, content, made)
+	if err == nil && isKeyless {
+		err = certified.verify(d, signature)
 	}
-	if certified, ok := signer.(interface{ leaf() []byte }); ok {
-		if err := m.addPEM(string(certified.leaf())); err != nil {
-			return Signature{}, err
-		}
+	if err != nil {
+		return Signature{}, fmt.Errorf("sign %s: %w", d, err)
 	}
-	if services != nil {
-		if err := services.witness(ctx, signer, m); err != nil {
-			return Signature{}, fmt.Errorf("sign %s: %w", d, err)
-		}
+	return signature, nil
+}
+
+// contentOf is what a format signs of a digest.
+func contentOf(format Format, d digest.Digest, reference string) (sign.Content, error) {
+	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+		return nil, fmt.Errorf("%w: sign: %q is not a SHA-256 digest", entry.ErrInvalid, shorten(d.String()))
 	}
+	switch format {
+	case Bundle:
+		e := newEnvelope(d)
+		return &sign.DSSEData{Data: e.Payload, PayloadType: e.PayloadType}, nil
+	case Legacy:
+		payload, err := newPayload(reference, d)
+		return &sign.PlainData{Data: payload}, err
+	}
+	return nil, fmt.Errorf("%w: signature format %q: want %s or %s", entry.ErrInvalid, format, Bundle, Legacy)
+}
+
+// keypair is a signer as sigstore's packages want one.
+type keypair struct {
+	Signer
+	failed error // why it did not sign
+}
+
+func (k *keypair) GetHashAlgorithm() protocommon.HashAlgorithm {
+	return protocommon.HashAlgorithm_SHA2_256
+}
+func (k *keypair) GetHint() []byte                { return []byte(k.PublicKey().Hint()) }
+func (k *keypair) GetPublicKey() crypto.PublicKey { return k.PublicKey().key }
+func (k *keypair) GetPublicKeyPem() (string, error) {
+	return string(k.PublicKey().PEM()), nil
+}
+
+func (k *keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
+	details, err := signature.GetDefaultAlgorithmDetails(k.PublicKey().key)
+	if err != nil {
+		return protocommon.PublicKeyDetails_PUBLIC_KEY_DETAILS_UNSPECIFIED
+	}
+	return details.GetSignatureAlgorithm()
+}
+
+// GetKeyAlgorithm is that of the keys of keyless signers; nothing asks for it
+// of others.
+func (k *keypair) GetKeyAlgorithm() string { return "ECDSA" }
+
+// SignData signs, and checks the signature before anybody is shown it: a key
+// may be of a plugin.
+func (k *keypair) SignData(ctx context.Context, data []byte) (made, sum []byte, err error) {
+	made, err = k.Sign(ctx, data)
+	if err == nil && !k.PublicKey().verifies(data, made) {
+		err = fmt.Errorf("%w: the signer's public key does not check what it signed", entry.ErrInvalid)
+	}
+	k.failed = err
+	return made, sum256(data), err
+}
+
+// pack writes what was signed in a format.
+func pack(format Format, content sign.Content, made *protobundle.Bundle) (Signature, error) {
 	if format == Legacy {
-		return m.legacy()
+		return packLegacy(content.PreAuthEncoding(), made)
 	}
-	return m.bundle(signer.PublicKey())
+	text, err := protojson.Marshal(made)
+	if err != nil {
+		return Signature{}, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
+	}
+	value := jsontext.Value(text)
+	err = value.Compact() // protojson spaces its output at random
+	return Signature{Bundle, value}, err
 }
 
-// bundle writes a signature as a sigstore bundle.
-func (m *material) bundle(key *PublicKey) (Signature, error) {
-	m.envelope.Signatures = []envelopeSignature{{Sig: m.signature}}
-	b := bundleJSON{MediaType: mediaTypeV03, Envelope: m.envelope}
-	b.Verification.Entries = m.entries
-	if len(m.certificates) > 0 {
-		b.Verification.Certificate = &rawJSON{m.certificates[0].Raw}
-	} else {
-		b.Verification.PublicKey = &hintJSON{key.Hint()}
+// packLegacy writes a bundle of a payload as annotations, which hold one log
+// entry and one timestamp.
+func packLegacy(payload []byte, made *protobundle.Bundle) (Signature, error) {
+	annotations := map[string]string{annotationSignature: encode(made.GetMessageSignature().GetSignature())}
+	material := made.GetVerificationMaterial()
+	if leaf := material.GetCertificate().GetRawBytes(); leaf != nil {
+		annotations[annotationCertificate] = string(certificatePEM(leaf))
 	}
-	if len(m.timestamps) > 0 {
-		b.Verification.Timestamps = &timestampsJSON{}
-		for _, signed := range m.timestamps {
-			b.Verification.Timestamps.RFC3161 = append(b.Verification.Timestamps.RFC3161, timestampJSON{signed})
-		}
-	}
-	text, err := json.Marshal(b, json.Deterministic(true))
-	return Signature{Bundle, text}, err
-}
-
-// legacy writes a signature as annotations.
-func (m *material) legacy() (Signature, error) {
-	annotations := map[string]string{annotationSignature: encode(m.signature)}
-	if len(m.certificates) > 0 {
-		annotations[annotationCertificate] = string(certificatePEM(m.certificates[0].Raw))
-	}
-	if len(m.entries) > 0 && m.entries[0].Promise != nil {
-		e := m.entries[0]
-		promise := promiseJSON{Signed: e.Promise.Signed}
-		promise.Payload.Body, promise.Payload.Time = e.Body, int64(e.Time)
-		promise.Payload.Index, promise.Payload.LogID = int64(e.Index), hex.EncodeToString(e.LogID.KeyID)
+	if logged := material.GetTlogEntries(); len(logged) > 0 {
+		e := logged[0]
+		promise := promiseJSON{Signed: e.GetInclusionPromise().GetSignedEntryTimestamp()}
+		promise.Payload.Body, promise.Payload.Time = e.GetCanonicalizedBody(), e.GetIntegratedTime()
+		promise.Payload.Index, promise.Payload.LogID = e.GetLogIndex(), hex.EncodeToString(e.GetLogId().GetKeyId())
 		text, err := json.Marshal(promise)
 		if err != nil {
 			return Signature{}, err
 		}
 		annotations[annotationBundle] = string(text)
 	}
-	if len(m.timestamps) > 0 {
-		text, err := json.Marshal(legacyTimestampJSON{m.timestamps[0]})
+	if stamps := material.GetTimestampVerificationData().GetRfc3161Timestamps(); len(stamps) > 0 {
+		text, err := json.Marshal(legacyTimestampJSON{stamps[0].GetSignedTimestamp()})
 		if err != nil {
 			return Signature{}, err
 		}
 		annotations[annotationTimestamp] = string(text)
 	}
-	return newLegacy(m.message, annotations)
+	return newLegacy(payload, annotations)
 }
 
 // Signed tells whether a signer has signed a digest before, in a format: whether
@@ -126,14 +170,14 @@ func Signed(ctx context.Context, store Store, d digest.Digest, format Format, si
 
 // IsKeyless tells whether a signer has a certificate instead of a lasting key.
 func IsKeyless(signer Signer) bool {
-	_, certified := signer.(interface{ leaf() []byte })
+	_, certified := signer.(*keyless)
 	return certified
 }
 
 // Describe says in a few words who signs.
 func Describe(signer Signer) string {
 	if k, ok := signer.(*keyless); ok {
-		return "identity " + printable(k.subject)
+		return "identity " + printable(k.identity().Subject)
 	}
 	return signer.PublicKey().String()
 }

@@ -40,7 +40,7 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if signing == nil {
-		return withHint(fmt.Errorf("%w: nothing signs", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless with --signing-config FILE")
+		return withHint(fmt.Errorf("%w: nothing signs", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless")
 	}
 	c, err := o.openOne()
 	if err != nil {
