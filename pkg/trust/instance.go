@@ -108,7 +108,7 @@ func instanceError(ctx context.Context, mirror string, err error) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case !errors.Is(err, entry.ErrUnreachable):
-		err = fmt.Errorf("%w: %s", entry.ErrUnreachable, printable(err.Error()))
+		err = fmt.Errorf("%w: %v", entry.ErrUnreachable, err)
 	}
 	return fmt.Errorf("sigstore's TUF repository %s: %w", host(mirror), err)
 }

@@ -185,20 +185,25 @@ func (l *lab) parsedRoot() *Root {
 	return root
 }
 
-// services are those of a signing config that names some of the lab's.
-func (l *lab) services(logVersion int, stamped bool) *Services {
-	l.t.Helper()
+// signingConfig is the file that names some of the lab's services.
+func (l *lab) signingConfig(logVersion int, stamped bool) []byte {
 	service := func(path string, version int) string {
 		return fmt.Sprintf(`[{"url":%q,"majorApiVersion":%d,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"lab"}]`, l.server.URL+path, version)
 	}
-	config := `{"mediaType":"` + sigroot.SigningConfigMediaType02 + `","caUrls":` + service("", 1)
+	config := `{"mediaType":"` + sigroot.SigningConfigMediaType02 + `","caUrls":` + service("", 1) + `,"oidcUrls":` + service("/issuer", 1)
 	if logVersion > 0 {
 		config += `,"rekorTlogUrls":` + service("", logVersion)
 	}
 	if stamped {
 		config += `,"tsaUrls":` + service("/stamp", 1)
 	}
-	s, err := ParseSigningConfig([]byte(config+"}"), http.DefaultTransport, l.now)
+	return []byte(config + "}")
+}
+
+// services are those of a signing config.
+func (l *lab) services(logVersion int, stamped bool) *Services {
+	l.t.Helper()
+	s, err := ParseSigningConfig(l.signingConfig(logVersion, stamped), http.DefaultTransport, l.now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
