@@ -11,12 +11,18 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
+
+// T is what a repository needs of a test: a *testing.T, for example.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+}
 
 // Repository is a TUF repository of one key. It is safe for concurrent use.
 type Repository struct {
@@ -33,24 +39,24 @@ type Repository struct {
 }
 
 // New serves targets with metadata that expires at the given time.
-func New(t testing.TB, targets map[string][]byte, expires time.Time) *Repository {
+func New(t T, targets map[string][]byte, expires time.Time) *Repository {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("TUF repository: %v", err)
 	}
 	signer, err := signature.LoadSigner(private, crypto.Hash(0))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("TUF repository: %v", err)
 	}
 	key, err := metadata.KeyFromPublicKey(public)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("TUF repository: %v", err)
 	}
 	root := metadata.Root(time.Now().AddDate(1, 0, 0))
 	for _, role := range metadata.TOP_LEVEL_ROLE_NAMES {
 		if err := root.Signed.AddKey(key, role); err != nil {
-			t.Fatal(err)
+			t.Fatalf("TUF repository: %v", err)
 		}
 	}
 	r := &Repository{files: map[string][]byte{}}
@@ -58,7 +64,7 @@ func New(t testing.TB, targets map[string][]byte, expires time.Time) *Repository
 	for name, content := range targets {
 		file, err := metadata.TargetFile().FromBytes(name, content, "sha256")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("TUF repository: %v", err)
 		}
 		listed.Signed.Targets[name] = file
 		sum := sha256.Sum256(content)
@@ -76,14 +82,14 @@ func New(t testing.TB, targets map[string][]byte, expires time.Time) *Repository
 }
 
 // signed signs metadata of any role, and returns its file.
-func signed[T metadata.Roles](t testing.TB, signer signature.Signer, m *metadata.Metadata[T]) []byte {
+func signed[R metadata.Roles](t T, signer signature.Signer, m *metadata.Metadata[R]) []byte {
 	t.Helper()
 	if _, err := m.Sign(signer); err != nil {
-		t.Fatal(err)
+		t.Fatalf("TUF repository: %v", err)
 	}
 	text, err := m.ToBytes(false)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("TUF repository: %v", err)
 	}
 	return text
 }

@@ -104,14 +104,22 @@ func (i *Instance) Services(transport http.RoundTripper, now time.Time) (*Servic
 }
 
 func instanceError(ctx context.Context, mirror string, err error) error {
+	var failed *downloadError
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	case errors.As(err, &failed):
+		err = failed.error
 	case !errors.Is(err, entry.ErrUnreachable):
 		err = fmt.Errorf("%w: %v", entry.ErrUnreachable, err)
 	}
 	return fmt.Errorf("sigstore's TUF repository %s: %w", host(mirror), err)
 }
+
+// downloadError is why a file was not downloaded.
+type downloadError struct{ error }
+
+func (e *downloadError) Unwrap() error { return e.error }
 
 type download func(address string, limit int64) ([]byte, error)
 
@@ -128,14 +136,14 @@ func fetcher(ctx context.Context, transport http.RoundTripper) download {
 		defer cancel()
 		request, err := http.NewRequestWithContext(limited, http.MethodGet, address, nil)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
+			return nil, &downloadError{fmt.Errorf("%w: %v", entry.ErrInvalid, err)}
 		}
 		response, err := fetch(client.Do, request, min(limit, maxTarget))
-		if err != nil {
-			return nil, err
+		if err == nil && response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%w: %w", entry.ErrUnreachable, &metadata.ErrDownloadHTTP{StatusCode: response.StatusCode, URL: address})
 		}
-		if response.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("%w: %w", entry.ErrUnreachable, &metadata.ErrDownloadHTTP{StatusCode: response.StatusCode, URL: address})
+		if err != nil {
+			return nil, &downloadError{err}
 		}
 		return io.ReadAll(response.Body) // in memory
 	}

@@ -51,7 +51,6 @@ func (d *demand) findRoot(ctx context.Context, a *app) error {
 		d.found, err = instance.Root()
 	}
 	if errors.Is(err, entry.ErrUnreachable) && ctx.Err() == nil {
-		a.warn(err.Error())
 		d.found, err = trust.MissingRoot(err), nil
 	}
 	return err
