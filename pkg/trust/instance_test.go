@@ -51,7 +51,7 @@ func TestInstance(t *testing.T) {
 		if asked := r.Requests() - before; (round == "first") != (asked > 0) {
 			t.Errorf("%s: %d requests", round, asked)
 		}
-		signer, err := NewKeyless(t.Context(), KeylessOptions{Services: services, Root: root, Token: theToken})
+		signer, err := NewKeyless(KeylessOptions{Services: services, Root: root, Token: theToken})
 		if err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}

@@ -42,9 +42,9 @@ type KeylessOptions struct {
 // witnesses the signature needs some of it.
 const spare = time.Minute
 
-// keyless is a signer whose key lives as long as the process, and whose
-// certificate says who asked for it.
-type keyless struct {
+// Keyless is a signer whose key lives as long as the process, and whose
+// certificate says who asked for it. It is safe for concurrent use.
+type Keyless struct {
 	Signer
 	options KeylessOptions
 
@@ -52,12 +52,10 @@ type keyless struct {
 	leaf *x509.Certificate
 }
 
-// NewKeyless makes a key and has the certificate authority of the services
-// certify that the bearer of an OIDC identity token holds it. One certificate
-// serves all that is signed while it is valid, which is some minutes. Errors
-// are of the kind entry.ErrInvalid for what was given, entry.ErrUnauthorized
-// where the authority refuses the token, and entry.ErrUnreachable.
-func NewKeyless(ctx context.Context, options KeylessOptions) (Signer, error) {
+// NewKeyless makes a key. When it first signs, or before by Certify, the
+// certificate authority of the services certifies that the bearer of an OIDC
+// identity token holds it. The error is an entry.ErrInvalid.
+func NewKeyless(options KeylessOptions) (*Keyless, error) {
 	if options.Services == nil || options.Services.authority == "" {
 		return nil, fmt.Errorf("%w: keyless signing: the signing config names no certificate authority", entry.ErrInvalid)
 	}
@@ -75,16 +73,23 @@ func NewKeyless(ctx context.Context, options KeylessOptions) (Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keyless{Signer: signer, options: options}
-	if _, err := k.GetCertificate(ctx, &keypair{Signer: signer}, nil); err != nil {
-		return nil, err
-	}
-	return k, nil
+	return &Keyless{Signer: signer, options: options}, nil
 }
 
-// GetCertificate returns the certificate, or a new one where it has run out. It
-// makes the signer a sign.CertificateProvider.
-func (k *keyless) GetCertificate(ctx context.Context, pair sign.Keypair, _ *sign.CertificateProviderOptions) ([]byte, error) {
+// Certify gets the certificate, unless there is one. It serves all that is
+// signed while it is valid, which is some minutes; then signing gets another.
+// Errors are of the kind entry.ErrInvalid for a token that is none,
+// entry.ErrUnauthorized where the authority refuses it, and
+// entry.ErrUnreachable.
+func (k *Keyless) Certify(ctx context.Context) error {
+	_, err := certificates{k}.GetCertificate(ctx, &keypair{Signer: k.Signer}, nil)
+	return err
+}
+
+// certificates makes a signer a sign.CertificateProvider.
+type certificates struct{ *Keyless }
+
+func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *sign.CertificateProviderOptions) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.leaf != nil && k.options.Now().Add(spare).Before(k.leaf.NotAfter) {
@@ -115,10 +120,13 @@ func (k *keyless) GetCertificate(ctx context.Context, pair sign.Keypair, _ *sign
 	return leaf.Raw, nil
 }
 
-// identity is whom the certificate names.
-func (k *keyless) identity() *Identity {
+// identity is whom the certificate names; nobody before there is one.
+func (k *Keyless) identity() *Identity {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.leaf == nil {
+		return &Identity{}
+	}
 	summary, err := certificate.SummarizeCertificate(k.leaf)
 	if err != nil {
 		return &Identity{}
@@ -127,7 +135,7 @@ func (k *keyless) identity() *Identity {
 }
 
 // verify checks a signature as a reader will who trusts the identity.
-func (k *keyless) verify(d digest.Digest, signature Signature) error {
+func (k *Keyless) verify(d digest.Digest, signature Signature) error {
 	if k.options.Root == nil {
 		return nil
 	}

@@ -16,7 +16,7 @@ const (
 // that do not hold.
 func (l *lab) signer(services *Services) Signer {
 	l.t.Helper()
-	signer, err := NewKeyless(l.t.Context(), KeylessOptions{Services: services, Token: theToken})
+	signer, err := NewKeyless(KeylessOptions{Services: services, Token: theToken})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func edits(change func(tree map[string]any)) func(*http.Response) (*http.Respons
 func (l *lab) signFaulty(ctx context.Context, f *faults, logVersion int, format Format, root *Root, token string) error {
 	services := l.services(logVersion, true)
 	services.transport = f
-	signer, err := NewKeyless(ctx, KeylessOptions{Services: services, Root: root, Token: func(context.Context) (string, error) { return token, nil }})
+	signer, err := NewKeyless(KeylessOptions{Services: services, Root: root, Token: func(context.Context) (string, error) { return token, nil }})
 	if err != nil {
 		return err
 	}
@@ -208,8 +208,12 @@ func TestKeylessRefusals(t *testing.T) {
 	if !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), "want the format bundle") || f.asked[pathLog2]+f.asked[pathStamp] > 0 {
 		t.Errorf("legacy and the second log: %v, asked for %v", err, f.asked)
 	}
+	keyed, err := NewKeyless(KeylessOptions{Services: l.services(1, false), Token: theToken})
+	if err != nil || Describe(keyed) != "a certificate" {
+		t.Errorf("before it is certified: %v, %s", err, Describe(keyed))
+	}
 	for name, services := range map[string]*Services{"no services": nil, "nothing": {}, "no witness": l.services(0, false), "no time": l.services(2, false)} {
-		if _, err := NewKeyless(t.Context(), KeylessOptions{Services: services, Token: theToken}); !errors.Is(err, entry.ErrInvalid) {
+		if _, err := NewKeyless(KeylessOptions{Services: services, Token: theToken}); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -221,7 +225,7 @@ func TestOneCertificateARun(t *testing.T) {
 	services := l.services(1, false)
 	services.transport = f
 	now := l.now
-	signer, err := NewKeyless(t.Context(), KeylessOptions{Services: services, Root: l.parsedRoot(), Token: theToken, Now: func() time.Time { return now }})
+	signer, err := NewKeyless(KeylessOptions{Services: services, Root: l.parsedRoot(), Token: theToken, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}

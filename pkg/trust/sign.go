@@ -28,9 +28,9 @@ func Sign(ctx context.Context, signer Signer, services *Services, format Format,
 		return Signature{}, err
 	}
 	var certificate sign.CertificateProvider
-	certified, isKeyless := signer.(*keyless)
+	certified, isKeyless := signer.(*Keyless)
 	if isKeyless {
-		services, certificate = certified.options.Services, certified
+		services, certificate = certified.options.Services, certificates{certified}
 	}
 	if err := services.fits(format); err != nil {
 		return Signature{}, err
@@ -170,14 +170,17 @@ func Signed(ctx context.Context, store Store, d digest.Digest, format Format, si
 
 // IsKeyless tells whether a signer has a certificate instead of a lasting key.
 func IsKeyless(signer Signer) bool {
-	_, certified := signer.(*keyless)
+	_, certified := signer.(*Keyless)
 	return certified
 }
 
 // Describe says in a few words who signs.
 func Describe(signer Signer) string {
-	if k, ok := signer.(*keyless); ok {
-		return "identity " + printable(k.identity().Subject)
+	if k, ok := signer.(*Keyless); ok {
+		if subject := k.identity().Subject; subject != "" {
+			return "identity " + printable(subject)
+		}
+		return "a certificate"
 	}
 	return signer.PublicKey().String()
 }

@@ -22,6 +22,7 @@ type signing struct {
 	token   string
 	format  string
 	image   bool
+	dry     bool // nothing will be signed
 }
 
 var signatureFormats = []string{string(trust.Bundle), string(trust.Legacy)}
@@ -57,7 +58,11 @@ func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 	made := &catalog.Signing{Format: trust.Format(s.format), Image: s.image}
 	var err error
 	if s.keyless {
-		made.Signer, err = s.openKeyless(ctx, a)
+		signer, err := s.openKeyless(ctx, a)
+		if err == nil && !s.dry {
+			err = signer.Certify(ctx) // before anything is written
+		}
+		made.Signer = signer
 		return made, err
 	}
 	if s.config != "" {
@@ -104,7 +109,7 @@ func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
 
 // openKeyless makes a keyless signer of the services of --signing-config, else
 // of the instance.
-func (s *signing) openKeyless(ctx context.Context, a *app) (trust.Signer, error) {
+func (s *signing) openKeyless(ctx context.Context, a *app) (*trust.Keyless, error) {
 	options := trust.KeylessOptions{Now: a.system.Now}
 	if s.config != "" {
 		services, transport, err := s.readConfig(a)
@@ -114,7 +119,7 @@ func (s *signing) openKeyless(ctx context.Context, a *app) (trust.Signer, error)
 		options.Services, options.Token = services, s.tokens(a, services, transport)
 		if s.root == "" {
 			a.warn("signatures are not checked against a trusted root: --trusted-root is not given")
-			return trust.NewKeyless(ctx, options)
+			return trust.NewKeyless(options)
 		}
 		text, err := readFile("--trusted-root", s.root)
 		if err != nil {
@@ -123,7 +128,7 @@ func (s *signing) openKeyless(ctx context.Context, a *app) (trust.Signer, error)
 		if options.Root, err = trust.ParseRoot(text); err != nil {
 			return nil, fmt.Errorf("--trusted-root: %w", err)
 		}
-		return trust.NewKeyless(ctx, options)
+		return trust.NewKeyless(options)
 	}
 	instance, transport, err := a.instance(ctx)
 	if err != nil {
@@ -136,7 +141,7 @@ func (s *signing) openKeyless(ctx context.Context, a *app) (trust.Signer, error)
 		return nil, err
 	}
 	options.Token = a.publicly(s.tokens(a, options.Services, transport))
-	return trust.NewKeyless(ctx, options)
+	return trust.NewKeyless(options)
 }
 
 // signed tells people what became of a signature; nil was not asked for.
