@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore-go/pkg/sign"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -148,7 +149,7 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 			if log == 0 {
 				log = 1
 			}
-			signature := signing.signKeyless(signing.services(max(log, 0), test.stamped), Bundle, of)
+			signature := signing.bundle(newKey(t), of, max(log, 0), test.stamped)
 			if test.spoil != nil {
 				signature = spoil(t, signature, test.spoil)
 			}
@@ -169,12 +170,10 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 func TestEntryOfTheSignersOtherSignature(t *testing.T) {
 	l, d := newLab(t), digest.FromString("revision")
 	services := l.services(1, false)
-	signer, err := NewKeyless(t.Context(), services, idToken(somebody, theirs))
-	if err != nil {
-		t.Fatal(err)
-	}
+	signer := l.signer(services)
 	var bundles [2]Signature
 	for i := range bundles {
+		var err error
 		if bundles[i], err = Sign(t.Context(), signer, services, Bundle, d, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -192,26 +191,10 @@ func TestEntryOfTheSignersOtherSignature(t *testing.T) {
 func TestCertificateOfAnother(t *testing.T) {
 	l, d := newLab(t), digest.FromString("revision")
 	l.noLog = true
-	services := l.services(0, true)
-	victim, err := NewKeyless(t.Context(), services, idToken(somebody, theirs))
-	if err != nil {
-		t.Fatal(err)
-	}
-	thief := testSigner(t)
-	m := &material{envelope: newEnvelope(d)}
-	if m.signature, err = thief.Sign(t.Context(), m.envelope.pae()); err != nil {
-		t.Fatal(err)
-	}
-	if m.certificates, err = parseCertificates(string(victim.(*keyless).leaf())); err != nil {
-		t.Fatal(err)
-	}
-	if err := services.witness(t.Context(), thief, m); err != nil {
-		t.Fatal(err)
-	}
-	forged, err := m.bundle(thief.PublicKey())
-	if err != nil {
-		t.Fatal(err)
-	}
+	victim, thief := l.bundle(newKey(t), d, 0, true), l.bundle(newKey(t), d, 0, true)
+	var certificate any
+	spoil(t, victim, func(b map[string]any) { certificate = at(b, "verificationMaterial")["certificate"] })
+	forged := spoil(t, thief, func(b map[string]any) { at(b, "verificationMaterial")["certificate"] = certificate })
 	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, forged); check.Result != Invalid {
 		t.Errorf("%+v", check)
 	}
@@ -259,14 +242,14 @@ func TestAttacksOnKeySignatures(t *testing.T) {
 // stands behind it.
 func TestAttestationsAreNoSignatures(t *testing.T) {
 	d, signer := digest.FromString("revision"), testSigner(t)
-	m := &material{envelope: newEnvelope(d)}
-	m.envelope.Payload = bytes.Replace(m.envelope.Payload, []byte(typeSignature), []byte("https://slsa.dev/provenance/v1"), 1)
-	signature, err := signer.Sign(t.Context(), m.envelope.pae())
+	payload := bytes.Replace(newEnvelope(d).Payload, []byte(typeSignature), []byte("https://slsa.dev/provenance/v1"), 1)
+	content := &sign.DSSEData{Data: payload, PayloadType: typeInToto}
+	var none *Services
+	made, err := none.bundle(t.Context(), content, &keypair{Signer: signer}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.signature = signature
-	attestation, err := m.bundle(signer.PublicKey())
+	attestation, err := pack(Bundle, content, made)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,6 +140,9 @@ func (c *count) keyless(m *content, format Format) error {
 	if c.root == nil || len(c.rule.Identities) == 0 {
 		return stranger("signed without a key, and the rule names only keys")
 	}
+	if c.root.missing != nil {
+		return &outcome{Unknown, "there is no trusted root to check it by: " + c.root.missing.Error()}
+	}
 	v, err := c.root.vouch(m, c.digest)
 	if err != nil {
 		return err

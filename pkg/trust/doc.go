@@ -9,7 +9,7 @@
 //	report := trust.Compose(rule, check)
 //	if err := report.Err("entry autosd", revision.Digest); err != nil { … }
 //
-// What moves bytes (Find, Write, the keyless client) is separate from what
+// What moves bytes (Find, Write, OpenInstance, keyless signing) is separate from what
 // decides (Policy, Check, Compose), which is pure: it opens no connection, and
 // its only clock is the time that evidence proves. With keys, or with a trusted
 // root from a file, nothing but the registry is ever asked.
@@ -20,6 +20,21 @@
 // for unsigned, and what was not checked is never verified: the one place that
 // makes a check succeed is Policy.Check, once the signatures of a rule's
 // signers have been counted.
+//
+// # Signing
+//
+// A key signs with the standard library, and asks nobody. A keyless signer has
+// one key and one certificate for a run; sigstore-go asks the services that
+// certify and witness, over our transport, which bounds their answers and gives
+// errors their kind:
+//
+//	instance, err := trust.OpenInstance(ctx, trust.InstanceOptions{Cache: dir}) // the public good instance
+//	root, err := instance.Root()
+//	services, err := instance.Services(http.DefaultTransport, time.Now())
+//	signer, err := trust.NewKeyless(trust.KeylessOptions{Services: services, Root: root, Token: token})
+//	signature, err := trust.Sign(ctx, signer, nil, trust.Bundle, revision.Digest, "")
+//
+// Sign returns only what Policy.Check verifies under that root.
 //
 // # Who does what
 //

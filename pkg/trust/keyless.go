@@ -11,32 +11,59 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
+	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore/pkg/oauthflow"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// keyless is a signer whose key lives as long as the process, and whose
-// certificate says who asked for it.
-type keyless struct {
-	Signer
-	certificate []byte // PEM
-	subject     string // as the token says
+// KeylessOptions say how to sign without a lasting key.
+type KeylessOptions struct {
+	// Services certify the key and witness what it signs.
+	Services *Services
+	// Root checks at once what was signed, as readers will. Nil checks nothing
+	// but that the certificate is of the key.
+	Root *Root
+	// Token returns an OIDC identity token. It is asked once, and again only
+	// when the certificate has run out.
+	Token func(context.Context) (string, error)
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
 }
 
-func (k *keyless) leaf() []byte { return k.certificate }
+// spare is how long a certificate must still be valid to sign with: what
+// witnesses the signature needs some of it.
+const spare = time.Minute
 
-// NewKeyless makes a key and has the certificate authority of services certify
-// that the bearer of an OIDC identity token holds it. The certificate is valid
-// for minutes: make one for each run. services must witness what it signs.
-func NewKeyless(ctx context.Context, services *Services, token string) (Signer, error) {
-	if services == nil || services.authority == "" {
+// Keyless is a signer whose key lives as long as the process, and whose
+// certificate says who asked for it. It is safe for concurrent use.
+type Keyless struct {
+	Signer
+	options KeylessOptions
+
+	mu   sync.Mutex
+	leaf *x509.Certificate
+}
+
+// NewKeyless makes a key. When it first signs, or before by Certify, the
+// certificate authority of the services certifies that the bearer of an OIDC
+// identity token holds it. The error is an entry.ErrInvalid.
+func NewKeyless(options KeylessOptions) (*Keyless, error) {
+	if options.Services == nil || options.Services.authority == "" {
 		return nil, fmt.Errorf("%w: keyless signing: the signing config names no certificate authority", entry.ErrInvalid)
 	}
-	if len(services.logs)+len(services.stampers) == 0 {
-		return nil, fmt.Errorf("%w: keyless signing: the signing config names no log and no timestamp authority, so that nothing would prove the time", entry.ErrInvalid)
+	if err := options.Services.prompt(); err != nil {
+		return nil, fmt.Errorf("%w: keyless signing: %v", entry.ErrInvalid, err)
+	}
+	if options.Now == nil {
+		options.Now = time.Now
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -46,92 +73,102 @@ func NewKeyless(ctx context.Context, services *Services, token string) (Signer, 
 	if err != nil {
 		return nil, err
 	}
-	subject, err := tokenSubject(token)
-	if err != nil {
-		return nil, fmt.Errorf("%w: identity token: %v", entry.ErrInvalid, err)
+	return &Keyless{Signer: signer, options: options}, nil
+}
+
+// Certify gets the certificate, unless there is one. It serves all that is
+// signed while it is valid, which is some minutes; then signing gets another.
+// Errors are of the kind entry.ErrInvalid for a token that is none,
+// entry.ErrUnauthorized where the authority refuses it, and
+// entry.ErrUnreachable.
+func (k *Keyless) Certify(ctx context.Context) error {
+	_, err := certificates{k}.GetCertificate(ctx, &keypair{Signer: k.Signer}, nil)
+	return err
+}
+
+// certificates makes a signer a sign.CertificateProvider.
+type certificates struct{ *Keyless }
+
+func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *sign.CertificateProviderOptions) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.leaf != nil && k.options.Now().Add(spare).Before(k.leaf.NotAfter) {
+		return k.leaf.Raw, nil
 	}
-	proof, err := signer.Sign(ctx, []byte(subject))
+	token, err := k.options.Token(ctx)
 	if err != nil {
 		return nil, err
 	}
-	type object = map[string]any
-	request, err := json.Marshal(object{"publicKeyRequest": object{
-		"publicKey":         object{"algorithm": "ECDSA", "content": string(signer.PublicKey().PEM())},
-		"proofOfPossession": encode(proof),
-	}})
-	if err != nil {
+	if _, err := TokenSubject(token); err != nil {
 		return nil, err
 	}
-	answer, err := services.post(ctx, "certificate authority", strings.TrimSuffix(services.authority, "/")+"/api/v2/signingCert", "application/json", token, request)
+	services := k.options.Services
+	client := carrier(ctx, services.transport, "certificate authority", http.StatusOK)
+	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: strings.TrimSuffix(services.authority, "/"), Timeout: -1, Transport: client.Transport})
+	der, err := fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
 	if err != nil {
-		return nil, err
+		return nil, serviceError("certificate authority "+host(services.authority), err)
 	}
-	certificate, err := leafOf(answer, signer.PublicKey())
+	leaf, err := x509.ParseCertificate(der)
+	if err == nil && !bytes.Equal(leaf.RawSubjectPublicKeyInfo, k.PublicKey().der) {
+		err = errors.New("its certificate is of another key")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority %s: %w: %v", host(services.authority), entry.ErrUnreachable, err)
 	}
-	return &keyless{signer, certificate, subject}, nil
+	k.leaf = leaf
+	return leaf.Raw, nil
 }
 
-// leafOf finds the certificate in the authority's answer, which must be of the
-// key that was asked for.
-func leafOf(answer []byte, key *PublicKey) ([]byte, error) {
-	type chain struct {
-		Chain struct {
-			Certificates []string `json:"certificates"`
-		} `json:"chain"`
+// identity is whom the certificate names; nobody before there is one.
+func (k *Keyless) identity() *Identity {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.leaf == nil {
+		return &Identity{}
 	}
-	var response struct {
-		Embedded chain `json:"signedCertificateEmbeddedSct"`
-		Detached chain `json:"signedCertificateDetachedSct"`
+	summary, err := certificate.SummarizeCertificate(k.leaf)
+	if err != nil {
+		return &Identity{}
 	}
-	if err := json.Unmarshal(answer, &response); err != nil {
-		return nil, err
-	}
-	for _, c := range []chain{response.Embedded, response.Detached} {
-		if len(c.Chain.Certificates) == 0 {
-			continue
-		}
-		text := []byte(c.Chain.Certificates[0])
-		block, _ := pem.Decode(text)
-		if block == nil {
-			return nil, errors.New("its answer is not PEM")
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		if der, err := x509.MarshalPKIXPublicKey(certificate.PublicKey); err != nil || !bytes.Equal(der, key.der) {
-			return nil, errors.New("its certificate is of another key")
-		}
-		return pem.EncodeToMemory(block), nil
-	}
-	return nil, errors.New("its answer has no certificate")
+	return &Identity{Subject: summary.SubjectAlternativeName, Issuer: summary.Issuer}
 }
 
-// tokenSubject is what the authority wants signed: whom the token is about. The
-// authority, not we, checks the token.
-func tokenSubject(token string) (string, error) {
+// verify checks a signature as a reader will who trusts the identity.
+func (k *Keyless) verify(d digest.Digest, signature Signature) error {
+	if k.options.Root == nil {
+		return nil
+	}
+	rule := &Rule{Identities: []*Identity{k.identity()}}
+	policy, err := New(k.options.Root, nil, rule)
+	if err != nil {
+		return fmt.Errorf("%w: the certificate is of nobody: %v", entry.ErrUntrusted, err)
+	}
+	if check := policy.Check(rule, Entry, d, Evidence{Signatures: []Signature{signature}}); check.Result != Verified {
+		return fmt.Errorf("%w: what the signing services answered does not hold by the trusted root: %s: %s", entry.ErrUntrusted, check.Result, check.Reason)
+	}
+	return nil
+}
+
+// TokenSubject returns whom an identity token is about, as its certificate will
+// say it or close to it. The authority, not we, checks the token. The error is
+// an entry.ErrInvalid that does not quote it.
+func TokenSubject(token string) (string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return "", errors.New("it is no JSON web token")
+		return "", fmt.Errorf("%w: identity token: it is no JSON web token", entry.ErrInvalid)
 	}
-	text, err := base64.RawURLEncoding.DecodeString(parts[1])
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
-		return "", errors.New("it is no JSON web token")
+		return "", fmt.Errorf("%w: identity token: it is no JSON web token", entry.ErrInvalid)
 	}
-	var claims struct {
-		Email   string `json:"email"`
-		Subject string `json:"sub"`
+	subject, err := oauthflow.SubjectFromUnverifiedToken(claims)
+	if err != nil {
+		return "", fmt.Errorf("%w: identity token: it names no subject that is known to be right", entry.ErrInvalid)
 	}
-	if err := json.Unmarshal(text, &claims); err != nil {
-		return "", errors.New("its claims are no JSON")
-	}
-	switch {
-	case claims.Email != "":
-		return claims.Email, nil
-	case claims.Subject != "":
-		return claims.Subject, nil
-	}
-	return "", errors.New("it names no subject")
+	return subject, nil
+}
+
+func certificatePEM(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

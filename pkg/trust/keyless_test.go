@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"context"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -11,14 +12,23 @@ const (
 	theirs   = "https://issuer.example.com"
 )
 
-// signKeyless signs with a certificate of the lab.
-func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Signature {
+// signer is somebody's, and checks nothing by a trusted root: tests sign things
+// that do not hold.
+func (l *lab) signer(services *Services) Signer {
 	l.t.Helper()
-	signer, err := NewKeyless(l.t.Context(), services, idToken(somebody, theirs))
+	signer, err := NewKeyless(KeylessOptions{Services: services, Token: theToken})
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	signature, err := Sign(l.t.Context(), signer, services, format, d, "registry.example.com/team/catalog")
+	return signer
+}
+
+func theToken(context.Context) (string, error) { return idToken(somebody, theirs), nil }
+
+// signKeyless signs with a certificate of the lab.
+func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Signature {
+	l.t.Helper()
+	signature, err := Sign(l.t.Context(), l.signer(services), nil, format, d, "registry.example.com/team/catalog")
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package trust
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -17,7 +16,6 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
-	"strings"
 	"testing"
 	"time"
 
@@ -43,9 +41,11 @@ func (l *lab) serve(w http.ResponseWriter, r *http.Request) {
 	var answer any
 	switch r.URL.Path {
 	case "/api/v2/signingCert":
-		answer = l.certify(r, body)
+		_ = json.NewEncoder(w).Encode(l.certify(r, body))
+		return
 	case "/api/v1/log/entries":
 		answer = l.enter(body)
+		w.Header().Set("ETag", labUUID)
 	case "/api/v2/log/entries":
 		answer = l.enterV2(body)
 	case "/stamp":
@@ -55,6 +55,7 @@ func (l *lab) serve(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	_ = json.NewEncoder(w).Encode(answer)
 }
@@ -165,13 +166,32 @@ func sctList(t testing.TB, scts ...*ct.SignedCertificateTimestamp) []byte {
 	return value
 }
 
-func (l *lab) sign(key *ecdsa.PrivateKey, message []byte) []byte {
+// sign makes a signature with the hash that goes with the kind of the key.
+func (l *lab) sign(key crypto.Signer, message []byte) []byte {
 	l.t.Helper()
-	signature, err := key.Sign(rand.Reader, sum256(message), crypto.SHA256)
+	if _, hash := keyDetails(key.Public()); hash != 0 {
+		return l.signHashed(key, message, hash)
+	}
+	signature, err := key.Sign(rand.Reader, message, crypto.Hash(0))
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	return signature
+}
+
+func (l *lab) signHashed(key crypto.Signer, message []byte, hash crypto.Hash) []byte {
+	l.t.Helper()
+	signature, err := key.Sign(rand.Reader, hashed(message, hash), hash)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return signature
+}
+
+func hashed(message []byte, hash crypto.Hash) []byte {
+	h := hash.New()
+	h.Write(message)
+	return h.Sum(nil)
 }
 
 func (l *lab) logID() []byte {
@@ -181,13 +201,18 @@ func (l *lab) logID() []byte {
 	return keyID(l.t, l.logKey)
 }
 
-// checkpoint is that of a log with one entry.
+// checkpoint is that of a log with one entry, signed as a note by the log's
+// host: with the start of the key's hash for EC, of the note signer's for
+// Ed25519.
 func (l *lab) checkpoint(origin string, body []byte) (root []byte, note string) {
 	root = rfc6962.DefaultHasher.HashLeaf(body)
 	text := fmt.Sprintf("%s\n1\n%s\n", origin, encode(root))
-	name, _, _ := strings.Cut(origin, " ")
-	return root, fmt.Sprintf("%s\n— %s %s\n", text, name, encode(append(keyID(l.t, l.logKey)[:4:4], l.sign(l.logKey, []byte(text))...)))
+	signature := append(keyID(l.t, l.logKey)[:4:4], l.sign(l.logKey, []byte(text))...)
+	return root, fmt.Sprintf("%s\n— %s %s\n", text, labHost, encode(signature))
 }
+
+// labUUID is the name of the one entry of the log of version 1.
+const labUUID = "108e9186e8c5677a0000000000000000000000000000000000000000000000000000000000000007"
 
 // enter is Rekor, version 1: it rewrites what is proposed into its own form.
 func (l *lab) enter(proposed []byte) any {
@@ -218,7 +243,7 @@ func (l *lab) enter(proposed []byte) any {
 	id := hex.EncodeToString(l.logID())
 	promise := fmt.Sprintf(`{"body":%q,"integratedTime":%d,"logID":%q,"logIndex":7}`, encode(body), l.now.Unix(), id)
 	root, note := l.checkpoint("lab - 42", body)
-	return object{"uuid": object{
+	return object{labUUID: object{
 		"body": body, "integratedTime": l.now.Unix(), "logID": id, "logIndex": 7,
 		"verification": object{
 			"signedEntryTimestamp": l.sign(l.logKey, []byte(promise)),
@@ -232,17 +257,27 @@ func (l *lab) enterV2(proposed []byte) any {
 	var p struct {
 		Request struct {
 			Digest    string
-			Signature object
+			Signature struct {
+				Content  string `json:"content"`
+				Verifier object `json:"verifier"`
+			} `json:"signature"`
 		} `json:"hashedRekordRequestV002"`
 	}
 	if err := json.Unmarshal(proposed, &p); err != nil {
 		l.t.Error(err)
 	}
+	signature := p.Request.Signature
+	algorithm := "SHA2_256"
+	switch signature.Verifier["keyDetails"] {
+	case "PKIX_ECDSA_P384_SHA_384":
+		algorithm = "SHA2_384"
+	case "PKIX_ECDSA_P521_SHA_512", "PKIX_ED25519_PH":
+		algorithm = "SHA2_512"
+	}
 	body, _ := json.Marshal(object{"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": object{"hashedRekordV002": object{
-		"data": object{"algorithm": "SHA2_256", "digest": p.Request.Digest}, "signature": p.Request.Signature,
+		"data": object{"algorithm": algorithm, "digest": p.Request.Digest}, "signature": object{"content": signature.Content, "verifier": signature.Verifier},
 	}}})
-	at, _ := url.Parse(l.server.URL)
-	root, note := l.checkpoint(at.Hostname(), body)
+	root, note := l.checkpoint(labHost, body)
 	return object{
 		"logIndex": "0", "logId": object{"keyId": l.logID()}, "kindVersion": object{"kind": "hashedrekord", "version": "0.0.2"},
 		"integratedTime": "0", "canonicalizedBody": body,
@@ -262,7 +297,7 @@ func (l *lab) stamp(query []byte) []byte {
 	}
 	stamp := timestamp.Timestamp{
 		HashAlgorithm: request.HashAlgorithm, HashedMessage: request.HashedMessage, Time: at, Policy: asn1.ObjectIdentifier{1, 2, 3},
-		SerialNumber: big.NewInt(5), AddTSACertificate: true,
+		SerialNumber: big.NewInt(5), AddTSACertificate: request.Certificates,
 	}
 	answer, err := stamp.CreateResponseWithOpts(l.stamper, l.stampKey, crypto.SHA256)
 	if err != nil {

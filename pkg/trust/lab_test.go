@@ -3,8 +3,10 @@ package trust
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -16,7 +18,12 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	sigroot "github.com/sigstore/sigstore-go/pkg/root"
 )
+
+// labHost is where the lab's services listen, which is the name of its log.
+const labHost = "127.0.0.1"
 
 // lab is a sigstore of its own, in memory: a certificate authority with a
 // certificate log, a transparency log of both versions, a timestamp authority.
@@ -28,7 +35,7 @@ type lab struct {
 	caKey     *ecdsa.PrivateKey
 	stamper   *x509.Certificate
 	stampKey  *ecdsa.PrivateKey
-	logKey    *ecdsa.PrivateKey
+	logKey    crypto.Signer // EC or Ed25519; version 1 makes promises with EC only
 	ctKey     *ecdsa.PrivateKey
 	server    *httptest.Server
 	now       time.Time
@@ -101,16 +108,44 @@ func spki(t testing.TB, key crypto.PublicKey) []byte {
 	return der
 }
 
-func keyID(t testing.TB, key *ecdsa.PrivateKey) []byte { return sum256(spki(t, key.Public())) }
+// keyID is how a trusted root and the entries of a log name its key: EC keys by
+// their hash, Ed25519 keys by that of the note's signer, which holds the name.
+func keyID(t testing.TB, key crypto.Signer) []byte {
+	t.Helper()
+	public, plain := key.Public().(ed25519.PublicKey)
+	if !plain {
+		return sum256(spki(t, key.Public()))
+	}
+	return sum256(append([]byte(labHost+"\n\x01"), public...))
+}
+
+// keyDetails is how sigstore's files call the kind of a key, with its hash.
+func keyDetails(key crypto.PublicKey) (name string, hash crypto.Hash) {
+	switch k := key.(type) {
+	case *ecdsa.PublicKey:
+		switch k.Curve.Params().BitSize {
+		case 384:
+			return "PKIX_ECDSA_P384_SHA_384", crypto.SHA384
+		case 521:
+			return "PKIX_ECDSA_P521_SHA_512", crypto.SHA512
+		}
+	case *rsa.PublicKey:
+		return fmt.Sprintf("PKIX_RSA_PKCS1V15_%d_SHA256", k.N.BitLen()), crypto.SHA256
+	case ed25519.PublicKey:
+		return "PKIX_ED25519", 0
+	}
+	return "PKIX_ECDSA_P256_SHA_256", crypto.SHA256
+}
 
 // trustedRoot is the file that names the lab's services.
 func (l *lab) trustedRoot() []byte {
 	l.t.Helper()
 	valid := object{"start": l.now.AddDate(-1, 0, 0).Format(time.RFC3339)}
-	log := func(key *ecdsa.PrivateKey) []object {
+	log := func(key crypto.Signer) []object {
+		kind, _ := keyDetails(key.Public())
 		return []object{{
 			"baseUrl": l.server.URL, "hashAlgorithm": "SHA2_256", "logId": object{"keyId": keyID(l.t, key)},
-			"publicKey": object{"rawBytes": spki(l.t, key.Public()), "keyDetails": "PKIX_ECDSA_P256_SHA_256", "validFor": valid},
+			"publicKey": object{"rawBytes": spki(l.t, key.Public()), "keyDetails": kind, "validFor": valid},
 		}}
 	}
 	chain := func(certificates ...*x509.Certificate) []object {
@@ -154,20 +189,25 @@ func (l *lab) parsedRoot() *Root {
 	return root
 }
 
-// services are those of a signing config that names some of the lab's.
-func (l *lab) services(logVersion int, stamped bool) *Services {
-	l.t.Helper()
+// signingConfig is the file that names some of the lab's services.
+func (l *lab) signingConfig(logVersion int, stamped bool) []byte {
 	service := func(path string, version int) string {
 		return fmt.Sprintf(`[{"url":%q,"majorApiVersion":%d,"validFor":{"start":"2020-01-01T00:00:00Z"},"operator":"lab"}]`, l.server.URL+path, version)
 	}
-	config := `{"mediaType":"` + typeSigningConfig + `","caUrls":` + service("", 1)
+	config := `{"mediaType":"` + sigroot.SigningConfigMediaType02 + `","caUrls":` + service("", 1) + `,"oidcUrls":` + service("/issuer", 1)
 	if logVersion > 0 {
 		config += `,"rekorTlogUrls":` + service("", logVersion)
 	}
 	if stamped {
 		config += `,"tsaUrls":` + service("/stamp", 1)
 	}
-	s, err := ParseSigningConfig([]byte(config+"}"), http.DefaultTransport, l.now)
+	return []byte(config + "}")
+}
+
+// services are those of a signing config.
+func (l *lab) services(logVersion int, stamped bool) *Services {
+	l.t.Helper()
+	s, err := ParseSigningConfig(l.signingConfig(logVersion, stamped), http.DefaultTransport, l.now)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -1,155 +1,116 @@
 package trust
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
-	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"strings"
 
-	"github.com/go-json-experiment/json"
+	httptransport "github.com/go-openapi/runtime/client"
+	"github.com/go-openapi/strfmt"
+	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+	rekortiles "github.com/sigstore/rekor-tiles/v2/pkg/generated/protobuf"
+	"github.com/sigstore/rekor/pkg/generated/client/entries"
+	"github.com/sigstore/rekor/pkg/generated/models"
+	sigroot "github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// log enters a signature into a transparency log.
-func (s *Services) log(ctx context.Context, at service, verifier []byte, m *material) (*logEntry, error) {
-	text, err := proposal(at.Version, verifier, m)
-	if err != nil {
-		return nil, err
-	}
-	answer, err := s.post(ctx, "transparency log", fmt.Sprintf("%s/api/v%d/log/entries", strings.TrimSuffix(at.URL, "/"), at.Version), "application/json", "", text)
-	if err != nil {
-		return nil, err
-	}
-	e := new(logEntry)
-	if at.Version == 1 {
-		e, err = firstEntry(answer)
+// log is a client of a transparency log. sigstore's own make their connections
+// themselves.
+func (s *Services) log(ctx context.Context, at sigroot.Service) *sign.Rekor {
+	client := carrier(ctx, s.transport, "transparency log", http.StatusOK, http.StatusCreated, http.StatusConflict)
+	base := strings.TrimSuffix(at.URL, "/")
+	options := &sign.RekorOptions{BaseURL: base, Version: at.MajorAPIVersion, Timeout: -1}
+	if at.MajorAPIVersion == 1 {
+		parsed, _ := url.Parse(base + "/") // as pick has parsed it
+		options.Client = rekor1{entries.New(httptransport.NewWithClient(parsed.Host, parsed.Path, []string{parsed.Scheme}, client), strfmt.Default)}
 	} else {
-		err = json.Unmarshal(answer, e)
+		options.ClientV2 = rekor2{base, client}
 	}
+	return sign.NewRekor(options)
+}
+
+// rekor1 is a log of version 1, whose answers are complete: the package that
+// reads them counts on it.
+type rekor1 struct{ client entries.ClientService }
+
+func (r rekor1) CreateLogEntry(params *entries.CreateLogEntryParams, options ...entries.ClientOption) (*entries.CreateLogEntryCreated, error) {
+	created, err := r.client.CreateLogEntry(params, options...)
 	if err != nil {
-		return nil, fmt.Errorf("transparency log %s: %w: %v", host(at.URL), entry.ErrUnreachable, err)
-	}
-	return e, nil
-}
-
-// proposal is what a log is asked to enter.
-func proposal(version int, verifier []byte, m *material) ([]byte, error) {
-	type object = map[string]any
-	hash := sum256(m.message)
-	switch {
-	case version == 2:
-		block, _ := pem.Decode(verifier)
-		v := object{"keyDetails": "PKIX_ECDSA_P256_SHA_256", "publicKey": object{"rawBytes": encode(block.Bytes)}}
-		if len(m.certificates) > 0 {
-			v = object{"keyDetails": "PKIX_ECDSA_P256_SHA_256", "x509Certificate": object{"rawBytes": encode(block.Bytes)}}
-		}
-		return json.Marshal(object{"hashedRekordRequestV002": object{
-			"digest": encode(hash), "signature": object{"content": encode(m.signature), "verifier": v},
-		}})
-	case m.envelope != nil:
-		signed := *m.envelope
-		signed.Signatures = []envelopeSignature{{Sig: m.signature}}
-		envelope, err := json.Marshal(signed)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(object{"apiVersion": "0.0.1", "kind": "dsse", "spec": object{
-			"proposedContent": object{"envelope": string(envelope), "verifiers": []string{encode(verifier)}},
-		}})
-	}
-	return json.Marshal(object{"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": object{
-		"data":      object{"hash": object{"algorithm": "sha256", "value": hex.EncodeToString(hash)}},
-		"signature": object{"content": encode(m.signature), "publicKey": object{"content": encode(verifier)}},
-	}})
-}
-
-// firstEntry reads the answer of a log of version 1: one entry, by its ID.
-func firstEntry(answer []byte) (*logEntry, error) {
-	var entries map[string]struct {
-		Body         []byte `json:"body"`
-		Time         int64  `json:"integratedTime"`
-		LogID        string `json:"logID"`
-		Index        int64  `json:"logIndex"`
-		Verification struct {
-			Signed []byte `json:"signedEntryTimestamp"`
-			Proof  *struct {
-				Checkpoint string   `json:"checkpoint"`
-				Hashes     []string `json:"hashes"`
-				Index      int64    `json:"logIndex"`
-				Root       string   `json:"rootHash"`
-				Size       int64    `json:"treeSize"`
-			} `json:"inclusionProof"`
-		} `json:"verification"`
-	}
-	if err := json.Unmarshal(answer, &entries); err != nil {
 		return nil, err
 	}
-	if len(entries) != 1 {
-		return nil, fmt.Errorf("%d entries in its answer, want one", len(entries))
+	if err := complete(created.Payload); err != nil {
+		return nil, err
 	}
-	for _, found := range entries {
-		id, err := hex.DecodeString(found.LogID)
-		if err != nil {
-			return nil, err
-		}
-		var body bodyKind
-		if err := json.Unmarshal(found.Body, &body); err != nil {
-			return nil, err
-		}
-		e := &logEntry{
-			Index: integer(found.Index), LogID: logIDJSON{id}, Time: integer(found.Time), Body: found.Body,
-			Kind: &kindJSON{body.Kind, body.Version}, Promise: &inclusionPromise{found.Verification.Signed},
-		}
-		if p := found.Verification.Proof; p != nil {
-			e.Proof = &inclusionProof{Index: integer(p.Index), Size: integer(p.Size)}
-			e.Proof.Checkpoint.Envelope = p.Checkpoint
-			if e.Proof.RootHash, err = hex.DecodeString(p.Root); err != nil {
-				return nil, err
-			}
-			for _, text := range p.Hashes {
-				hash, err := hex.DecodeString(text)
-				if err != nil {
-					return nil, err
-				}
-				e.Proof.Hashes = append(e.Proof.Hashes, hash)
-			}
-		}
-		return e, nil
+	for id := range created.Payload {
+		created.ETag = id
 	}
-	return nil, nil
+	return created, nil
 }
 
-// logEntry is an entry of a transparency log (Rekor), as bundles have it.
-type logEntry struct {
-	Index   integer           `json:"logIndex"`
-	LogID   logIDJSON         `json:"logId"`
-	Kind    *kindJSON         `json:"kindVersion,omitempty"`
-	Time    integer           `json:"integratedTime,omitempty"` // Unix seconds; only a promise proves it
-	Promise *inclusionPromise `json:"inclusionPromise,omitempty"`
-	Proof   *inclusionProof   `json:"inclusionProof,omitempty"`
-	Body    []byte            `json:"canonicalizedBody"`
+func (r rekor1) GetLogEntryByUUID(params *entries.GetLogEntryByUUIDParams, options ...entries.ClientOption) (*entries.GetLogEntryByUUIDOK, error) {
+	found, err := r.client.GetLogEntryByUUID(params, options...)
+	if err != nil {
+		return nil, err
+	}
+	return found, complete(found.Payload)
 }
 
-type (
-	logIDJSON struct {
-		KeyID []byte `json:"keyId"`
+func complete(answer models.LogEntry) error {
+	if len(answer) != 1 {
+		return fmt.Errorf("%d log entries in an answer, want one", len(answer))
 	}
-	kindJSON struct {
-		Kind    string `json:"kind"`
-		Version string `json:"version"`
+	for _, e := range answer {
+		if err := e.Validate(strfmt.Default); err != nil {
+			return err
+		}
+		if e.Verification == nil || e.Verification.InclusionProof == nil {
+			return errors.New("a log entry without proof")
+		}
 	}
-	inclusionPromise struct {
-		Signed []byte `json:"signedEntryTimestamp"`
+	return nil
+}
+
+// rekor2 is a log of version 2.
+type rekor2 struct {
+	base   string
+	client *http.Client
+}
+
+func (r rekor2) Add(ctx context.Context, proposed any) (*protorekor.TransparencyLogEntry, error) {
+	hashed, ok := proposed.(*rekortiles.HashedRekordRequestV002)
+	if !ok {
+		return nil, fmt.Errorf("an entry of type %T cannot be proposed", proposed)
 	}
-	inclusionProof struct {
-		Index      integer  `json:"logIndex"`
-		RootHash   []byte   `json:"rootHash"`
-		Size       integer  `json:"treeSize"`
-		Hashes     [][]byte `json:"hashes"`
-		Checkpoint struct {
-			Envelope string `json:"envelope"`
-		} `json:"checkpoint"`
+	body, err := protojson.Marshal(&rekortiles.CreateEntryRequest{Spec: &rekortiles.CreateEntryRequest_HashedRekordRequestV002{HashedRekordRequestV002: hashed}})
+	if err != nil {
+		return nil, err
 	}
-)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.base+"/api/v2/log/entries", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := r.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body) // in memory
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode == http.StatusConflict {
+		return nil, &url.Error{Err: fmt.Errorf("transparency log %s: %w: it holds this entry already", host(r.base), entry.ErrConflict)}
+	}
+	made := &protorekor.TransparencyLogEntry{}
+	return made, protojson.Unmarshal(answer, made)
+}

@@ -21,9 +21,14 @@ const maxRoot = 4 << 20
 // certificate timestamp, with transparency logs an entry; and always a time,
 // from a log's promise or a timestamp authority.
 type Root struct {
-	named root.TrustedMaterial
-	sum   [sha256.Size]byte
+	named   root.TrustedMaterial
+	sum     [sha256.Size]byte
+	missing error // why there is nothing to check keyless signatures by
 }
+
+// MissingRoot stands for a trusted root that could not be had, for a reason.
+// Under it the verdict on a keyless signature is unknown.
+func MissingRoot(reason error) *Root { return &Root{missing: reason} }
 
 // ParseRoot reads a trusted root, the JSON file that sigstore's tools share.
 // The error is an entry.ErrInvalid.

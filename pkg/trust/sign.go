@@ -1,109 +1,155 @@
 package trust
 
 import (
-	"bytes"
 	"context"
-	"crypto/x509"
+	"crypto"
 	"encoding/hex"
 	"fmt"
-	"strconv"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
+	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Sign makes a signature of a digest. reference is the repository that it
 // stands in; only the legacy format notes it, for people. services witness the
-// signature; nil is none, which fits keys and no keyless signer.
+// signature; nil is none for a key, and its own for a keyless signer. What the
+// signer's trusted root does not verify is an entry.ErrUntrusted.
 func Sign(ctx context.Context, signer Signer, services *Services, format Format, d digest.Digest, reference string) (Signature, error) {
-	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
-		return Signature{}, fmt.Errorf("%w: sign: %q is not a SHA-256 digest", entry.ErrInvalid, shorten(d.String()))
+	content, err := contentOf(format, d, reference)
+	if err != nil {
+		return Signature{}, err
 	}
-	m := &material{}
-	switch format {
-	case Bundle:
-		m.envelope = newEnvelope(d)
-		m.message = m.envelope.pae()
-	case Legacy:
-		payload, err := newPayload(reference, d)
-		if err != nil {
-			return Signature{}, err
-		}
-		m.message = payload
-	default:
-		return Signature{}, fmt.Errorf("%w: signature format %q: want %s or %s", entry.ErrInvalid, format, Bundle, Legacy)
+	var certificate sign.CertificateProvider
+	certified, isKeyless := signer.(*Keyless)
+	if isKeyless {
+		services, certificate = certified.options.Services, certificates{certified}
 	}
-	var err error
-	if m.signature, err = signer.Sign(ctx, m.message); err != nil {
+	if err := services.fits(format); err != nil {
+		return Signature{}, err
+	}
+	made, err := services.bundle(ctx, content, &keypair{Signer: signer}, certificate)
+	if err != nil {
 		return Signature{}, fmt.Errorf("sign %s: %w", d, err)
 	}
-	if !signer.PublicKey().verifies(m.message, m.signature) {
-		return Signature{}, fmt.Errorf("%w: sign %s: the signer's public key does not check what it signed", entry.ErrInvalid, d)
+	signature, err := pack(format, content, made)
+	if err == nil && isKeyless {
+		err = certified.verify(d, signature)
 	}
-	if certified, ok := signer.(interface{ leaf() []byte }); ok {
-		var err error
-		if m.certificates, err = parseCertificates(string(certified.leaf())); err != nil {
-			return Signature{}, err
-		}
+	if err != nil {
+		return Signature{}, fmt.Errorf("sign %s: %w", d, err)
 	}
-	if services != nil {
-		if err := services.witness(ctx, signer, m); err != nil {
-			return Signature{}, fmt.Errorf("sign %s: %w", d, err)
-		}
+	return signature, nil
+}
+
+// contentOf is what a format signs of a digest.
+func contentOf(format Format, d digest.Digest, reference string) (sign.Content, error) {
+	if err := d.Validate(); err != nil || d.Algorithm() != digest.SHA256 {
+		return nil, fmt.Errorf("%w: sign: %q is not a SHA-256 digest", entry.ErrInvalid, shorten(d.String()))
 	}
+	switch format {
+	case Bundle:
+		return &sign.DSSEData{Data: newStatement(d), PayloadType: typeInToto}, nil
+	case Legacy:
+		payload, err := newPayload(reference, d)
+		return &sign.PlainData{Data: payload}, err
+	}
+	return nil, fmt.Errorf("%w: signature format %q: want %s or %s", entry.ErrInvalid, format, Bundle, Legacy)
+}
+
+// newStatement is what a bundle of a digest signs: the statement that cosign 3
+// writes, byte for byte.
+func newStatement(d digest.Digest) []byte {
+	return fmt.Appendf(nil, `{"_type":%q,"subject":[{"digest":{%q:%q},"annotations":{}}],"predicateType":%q,"predicate":{}}`,
+		typeStatement, d.Algorithm(), d.Encoded(), typeSignature)
+}
+
+// keypair is a signer as sigstore's packages want one.
+type keypair struct {
+	Signer
+	failed error // why it did not sign
+}
+
+func (k *keypair) GetHashAlgorithm() protocommon.HashAlgorithm {
+	return protocommon.HashAlgorithm_SHA2_256
+}
+func (k *keypair) GetHint() []byte                { return []byte(k.PublicKey().Hint()) }
+func (k *keypair) GetPublicKey() crypto.PublicKey { return k.PublicKey().key }
+func (k *keypair) GetPublicKeyPem() (string, error) {
+	return string(k.PublicKey().PEM()), nil
+}
+
+func (k *keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
+	details, err := signature.GetDefaultAlgorithmDetails(k.PublicKey().key)
+	if err != nil {
+		return protocommon.PublicKeyDetails_PUBLIC_KEY_DETAILS_UNSPECIFIED
+	}
+	return details.GetSignatureAlgorithm()
+}
+
+// GetKeyAlgorithm is that of the keys of keyless signers; nothing asks for it
+// of others.
+func (k *keypair) GetKeyAlgorithm() string { return "ECDSA" }
+
+// SignData signs, and checks the signature before anybody is shown it: a key
+// may be of a plugin.
+func (k *keypair) SignData(ctx context.Context, data []byte) (made, sum []byte, err error) {
+	made, err = k.Sign(ctx, data)
+	if err == nil && !k.PublicKey().verifies(data, made) {
+		err = fmt.Errorf("%w: the signer's public key does not check what it signed", entry.ErrInvalid)
+	}
+	k.failed = err
+	return made, sum256(data), err
+}
+
+// pack writes what was signed in a format.
+func pack(format Format, content sign.Content, made *protobundle.Bundle) (Signature, error) {
 	if format == Legacy {
-		return m.legacy()
+		return packLegacy(content.PreAuthEncoding(), made)
 	}
-	return m.bundle(signer.PublicKey())
+	text, err := protojson.Marshal(made)
+	if err != nil {
+		return Signature{}, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
+	}
+	value := jsontext.Value(text)
+	err = value.Compact() // protojson spaces its output at random
+	return newSignature(Bundle, value), err
 }
 
-// bundle writes a signature as a sigstore bundle.
-func (m *material) bundle(key *PublicKey) (Signature, error) {
-	m.envelope.Signatures = []envelopeSignature{{Sig: m.signature}}
-	b := bundleJSON{MediaType: mediaTypeV03, Envelope: m.envelope}
-	b.Verification.Entries = m.entries
-	if len(m.certificates) > 0 {
-		b.Verification.Certificate = &rawJSON{m.certificates[0].Raw}
-	} else {
-		b.Verification.PublicKey = &hintJSON{key.Hint()}
+// packLegacy writes a bundle of a payload as annotations, which hold one log
+// entry and one timestamp.
+func packLegacy(payload []byte, made *protobundle.Bundle) (Signature, error) {
+	annotations := map[string]string{annotationSignature: encode(made.GetMessageSignature().GetSignature())}
+	material := made.GetVerificationMaterial()
+	if leaf := material.GetCertificate().GetRawBytes(); leaf != nil {
+		annotations[annotationCertificate] = string(certificatePEM(leaf))
 	}
-	if len(m.timestamps) > 0 {
-		b.Verification.Timestamps = &timestampsJSON{}
-		for _, signed := range m.timestamps {
-			b.Verification.Timestamps.RFC3161 = append(b.Verification.Timestamps.RFC3161, timestampJSON{signed})
-		}
-	}
-	text, err := json.Marshal(b, json.Deterministic(true))
-	return newSignature(Bundle, text), err
-}
-
-// legacy writes a signature as annotations.
-func (m *material) legacy() (Signature, error) {
-	annotations := map[string]string{annotationSignature: encode(m.signature)}
-	if len(m.certificates) > 0 {
-		annotations[annotationCertificate] = string(certificatePEM(m.certificates[0].Raw))
-	}
-	if len(m.entries) > 0 && m.entries[0].Promise != nil {
-		e := m.entries[0]
-		promise := promiseJSON{Signed: e.Promise.Signed}
-		promise.Payload.Body, promise.Payload.Time = e.Body, int64(e.Time)
-		promise.Payload.Index, promise.Payload.LogID = int64(e.Index), hex.EncodeToString(e.LogID.KeyID)
+	if logged := material.GetTlogEntries(); len(logged) > 0 {
+		e := logged[0]
+		promise := promiseJSON{Signed: e.GetInclusionPromise().GetSignedEntryTimestamp()}
+		promise.Payload.Body, promise.Payload.Time = e.GetCanonicalizedBody(), e.GetIntegratedTime()
+		promise.Payload.Index, promise.Payload.LogID = e.GetLogIndex(), hex.EncodeToString(e.GetLogId().GetKeyId())
 		text, err := json.Marshal(promise)
 		if err != nil {
 			return Signature{}, err
 		}
 		annotations[annotationBundle] = string(text)
 	}
-	if len(m.timestamps) > 0 {
-		text, err := json.Marshal(legacyTimestampJSON{m.timestamps[0]})
+	if stamps := material.GetTimestampVerificationData().GetRfc3161Timestamps(); len(stamps) > 0 {
+		text, err := json.Marshal(legacyTimestampJSON{stamps[0].GetSignedTimestamp()})
 		if err != nil {
 			return Signature{}, err
 		}
 		annotations[annotationTimestamp] = string(text)
 	}
-	return newLegacy(m.message, annotations)
+	return newLegacy(payload, annotations)
 }
 
 // Signed tells whether a signer has signed a digest before, in a format: whether
@@ -130,93 +176,17 @@ func Signed(ctx context.Context, store Store, d digest.Digest, format Format, si
 
 // IsKeyless tells whether a signer has a certificate instead of a lasting key.
 func IsKeyless(signer Signer) bool {
-	_, certified := signer.(interface{ leaf() []byte })
+	_, certified := signer.(*Keyless)
 	return certified
 }
 
 // Describe says in a few words who signs.
 func Describe(signer Signer) string {
-	if k, ok := signer.(*keyless); ok {
-		return "identity " + printable(k.subject)
+	if k, ok := signer.(*Keyless); ok {
+		if subject := k.identity().Subject; subject != "" {
+			return "identity " + printable(subject)
+		}
+		return "a certificate"
 	}
 	return signer.PublicKey().String()
-}
-
-// material is a signature, taken apart.
-type material struct {
-	message      []byte // what the signature covers
-	signature    []byte
-	hint         string              // which key made it, as its maker says
-	certificates []*x509.Certificate // leaf first
-	entries      []logEntry
-	timestamps   [][]byte // RFC 3161, over the signature
-	envelope     *envelope
-	proofs       bool // its entries must prove that they are logged; a promise is not enough
-}
-
-// The JSON of a sigstore bundle, as far as it is used. Its 64-bit integers are
-// strings.
-type (
-	bundleJSON struct {
-		MediaType    string           `json:"mediaType"`
-		Verification verificationJSON `json:"verificationMaterial"`
-		Envelope     *envelope        `json:"dsseEnvelope,omitempty"`
-	}
-	verificationJSON struct {
-		PublicKey   *hintJSON       `json:"publicKey,omitempty"`
-		Certificate *rawJSON        `json:"certificate,omitempty"`
-		Chain       *chainJSON      `json:"x509CertificateChain,omitempty"`
-		Entries     []logEntry      `json:"tlogEntries,omitempty"`
-		Timestamps  *timestampsJSON `json:"timestampVerificationData,omitempty"`
-	}
-	hintJSON struct {
-		Hint string `json:"hint,omitempty"`
-	}
-	rawJSON struct {
-		RawBytes []byte `json:"rawBytes"`
-	}
-	chainJSON struct {
-		Certificates []rawJSON `json:"certificates"`
-	}
-	timestampsJSON struct {
-		RFC3161 []timestampJSON `json:"rfc3161Timestamps,omitempty"`
-	}
-	timestampJSON struct {
-		Signed []byte `json:"signedTimestamp"`
-	}
-	envelope struct {
-		Payload     []byte              `json:"payload"`
-		PayloadType string              `json:"payloadType"`
-		Signatures  []envelopeSignature `json:"signatures"`
-	}
-	envelopeSignature struct {
-		Sig   []byte `json:"sig"`
-		KeyID string `json:"keyid,omitempty"`
-	}
-)
-
-// integer is a 64-bit integer as protobuf's JSON has it: a string, or a number.
-type integer int64
-
-func (i integer) MarshalJSON() ([]byte, error) {
-	return []byte(`"` + strconv.FormatInt(int64(i), 10) + `"`), nil
-}
-
-func (i *integer) UnmarshalJSON(text []byte) error {
-	n, err := strconv.ParseInt(string(bytes.Trim(text, `"`)), 10, 64)
-	*i = integer(n)
-	return err
-}
-
-// pae is what a DSSE signature covers.
-func (e *envelope) pae() []byte {
-	return fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(e.PayloadType), e.PayloadType, len(e.Payload), e.Payload)
-}
-
-// newEnvelope is the envelope of a signature of d, without the signature: the
-// statement that cosign 3 writes, byte for byte.
-func newEnvelope(d digest.Digest) *envelope {
-	payload := fmt.Sprintf(`{"_type":%q,"subject":[{"digest":{%q:%q},"annotations":{}}],"predicateType":%q,"predicate":{}}`,
-		typeStatement, d.Algorithm(), d.Encoded(), typeSignature)
-	return &envelope{Payload: []byte(payload), PayloadType: typeInToto}
 }

@@ -20,8 +20,7 @@ const kubernetesToken = "/var/run/sigstore/cosign/oidc-token"
 
 // AmbientToken finds the identity token of the environment that a pipeline runs
 // in: SIGSTORE_ID_TOKEN (GitLab's id_tokens set it), GitHub Actions with the
-// permission id-token: write, or a Kubernetes projected volume. Without any it
-// is an entry.ErrUnauthorized that says so.
+// permission id-token: write, or a Kubernetes projected volume. "" is none.
 func AmbientToken(ctx context.Context, getenv func(string) string, read func(path string) ([]byte, error), transport http.RoundTripper) (string, error) {
 	if token := strings.TrimSpace(getenv("SIGSTORE_ID_TOKEN")); token != "" {
 		return token, nil
@@ -32,7 +31,7 @@ func AmbientToken(ctx context.Context, getenv func(string) string, read func(pat
 	if text, err := read(kubernetesToken); err == nil && len(text) <= maxAnswer {
 		return strings.TrimSpace(string(text)), nil
 	}
-	return "", fmt.Errorf("%w: no identity token: neither given, nor in SIGSTORE_ID_TOKEN, GitHub Actions or %s", entry.ErrUnauthorized, kubernetesToken)
+	return "", nil
 }
 
 func githubToken(ctx context.Context, address, bearer string, transport http.RoundTripper) (string, error) {
@@ -48,14 +47,15 @@ func githubToken(ctx context.Context, address, bearer string, transport http.Rou
 		return "", fmt.Errorf("%w: ACTIONS_ID_TOKEN_REQUEST_URL is no address", entry.ErrInvalid)
 	}
 	request.Header.Set("Authorization", "Bearer "+bearer)
-	answer, err := exchange(&http.Client{Transport: transport, Timeout: serviceTimeout}, "identity token", request)
+	answer, err := carrier(ctx, transport, "identity token", http.StatusOK).Do(request)
 	if err != nil {
-		return "", err
+		return "", serviceError("identity token", err)
 	}
+	defer answer.Body.Close()
 	var response struct {
 		Value string `json:"value"`
 	}
-	if err := json.Unmarshal(answer, &response); err != nil || response.Value == "" {
+	if err := json.UnmarshalRead(answer.Body, &response); err != nil || response.Value == "" {
 		return "", fmt.Errorf("identity token %s: %w: its answer has no token", at.Host, entry.ErrUnreachable)
 	}
 	return response.Value, nil

@@ -27,7 +27,7 @@ to anything else is refused.`,
 	o.register(command.Flags())
 	o.signing.register(command.Flags(), false)
 	a.completeFlags(command)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *addOptions) run(ctx context.Context, args []string) error {
@@ -35,6 +35,7 @@ func (o *addOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	var err error
+	o.signing.dry = o.options.DryRun
 	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
 		return err
 	}

@@ -93,6 +93,11 @@ is given. The entry is also attached to the image, so that whoever has the image
 finds it. Publishing the same again changes nothing, and puts back an attachment
 or a signature that is gone.
 
+Signing is for a key (--sign-key), or in a pipeline for its identity
+(--sign-keyless): in GitHub Actions a job with "permissions: id-token: write", in
+GitLab one with "id_tokens: {SIGSTORE_ID_TOKEN: {aud: sigstore}}". The identity
+and the digests of what is signed then stand in public logs for ever.
+
 Some registries refuse to show a repository that does not exist yet. --init
 begins the catalog there, if an upload may begin.
 
@@ -106,6 +111,7 @@ others.`,
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
   caib catalog publish oci:./build/image:latest --dry-run -o yaml
   caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless
   caib catalog publish registry.example.com/automotive/autosd:1.4 --init
   kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
 		Args: cobra.MaximumNArgs(1),
@@ -118,7 +124,7 @@ others.`,
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
 	o.register(flags)
 	a.completeFlags(command)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *publishOptions) run(ctx context.Context, args []string) error {
@@ -129,6 +135,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 	if (len(args) == 0) == (o.file == "") {
 		return fmt.Errorf("%w: give either an IMAGE or -f FILE", entry.ErrInvalid)
 	}
+	o.signing.dry = o.options.DryRun
 	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ Where readers demand signatures, the removal needs one too: --sign-key.`,
 	command.Flags().BoolVar(&o.force, "force", false, "do not ask")
 	command.Flags().StringVar(&o.reason, "reason", "", "why, for the history")
 	o.signing.register(command.Flags(), false)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable, exitMalformed}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *removeOptions) run(ctx context.Context, args []string) error {

@@ -38,7 +38,7 @@ import (
 //	uncoloured stdout|stderr FILE  they are the same but for colours, and coloured
 //	unsteered                nothing that was printed steers a terminal
 //
-// and those of registries_test.go. After a run, the files out and err hold what
+// and those of registries_test.go, trust_test.go and sigstore_test.go. After a run, the files out and err hold what
 // it printed, with digests, sizes, times in tags, hosts and directories
 // replaced by words, for a comparison that does not depend on them.
 func TestScripts(t *testing.T) {
@@ -66,6 +66,8 @@ func TestScripts(t *testing.T) {
 			"arrived":    cmdArrived,
 			"serve":      cmdServe,
 			"keypair":    cmdKeypair,
+			"sigstore":   cmdSigstore,
+			"asked":      cmdAsked,
 			"untag":      cmdUntag,
 		},
 		RequireExplicitExec: true,
@@ -104,6 +106,7 @@ type world struct {
 	answer       string
 	registries   map[string]*fake
 	interrupted  *fake
+	sigstore     *sigstore
 
 	mu      sync.Mutex
 	strange []error // exchanges with a server that its API does not describe
@@ -133,6 +136,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
 	env.Setenv("XDG_STATE_HOME", filepath.Join(home, "state"))
 	env.Setenv("XDG_DATA_HOME", filepath.Join(home, "data"))
+	env.Setenv("TUF_MIRROR", "http://127.0.0.1:1") // where nobody is
 	return os.MkdirAll(home, 0o777)
 }
 

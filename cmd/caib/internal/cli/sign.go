@@ -23,15 +23,22 @@ func newSign(a *app) *cobra.Command {
 		Short: "Add a signature to what is published",
 		Long: `Sign the newest revision of an entry as it stands in the catalog: its publication,
 or its removal. A key that has signed it already adds nothing. With --sign-image
-the image is signed as well, in its own repository.`,
+the image is signed as well, in its own repository.
+
+With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
+Actions ("permissions: id-token: write") or GitLab ("id_tokens:
+{SIGSTORE_ID_TOKEN: {aud: sigstore}}"), the bearer of --identity-token, or on a
+terminal whoever logs in. Without --signing-config that is certified by the
+public good instance of sigstore, and stands in public logs for ever.`,
 		Example: `  caib catalog sign autosd --sign-key team.key
   caib catalog sign autosd --sign-key team.key --sign-image --signature-format legacy
-  caib catalog sign autosd --sign-keyless --signing-config signing-config.json`,
+  caib catalog sign autosd --sign-keyless
+  caib catalog sign autosd --sign-keyless --signing-config signing-config.json --trusted-root root.json`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeNames,
 	}
 	o.signing.register(command.Flags(), true)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *signOptions) run(ctx context.Context, args []string) error {
@@ -40,7 +47,7 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if signing == nil {
-		return withHint(fmt.Errorf("%w: nothing signs", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless with --signing-config FILE")
+		return withHint(fmt.Errorf("%w: nothing signs", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless")
 	}
 	c, err := o.openOne()
 	if err != nil {

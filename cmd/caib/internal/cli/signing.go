@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"os/exec"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -20,9 +18,11 @@ type signing struct {
 	key     string
 	keyless bool
 	config  string
+	root    string
 	token   string
 	format  string
 	image   bool
+	dry     bool // nothing will be signed
 }
 
 var signatureFormats = []string{string(trust.Bundle), string(trust.Legacy)}
@@ -31,9 +31,10 @@ var signatureFormats = []string{string(trust.Bundle), string(trust.Legacy)}
 // beside images.
 func (s *signing) register(flags *pflag.FlagSet, image bool) {
 	flags.StringVar(&s.key, "sign-key", "", "sign with this private key (PEM file, or NAME://KEY of a sigstore-kms-NAME plugin); password in COSIGN_PASSWORD")
-	flags.BoolVar(&s.keyless, "sign-keyless", false, "sign with a certificate for the identity of this pipeline; needs --signing-config")
+	flags.BoolVar(&s.keyless, "sign-keyless", false, "sign with a certificate for who or what runs this, by the public good instance of sigstore")
 	flags.StringVar(&s.config, "signing-config", "", "sigstore signing config (JSON file): which services certify and witness signatures")
-	flags.StringVar(&s.token, "identity-token", "", "file with the OIDC token for --sign-keyless; that of the environment")
+	flags.StringVar(&s.root, "trusted-root", "", "sigstore trusted root (JSON file) that what the services of --signing-config answer is checked by")
+	flags.StringVar(&s.token, "identity-token", "", "file with the OIDC token for --sign-keyless; that of the environment, else you are asked to log in")
 	flags.Var(&choice{&s.format, signatureFormats}, "signature-format", "bundle (sigstore bundle as a referrer), or legacy (cosign 2's tags); bundle")
 	if image {
 		flags.BoolVar(&s.image, "sign-image", false, "sign the image as well, in its own repository")
@@ -43,37 +44,55 @@ func (s *signing) register(flags *pflag.FlagSet, image bool) {
 // open makes what signs; nil where nothing is to be signed.
 func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 	if s.key == "" && !s.keyless {
-		if s.image || s.config != "" || s.token != "" || s.format != "" {
-			return nil, withHint(fmt.Errorf("%w: nothing signs: a signature is asked for without a key", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless with --signing-config FILE")
+		if s.image || s.config != "" || s.root != "" || s.token != "" || s.format != "" {
+			return nil, withHint(fmt.Errorf("%w: nothing signs: a signature is asked for without a key", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless")
 		}
 		return nil, nil
 	}
-	if s.key != "" && s.keyless {
+	switch {
+	case s.key != "" && s.keyless:
 		return nil, fmt.Errorf("%w: give either --sign-key or --sign-keyless", entry.ErrInvalid)
+	case s.root != "" && (s.config == "" || !s.keyless):
+		return nil, fmt.Errorf("%w: --trusted-root goes with --sign-keyless and --signing-config", entry.ErrInvalid)
 	}
 	made := &catalog.Signing{Format: trust.Format(s.format), Image: s.image}
-	transport, err := a.plainTransport()
-	if err != nil {
-		return nil, err
+	var err error
+	if s.keyless {
+		signer, err := s.openKeyless(ctx, a)
+		if err == nil && !s.dry {
+			err = signer.Certify(ctx) // before anything is written
+		}
+		made.Signer = signer
+		return made, err
 	}
 	if s.config != "" {
-		text, err := readFile("--signing-config", s.config)
-		if err != nil {
+		if made.Services, _, err = s.readConfig(a); err != nil {
 			return nil, err
 		}
-		if made.Services, err = trust.ParseSigningConfig(text, transport, a.system.Now()); err != nil {
-			return nil, fmt.Errorf("--signing-config: %w", err)
-		}
 	}
-	switch {
-	case s.keyless:
-		made.Signer, err = s.openKeyless(ctx, a, made.Services, transport)
-	case trust.IsPluginReference(s.key):
+	if trust.IsPluginReference(s.key) {
 		made.Signer, err = trust.OpenPlugin(ctx, s.key, exec.LookPath)
-	default:
+	} else {
 		made.Signer, err = s.openKey(ctx, a)
 	}
 	return made, err
+}
+
+// readConfig reads the services of --signing-config.
+func (s *signing) readConfig(a *app) (*trust.Services, http.RoundTripper, error) {
+	transport, err := a.plainTransport()
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := readFile("--signing-config", s.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	services, err := trust.ParseSigningConfig(text, transport, a.system.Now())
+	if err != nil {
+		return nil, nil, fmt.Errorf("--signing-config: %w", err)
+	}
+	return services, transport, nil
 }
 
 func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
@@ -88,23 +107,41 @@ func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
 	return signer, nil
 }
 
-func (s *signing) openKeyless(ctx context.Context, a *app, services *trust.Services, transport http.RoundTripper) (trust.Signer, error) {
-	if services == nil {
-		return nil, fmt.Errorf("%w: --sign-keyless needs --signing-config: it says which services to ask", entry.ErrInvalid)
+// openKeyless makes a keyless signer of the services of --signing-config, else
+// of the instance.
+func (s *signing) openKeyless(ctx context.Context, a *app) (*trust.Keyless, error) {
+	options := trust.KeylessOptions{Now: a.system.Now}
+	if s.config != "" {
+		services, transport, err := s.readConfig(a)
+		if err != nil {
+			return nil, err
+		}
+		options.Services, options.Token = services, s.tokens(a, services, transport)
+		if s.root == "" {
+			a.warn("signatures are not checked against a trusted root: --trusted-root is not given")
+			return trust.NewKeyless(options)
+		}
+		text, err := readFile("--trusted-root", s.root)
+		if err != nil {
+			return nil, err
+		}
+		if options.Root, err = trust.ParseRoot(text); err != nil {
+			return nil, fmt.Errorf("--trusted-root: %w", err)
+		}
+		return trust.NewKeyless(options)
 	}
-	var token string
-	var err error
-	if s.token != "" {
-		var text []byte
-		text, err = readFile("--identity-token", s.token)
-		token = strings.TrimSpace(string(text))
-	} else {
-		token, err = trust.AmbientToken(ctx, a.system.Getenv, os.ReadFile, transport)
-	}
+	instance, transport, err := a.instance(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return trust.NewKeyless(ctx, services, token)
+	if options.Root, err = instance.Root(); err != nil {
+		return nil, err
+	}
+	if options.Services, err = instance.Services(transport, a.system.Now()); err != nil {
+		return nil, err
+	}
+	options.Token = a.publicly(s.tokens(a, options.Services, transport))
+	return trust.NewKeyless(options)
 }
 
 // signed tells people what became of a signature; nil was not asked for.

@@ -45,7 +45,7 @@ var contractFlags = map[string][]string{
 	"remove":  {"force", "reason", "sign-key", "signature-format"},
 	"serve":   {"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners", "max-listeners-per-address", "allow-registry"},
 	"history": demandFlags,
-	"sign":    {"sign-key", "sign-keyless", "sign-image", "signing-config", "identity-token", "signature-format"},
+	"sign":    {"sign-key", "sign-keyless", "sign-image", "signing-config", "trusted-root", "identity-token", "signature-format"},
 	"verify":  append([]string{"all", "resume"}, demandFlags...),
 
 	"login-check": {"push"},

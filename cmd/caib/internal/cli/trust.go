@@ -25,6 +25,8 @@ type demand struct {
 	issuerRegexp   string
 	root           string
 	require        string
+
+	found *trust.Root // of the instance of sigstore, where none is given
 }
 
 var requirements = []string{string(trust.RequireEntry), string(trust.RequireImage), string(trust.RequireBoth)}
@@ -36,13 +38,21 @@ func (d *demand) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&d.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
 	flags.StringVar(&d.issuer, "certificate-oidc-issuer", "", "who must vouch for keyless signers")
 	flags.StringVar(&d.issuerRegexp, "certificate-oidc-issuer-regexp", "", "the same as a regular expression that matches the whole issuer")
-	flags.StringVar(&d.root, "trusted-root", "", "sigstore trusted root (JSON file) that keyless signatures are checked by")
+	flags.StringVar(&d.root, "trusted-root", "", "sigstore trusted root (JSON file) that keyless signatures are checked by; that of the public good instance")
 	flags.Var(&choice{&d.require, requirements}, "require", "what must be signed: entry, image or both; entry")
 }
 
 // asked tells whether signers are named on the command line.
 func (d *demand) asked() bool {
 	return len(d.keys)+len(d.identity)+len(d.identityRegexp) > 0 || d.issuer != "" || d.issuerRegexp != "" || d.root != "" || d.require != ""
+}
+
+// demanded is the policy in force for a command that reads.
+func (a *app) demanded(ctx context.Context, d *demand) (*trust.Policy, error) {
+	if err := d.findRoot(ctx, a); err != nil {
+		return nil, fmt.Errorf("signers: %w", err)
+	}
+	return a.policy(d)
 }
 
 // policy is the policy in force: of the flags, else of the settings, else none.
@@ -65,7 +75,7 @@ func (a *app) policy(d *demand) (*trust.Policy, error) {
 		return policy, nil
 	case d.verified:
 		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
-			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer with --trusted-root, or a policy")
+			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer, or a policy")
 	}
 	return nil, nil
 }
@@ -93,7 +103,7 @@ func (d *demand) own() (*trust.Policy, error) {
 	if len(rule.Identities) == 0 && (d.issuer != "" || d.issuerRegexp != "") {
 		return nil, fmt.Errorf("%w: --certificate-oidc-issuer needs --certificate-identity", entry.ErrInvalid)
 	}
-	var root *trust.Root
+	root := d.found
 	if d.root != "" {
 		text, err := readFile("--trusted-root", d.root)
 		if err != nil {
@@ -139,8 +149,8 @@ func readFile(what, path string) ([]byte, error) {
 }
 
 // openVerified opens every catalog of the settings under the policy in force.
-func (a *app) openVerified(d *demand) ([]source, error) {
-	policy, err := a.policy(d)
+func (a *app) openVerified(ctx context.Context, d *demand) ([]source, error) {
+	policy, err := a.demanded(ctx, d)
 	if err != nil {
 		return nil, err
 	}

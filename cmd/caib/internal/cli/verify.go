@@ -44,7 +44,9 @@ order is not looked at again.`,
 		Example: `  caib catalog verify autosd
   caib catalog verify autosd --key release.pub --require both
   caib catalog verify --all --policy policy.yaml -o json
-  caib catalog verify autosd --trusted-root root.json \
+  caib catalog verify autosd --trusted-root root.json --certificate-identity ci@example.com \
+      --certificate-oidc-issuer https://issuer.example.com
+  caib catalog verify autosd \
       --certificate-identity https://github.com/team/build/.github/workflows/release.yml@refs/heads/main \
       --certificate-oidc-issuer https://token.actions.githubusercontent.com`,
 		ValidArgsFunction: a.completeNames,
@@ -63,7 +65,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	case o.resume && !o.all:
 		return fmt.Errorf("%w: --resume is for --all", entry.ErrInvalid)
 	}
-	policy, err := o.policy(&o.demand)
+	policy, err := o.demanded(ctx, &o.demand)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,140 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/internal/testtuf"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// repository describes the lab as an instance of sigstore does itself.
+func (l *lab) repository(expires time.Duration) *testtuf.Repository {
+	l.t.Helper()
+	return testtuf.New(l.t, map[string][]byte{
+		"trusted_root.json": l.trustedRoot(), "signing_config.v0.2.json": l.signingConfig(1, true),
+	}, l.now.Add(expires))
+}
+
+func open(t *testing.T, r *testtuf.Repository, cache string) (*Root, *Services, error) {
+	t.Helper()
+	instance, err := OpenInstance(t.Context(), InstanceOptions{Mirror: r.URL, Root: r.Root, Cache: cache})
+	if err != nil {
+		return nil, nil, err
+	}
+	root, err := instance.Root()
+	if err != nil {
+		return nil, nil, err
+	}
+	services, err := instance.Services(http.DefaultTransport, time.Now())
+	return root, services, err
+}
+
+// What is known of an instance signs and verifies; it is asked once a day, and
+// not at all while it is away.
+func TestInstance(t *testing.T) {
+	l, cache, d := newLab(t), t.TempDir(), digest.FromString("revision")
+	r := l.repository(24 * time.Hour)
+	for _, round := range []string{"first", "from the cache", "with the repository away"} {
+		before := r.Requests()
+		root, services, err := open(t, r, cache)
+		if err != nil {
+			t.Fatalf("%s: %v", round, err)
+		}
+		if asked := r.Requests() - before; (round == "first") != (asked > 0) {
+			t.Errorf("%s: %d requests", round, asked)
+		}
+		signer, err := NewKeyless(KeylessOptions{Services: services, Root: root, Token: theToken})
+		if err != nil {
+			t.Fatalf("%s: %v", round, err)
+		}
+		signature, err := Sign(t.Context(), signer, nil, Bundle, d, "")
+		if err != nil {
+			t.Fatalf("%s: %v", round, err)
+		}
+		if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, signature); check.Result != Verified {
+			t.Errorf("%s: %+v", round, check)
+		}
+		if round == "from the cache" {
+			r.Close()
+		}
+	}
+}
+
+// A repository that is not to be believed is as good as none.
+func TestInstanceThatIsNotKnown(t *testing.T) {
+	tampered := func(text []byte) []byte { text[len(text)/2] ^= 1; return text }
+	for _, test := range []struct {
+		name  string
+		valid time.Duration
+		spoil func(*testtuf.Repository)
+		kind  error
+		want  string
+	}{
+		{"away", time.Hour, func(r *testtuf.Repository) { r.Close() }, entry.ErrUnreachable, "connection refused"},
+		{"expired", -time.Hour, func(*testtuf.Repository) {}, entry.ErrUnreachable, "expired"},
+		{"HTML", time.Hour, func(r *testtuf.Repository) { r.Answer([]byte("<html>log in</html>")) }, entry.ErrUnreachable, "invalid character"},
+		{"endless", time.Hour, func(r *testtuf.Repository) { r.Answer(make([]byte, 8<<20)) }, entry.ErrUnreachable, "more than"},
+		{"tampered root of trust", time.Hour, func(r *testtuf.Repository) { r.Spoil(".trusted_root.json", tampered) }, entry.ErrUnreachable, "hash verification failed"},
+		{"tampered list", time.Hour, func(r *testtuf.Repository) { r.Spoil("targets.json", tampered) }, entry.ErrUnreachable, ""},
+		{"tampered timestamp", time.Hour, func(r *testtuf.Repository) { r.Spoil("timestamp.json", tampered) }, entry.ErrUnreachable, ""},
+		{"another's", time.Hour, func(r *testtuf.Repository) { r.Root = testtuf.New(t, nil, time.Now().Add(time.Hour)).Root }, entry.ErrUnreachable, ""},
+		{"no target", time.Hour, func(r *testtuf.Repository) { *r = *testtuf.New(t, nil, time.Now().Add(time.Hour)) }, entry.ErrUnreachable, "trusted_root.json"},
+		{"root of nothing", time.Hour, func(r *testtuf.Repository) { r.Root = []byte("{}") }, entry.ErrInvalid, "root of a TUF repository"},
+		{"no address", time.Hour, func(r *testtuf.Repository) { r.URL = "sigstore" }, entry.ErrInvalid, "not the address"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newLab(t).repository(test.valid)
+			test.spoil(r)
+			for _, cache := range []string{"", t.TempDir()} {
+				if _, _, err := open(t, r, cache); !errors.Is(err, test.kind) || !strings.Contains(fmt.Sprint(err), test.want) {
+					t.Errorf("%v, want %v: %s", err, test.kind, test.want)
+				}
+			}
+		})
+	}
+	ended, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	r := newLab(t).repository(time.Hour)
+	if _, err := OpenInstance(ended, InstanceOptions{Mirror: r.URL, Root: r.Root}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("time-out: %v", err)
+	}
+}
+
+// Without a trusted root nothing is said of keyless signatures; what needs none
+// is judged as ever.
+func TestMissingRoot(t *testing.T) {
+	l, d, team := newLab(t), digest.FromString("revision"), testSigner(t)
+	policy, err := New(MissingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := l.bundle(newKey(t), d, 1, false)
+	for _, test := range []struct {
+		name       string
+		want       Verdict
+		signatures []Signature
+	}{
+		{"keyless", Unknown, []Signature{without}},
+		{"a key's", Verified, []Signature{without, signed(t, team, Bundle, d)}},
+		{"a stranger's key", Untrusted, []Signature{signed(t, testSigner(t), Bundle, d)}},
+		{"keyless and a stranger's", Unknown, []Signature{signed(t, testSigner(t), Bundle, d), without}},
+		{"none", Unsigned, nil},
+	} {
+		check := policy.judge(d, test.signatures...)
+		if check.Result != test.want {
+			t.Errorf("%s: %+v, want %s", test.name, check, test.want)
+		}
+		report := Compose(&Rule{}, check)
+		if test.want == Unknown && (!strings.Contains(check.Reason, "no network") || !errors.Is(report.Err("entry autosd", d), entry.ErrUnreachable)) {
+			t.Errorf("%s: %+v", test.name, check)
+		}
+	}
+}
