@@ -47,7 +47,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	catalogs, err := o.openVerified(&o.demand)
+	catalogs, err := o.openVerified(ctx, &o.demand)
 	if err != nil {
 		return err
 	}

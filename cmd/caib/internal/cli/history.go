@@ -39,7 +39,7 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 1 {
 		name = args[0]
 	}
-	catalogs, err := o.openVerified(&o.demand)
+	catalogs, err := o.openVerified(ctx, &o.demand)
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 	if err := o.query.Check(); err != nil {
 		return err
 	}
-	catalogs, err := o.openVerified(&o.demand)
+	catalogs, err := o.openVerified(ctx, &o.demand)
 	if err != nil {
 		return err
 	}

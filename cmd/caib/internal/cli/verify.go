@@ -63,7 +63,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	case o.resume && !o.all:
 		return fmt.Errorf("%w: --resume is for --all", entry.ErrInvalid)
 	}
-	policy, err := o.policy(&o.demand)
+	policy, err := o.policy(ctx, &o.demand)
 	if err != nil {
 		return err
 	}
