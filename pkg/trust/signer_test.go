@@ -133,6 +133,17 @@ func plugin(mode string) {
 	switch call.MethodName {
 	case common.PublicKeyMethodName:
 		answer.PublicKey = &common.PublicKeyResp{PublicKeyPEM: signer.PublicKey().PEM()}
+		if mode == "two keys" {
+			other, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				return
+			}
+			public, err := newPublicKey("", other.Public())
+			if err != nil {
+				return
+			}
+			answer.PublicKey.PublicKeyPEM = append(answer.PublicKey.PublicKeyPEM, public.PEM()...)
+		}
 	case common.SignMessageMethodName:
 		message, err := io.ReadAll(os.Stdin)
 		if err != nil {
@@ -171,7 +182,7 @@ func TestPlugin(t *testing.T) {
 		return self, nil
 	}
 	d := digest.FromString("revision")
-	for mode, want := range map[string]string{"works": "", "fails": "the token is locked", "lies": "does not check what it signed", "babbles": "not that of a plugin"} {
+	for mode, want := range map[string]string{"works": "", "fails": "the token is locked", "lies": "does not check what it signed", "babbles": "not that of a plugin", "two keys": "answers with 2 public keys"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Setenv(pluginVariable, mode)
 			var signature Signature
