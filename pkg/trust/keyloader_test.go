@@ -123,8 +123,9 @@ func TestFetchEnds(t *testing.T) {
 	if _, err := loader.PublicKeys(stopped, server.URL+"/silent"); !errors.Is(err, context.Canceled) || errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("an interruption: %v", err)
 	}
-	if _, err := (&KeyLoader{Transport: http.DefaultTransport}).PublicKeys(t.Context(), server.URL+"/team.pub"); !errors.Is(err, entry.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a certificate that nobody vouches for: %v", err)
+	_, err := (&KeyLoader{Transport: http.DefaultTransport}).PublicKeys(t.Context(), server.URL+"/team.pub?token=S3cret")
+	if !errors.Is(err, entry.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") || strings.Contains(err.Error(), "S3cret") {
+		t.Errorf("a certificate that nobody vouches for: %v; want that, and no secret", err)
 	}
 }
 
