@@ -185,11 +185,11 @@ func at2(image string, d ocispec.Descriptor) string {
 
 func trusting(t testing.TB, public []byte) *trust.Policy {
 	t.Helper()
-	key, err := trust.ParsePublicKey("team.pub", public)
+	keys, err := trust.ParsePublicKeys("team.pub", public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{key}})
+	policy, err := trust.New(nil, nil, &trust.Rule{Keys: keys})
 	if err != nil {
 		t.Fatal(err)
 	}

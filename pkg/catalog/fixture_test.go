@@ -100,11 +100,11 @@ func TestOldCatalogsReadAsBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := trust.ParsePublicKey("team.pub", key)
+	keys, err := trust.ParsePublicKeys("team.pub", key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if options.Policy, err = trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{public}}); err != nil {
+	if options.Policy, err = trust.New(nil, nil, &trust.Rule{Keys: keys}); err != nil {
 		t.Fatal(err)
 	}
 	page, err := open().List(t.Context(), catalog.ListOptions{})

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -11,6 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -23,36 +25,65 @@ type PublicKey struct {
 	name string
 }
 
-// ParsePublicKey reads a PEM public key or certificate; of a certificate only
-// the key counts. name is what reports call the key; "" is its fingerprint.
+// maxKeys bounds the public keys in one text.
+const maxKeys = 64
+
+// ParsePublicKeys reads PEM public keys, each of which is a signer of its own,
+// or one certificate, of which only the key counts; a key that stands there
+// twice is returned once. A text with anything else in a PEM block, a damaged
+// block, or more than 64 keys is refused whole: a key that is left out would
+// not be missed. name is what reports call the keys; "" is their fingerprints.
 // The error is an entry.ErrInvalid.
-func ParsePublicKey(name string, text []byte) (*PublicKey, error) {
-	block, rest := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%w: public key %s: no PEM block in it", entry.ErrInvalid, name)
+func ParsePublicKeys(name string, text []byte) ([]*PublicKey, error) {
+	bad := func(format string, args ...any) ([]*PublicKey, error) {
+		return nil, fmt.Errorf("%w: public key %s: %w", entry.ErrInvalid, name, fmt.Errorf(format, args...))
 	}
-	if more, _ := pem.Decode(rest); more != nil {
-		return nil, fmt.Errorf("%w: public key %s: more than one PEM block in it", entry.ErrInvalid, name)
+	var keys []*PublicKey
+	blocks, certificates := 0, 0
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if blocks++; blocks > maxKeys {
+			return bad("more than %d PEM blocks in it", maxKeys)
+		}
+		if block.Type == "CERTIFICATE" {
+			certificates++
+		}
+		key, err := parsePublic(block)
+		if err != nil {
+			return bad("%w", err)
+		}
+		public, err := newPublicKey(name, key)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(keys, func(k *PublicKey) bool { return bytes.Equal(k.der, public.der) }) {
+			keys = append(keys, public)
+		}
 	}
-	var key crypto.PublicKey
-	var err error
+	switch {
+	case bytes.Count(text, []byte("-----BEGIN ")) > blocks:
+		return bad("a PEM block in it is damaged")
+	case blocks == 0:
+		return bad("no PEM block in it")
+	case certificates > 0 && blocks > 1:
+		return bad("a certificate and more in it: give the certificate of the signer alone")
+	}
+	return keys, nil
+}
+
+func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 	switch block.Type {
 	case "PUBLIC KEY":
-		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+		return x509.ParsePKIXPublicKey(block.Bytes)
 	case "RSA PUBLIC KEY":
-		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+		return x509.ParsePKCS1PublicKey(block.Bytes)
 	case "CERTIFICATE":
-		var certificate *x509.Certificate
-		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
-			key = certificate.PublicKey
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
 		}
-	default:
-		err = fmt.Errorf("a PEM block of type %q is not a public key", block.Type)
+		return certificate.PublicKey, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: public key %s: %v", entry.ErrInvalid, name, err)
-	}
-	return newPublicKey(name, key)
+	return nil, fmt.Errorf("a PEM block of type %q is not a public key", shorten(block.Type))
 }
 
 func newPublicKey(name string, key crypto.PublicKey) (*PublicKey, error) {

@@ -72,7 +72,7 @@ func (l *lab) certify(r *http.Request, body []byte) any {
 		l.t.Error(err)
 		return nil
 	}
-	key, err := ParsePublicKey("", []byte(request.Request.Key.Content))
+	keys, err := ParsePublicKeys("", []byte(request.Request.Key.Content))
 	if err != nil {
 		l.t.Error(err)
 		return nil
@@ -83,10 +83,10 @@ func (l *lab) certify(r *http.Request, body []byte) any {
 	if err := json.Unmarshal(text, &claims); err != nil {
 		l.t.Error(err)
 	}
-	if !key.verifies([]byte(claims.Sub), request.Request.Proof) {
+	if !keys[0].verifies([]byte(claims.Sub), request.Request.Proof) {
 		l.t.Error("the bearer of the token does not have the key")
 	}
-	leaf := l.certificate(key.key, claims.Sub, claims.Iss)
+	leaf := l.certificate(keys[0].key, claims.Sub, claims.Iss)
 	chain := []string{string(certificatePEM(leaf.Raw)), string(certificatePEM(l.ca.Raw)), string(certificatePEM(l.root.Raw))}
 	return map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": chain}}}
 }

@@ -22,25 +22,18 @@ const maxPluginAnswer = 1 << 20
 
 var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
-// IsPluginReference tells NAME://KEY, a key that a plugin holds, from a file.
-func IsPluginReference(reference string) bool {
-	name, _, found := strings.Cut(reference, "://")
-	return found && pluginName.MatchString(name)
-}
-
 // pluginSigner signs through an external program.
 type pluginSigner struct {
 	path, key string
 	public    *PublicKey
 }
 
-// OpenPlugin makes a signer of NAME://KEY: the program sigstore-kms-NAME, found
-// by lookPath, signs with the key that it calls NAME://KEY. It speaks
-// sigstore's protocol for KMS plugins, version 1, so that no cloud's library is
-// linked. lookPath is exec.LookPath, as a rule.
-func OpenPlugin(ctx context.Context, reference string, lookPath func(file string) (string, error)) (Signer, error) {
-	name, _, _ := strings.Cut(reference, "://")
-	if !IsPluginReference(reference) {
+// openPlugin makes a signer of NAME://KEY: the program sigstore-kms-NAME, found
+// by lookPath, signs with the key that it calls KEY. It speaks sigstore's
+// protocol for KMS plugins, version 1, so that no cloud's library is linked.
+func openPlugin(ctx context.Context, reference string, lookPath func(file string) (string, error)) (Signer, error) {
+	name, _, found := strings.Cut(reference, "://")
+	if !found || !pluginName.MatchString(name) {
 		return nil, fmt.Errorf("%w: key %q: want NAME://KEY", entry.ErrInvalid, shorten(reference))
 	}
 	program := "sigstore-kms-" + name
@@ -59,8 +52,15 @@ func OpenPlugin(ctx context.Context, reference string, lookPath func(file string
 	if answer.PublicKey == nil {
 		return nil, s.failed(errors.New("its answer has no public key"))
 	}
-	s.public, err = ParsePublicKey(shorten(reference), answer.PublicKey.PublicKeyPEM)
-	return s, err
+	keys, err := ParsePublicKeys(shorten(reference), answer.PublicKey.PublicKeyPEM)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) != 1 {
+		return nil, s.failed(fmt.Errorf("it answers with %d public keys", len(keys)))
+	}
+	s.public = keys[0]
+	return s, nil
 }
 
 func (s *pluginSigner) PublicKey() *PublicKey { return s.public }

@@ -89,7 +89,6 @@ func TestInvalidPolicies(t *testing.T) {
 		"two documents":              {"version: 1\nrules: [{keys: [{file: k}]}]\n---\nversion: 1", "one document"},
 		"missing file":               {"version: 1\nrules: [{keys: [{file: x}]}]", "not exist"},
 		"no key in the file":         {"version: 1\nrules: [{keys: [{file: none}]}]", "PEM"},
-		"two keys in the file":       {"version: 1\nrules: [{keys: [{file: two}]}]", "more than one"},
 		"weak key":                   {"version: 1\nrules: [{keys: [{file: small}]}]", "1024 bits"},
 		"file and pem":               {"version: 1\nrules: [{keys: [{file: k, pem: x}]}]", "maxProperties"},
 		"identity without root":      {"version: 1\nrules: [{identities: [{subject: a, issuer: b}]}]", "no trusted root"},

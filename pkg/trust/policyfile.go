@@ -95,11 +95,11 @@ func (r *ruleJSON) rule(where string, read func(path string) ([]byte, error)) (*
 			}
 			name = k.File
 		}
-		key, err := ParsePublicKey(name, text)
+		keys, err := ParsePublicKeys(name, text)
 		if err != nil {
 			return nil, fmt.Errorf("policy: %s: %w", where, err)
 		}
-		rule.Keys = append(rule.Keys, key)
+		rule.Keys = append(rule.Keys, keys...)
 	}
 	return rule, nil
 }

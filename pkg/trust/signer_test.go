@@ -55,10 +55,11 @@ func TestPrivateKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			public, err := ParsePublicKey("p", signer.PublicKey().PEM())
-			if err != nil {
-				t.Fatal(err)
+			keys, err := ParsePublicKeys("p", signer.PublicKey().PEM())
+			if err != nil || len(keys) != 1 {
+				t.Fatalf("%d keys, error %v", len(keys), err)
 			}
+			public := keys[0]
 			signature, err := signer.Sign(t.Context(), []byte("message"))
 			if err != nil || !public.verifies([]byte("message"), signature) || public.verifies([]byte("massage"), signature) {
 				t.Errorf("signature %x, error %v", signature, err)
@@ -132,6 +133,17 @@ func plugin(mode string) {
 	switch call.MethodName {
 	case common.PublicKeyMethodName:
 		answer.PublicKey = &common.PublicKeyResp{PublicKeyPEM: signer.PublicKey().PEM()}
+		if mode == "two keys" {
+			other, err := rsa.GenerateKey(rand.Reader, 2048)
+			if err != nil {
+				return
+			}
+			public, err := newPublicKey("", other.Public())
+			if err != nil {
+				return
+			}
+			answer.PublicKey.PublicKeyPEM = append(answer.PublicKey.PublicKeyPEM, public.PEM()...)
+		}
 	case common.SignMessageMethodName:
 		message, err := io.ReadAll(os.Stdin)
 		if err != nil {
@@ -170,11 +182,11 @@ func TestPlugin(t *testing.T) {
 		return self, nil
 	}
 	d := digest.FromString("revision")
-	for mode, want := range map[string]string{"works": "", "fails": "the token is locked", "lies": "does not check what it signed", "babbles": "not that of a plugin"} {
+	for mode, want := range map[string]string{"works": "", "fails": "the token is locked", "lies": "does not check what it signed", "babbles": "not that of a plugin", "two keys": "answers with 2 public keys"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Setenv(pluginVariable, mode)
 			var signature Signature
-			signer, err := OpenPlugin(t.Context(), "test://the/key", look)
+			signer, err := openPlugin(t.Context(), "test://the/key", look)
 			if err == nil {
 				signature, err = Sign(t.Context(), signer, nil, Bundle, d, "")
 			}
@@ -197,7 +209,7 @@ func TestPlugin(t *testing.T) {
 		})
 	}
 	for _, reference := range []string{"other://key", "key.pem", "../x://key"} {
-		if _, err := OpenPlugin(t.Context(), reference, look); !errors.Is(err, entry.ErrInvalid) {
+		if _, err := openPlugin(t.Context(), reference, look); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%s: %v", reference, err)
 		}
 	}

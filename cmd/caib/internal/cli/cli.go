@@ -93,7 +93,7 @@ a directory of yours, so that everything works before any registry exists.`,
 	a.settings.register(command.PersistentFlags())
 	command.AddCommand(
 		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a), newServe(a),
-		newSign(a), newVerify(a), newPolicy(a), newAcceptLoss(a),
+		newSign(a), newGenerateKeyPair(a), newImportKeyPair(a), newVerify(a), newPolicy(a), newAcceptLoss(a),
 		newLoginCheck(a),
 	)
 	a.completeSettings(command)

@@ -205,7 +205,7 @@ func (a *app) openOne() (*catalog.Catalog, error) {
 	if len(a.settings.catalogs) > 1 {
 		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
 	}
-	policy, err := a.policy(&demand{})
+	policy, err := a.configuredPolicy()
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ import (
 //	clock TIME               set the clock, which stands still
 //	terminal [in] [out] [err]  the streams that are terminals from now on
 //	serve NAME [ARG...]      run a server over the catalog of the environment; $NAME is its URL
-//	answer TEXT              what stands on the standard input of the next run
+//	answer TEXT...           the lines on the standard input of the next run
 //	interrupt NAME           the next request to registry NAME interrupts its run
 //	envfile FROM TO          copy a file, with $VARIABLES replaced
 //	uncoloured stdout|stderr FILE  they are the same but for colours, and coloured
@@ -68,6 +68,9 @@ func TestScripts(t *testing.T) {
 			"keypair":    cmdKeypair,
 			"sigstore":   cmdSigstore,
 			"asked":      cmdAsked,
+			"somekeys":   cmdSomeKeys,
+			"envkey":     cmdEnvKey,
+			"keyserver":  cmdKeyServer,
 			"untag":      cmdUntag,
 		},
 		RequireExplicitExec: true,
@@ -94,7 +97,7 @@ func TestMain(m *testing.M) {
 		code := Main(ctx, os.Args[1:], System())
 		stop()
 		os.Exit(code)
-	}})
+	}, "sigstore-kms-test": kmsPlugin})
 }
 
 var update = flag.Bool("update", false, "write what caib prints into the scripts")
@@ -210,7 +213,7 @@ func cmdTerminal(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdAnswer(ts *testscript.TestScript, _ bool, args []string) {
-	worldOf(ts).answer = one(ts, args) + "\n"
+	worldOf(ts).answer = strings.Join(args, "\n") + "\n"
 }
 
 func cmdInterrupt(ts *testscript.TestScript, _ bool, args []string) {

@@ -128,7 +128,7 @@ func (o *serveOptions) check() error {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{entry.ErrInvalid}, args...)...)
 	}
-	policy, err := o.policy(&demand{})
+	policy, err := o.configuredPolicy()
 	switch {
 	case err != nil:
 		return err

@@ -218,7 +218,7 @@ func (s *settings) limit(verb string) time.Duration {
 		return 0
 	case s.timeout > 0:
 		return s.timeout
-	case verb == "publish" || verb == "add" || verb == "remove" || verb == "sign" || verb == "verify":
+	case slices.Contains([]string{"publish", "add", "remove", "sign", "verify", "generate-key-pair", "import-key-pair"}, verb):
 		return 5 * time.Minute
 	}
 	return 30 * time.Second

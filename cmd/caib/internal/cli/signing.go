@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os/exec"
 
 	"github.com/spf13/pflag"
 
@@ -30,7 +29,7 @@ var signatureFormats = []string{string(trust.Bundle), string(trust.Legacy)}
 // register adds the flags; that for the image only where a command may write
 // beside images.
 func (s *signing) register(flags *pflag.FlagSet, image bool) {
-	flags.StringVar(&s.key, "sign-key", "", "sign with this private key (PEM file, or NAME://KEY of a sigstore-kms-NAME plugin); password in COSIGN_PASSWORD")
+	flags.StringVar(&s.key, "sign-key", "", "sign with this private key: a PEM file, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; password in COSIGN_PASSWORD")
 	flags.BoolVar(&s.keyless, "sign-keyless", false, "sign with a certificate for who or what runs this, by the public good instance of sigstore")
 	flags.StringVar(&s.config, "signing-config", "", "sigstore signing config (JSON file): which services certify and witness signatures")
 	flags.StringVar(&s.root, "trusted-root", "", "sigstore trusted root (JSON file) that what the services of --signing-config answer is checked by")
@@ -70,11 +69,7 @@ func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 			return nil, err
 		}
 	}
-	if trust.IsPluginReference(s.key) {
-		made.Signer, err = trust.OpenPlugin(ctx, s.key, exec.LookPath)
-	} else {
-		made.Signer, err = s.openKey(ctx, a)
-	}
+	made.Signer, err = s.openKey(ctx, a)
 	return made, err
 }
 
@@ -96,15 +91,22 @@ func (s *signing) readConfig(a *app) (*trust.Services, http.RoundTripper, error)
 }
 
 func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
-	text, err := readFile("--sign-key", s.key)
+	loader, err := a.keyLoader()
 	if err != nil {
 		return nil, err
 	}
-	signer, err := trust.ParsePrivateKey(text, func() ([]byte, error) { return a.password(ctx) })
+	guessed := false
+	signer, err := loader.Signer(ctx, s.key, func() (password []byte, err error) {
+		password, guessed, err = a.password(ctx)
+		return password, err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("--sign-key %s: %w", s.key, err)
+		err = fmt.Errorf("--sign-key: %w", err)
 	}
-	return signer, nil
+	if guessed {
+		err = withHint(err, "set %s to the password of the key", passwordVariable)
+	}
+	return signer, err
 }
 
 // openKeyless makes a keyless signer of the services of --signing-config, else

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -22,7 +21,10 @@ type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Getenv   func(string) string
-	Now      func() time.Time
+	// LookupEnv tells a variable that is empty from one that is not set; nil
+	// takes what is empty for not set.
+	LookupEnv func(string) (string, bool)
+	Now       func() time.Time
 	// InTerminal, OutTerminal and ErrTerminal tell whether a person is at the
 	// other end of a stream.
 	InTerminal, OutTerminal, ErrTerminal bool
@@ -39,10 +41,18 @@ type Streams struct {
 func System() Streams {
 	terminal := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 	return Streams{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, LookupEnv: os.LookupEnv, Now: time.Now,
 		InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
 		AuthFiles: runtimeAuthFiles(runtime.GOOS, os.Getuid(), os.Stat),
 	}
+}
+
+func (s Streams) lookupEnv(name string) (string, bool) {
+	if s.LookupEnv != nil {
+		return s.LookupEnv(name)
+	}
+	value := s.Getenv(name)
+	return value, value != ""
 }
 
 // clean puts the guard against control characters before both outputs.
@@ -190,8 +200,8 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	fmt.Fprintf(a.system.Err, "%s [y/N] ", question)
 	answered := make(chan string, 1)
 	go func() { // ends with the process where nobody answers
-		answer, _ := bufio.NewReader(io.LimitReader(a.system.In, 1024)).ReadString('\n')
-		answered <- answer
+		answer, _ := readLine(a.system.In) // what cannot be read is no yes
+		answered <- string(answer)
 	}()
 	select {
 	case answer := <-answered:
@@ -200,29 +210,5 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 	case <-ctx.Done():
 		fmt.Fprintln(a.system.Err)
 		return false, ctx.Err()
-	}
-}
-
-// readPassword reads a line that a terminal does not show.
-func (s Streams) readPassword(ctx context.Context) ([]byte, error) {
-	type answer struct {
-		text []byte
-		err  error
-	}
-	answered := make(chan answer, 1)
-	go func() { // ends with the process where nobody answers
-		if file, ok := s.In.(*os.File); ok {
-			text, err := term.ReadPassword(int(file.Fd()))
-			answered <- answer{text, err}
-			return
-		}
-		text, _ := bufio.NewReader(io.LimitReader(s.In, 1024)).ReadString('\n')
-		answered <- answer{[]byte(strings.TrimRight(text, "\r\n")), nil}
-	}()
-	select {
-	case a := <-answered:
-		return a.text, a.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 }

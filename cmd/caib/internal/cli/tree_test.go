@@ -37,16 +37,18 @@ var contractExits = map[int]string{
 // contractFlags are the flags that users and their scripts rely on, by verb;
 // those of "catalog" are every verb's.
 var contractFlags = map[string][]string{
-	"catalog": {"profile", "catalog", "server", "token", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
-	"list":    append([]string{"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"}, demandFlags...),
-	"get":     append([]string{"version", "as-of"}, demandFlags...),
-	"publish": {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
-	"add":     {"digest", "sign-key", "signature-format"},
-	"remove":  {"force", "reason", "sign-key", "signature-format"},
-	"serve":   {"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners", "max-listeners-per-address", "allow-registry"},
-	"history": demandFlags,
-	"sign":    {"sign-key", "sign-keyless", "sign-image", "signing-config", "trusted-root", "identity-token", "signature-format"},
-	"verify":  append([]string{"all", "resume"}, demandFlags...),
+	"catalog":           {"profile", "catalog", "server", "token", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
+	"list":              append([]string{"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"}, demandFlags...),
+	"get":               append([]string{"version", "as-of"}, demandFlags...),
+	"publish":           {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
+	"add":               {"digest", "sign-key", "signature-format"},
+	"remove":            {"force", "reason", "sign-key", "signature-format"},
+	"serve":             {"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners", "max-listeners-per-address", "allow-registry"},
+	"history":           demandFlags,
+	"generate-key-pair": {"output-key-prefix", "force"},
+	"import-key-pair":   {"key", "output-key-prefix", "force"},
+	"sign":              {"sign-key", "sign-keyless", "sign-image", "signing-config", "trusted-root", "identity-token", "signature-format"},
+	"verify":            append([]string{"all", "resume"}, demandFlags...),
 
 	"login-check": {"push"},
 }
@@ -116,7 +118,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog accept-loss", "caib catalog add", "caib catalog get", "caib catalog history", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
+		"caib catalog accept-loss", "caib catalog add", "caib catalog generate-key-pair", "caib catalog get", "caib catalog history", "caib catalog import-key-pair", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -33,7 +34,7 @@ var requirements = []string{string(trust.RequireEntry), string(trust.RequireImag
 
 func (d *demand) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&d.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here")
-	flags.StringArrayVar(&d.keys, "key", nil, "a public key (PEM file) whose signature will do; may be repeated")
+	flags.StringArrayVar(&d.keys, "key", nil, "a public key whose signature will do: a PEM file with one or more, https://…, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; may be repeated")
 	flags.StringArrayVar(&d.identity, "certificate-identity", nil, "a keyless signer whose signature will do; may be repeated")
 	flags.StringArrayVar(&d.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
 	flags.StringVar(&d.issuer, "certificate-oidc-issuer", "", "who must vouch for keyless signers")
@@ -52,47 +53,51 @@ func (a *app) demanded(ctx context.Context, d *demand) (*trust.Policy, error) {
 	if err := d.findRoot(ctx, a); err != nil {
 		return nil, fmt.Errorf("signers: %w", err)
 	}
-	return a.policy(d)
+	return a.policy(ctx, d)
 }
 
 // policy is the policy in force: of the flags, else of the settings, else none.
-func (a *app) policy(d *demand) (*trust.Policy, error) {
-	switch {
-	case d.asked():
-		policy, err := d.own()
+func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
+	if d.asked() {
+		policy, err := d.own(ctx, a)
 		if err != nil {
 			return nil, fmt.Errorf("signers: %w", err)
 		}
 		return policy, nil
-	case a.settings.policy != "":
-		policy, err := readPolicy(a.settings.policy)
-		if err != nil {
-			return nil, a.settings.at("policy", err)
-		}
-		if d.verified {
-			policy = policy.Enforced()
-		}
-		return policy, nil
-	case d.verified:
+	}
+	policy, err := a.configuredPolicy()
+	if err != nil || !d.verified {
+		return policy, err
+	}
+	if policy == nil {
 		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
 			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer, or a policy")
 	}
-	return nil, nil
+	return policy.Enforced(), nil
+}
+
+// configuredPolicy is the policy of the settings; nil is none.
+func (a *app) configuredPolicy() (*trust.Policy, error) {
+	if a.settings.policy == "" {
+		return nil, nil
+	}
+	policy, err := readPolicy(a.settings.policy)
+	return policy, a.settings.at("policy", err)
 }
 
 // own makes the policy of the flags.
-func (d *demand) own() (*trust.Policy, error) {
+func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
 	rule := &trust.Rule{Require: trust.Require(d.require)}
-	for _, path := range d.keys {
-		text, err := readFile("--key", path)
+	loader, err := a.keyLoader()
+	if err != nil {
+		return nil, err
+	}
+	for _, reference := range d.keys {
+		keys, err := loader.PublicKeys(ctx, reference)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--key: %w", err)
 		}
-		key, err := trust.ParsePublicKey(filepath.Base(path), text)
-		if err != nil {
-			return nil, err
-		}
-		rule.Keys = append(rule.Keys, key)
+		rule.Keys = append(rule.Keys, keys...)
 	}
 	for _, subject := range d.identity {
 		rule.Identities = append(rule.Identities, &trust.Identity{Subject: subject, Issuer: d.issuer, IssuerRegexp: d.issuerRegexp})
@@ -134,18 +139,25 @@ func readPolicy(path string) (*trust.Policy, error) {
 const maxTrustFile = 4 << 20
 
 func readFile(what, path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxTrustFile {
-		err = fmt.Errorf("%s is longer than %d bytes", path, maxTrustFile)
-	}
-	var text []byte
-	if err == nil {
-		text, err = os.ReadFile(path)
-	}
+	text, err := readBounded(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %v", entry.ErrInvalid, what, err)
 	}
 	return text, nil
+}
+
+// readBounded reads a file, or a pipe, that is not longer than maxTrustFile.
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxTrustFile+1))
+	if err == nil && len(text) > maxTrustFile {
+		err = fmt.Errorf("%s is longer than %d bytes", path, maxTrustFile)
+	}
+	return text, err
 }
 
 // openVerified opens every catalog of the settings under the policy in force.
@@ -187,15 +199,4 @@ func trustHint(err error) error {
 		return withHint(err, "`caib catalog policy test NAME` says which rule applies; if it is yours, `caib catalog sign NAME` adds a signature; if not, publish the entry again")
 	}
 	return err
-}
-
-// password asks for the password of a private key: the environment, else a
-// person, else it is the empty one.
-func (a *app) password(ctx context.Context) ([]byte, error) {
-	if value := a.system.Getenv("COSIGN_PASSWORD"); value != "" || !a.system.InTerminal {
-		return []byte(value), nil
-	}
-	fmt.Fprint(a.system.Err, "Password of the private key: ")
-	defer fmt.Fprintln(a.system.Err)
-	return a.system.readPassword(ctx)
 }

@@ -1,0 +1,206 @@
+package trust
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// keyServer serves key files over TLS, and how it misbehaves.
+func keyServer(t *testing.T, key []byte) *httptest.Server {
+	ended := make(chan struct{})
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		t.Error("a redirect to http was followed")
+		_, _ = w.Write(key)
+	}))
+	mux := http.NewServeMux()
+	serve := func(path string, handler http.HandlerFunc) { mux.HandleFunc(path, handler) }
+	text := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+	}
+	redirect := func(to string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }
+	}
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+	}
+	serve("/team.pub", text(string(key)))
+	serve("/two.pub", text(string(key)+string(newTestKeyPEM(t))))
+	serve("/moved", redirect("/team.pub"))
+	serve("/plain", redirect(plain.URL))
+	serve("/loop", redirect("/loop"))
+	serve("/long", text(strings.Repeat("x", maxFetchedKeys+1)))
+	serve("/page", text("\n<!DOCTYPE html><html>"+string(key)))
+	serve("/empty", text(""))
+	serve("/forbidden", status(http.StatusForbidden))
+	serve("/broken", status(http.StatusBadGateway))
+	serve("/throttled", status(http.StatusTooManyRequests))
+	serve("/cut", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1000")
+		_, _ = w.Write(key)
+	})
+	serve("/silent", func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+	})
+	server := httptest.NewTLSServer(mux)
+	t.Cleanup(func() {
+		close(ended)
+		server.Close()
+		plain.Close()
+	})
+	return server
+}
+
+func newTestKeyPEM(t *testing.T) []byte {
+	text, _ := publicPEM(t, "")
+	return text
+}
+
+func TestFetchedKeys(t *testing.T) {
+	key, shown := publicPEM(t, "team.pub")
+	server := keyServer(t, key)
+	loader := &KeyLoader{Transport: server.Client().Transport}
+	host := strings.TrimPrefix(server.URL, "https://")
+	for path, want := range map[string]struct {
+		kind error
+		text string
+		keys int
+	}{
+		"/team.pub":   {keys: 1},
+		"/two.pub":    {keys: 2},
+		"/moved":      {keys: 1},
+		"/plain":      {kind: entry.ErrInvalid, text: "redirects elsewhere than to https"},
+		"/loop":       {kind: entry.ErrInvalid, text: "too often"},
+		"/long":       {kind: entry.ErrInvalid, text: "longer than 65536 bytes"},
+		"/page":       {kind: entry.ErrInvalid, text: "a web page is there, and no key"},
+		"/empty":      {kind: entry.ErrInvalid, text: "no PEM block in it"},
+		"/missing":    {kind: entry.ErrInvalid, text: "its server answers 404 Not Found"},
+		"/forbidden":  {kind: entry.ErrInvalid, text: "403 Forbidden"},
+		"/broken":     {kind: entry.ErrUnreachable, text: "502 Bad Gateway"},
+		"/throttled":  {kind: entry.ErrUnreachable, text: "429 Too Many Requests"},
+		"/cut":        {kind: entry.ErrUnreachable, text: "unexpected EOF"},
+		"/a?token=S3": {kind: entry.ErrInvalid, text: "key " + server.URL + "/a: "},
+	} {
+		t.Run(path, func(t *testing.T) {
+			keys, err := loader.PublicKeys(t.Context(), "https://user:S3cret@"+host+path)
+			if want.kind == nil {
+				if err != nil || len(keys) != want.keys {
+					t.Fatalf("%d keys, error %v; want %d", len(keys), err, want.keys)
+				}
+				if path == "/team.pub" && keys[0].String() != shown {
+					t.Errorf("the key is called %s, want %s", keys[0], shown)
+				}
+				return
+			}
+			if keys != nil || !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.text) || strings.Contains(err.Error(), "S3") {
+				t.Errorf("%d keys, error %v; want %v with %q, and no secret", len(keys), err, want.kind, want.text)
+			}
+		})
+	}
+}
+
+func TestFetchEnds(t *testing.T) {
+	server := keyServer(t, nil)
+	loader := &KeyLoader{Transport: server.Client().Transport}
+	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(50*time.Millisecond))
+	defer cancel()
+	if _, err := loader.PublicKeys(late, server.URL+"/silent"); !errors.Is(err, entry.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, entry.ErrUnreachable) {
+		t.Errorf("a server that says nothing: %v, want a time-out", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := loader.PublicKeys(stopped, server.URL+"/silent"); !errors.Is(err, context.Canceled) || errors.Is(err, entry.ErrUnreachable) {
+		t.Errorf("an interruption: %v", err)
+	}
+	_, err := (&KeyLoader{Transport: http.DefaultTransport}).PublicKeys(t.Context(), server.URL+"/team.pub?token=S3cret")
+	if !errors.Is(err, entry.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") || strings.Contains(err.Error(), "S3cret") {
+		t.Errorf("a certificate that nobody vouches for: %v; want that, and no secret", err)
+	}
+}
+
+func TestKeyReferences(t *testing.T) {
+	public, _ := publicPEM(t, "")
+	private := string(privatePEM(t, newKey(t)))
+	loader := &KeyLoader{
+		ReadFile: func(path string) ([]byte, error) {
+			if path != "keys/team.pub" {
+				return nil, os.ErrNotExist
+			}
+			return public, nil
+		},
+		LookupEnv: func(name string) (string, bool) {
+			value, set := map[string]string{"PUBLIC": string(public), "PRIVATE": private, "EMPTY": "", "TEXT": "S3cret"}[name]
+			return value, set
+		},
+		LookPath:  func(string) (string, error) { return "", os.ErrNotExist },
+		Transport: http.DefaultTransport,
+	}
+	publicKeys := func(l *KeyLoader, reference string) error {
+		_, err := l.PublicKeys(t.Context(), reference)
+		return err
+	}
+	signer := func(l *KeyLoader, reference string) error {
+		_, err := l.Signer(t.Context(), reference, noPassword)
+		return err
+	}
+	for name, test := range map[string]struct {
+		load      func(*KeyLoader, string) error
+		loader    *KeyLoader
+		reference string
+		want      string // "" works
+	}{
+		"file":                      {publicKeys, loader, "keys/team.pub", ""},
+		"no file":                   {publicKeys, loader, "other.pub", "file does not exist"},
+		"variable":                  {publicKeys, loader, "env://PUBLIC", ""},
+		"variable, unset":           {publicKeys, loader, "env://UNSET", "env://UNSET: the environment variable is not set"},
+		"variable, empty":           {publicKeys, loader, "env://EMPTY", "env://EMPTY: the environment variable is empty"},
+		"variable, no key":          {publicKeys, loader, "env://TEXT", "public key env://TEXT: no PEM block in it"},
+		"variable, not a name":      {publicKeys, loader, "env://S3cret S3cret", "want env:// and the name"},
+		"plain http":                {publicKeys, loader, "http://u:S3cret@example.com/k", "key http://example.com/k: want https"},
+		"no host":                   {publicKeys, loader, "https:///k", "want https://HOST/PATH"},
+		"bad address":               {publicKeys, loader, "https://S3cret\x00/", "want https://HOST/PATH"},
+		"no plugin":                 {publicKeys, loader, "none://key", "there is no program sigstore-kms-none in the PATH"},
+		"no name of a plugin":       {publicKeys, loader, "A b://key", "want NAME://KEY"},
+		"nothing is given, file":    {publicKeys, &KeyLoader{}, "keys/team.pub", "not read here"},
+		"nothing is given, env":     {publicKeys, &KeyLoader{}, "env://PUBLIC", "not read here"},
+		"nothing is given, https":   {publicKeys, &KeyLoader{}, "https://example.com/k", "not read here"},
+		"nothing is given, plugin":  {publicKeys, &KeyLoader{}, "none://key", "not read here"},
+		"signer in a variable":      {signer, loader, "env://PRIVATE", ""},
+		"signer, public key":        {signer, loader, "env://PUBLIC", `env://PUBLIC: invalid: private key: a PEM block of type "PUBLIC KEY"`},
+		"signer, web server":        {signer, loader, "https://example.com/k", "is not fetched from a web server"},
+		"signer, plain http":        {signer, loader, "http://example.com/k", "want https"},
+		"signer, no plugin":         {signer, loader, "none://key", "there is no program"},
+		"signer, the key itself":    {signer, loader, private, "not the key itself"},
+		"signer, unset":             {signer, loader, "env://UNSET", "is not set"},
+		"signer, nothing is given":  {signer, &KeyLoader{}, "env://PRIVATE", "not read here"},
+		"public, the key itself":    {publicKeys, loader, string(public), "not the key itself"},
+		"a private key, public use": {publicKeys, loader, "env://PRIVATE", "is not a public key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := test.load(test.loader, test.reference)
+			if test.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("error %v, want %q", err, test.want)
+			}
+			if strings.Contains(err.Error(), "S3cret") || strings.Contains(err.Error(), "BEGIN") {
+				t.Errorf("the error repeats a secret: %v", err)
+			}
+		})
+	}
+}
