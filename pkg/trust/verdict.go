@@ -47,6 +47,8 @@ type Check struct {
 	Format Format        `json:"format,omitempty"`
 	Time   *entry.Time   `json:"time,omitempty"` // when, where a trusted service says so
 	Reason string        `json:"reason,omitempty"`
+	// Signers are those of Signer one by one, as far as they were looked for.
+	Signers []entry.Signer `json:"signers,omitempty"`
 }
 
 // Report is the verdict on an entry under a rule.
