@@ -112,6 +112,15 @@ func (r Report) Err(what string, revision digest.Digest) error {
 	return refused
 }
 
+// Signers are those whom the rule names and who have signed, as far as they were
+// looked for.
+func (r Report) Signers() (all []entry.Signer) {
+	for _, check := range r.Checks {
+		all = append(all, check.Signers...)
+	}
+	return all
+}
+
 // Reason explains a verdict in one line: that of the check that decided it.
 func (r Report) Reason() string {
 	var all []string

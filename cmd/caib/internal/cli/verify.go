@@ -244,8 +244,12 @@ func summary(jobs []*verifyJob, hidden int) map[string]int {
 // checkLine is one check for people.
 func checkLine(check catalog.Check) string {
 	line := check.What + ": " + check.Result
-	if check.Signer != "" {
+	switch {
+	case check.Signer == "":
+	case check.Result == string(trust.Verified):
 		line += " by " + check.Signer
+	default:
+		line += ", signed by " + check.Signer
 	}
 	if check.Time != nil {
 		line += " at " + check.Time.Format(time.RFC3339)
