@@ -36,10 +36,10 @@ type Attachment struct {
 // the image finds the entry.
 func (c *Catalog) attach(ctx context.Context, repository registry.Repository, revision []byte, image ocispec.Descriptor) Attachment {
 	packed, err := entry.PackAttachment(revision, image)
-	if err == nil {
-		err = c.pushAttachment(ctx, repository, packed, image)
+	if err != nil {
+		return attachmentOf(err)
 	}
-	return attachmentOf(err)
+	return c.putBeside(ctx, repository, packed, image, false)
 }
 
 // attachAgain attaches a revision that was published before, unless its
@@ -56,14 +56,21 @@ func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repositor
 	if err != nil {
 		return attachmentOf(err)
 	}
-	attached, err := isAttached(ctx, repository, packed, image)
-	if attached {
-		return Attachment{Outcome: AttachSkipped}
+	return c.putBeside(ctx, repository, packed, image, true)
+}
+
+// putBeside writes a referrer of an image; again looks first whether it is there.
+func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor, again bool) Attachment {
+	if again {
+		attached, err := isAttached(ctx, repository, packed, image)
+		switch {
+		case err != nil:
+			return attachmentOf(err)
+		case attached:
+			return Attachment{Outcome: AttachSkipped}
+		}
 	}
-	if err == nil {
-		err = c.pushAttachment(ctx, repository, packed, image)
-	}
-	return attachmentOf(err)
+	return attachmentOf(c.pushAttachment(ctx, repository, packed, image))
 }
 
 // isAttached reports whether an attachment is among the referrers of an image,

@@ -235,9 +235,9 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	return nil
 }
 
-// follow attaches the revision to its image, which reports its outcome and undoes
-// nothing. Of what was published before, it restores the attachment and the
-// signature, where registries lost them.
+// follow attaches the revision and its signatures to the image, which reports its
+// outcome and undoes nothing. Of what was published before, it restores the
+// attachment and the signature, where registries lost them.
 func (p *publication) follow(ctx context.Context) error {
 	again := p.result.Outcome == Unchanged
 	switch {
@@ -248,9 +248,27 @@ func (p *publication) follow(ctx context.Context) error {
 		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
 	}
 	if again {
-		return p.signAgain(ctx)
+		if err := p.signAgain(ctx); err != nil {
+			return err
+		}
 	}
+	p.attachSignatures(ctx, again)
 	return nil
+}
+
+// attachSignatures puts the signatures beside the attachment, if there are both.
+func (p *publication) attachSignatures(ctx context.Context, again bool) {
+	o := &p.options
+	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == AttachSkipped
+	if o.Sign == nil || o.NoAttach || !attached {
+		return
+	}
+	revision := p.old
+	if !again {
+		revision = &entry.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}
+	}
+	result := p.catalog.attachSignatures(ctx, p.repository, revision, p.image.Descriptor, again)
+	p.result.SignatureAttachment = &result
 }
 
 // compact writes a snapshot if one is due.

@@ -58,7 +58,10 @@ type Result struct {
 	Signature      *Signed    `json:"signature,omitempty"`
 	ImageSignature *Signed    `json:"imageSignature,omitempty"`
 	Attachment     Attachment `json:"attachment"`
-	Snapshot       bool       `json:"snapshot"` // a snapshot was due, and written
+	// SignatureAttachment is that of the revision's signatures, beside that of
+	// the revision; nil where nothing was signed or nothing is attached.
+	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
+	Snapshot            bool        `json:"snapshot"` // a snapshot was due, and written
 	// MovedFrom are the names that were ended, or would be in a dry run.
 	MovedFrom []string `json:"movedFrom,omitempty"`
 	// Warnings are what went less than well without making the publication

@@ -185,16 +185,26 @@ func (a *app) outcome(result catalog.Result) {
 	}
 	a.signed("entry", result.Signature)
 	a.signed("image", result.ImageSignature)
-	switch result.Attachment.Outcome {
-	case catalog.Attached:
-		a.done("attached to the image")
-	case catalog.AttachSkipped:
-	default:
-		a.warn(fmt.Sprintf("the entry is published, but not attached to the image: %s: %s", result.Attachment.Outcome, result.Attachment.Reason))
-	}
+	a.attached("attached to the image", "the entry is published, but not attached to the image", &result.Attachment)
+	a.signaturesAttached(result.SignatureAttachment)
 	if result.Snapshot {
 		a.done("snapshot written")
 	}
+}
+
+// attached tells people what became of an attachment; nil was not asked for.
+func (a *app) attached(done, not string, attachment *catalog.Attachment) {
+	switch {
+	case attachment == nil, attachment.Outcome == catalog.AttachSkipped:
+	case attachment.Outcome == catalog.Attached:
+		a.done("%s", done)
+	default:
+		a.warn(fmt.Sprintf("%s: %s: %s", not, attachment.Outcome, attachment.Reason))
+	}
+}
+
+func (a *app) signaturesAttached(attachment *catalog.Attachment) {
+	a.attached("signatures attached to the image", "the entry is signed, but its signatures are not attached to the image", attachment)
 }
 
 // trimDigest leaves out a digest that the reference was published with.

@@ -74,4 +74,5 @@ func (o *signOptions) printSigned(result catalog.SignResult) {
 	}
 	o.signed("entry", &result.Signature)
 	o.signed("image", result.Image)
+	o.signaturesAttached(result.SignatureAttachment)
 }

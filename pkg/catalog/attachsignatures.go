@@ -1,0 +1,80 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/go-json-experiment/json/jsontext"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// attachSignatures puts the signatures of a revision beside its attachment, so
+// that the revision can be verified where the catalog is not at hand (SPEC
+// section 9): those that are known here, else those in the registry. again looks
+// first whether they are there.
+func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, revision *entry.Revision, image ocispec.Descriptor, again bool) Attachment {
+	signatures := c.log.Signatures(revision.Tag)
+	if len(signatures) == 0 {
+		evidence := trust.Find(ctx, c.repository, revision.Digest)
+		if evidence.Err != nil {
+			return attachmentOf(evidence.Err)
+		}
+		for _, signature := range evidence.Signatures {
+			text := jsontext.Value(signature.JSON()).Clone()
+			if text.Compact() == nil {
+				signatures = append(signatures, text)
+			}
+		}
+	}
+	packed, err := entry.PackSignatures(revision.Digest, signatures, image)
+	if err != nil {
+		return attachmentOf(err)
+	}
+	return c.putBeside(ctx, repository, packed, image, again)
+}
+
+// followSignature puts the signatures of a publication beside its image, if the
+// publication is attached there; nil stands for what is never attached. again
+// tells that nothing was signed.
+func (c *Catalog) followSignature(ctx context.Context, revision *entry.Revision, again bool) *Attachment {
+	if revision.Document == nil || revision.Document.Source.Type == entry.SourceExternal {
+		return nil
+	}
+	image := revision.Document.Image
+	subject := ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}
+	repository, attached, err := c.findAttachment(ctx, revision, subject)
+	result := Attachment{Outcome: AttachSkipped, Reason: "the entry is not attached to the image"}
+	switch {
+	case err != nil:
+		result = attachmentOf(err)
+	case attached:
+		result = c.attachSignatures(ctx, repository, revision, subject, again)
+	}
+	return &result
+}
+
+// findAttachment opens the repository of a revision's image, and reports whether
+// the revision is attached there.
+func (c *Catalog) findAttachment(ctx context.Context, revision *entry.Revision, image ocispec.Descriptor) (registry.Repository, bool, error) {
+	ref, err := registry.ParseReference(revision.Document.Image.Reference)
+	if err != nil {
+		return nil, false, err
+	}
+	repository, err := c.open(ref)
+	if err != nil {
+		return nil, false, err
+	}
+	manifest, err := c.log.Manifest(ctx, revision.Tag)
+	if err != nil {
+		return nil, false, err
+	}
+	packed, err := entry.PackAttachment(manifest, image)
+	if err != nil {
+		return nil, false, err
+	}
+	attached, err := isAttached(ctx, repository, packed, image)
+	return repository, attached, err
+}
