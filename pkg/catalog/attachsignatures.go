@@ -36,6 +36,21 @@ func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repo
 	return c.putBeside(ctx, repository, packed, image, again)
 }
 
+// attachSignatures puts the signatures beside the attachment, if there are both.
+func (p *publication) attachSignatures(ctx context.Context, again bool) {
+	o := &p.options
+	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == AttachSkipped
+	if o.Sign == nil || o.NoAttach || !attached {
+		return
+	}
+	revision := p.old
+	if !again {
+		revision = &entry.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}
+	}
+	result := p.catalog.attachSignatures(ctx, p.repository, revision, p.image.Descriptor, again)
+	p.result.SignatureAttachment = &result
+}
+
 // followSignature puts the signatures of a publication beside its image, if the
 // publication is attached there; nil stands for what is never attached. again
 // tells that nothing was signed.

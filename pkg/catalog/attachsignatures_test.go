@@ -139,7 +139,9 @@ func TestSignaturesFollowAttachmentsOnly(t *testing.T) {
 	if _, err := c.Add(t.Context(), "theirs", w.push("os/theirs", "1", "1"), catalog.PublishOptions{Sign: sign}); err != nil {
 		t.Fatal(err)
 	}
-	w.publish(c, w.push("os/bare", "1", "2"), catalog.PublishOptions{NoAttach: true})
+	if result := w.publish(c, w.push("os/bare", "1", "2"), catalog.PublishOptions{Sign: sign, NoAttach: true}); result.SignatureAttachment != nil {
+		t.Errorf("with NoAttach: %+v, want none", result.SignatureAttachment)
+	}
 	if result := w.publish(c, w.push("os/unsigned", "1", "3"), catalog.PublishOptions{}); result.SignatureAttachment != nil {
 		t.Errorf("not signed: %+v, want none", result.SignatureAttachment)
 	}

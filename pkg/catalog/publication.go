@@ -30,7 +30,8 @@ type publication struct {
 	repository registry.Repository // by inspect: where the image is
 	image      *inspect.Image
 	document   *entry.Document
-	view       *ocilog.View // by compare
+	view       *ocilog.View    // by compare
+	head       *entry.Revision // what decides the name now; nil for nothing
 	old        *entry.Revision
 	elsewhere  []*entry.Revision // live under other names
 	packed     *entry.Packed     // by pack
@@ -148,6 +149,9 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	reference := registry.NormalText(p.document.Image.Reference)
 	for _, head := range heads {
 		d := head.Document
+		if head.Tag.Name == p.name {
+			p.head = head
+		}
 		same := d != nil && registry.NormalText(d.Image.Reference) == reference
 		switch {
 		case head.Tag.Name != p.name && !same, head.Tag.Op == entry.OpRemove:
@@ -205,8 +209,8 @@ func (p *publication) pack(ctx context.Context) (err error) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil
 	}
-	if policy := p.catalog.options.Policy; policy != nil && p.options.Sign == nil && !policy.Rule(p.catalog.Reference(), p.name).Warn() {
-		p.result.Warnings = append(p.result.Warnings, "the entry is not signed, and the policy refuses it like this")
+	if err := p.mayBeUnsigned(ctx); err != nil {
+		return err
 	}
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
@@ -254,21 +258,6 @@ func (p *publication) follow(ctx context.Context) error {
 	}
 	p.attachSignatures(ctx, again)
 	return nil
-}
-
-// attachSignatures puts the signatures beside the attachment, if there are both.
-func (p *publication) attachSignatures(ctx context.Context, again bool) {
-	o := &p.options
-	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == AttachSkipped
-	if o.Sign == nil || o.NoAttach || !attached {
-		return
-	}
-	revision := p.old
-	if !again {
-		revision = &entry.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}
-	}
-	result := p.catalog.attachSignatures(ctx, p.repository, revision, p.image.Descriptor, again)
-	p.result.SignatureAttachment = &result
 }
 
 // compact writes a snapshot if one is due.

@@ -34,6 +34,9 @@ type PublishOptions struct {
 	// an upload may begin: some refuse what does not exist yet. Without it, that
 	// is a *HiddenError. Where the catalog can be read it does nothing.
 	Init bool
+	// Unsigned goes on without Sign although the policy would refuse the result;
+	// without it, that is an *UnsignedError.
+	Unsigned bool
 	// Sign signs the revision, and those that end entries with other names;
 	// nil signs nothing.
 	Sign *Signing

@@ -44,6 +44,7 @@ func (p *publication) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.Override, "override", false, "publish what is typed here where the image says something else")
 	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
 	flags.BoolVar(&o.Init, "init", false, "begin the catalog where the registry refuses to show what does not exist yet")
+	unsignedFlag(flags, &o.Unsigned)
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be published, and write nothing")
 }
 
@@ -93,6 +94,10 @@ is given. The entry is also attached to the image, so that whoever has the image
 finds it. Publishing the same again changes nothing, and puts back an attachment
 or a signature that is gone.
 
+Under a trust policy that demands signatures, a publication needs one too:
+--sign-key or --sign-keyless. --unsigned publishes all the same what readers will
+refuse.
+
 Some registries refuse to show a repository that does not exist yet. --init
 begins the catalog there, if an upload may begin.
 
@@ -118,7 +123,7 @@ others.`,
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
 	o.register(flags)
 	a.completeFlags(command)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUnreachable, exitMalformed}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *publishOptions) run(ctx context.Context, args []string) error {
@@ -129,7 +134,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 	if (len(args) == 0) == (o.file == "") {
 		return fmt.Errorf("%w: give either an IMAGE or -f FILE", entry.ErrInvalid)
 	}
-	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
+	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {
 		return err
 	}
 	if o.file != "" {
