@@ -61,7 +61,7 @@ func (c *Catalog) followSignature(ctx context.Context, revision *entry.Revision,
 	image := revision.Document.Image
 	subject := ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}
 	repository, attached, err := c.findAttachment(ctx, revision, subject)
-	result := Attachment{Outcome: AttachSkipped, Reason: "the entry is not attached to the image"}
+	result := Attachment{Outcome: AttachSkipped, Reason: "the entry is not known to be attached to the image"}
 	switch {
 	case err != nil:
 		result = attachmentOf(err)

@@ -146,7 +146,7 @@ func TestSignaturesFollowAttachmentsOnly(t *testing.T) {
 		t.Errorf("not signed: %+v, want none", result.SignatureAttachment)
 	}
 	for name, want := range map[string]*catalog.Attachment{
-		"theirs": nil, "bare": {Outcome: catalog.AttachSkipped, Reason: "the entry is not attached to the image"},
+		"theirs": nil, "bare": {Outcome: catalog.AttachSkipped, Reason: "the entry is not known to be attached to the image"},
 	} {
 		requests := w.counter.during(func() {
 			result, err := w.fresh(catalog.Options{}).Sign(t.Context(), name, *team(t))

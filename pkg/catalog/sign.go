@@ -140,7 +140,7 @@ type SignResult struct {
 	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
 }
 
-// Sign signs what stands of a name: its live publication, or its removal. Where
+// Sign signs what stands of a name, as it was last read a moment ago: its live publication, or its removal. Where
 // the publication is attached to its image, its signatures are put there too. A
 // name that never was is an entry.ErrNotFound.
 func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignResult, error) {
@@ -149,11 +149,17 @@ func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignR
 		return result, err
 	}
 	c.options.Registry.ExpectPush(c.reference)
-	view, err := c.refresh(ctx, name)
+	view, reused, err := c.recent(ctx, name)
 	if err != nil {
 		return result, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
+	if err == nil && reused && head == nil {
+		if view, err = c.refresh(ctx, name); err != nil {
+			return result, err
+		}
+		head, err = view.Head(ctx, name, zeroTime)
+	}
 	c.warn(view.Warnings()...)
 	switch {
 	case err != nil:
