@@ -180,6 +180,9 @@ func (v *Validator) why(part *jsonschema.Schema, value any, err error) string {
 		}
 	}
 	text := reason(err)
+	if part.Not != nil && len(part.Not.Required) > 1 && strings.HasPrefix(text, "not:") {
+		return "only one is wanted of " + strings.Join(part.Not.Required, ", ")
+	}
 	for keyword, alternatives := range map[string][]*jsonschema.Schema{"anyOf": part.AnyOf, "oneOf": part.OneOf} {
 		if strings.HasPrefix(text, keyword+":") {
 			var members []string

@@ -37,10 +37,10 @@ type Attachment struct {
 // the image finds the entry.
 func (c *Catalog) attach(ctx context.Context, repository registry.Repository, revision []byte, image ocispec.Descriptor) Attachment {
 	packed, err := entry.PackAttachment(revision, image)
-	if err == nil {
-		err = c.pushAttachment(ctx, repository, packed, image)
+	if err != nil {
+		return attachmentOf(err)
 	}
-	return attachmentOf(err)
+	return c.putBeside(ctx, repository, packed, image, nil)
 }
 
 // attachAgain attaches a revision that was published before, unless its
@@ -59,16 +59,33 @@ func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repositor
 	if err != nil {
 		return attachmentOf(err)
 	}
-	if slices.Contains(image.Listed, packed.Descriptor.Digest) {
-		_, err = registry.Confirm(ctx, repository, packed.Descriptor.Digest.String())
-		if err == nil {
-			return Attachment{Outcome: AttachSkipped}
-		}
-		if !errors.Is(err, entry.ErrNotFound) {
-			return attachmentOf(err)
-		}
+	return c.putBeside(ctx, repository, packed, image.Descriptor, image.Listed)
+}
+
+// putBeside writes a referrer of an image, unless it is among those that are
+// listed, and there.
+func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor, listed []digest.Digest) Attachment {
+	attached, err := isAttached(ctx, repository, packed, listed)
+	switch {
+	case err != nil:
+		return attachmentOf(err)
+	case attached:
+		return Attachment{Outcome: AttachSkipped}
 	}
-	return attachmentOf(c.pushAttachment(ctx, repository, packed, image.Descriptor))
+	return attachmentOf(c.pushAttachment(ctx, repository, packed, image))
+}
+
+// isAttached reports whether an attachment is among the listed referrers of an
+// image, and there: what registries clean up may stay listed.
+func isAttached(ctx context.Context, repository registry.Repository, packed *entry.Packed, listed []digest.Digest) (bool, error) {
+	if !slices.Contains(listed, packed.Descriptor.Digest) {
+		return false, nil
+	}
+	_, err := registry.Confirm(ctx, repository, packed.Descriptor.Digest.String())
+	if errors.Is(err, entry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // attachmentOf is the outcome of attaching.

@@ -193,7 +193,7 @@ func TestTagsNameTheCatalog(t *testing.T) {
 	w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Sign: sign})
 	sum := sha256.Sum256([]byte(w.host + "/team/catalog"))
 	want := "." + hex.EncodeToString(sum[:4])
-	for repository, count := range map[string]int{"os/autosd": 2, "team/catalog": 1} {
+	for repository, count := range map[string]int{"os/autosd": 3, "team/catalog": 1} {
 		to, err := w.client.Open(parse(t, w.host+"/"+repository))
 		if err != nil {
 			t.Fatal(err)

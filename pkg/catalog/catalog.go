@@ -115,6 +115,19 @@ func Open(reference string, options Options) (*Catalog, error) {
 // Reference returns the reference that the catalog was opened with.
 func (c *Catalog) Reference() string { return c.reference.Base() }
 
+// open opens the repository of an image once: what it learnt of its registry is
+// used again.
+func (c *Catalog) open(ref registry.Reference) (registry.Repository, error) {
+	if opened, ok := c.opened.Load(ref.Base()); ok {
+		return opened.(registry.Repository), nil
+	}
+	repository, err := c.options.Registry.Open(ref)
+	if err == nil {
+		c.opened.Store(ref.Base(), repository)
+	}
+	return repository, err
+}
+
 // refresh reads the log anew, to look at the given names, or at all for none.
 func (c *Catalog) refresh(ctx context.Context, names ...string) (*ocilog.View, error) {
 	view, err := c.log.Read(ctx, names...)

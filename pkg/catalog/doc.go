@@ -21,7 +21,9 @@
 // # Errors
 //
 // Match errors with errors.Is against the kinds of package entry: ErrNotFound,
-// ErrConflict, ErrInvalid, ErrUnauthorized, ErrTimeout, ErrUnreachable. An
+// ErrConflict, ErrInvalid, ErrUnauthorized, ErrTimeout, ErrUnreachable, and under
+// a policy ErrUntrusted: of readers for what it refuses, of writers for a change
+// that nobody signs and that it would refuse (*UnsignedError). An
 // answer that could not be obtained is always an error, never a shorter list.
 // What was noticed beside a right answer (a tag list that misses entries, a
 // revision that is not genuine) goes to Options.Warn.
@@ -29,7 +31,8 @@
 // # Caching
 //
 // List, Publish and Remove always ask the registry for its tag list, and in a
-// warm cache for nothing else. Get and History answer from the last such read
-// while it is fresh (Options.Fresh), and look again before they say that an
-// entry does not exist.
+// warm cache for nothing else. Get, History and Sign answer from the last such
+// read while it is fresh (Options.Fresh), and look again before they say that an
+// entry does not exist. GetOptions.Signers, under a policy, asks for signatures
+// each time.
 package catalog

@@ -30,6 +30,8 @@ type evaluator struct {
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool
+	// everybody looks for all signatures, not only for enough of them.
+	everybody bool
 	// doubtful are the names of which something vanished, or cannot be read.
 	doubtful map[string]bool
 
@@ -121,14 +123,21 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
-	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Entry, d); ok {
-		return check
+	recalled, ok := e.options.Verdicts.Recall(policy, rule, trust.Entry, d)
+	if ok && !e.everybody {
+		return recalled
 	}
-	check := policy.Check(rule, trust.Entry, d, evidenceOf(e.log.Signatures(tag)))
-	if check.Result != trust.Verified && rule != nil {
-		var found []trust.Signature
-		check, found = e.lookUp(ctx, rule, trust.Entry, e.repository, d)
+	known := evidenceOf(e.log.Signatures(tag)).Signatures
+	check := policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: known})
+	if rule != nil && (check.Result != trust.Verified || e.everybody) {
+		looked, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d, known...)
 		e.keep(tag, found)
+		if looked.Result == trust.Verified || check.Result != trust.Verified {
+			check = looked
+		}
+	}
+	if ok && check.Result != trust.Verified {
+		return recalled
 	}
 	return check
 }
@@ -141,7 +150,9 @@ func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag e
 	if check.Result == trust.Verified || rule == nil {
 		return check
 	}
-	carried := e.options.Policy.Check(rule, trust.Entry, d, evidenceOf(e.log.SnapshotSignatures(tag)))
+	evidence := evidenceOf(e.log.SnapshotSignatures(tag))
+	evidence.Signatures = append(evidence.Signatures, found...)
+	carried := e.options.Policy.Check(rule, trust.Entry, d, evidence)
 	if carried.Result != trust.Verified {
 		return check
 	}
@@ -172,28 +183,47 @@ func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value)
 
 func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {
 	policy := e.options.Policy
-	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Image, image.Digest); ok && !e.fresh {
-		return check
+	recalled, ok := e.options.Verdicts.Recall(policy, rule, trust.Image, image.Digest)
+	if ok && !e.fresh && !e.everybody {
+		return recalled
 	}
 	ref, err := registry.ParseReference(image.Reference)
 	if err == nil {
 		var repository registry.Repository
 		if repository, err = e.options.Registry.Open(ref); err == nil {
 			check, _ := e.lookUp(ctx, rule, trust.Image, repository, image.Digest)
+			if ok && !e.fresh && check.Result != trust.Verified {
+				return recalled
+			}
 			e.options.Verdicts.Remember(policy, rule, check)
 			return check
 		}
+	}
+	if ok && !e.fresh {
+		return recalled
 	}
 	return trust.Check{What: trust.Image, Result: trust.Unknown, Digest: image.Digest, Reason: err.Error()}
 }
 
 // lookUp checks the signatures in a repository, and asks for no more of them
-// than it takes.
-func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest) (check trust.Check, found []trust.Signature) {
+// than it takes. Those that are known already count only if the two together
+// prove what is wanted: who signed first may be in a snapshot, and who approved
+// later in the registry.
+func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest, known ...trust.Signature) (check trust.Check, found []trust.Signature) {
+	decide := func(evidence trust.Evidence) trust.Check {
+		check := e.options.Policy.Check(rule, what, d, evidence)
+		if len(known) > 0 && (check.Result != trust.Verified || e.everybody) {
+			evidence.Signatures = slices.Concat(known, evidence.Signatures)
+			if both := e.options.Policy.Check(rule, what, d, evidence); both.Result == trust.Verified {
+				return both
+			}
+		}
+		return check
+	}
 	evidence := trust.FindMore(ctx, from, d, func(evidence trust.Evidence) bool {
-		return e.options.Policy.Check(rule, what, d, evidence).Result == trust.Verified
+		return !e.everybody && decide(evidence).Result == trust.Verified
 	})
-	return e.options.Policy.Check(rule, what, d, evidence), evidence.Signatures
+	return decide(evidence), evidence.Signatures
 }
 
 func (e *evaluator) keep(tag entry.Tag, found []trust.Signature) {

@@ -14,6 +14,10 @@ import (
 type GetOptions struct {
 	Version string    // the newest publication with this version since the last removal; "" is the live one
 	AsOf    time.Time // the catalog as it was then; zero is now
+	// Signers looks, under a policy, for everybody who has signed, so that
+	// Signers of the item is complete: that is asked of the registry. Without it,
+	// they are those who sufficed.
+	Signers bool
 }
 
 // Get returns one entry. A name that is not live is an entry.ErrNotFound; one
@@ -49,7 +53,7 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 	case revision == nil || revision.Tag.Op == entry.OpRemove:
 		return entry.Item{}, c.absent(ctx, view, name, options.AsOf, revision)
 	}
-	item, err := c.admit(ctx, view, revision, options.AsOf)
+	item, err := c.admit(ctx, view, revision, options)
 	if err == nil && options.AsOf.IsZero() {
 		applyStatuses(view.Statuses(ctx).ByName, &item)
 	}
@@ -73,7 +77,7 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 	if found == nil {
 		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
 	}
-	item, err := c.admit(ctx, nil, found, options.AsOf)
+	item, err := c.admit(ctx, nil, found, options)
 	if err == nil && options.AsOf.IsZero() {
 		applyStatuses(view.Statuses(ctx).ByName, &item)
 	}

@@ -137,24 +137,6 @@ func TestLossesWithoutAPolicy(t *testing.T) {
 	}
 }
 
-// Publishing without a signature under a policy that demands one is told, and
-// done once.
-func TestUnsignedUnderAPolicy(t *testing.T) {
-	w, sign := newWorld(t, true, nil), team(t)
-	c := w.open(catalog.Options{Policy: trusting(t, sign)})
-	image := w.push("team/image", "1", "1")
-	first := w.publish(c, image, catalog.PublishOptions{Name: "a"})
-	if !strings.Contains(fmt.Sprint(first.Warnings), "not signed") {
-		t.Errorf("warnings %v", first.Warnings)
-	}
-	if again := w.publish(c, image, catalog.PublishOptions{Name: "a"}); again.Outcome != catalog.Unchanged {
-		t.Errorf("published again: %s", again.Outcome)
-	}
-	if signed := w.publish(c, image, catalog.PublishOptions{Name: "a", Sign: sign}); signed.Outcome != catalog.Published {
-		t.Errorf("published with a signature: %s, want a revision of its own", signed.Outcome)
-	}
-}
-
 // Origins and catalogs are compared in their normal form.
 func TestOriginsAreNormal(t *testing.T) {
 	rule := &trust.Rule{Origins: []string{"Registry.Example.com:443/team/*"}}

@@ -30,7 +30,8 @@ type publication struct {
 	repository registry.Repository // by inspect: where the image is
 	image      *inspect.Image
 	document   *entry.Document
-	view       *ocilog.View // by compare
+	view       *ocilog.View    // by compare
+	head       *entry.Revision // what decides the name now; nil for nothing
 	old        *entry.Revision
 	elsewhere  []*entry.Revision // live under other names
 	packed     *entry.Packed     // by pack
@@ -148,6 +149,9 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	reference := registry.NormalText(p.document.Image.Reference)
 	for _, head := range heads {
 		d := head.Document
+		if head.Tag.Name == p.name {
+			p.head = head
+		}
 		same := d != nil && registry.NormalText(d.Image.Reference) == reference
 		switch {
 		case head.Tag.Name != p.name && !same, head.Tag.Op == entry.OpRemove:
@@ -205,8 +209,8 @@ func (p *publication) pack(ctx context.Context) (err error) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil
 	}
-	if policy := p.catalog.options.Policy; policy != nil && p.options.Sign == nil && !policy.Rule(p.catalog.Reference(), p.name).Warn() {
-		p.result.Warnings = append(p.result.Warnings, "the entry is not signed, and the policy refuses it like this")
+	if err := p.mayBeUnsigned(ctx); err != nil {
+		return err
 	}
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
@@ -235,9 +239,9 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	return nil
 }
 
-// follow attaches the revision to its image, which reports its outcome and undoes
-// nothing. Of what was published before, it restores the attachment and the
-// signature, where registries lost them.
+// follow attaches the revision and its signatures to the image, which reports its
+// outcome and undoes nothing. Of what was published before, it restores the
+// attachment and the signature, where registries lost them.
 func (p *publication) follow(ctx context.Context) error {
 	again := p.result.Outcome == Unchanged
 	switch {
@@ -248,8 +252,11 @@ func (p *publication) follow(ctx context.Context) error {
 		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
 	}
 	if again {
-		return p.signAgain(ctx)
+		if err := p.signAgain(ctx); err != nil {
+			return err
+		}
 	}
+	p.attachSignatures(ctx, again)
 	return nil
 }
 

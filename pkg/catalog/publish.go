@@ -34,6 +34,9 @@ type PublishOptions struct {
 	// an upload may begin: some refuse what does not exist yet. Without it, that
 	// is a *HiddenError. Where the catalog can be read it does nothing.
 	Init bool
+	// Unsigned goes on without Sign although the policy would refuse the result;
+	// without it, that is an *UnsignedError.
+	Unsigned bool
 	// Sign signs the revision, and those that end entries with other names;
 	// nil signs nothing.
 	Sign *Signing
@@ -58,7 +61,10 @@ type Result struct {
 	Signature      *Signed    `json:"signature,omitempty"`
 	ImageSignature *Signed    `json:"imageSignature,omitempty"`
 	Attachment     Attachment `json:"attachment"`
-	Snapshot       bool       `json:"snapshot"` // a snapshot was due, and written
+	// SignatureAttachment is that of the revision's signatures, beside that of
+	// the revision; nil where nothing was signed or nothing is attached.
+	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
+	Snapshot            bool        `json:"snapshot"` // a snapshot was due, and written
 	// MovedFrom are the names that were ended, or would be in a dry run.
 	MovedFrom []string `json:"movedFrom,omitempty"`
 	// Warnings are what went less than well without making the publication

@@ -14,6 +14,9 @@ type RemoveOptions struct {
 	Reason string
 	Author string   // recorded as removedBy; "" is the catalog's
 	Sign   *Signing // signs the removal; nil signs nothing
+	// Unsigned goes on without Sign although the policy would refuse the result;
+	// without it, that is an *UnsignedError.
+	Unsigned bool
 }
 
 // Remove ends an entry by appending a removal; its revisions stay readable in
@@ -25,7 +28,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 		return event, nil, err
 	}
 	c.options.Registry.ExpectPush(c.reference)
-	view, revision, err := c.endHead(ctx, name, options)
+	view, revision, warnings, err := c.endHead(ctx, name, options)
 	if err != nil {
 		return event, nil, err
 	}
@@ -37,26 +40,36 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 
 // endHead appends the removal of what is live, while no other writer of this
 // catalog decides about the name.
-func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *entry.Revision, error) {
+func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *entry.Revision, []string, error) {
 	unlock, err := c.writers.Lock(ctx, "name "+name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	defer unlock()
 	view, err := c.refresh(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
 	c.warn(view.Warnings()...)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, nil, err
 	case head == nil, head.Tag.Op == entry.OpRemove && c.verifies(ctx, head):
-		return nil, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+		return nil, nil, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+	}
+	var warnings []string
+	if options.Sign == nil {
+		warning, err := c.unsigned(ctx, name, head, nil, options.Unsigned)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("remove %s: %w", name, err)
+		}
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
 	}
 	revision, err := c.end(ctx, view, head, options)
-	return view, revision, err
+	return view, revision, warnings, err
 }
 
 // end appends the removal of a revision.

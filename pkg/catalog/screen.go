@@ -120,24 +120,24 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head entry.Ta
 
 // admit returns the item of a publication, with its verdict, or the error that
 // refuses it; one of a later format is an entry.ErrInvalid unless the policy
-// refuses it. asOf is the state of the view that was asked for; a nil view is for
+// refuses it. options say which state of the view was asked for; a nil view is for
 // a single revision.
-func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, asOf time.Time) (entry.Item, error) {
-	var verdict trust.Verdict
+func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, options GetOptions) (entry.Item, error) {
+	var report trust.Report
 	if c.options.Policy != nil {
-		e := c.newEvaluator(view, asOf)
+		e := c.newEvaluator(view, options.AsOf)
+		e.everybody = options.Signers
 		defer e.done(ctx)
-		report := e.report(ctx, revision)
+		report = e.report(ctx, revision)
 		if err := c.refusal(revision, report); err != nil {
 			return entry.Item{}, err
 		}
-		verdict = report.Verdict
 	}
 	if revision.Newer != "" {
 		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, revision.Tag.Name, revision.Newer)
 	}
 	item := entry.NewItem(revision)
-	item.Verdict = string(verdict)
+	item.Verdict, item.Signers = string(report.Verdict), report.Signers()
 	return item, nil
 }
 

@@ -135,9 +135,13 @@ type SignResult struct {
 	Tag       string  `json:"tag"` // of the revision that was signed
 	Signature Signed  `json:"signature"`
 	Image     *Signed `json:"imageSignature,omitempty"`
+	// SignatureAttachment is what became of the copy of the signatures beside the
+	// image; nil for what is never attached to one.
+	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
 }
 
-// Sign signs what stands of a name: its live publication, or its removal. A
+// Sign signs what stands of a name, as it was last read a moment ago: its live publication, or its removal. Where
+// the publication is attached to its image, its signatures are put there too. A
 // name that never was is an entry.ErrNotFound.
 func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignResult, error) {
 	result := SignResult{Name: name, Signature: Signed{Outcome: SignSkipped}}
@@ -145,11 +149,17 @@ func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignR
 		return result, err
 	}
 	c.options.Registry.ExpectPush(c.reference)
-	view, err := c.refresh(ctx, name)
+	view, reused, err := c.recent(ctx, name)
 	if err != nil {
 		return result, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
+	if err == nil && reused && head == nil {
+		if view, err = c.refresh(ctx, name); err != nil {
+			return result, err
+		}
+		head, err = view.Head(ctx, name, zeroTime)
+	}
 	c.warn(view.Warnings()...)
 	switch {
 	case err != nil:
@@ -160,8 +170,12 @@ func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignR
 		return result, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to sign it", entry.ErrConflict, name)
 	}
 	result.Tag = head.Tag.String()
-	if result.Signature, err = c.signRevision(ctx, &options, head); err != nil || !options.Image || head.Document == nil {
+	if result.Signature, err = c.signRevision(ctx, &options, head); err != nil {
 		return result, err
+	}
+	result.SignatureAttachment = c.followSignature(ctx, head, result.Signature.Outcome == SignPresent)
+	if !options.Image || head.Document == nil {
+		return result, nil
 	}
 	image := head.Document.Image
 	ref, err := registry.ParseReference(image.Reference)

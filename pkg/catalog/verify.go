@@ -232,18 +232,6 @@ func (v *verification) look(ctx context.Context) error {
 	return nil
 }
 
-// open opens a repository once: what it learnt of its registry is used again.
-func (v *verification) open(ref registry.Reference) (registry.Repository, error) {
-	if opened, ok := v.opened.Load(ref.Base()); ok {
-		return opened.(registry.Repository), nil
-	}
-	repository, err := v.options.Registry.Open(ref)
-	if err == nil {
-		v.opened.Store(ref.Base(), repository)
-	}
-	return repository, err
-}
-
 // check notes the result of looking for something.
 func (v *verification) check(what string, d digest.Digest, err error) bool {
 	c := Check{What: what, Result: ResultOK, Digest: d}

@@ -44,6 +44,7 @@ type Item struct {
 	StatusMessage    string            `json:"statusMessage,omitempty"`
 	Revision         string            `json:"revision"`          // manifest digest of the revision
 	Verdict          string            `json:"verdict,omitempty"` // empty: signatures were not checked
+	Signers          []Signer          `json:"signers,omitempty"` // those whom the trust policy names, as far as they were looked for
 	Conditions       []Condition       `json:"conditions,omitempty"`
 	Catalog          string            `json:"catalog,omitempty"` // set when several catalogs are read together
 }
@@ -69,6 +70,14 @@ type PlatformVariant struct {
 	Digest       string `json:"digest"`
 	SizeBytes    int64  `json:"sizeBytes,omitempty"`
 	LayerCount   int    `json:"layerCount,omitempty"`
+}
+
+// Signer is somebody whom a trust policy names, and who has signed an entry.
+type Signer struct {
+	Name   string `json:"name"` // as the policy names them
+	What   string `json:"what"` // what they signed: entry or image
+	Format string `json:"format"`
+	Time   *Time  `json:"time,omitempty"` // when, where a trusted service proves it
 }
 
 // NewItem shows a publication. The item shares no mutable state with callers:

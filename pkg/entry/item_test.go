@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 const contractFields = `name registryUrl digest tags phase architecture distro distroVersion targets bootc
 	sizeBytes layerCount lastVerified publishedAt createdAt sourceImageBuild sourceType scheduleName buildMode
 	exportFormat labels artifactRefs downloadUrl isMultiArch platformVariants accessCount statusReason
-	statusMessage version description kernelVersion publishedBy revision verdict conditions`
+	statusMessage version description kernelVersion publishedBy revision verdict signers conditions`
 
 // fields that we show besides.
 const ourFields = "imageCreatedAt referrers catalog"
@@ -32,6 +32,7 @@ func fullItem(t *testing.T) Item {
 	item := NewItem(mustUnpack(t, mustPack(t, fullDocument())))
 	item.StatusReason, item.StatusMessage = "ManifestUnknown", "the image was deleted"
 	item.Verdict, item.Catalog, item.AccessCount = "verified", "registry.example.com/team/catalog", 3
+	item.Signers = []Signer{{Name: "key team.pub", What: "entry", Format: "bundle", Time: &item.PublishedAt}}
 	return item
 }
 
@@ -75,6 +76,7 @@ func TestItemPartsJSON(t *testing.T) {
 		{item.ArtifactRefs[0], "type url digest sizeBytes format title partition compression decompressedSize"},
 		{item.Referrers[0], "kind type url digest sizeBytes title fileDigest platform"},
 		{item.Conditions[0], "type status reason message lastTransitionTime"},
+		{item.Signers[0], "name what format time"},
 		{item.PlatformVariants[0], "architecture os variant digest sizeBytes layerCount"},
 	} {
 		text, err := json.Marshal(tt.part)

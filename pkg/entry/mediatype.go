@@ -11,6 +11,10 @@ const (
 	// clients that copy an image with its referrers would look for it among
 	// the manifests.
 	MediaTypeRevision = "application/vnd.caib.catalog.revision.v1+json"
+	// MediaTypeSignatures is the signatures of a revision beside its attachment,
+	// and the layer that holds them.
+	MediaTypeSignatures = "application/vnd.caib.catalog.signatures.v1+json"
+
 	MediaTypeSnapshot = "application/vnd.caib.catalog.snapshot.v1"
 	MediaTypeSegment  = "application/vnd.caib.catalog.segment.v1+jsonl+zstd"
 	// MediaTypeStatus is a status artifact, MediaTypeStatuses its layer.

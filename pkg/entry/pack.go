@@ -1,11 +1,14 @@
 package entry
 
 import (
+	"bytes"
 	_ "crypto/sha256" // the algorithms of digests
 	_ "crypto/sha512"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -106,6 +109,22 @@ func PackAttachment(revision []byte, subject ocispec.Descriptor) (*Packed, error
 	// A subject is named, not described: its annotations or URLs are not ours.
 	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
 	return packManifest(manifest.ArtifactType, MediaTypeRevision, revision, manifest.Annotations, &plain)
+}
+
+// PackSignatures makes the referrer that puts signatures of a revision beside its
+// attachment (SPEC section 9): revision is the digest of its manifest,
+// signatures are those of a snapshot's record, subject is the image's descriptor.
+// Of the same signatures, in whatever order, it makes the same artifact.
+func PackSignatures(revision digest.Digest, signatures []jsontext.Value, subject ocispec.Descriptor) (*Packed, error) {
+	content, err := json.Marshal(struct {
+		Revision   digest.Digest    `json:"revision"`
+		Signatures []jsontext.Value `json:"signatures"`
+	}{revision, slices.SortedFunc(slices.Values(signatures), func(a, b jsontext.Value) int { return bytes.Compare(a, b) })})
+	if err != nil {
+		return nil, fmt.Errorf("%w: signatures: %v", ErrInvalid, err)
+	}
+	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
+	return packManifest(MediaTypeSignatures, MediaTypeSignatures, content, nil, &plain)
 }
 
 func packManifest(artifactType, layerType string, content []byte, annotations map[string]string, subject *ocispec.Descriptor) (*Packed, error) {

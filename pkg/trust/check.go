@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Evidence is what was found of the signatures of one digest. It is complete
@@ -33,12 +30,12 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		check.Reason = "its digest is malformed"
 		return check
 	}
-	c := &count{rule: rule, root: p.root, digest: d, signed: map[string]*sound{}, reasons: map[Verdict]string{}}
+	c := &count{rule: rule, root: p.root, digest: d, reasons: map[Verdict]string{}}
 	for _, signature := range evidence.Signatures[:min(len(evidence.Signatures), maxSignatures)] {
 		c.add(signature)
 	}
-	switch wanted := len(rule.Keys) + len(rule.Identities); {
-	case rule.All && len(c.signed) == wanted, !rule.All && len(c.signed) > 0:
+	switch signed, wanted := c.signed.count(), rule.wanted(); {
+	case signed >= wanted && wanted > 0:
 		check.Result = Verified
 		c.describe(&check)
 	case evidence.Err != nil:
@@ -47,12 +44,15 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		check.Reason = fmt.Sprintf("it has more than the %d signatures that are looked at", maxSignatures)
 	case c.reasons[Unknown] != "":
 		check.Reason = c.reasons[Unknown]
+	case signed > 0:
+		check.Result = Untrusted
+		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants", signed, wanted)
+		if rule.All {
+			check.Reason += " all of"
+		}
+		c.describe(&check)
 	case c.reasons[Untrusted] != "":
 		check.Result, check.Reason = Untrusted, c.reasons[Untrusted]
-	case len(c.signed) > 0:
-		check.Result = Untrusted
-		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants all of", len(c.signed), wanted)
-		c.describe(&check)
 	case c.reasons[Invalid] != "":
 		check.Result, check.Reason = Invalid, c.reasons[Invalid]
 	case evidence.Gone == 1:
@@ -65,13 +65,6 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 	return check
 }
 
-// sound is one signature by a signer that the rule names.
-type sound struct {
-	signer string
-	format Format
-	at     time.Time
-}
-
 // count collects who of a rule's signers signed a digest, and why the other
 // signatures do not count.
 type count struct {
@@ -79,8 +72,7 @@ type count struct {
 	root   *Root
 	digest digest.Digest
 
-	signed  map[string]*sound // by signer
-	order   []*sound
+	signed  signers
 	reasons map[Verdict]string // the first of each
 }
 
@@ -112,7 +104,7 @@ func (c *count) byKey(m *content, format Format) error {
 	claimed := ""
 	for _, key := range c.rule.Keys {
 		if key.verifies(m.message, m.signature) {
-			c.sign(key.String(), format, time.Time{})
+			c.signed.add(byKey(key, format))
 			return nil
 		}
 		if m.hint != "" && m.hint == key.Hint() {
@@ -133,7 +125,7 @@ func (c *count) byKey(m *content, format Format) error {
 func (c *count) keyless(m *content, format Format) error {
 	for _, key := range c.rule.Keys {
 		if key.verifies(m.message, m.signature) {
-			c.sign(key.String(), format, time.Time{})
+			c.signed.add(byKey(key, format))
 			return nil
 		}
 	}
@@ -147,42 +139,22 @@ func (c *count) keyless(m *content, format Format) error {
 	if err != nil {
 		return err
 	}
-	matched := false
-	for _, identity := range c.rule.Identities {
-		if identity.matches(v) {
-			matched = true
-			c.signAs(identity.String(), fmt.Sprintf("%s (%s)", printable(v.subject), printable(v.issuer)), format, v.at)
-		}
-	}
-	if !matched {
+	one := byIdentity(c.rule, v, m.leaf, format)
+	if one == nil {
 		return stranger("signed by %s (%s), whom the rule does not name", printable(v.subject), printable(v.issuer))
 	}
+	c.signed.add(one)
 	return nil
-}
-
-func (c *count) sign(signer string, format Format, at time.Time) {
-	c.signAs(signer, signer, format, at)
-}
-
-// signAs notes that the signer whom the rule calls name has signed.
-func (c *count) signAs(name, signer string, format Format, at time.Time) {
-	if c.signed[name] == nil {
-		c.signed[name] = &sound{signer, format, at}
-		c.order = append(c.order, c.signed[name])
-	}
 }
 
 // describe puts the signers into a check, and when the first of them signed.
 func (c *count) describe(check *Check) {
+	check.Signers = c.signed.list(check.What)
 	var names []string
-	for _, s := range c.order {
-		names = append(names, s.signer)
+	for _, s := range check.Signers {
+		names = append(names, s.Name)
 	}
-	check.Signer, check.Format = strings.Join(names, ", "), c.order[0].format
-	if at := c.order[0].at; !at.IsZero() {
-		stamp := entry.NewTime(at)
-		check.Time = &stamp
-	}
+	check.Signer, check.Format, check.Time = strings.Join(names, ", "), Format(check.Signers[0].Format), check.Signers[0].Time
 }
 
 // printable makes one line of what a certificate says.

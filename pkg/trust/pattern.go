@@ -96,17 +96,12 @@ func orAny(pattern string) string {
 
 // Terms says what the rule demands.
 func (r *Rule) Terms() string {
-	var signers []string
-	for _, key := range r.Keys {
-		signers = append(signers, key.String())
-	}
-	for _, identity := range r.Identities {
-		signers = append(signers, identity.String())
-	}
-	slices.Sort(signers)
 	who := "any of "
-	if r.All {
+	switch {
+	case r.All:
 		who = "all of "
+	case r.Threshold > 1:
+		who = fmt.Sprintf("at least %d of ", r.Threshold)
 	}
 	where := ""
 	if len(r.Origins) > 0 {
@@ -116,5 +111,5 @@ func (r *Rule) Terms() string {
 	if r.Warn() {
 		consequence = "what fails is reported and not refused"
 	}
-	return fmt.Sprintf("it wants the %s signed by %s%s%s; %s", strings.Join(r.Subjects(), " and the "), who, strings.Join(signers, ", "), where, consequence)
+	return fmt.Sprintf("it wants the %s signed by %s%s%s; %s", strings.Join(r.Subjects(), " and the "), who, strings.Join(r.sortedSigners(), ", "), where, consequence)
 }

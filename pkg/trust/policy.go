@@ -36,7 +36,11 @@ type Rule struct {
 	Require Require // what must be signed
 	Mode    Mode    // what becomes of entries that fail
 	All     bool    // every key and identity must have signed, not any one
-	Keys    []*PublicKey
+	// Threshold is how many distinct signers must have signed; 0 is 1, and All
+	// needs none. A key or an identity that is named twice is one signer, and
+	// whoever signed counts as one of them, whatever names would fit.
+	Threshold int
+	Keys      []*PublicKey
 	// Origins are patterns of the catalogs, in normal form, that an entry may
 	// have been published in; none is any, said or not.
 	Origins []string
@@ -135,6 +139,9 @@ func (r *Rule) check(root *Root) error {
 			return err
 		}
 	}
+	if err := r.checkSigners(); err != nil {
+		return err
+	}
 	for _, pattern := range append([]string{r.Catalog, r.Name}, r.Origins...) {
 		if err := checkPattern(pattern); err != nil {
 			return err
@@ -171,7 +178,7 @@ func (p *Policy) digest(rules []*Rule) string {
 	part := func(text string) { fmt.Fprintf(h, "%d:%s\n", len(text), text) }
 	part("caib trust policy, version 2") // 2: sigstore-go judges
 	for _, r := range rules {
-		for _, text := range []string{r.where, r.Catalog, r.Name, string(r.Require), string(r.Mode), fmt.Sprint(r.All, len(r.Keys), len(r.Identities))} {
+		for _, text := range []string{r.where, r.Catalog, r.Name, string(r.Require), string(r.Mode), fmt.Sprint(r.All, r.Threshold, len(r.Keys), len(r.Identities))} {
 			part(text)
 		}
 		part(fmt.Sprintf("%q", r.Origins))

@@ -33,6 +33,7 @@ type (
 		Require    Require     `json:"require"`
 		Mode       Mode        `json:"mode"`
 		Signers    string      `json:"signers"`
+		Threshold  int         `json:"threshold"`
 		Origins    []string    `json:"origins"`
 		Keys       []keyJSON   `json:"keys"`
 		Identities []*Identity `json:"identities"`
@@ -83,7 +84,7 @@ func ReadPolicy(text []byte, read func(path string) ([]byte, error)) (*Policy, e
 
 func (r *ruleJSON) rule(where string, read func(path string) ([]byte, error)) (*Rule, error) {
 	rule := &Rule{
-		Catalog: r.Catalog, Name: r.Name, Require: r.Require, Mode: r.Mode, All: r.Signers == "all", Origins: r.Origins,
+		Catalog: r.Catalog, Name: r.Name, Require: r.Require, Mode: r.Mode, All: r.Signers == "all", Threshold: r.Threshold, Origins: r.Origins,
 		Identities: r.Identities, where: where,
 	}
 	for _, k := range r.Keys {

@@ -47,6 +47,8 @@ type Check struct {
 	Format Format        `json:"format,omitempty"`
 	Time   *entry.Time   `json:"time,omitempty"` // when, where a trusted service says so
 	Reason string        `json:"reason,omitempty"`
+	// Signers are those of Signer one by one, as far as they were looked for.
+	Signers []entry.Signer `json:"signers,omitempty"`
 }
 
 // Report is the verdict on an entry under a rule.
@@ -108,6 +110,15 @@ func (r Report) Err(what string, revision digest.Digest) error {
 		}
 	}
 	return refused
+}
+
+// Signers are those whom the rule names and who have signed, as far as they were
+// looked for.
+func (r Report) Signers() (all []entry.Signer) {
+	for _, check := range r.Checks {
+		all = append(all, check.Signers...)
+	}
+	return all
 }
 
 // Reason explains a verdict in one line: that of the check that decided it.

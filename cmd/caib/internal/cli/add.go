@@ -18,7 +18,8 @@ func newAdd(a *app) *cobra.Command {
 		Short: "Add an image that somebody else built",
 		Long: `Inspect an image and add it to the catalog under a name that must be new. Nothing
 is written to the image's repository. With --digest, a reference that resolves
-to anything else is refused.`,
+to anything else is refused. Under a trust policy that demands signatures, it
+needs one: --sign-key or --sign-keyless; --unsigned does without.`,
 		Example: `  caib catalog add cs9-base quay.example.com/centos/cs9:latest
   caib catalog add cs9-base quay.example.com/centos/cs9:latest --target qemu \
       --digest sha256:2f4c8e…`,
@@ -36,7 +37,7 @@ func (o *addOptions) run(ctx context.Context, args []string) error {
 	}
 	var err error
 	o.signing.dry = o.options.DryRun
-	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
+	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {
 		return err
 	}
 	c, err := o.writer()

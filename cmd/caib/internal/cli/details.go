@@ -23,7 +23,7 @@ func (a *app) details(item *entry.Item, wide bool) error {
 	if err := writer.Flush(); err != nil {
 		return err
 	}
-	for _, s := range []section{platforms(item), artifacts(item), attached(item, wide), conditions(item)} {
+	for _, s := range []section{platforms(item), artifacts(item), attached(item, wide), signers(item), conditions(item)} {
 		if len(s.rows) == 0 {
 			continue
 		}
@@ -126,6 +126,19 @@ func attached(i *entry.Item, wide bool) section {
 			row = append(row, r.Type, r.Platform)
 		}
 		s.rows = append(s.rows, row)
+	}
+	return s
+}
+
+// signers lists who has signed, of those whom the policy names.
+func signers(i *entry.Item) section {
+	s := section{"Signed by", []string{"SIGNER", "WHAT", "WHEN", "FORMAT"}, nil}
+	for _, by := range i.Signers {
+		when := ""
+		if by.Time != nil {
+			when = moment(*by.Time)
+		}
+		s.rows = append(s.rows, []string{by.Name, by.What, when, by.Format})
 	}
 	return s
 }

@@ -27,7 +27,8 @@ func newGet(a *app) *cobra.Command {
 files to flash with references and checksums, what is attached to it, and where
 it came from. Of several catalogs, the first that has the entry answers. Under a
 trust policy, or with --verified, an entry whose signatures do not hold is
-refused.`,
+refused, and of others it is shown who has signed them and, where a service
+proves it, when.`,
 		Example: `  caib catalog get autosd
   caib catalog get autosd -o table
   caib catalog get autosd -o json
@@ -52,7 +53,7 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	item, err := first(catalogs, func(c source) (entry.Item, error) {
-		item, err := c.Get(ctx, args[0], catalog.GetOptions{Version: o.version, AsOf: asOf})
+		item, err := c.Get(ctx, args[0], catalog.GetOptions{Version: o.version, AsOf: asOf, Signers: o.settings.output != "name"})
 		if len(catalogs) > 1 {
 			item.Catalog = c.Reference()
 		}

@@ -40,6 +40,7 @@ func hint(err error) string {
 	var clock *catalog.ClockError
 	var lost *catalog.LostError
 	var hidden *catalog.HiddenError
+	var unsigned *catalog.UnsignedError
 	var ambiguous *registry.AmbiguousError
 	var layout *registry.LayoutError
 	var answer *registry.AnswerError
@@ -54,6 +55,8 @@ func hint(err error) string {
 		return "a cache in front of the registry, or a rule that deletes tags, may hide them: ask the registry itself; if it was replaced, `caib catalog accept-loss --local --all` forgets what was seen"
 	case errors.As(err, &lost):
 		return "publish the entry again, or move on from what stands now with `caib catalog accept-loss NAME`; if the registry was replaced, add --local"
+	case errors.As(err, &unsigned):
+		return "sign it with --sign-key FILE or --sign-keyless, or give --unsigned to go on although readers will refuse it"
 	case errors.As(err, &clock):
 		return "set the clock of this machine, or the registry's"
 	case errors.As(err, &hidden):

@@ -11,10 +11,11 @@ import (
 	"sync"
 )
 
-// journal notes which entries a run of `verify --all` has found in order, so
-// that a run which is interrupted can be taken up again. It is for one set of
-// catalogs and one policy, and is removed by a run that reaches its end. A
-// fault of it costs looking again, and nothing else.
+// journal notes which entries a run of `verify --all` has found in order, or one
+// of `sign --all` has signed, so that a run which is interrupted can be taken up
+// again. It is for one set of catalogs and one policy or signer, and is removed
+// by a run that reaches its end. A fault of it costs looking or signing again,
+// and nothing else.
 type journal struct {
 	path string
 
@@ -23,7 +24,7 @@ type journal struct {
 	seen map[string]bool // of the run before
 }
 
-// journalLine is an entry that was found in order.
+// journalLine is an entry that was found in order, or signed.
 type journalLine struct {
 	Catalog  string `json:"catalog"`
 	Name     string `json:"name"`
@@ -32,15 +33,17 @@ type journalLine struct {
 
 func (l journalLine) key() string { return l.Catalog + " " + l.Name + " " + l.Revision }
 
-func (o *verifyOptions) openJournal(policy string) *journal {
+// openJournal opens the journal of a verb, by a policy or a signer. resume says
+// whether what the run before has done counts.
+func (a *app) openJournal(verb, by string, resume bool) *journal {
 	j := &journal{seen: map[string]bool{}}
-	dir, err := cacheDir(o.system.Getenv)
-	if err != nil || !o.all {
+	dir, err := cacheDir(a.system.Getenv)
+	if err != nil {
 		return j
 	}
-	sum := sha256.Sum256([]byte(strings.Join(append([]string{policy}, append(o.settings.catalogs, o.settings.server)...), "\n")))
-	j.path = filepath.Join(dir, "caib", "verify", hex.EncodeToString(sum[:])+".jsonl")
-	if !o.resume {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{by}, append(a.settings.catalogs, a.settings.server)...), "\n")))
+	j.path = filepath.Join(dir, "caib", verb, hex.EncodeToString(sum[:])+".jsonl")
+	if !resume {
 		_ = os.Remove(j.path)
 		return j
 	}
@@ -59,13 +62,11 @@ func (o *verifyOptions) openJournal(policy string) *journal {
 	return j
 }
 
-// has tells whether an entry was found in order before.
-func (j *journal) has(job *verifyJob) bool {
-	return j.seen[journalLine{job.catalog.Reference(), job.name, job.revision}.key()]
-}
+// has reports whether an entry was done before.
+func (j *journal) has(line journalLine) bool { return j.seen[line.key()] }
 
-// add notes that an entry is in order.
-func (j *journal) add(job *verifyJob) {
+// add notes that an entry is done.
+func (j *journal) add(line journalLine) {
 	if j.path == "" {
 		return
 	}
@@ -82,7 +83,7 @@ func (j *journal) add(job *verifyJob) {
 		}
 		j.file = file
 	}
-	text, err := json.Marshal(journalLine{job.catalog.Reference(), job.name, job.found.Revision})
+	text, err := json.Marshal(line)
 	if err == nil {
 		_, _ = j.file.Write(append(text, '\n'))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // A run that was interrupted is taken up again: what it found in order is not
@@ -36,14 +37,14 @@ func TestVerifyIsResumed(t *testing.T) {
 	reference := "oci:" + filepath.Join(env["XDG_DATA_HOME"], "caib", "catalog")
 	interrupted := func(done ...string) {
 		t.Helper()
-		o := &verifyOptions{all: true, app: &app{system: Streams{Getenv: func(name string) string { return env[name] }}, settings: settings{catalogs: []string{reference}}}}
+		o := &app{system: Streams{Getenv: func(name string) string { return env[name] }}, settings: settings{catalogs: []string{reference}}}
 		c, err := catalog.Open(reference, catalog.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		j := o.openJournal("")
+		j := o.openJournal("verify", "", false)
 		for i, name := range done {
-			j.add(&verifyJob{catalog: c, name: name, found: catalog.Verification{Revision: revisions[i]}})
+			j.add(journalLine{c.Reference(), name, revisions[i]})
 		}
 	}
 	interrupted("a")
@@ -66,6 +67,45 @@ func TestVerifyIsResumed(t *testing.T) {
 		t.Fatal(stdout)
 	}
 	verify(exitOK, "1 entry: 1 in order", "--resume") // b has a new state since
+}
+
+// The same of signing: what an interrupted run has signed is left out.
+func TestSignAllIsResumed(t *testing.T) {
+	env, dir := homeEnv(t), t.TempDir()
+	key, err := writeKeypair(filepath.Join(dir, "team"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	revisions := map[string]string{}
+	for _, name := range []string{"a", "b"} {
+		image := "oci:" + filepath.Join(dir, name) + ":1"
+		if _, err := pushSample("bootc", image, samples.Build{Architectures: []string{"arm64"}, Version: name}); err != nil {
+			t.Fatal(err)
+		}
+		code, stdout, stderr := run(t, env, "catalog", "publish", image, "-o", "json")
+		var result catalog.Result
+		if err := json.Unmarshal([]byte(stdout), &result); code != exitOK || err != nil {
+			t.Fatal(stderr, err)
+		}
+		revisions[name] = result.Item.Revision
+	}
+	signer, err := trust.NewSigner(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reference := "oci:" + filepath.Join(env["XDG_DATA_HOME"], "caib", "catalog")
+	o := &app{system: Streams{Getenv: func(name string) string { return env[name] }}, settings: settings{catalogs: []string{reference}}}
+	o.openJournal("sign", trust.Describe(signer)+" bundle false", false).add(journalLine{reference, "a", revisions["a"]})
+	sign := func(says, not string, args ...string) {
+		t.Helper()
+		code, stdout, stderr := run(t, env, append([]string{"catalog", "sign", "--all", "--sign-key", filepath.Join(dir, "team.key")}, args...)...)
+		if text := stderr + stdout; code != exitOK || !strings.Contains(text, says) || strings.Contains(text, not) {
+			t.Errorf("%v: exit code %d\n%s, want %q and not %q", args, code, text, says, not)
+		}
+	}
+	sign("1 entry signed by the run before", " a ", "--resume")
+	sign("signed a ", "by the run before", "--resume") // that run reached its end
+	sign("2 entries: 2 signed before", "by the run before")
 }
 
 func TestProgress(t *testing.T) {

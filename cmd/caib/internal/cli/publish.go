@@ -44,6 +44,7 @@ func (p *publication) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.Override, "override", false, "publish what is typed here where the image says something else")
 	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
 	flags.BoolVar(&o.Init, "init", false, "begin the catalog where the registry refuses to show what does not exist yet")
+	unsignedFlag(flags, &o.Unsigned)
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be published, and write nothing")
 }
 
@@ -98,6 +99,10 @@ Signing is for a key (--sign-key), or in a pipeline for its identity
 GitLab one with "id_tokens: {SIGSTORE_ID_TOKEN: {aud: sigstore}}". The identity
 and the digests of what is signed then stand in public logs for ever.
 
+Under a trust policy that demands signatures, a publication needs one too:
+--sign-key or --sign-keyless. --unsigned publishes all the same what readers will
+refuse.
+
 Some registries refuse to show a repository that does not exist yet. --init
 begins the catalog there, if an upload may begin.
 
@@ -136,7 +141,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 		return fmt.Errorf("%w: give either an IMAGE or -f FILE", entry.ErrInvalid)
 	}
 	o.signing.dry = o.options.DryRun
-	if o.options.Sign, err = o.signing.open(ctx, o.app); err != nil {
+	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {
 		return err
 	}
 	if o.file != "" {
@@ -192,16 +197,26 @@ func (a *app) outcome(result catalog.Result) {
 	}
 	a.signed("entry", result.Signature)
 	a.signed("image", result.ImageSignature)
-	switch result.Attachment.Outcome {
-	case catalog.Attached:
-		a.done("attached to the image")
-	case catalog.AttachSkipped:
-	default:
-		a.warn(fmt.Sprintf("the entry is published, but not attached to the image: %s: %s", result.Attachment.Outcome, result.Attachment.Reason))
-	}
+	a.attached("attached to the image", "the entry is published, but not attached to the image", &result.Attachment)
+	a.signaturesAttached(result.SignatureAttachment)
 	if result.Snapshot {
 		a.done("snapshot written")
 	}
+}
+
+// attached tells people what became of an attachment; nil was not asked for.
+func (a *app) attached(done, not string, attachment *catalog.Attachment) {
+	switch {
+	case attachment == nil, attachment.Outcome == catalog.AttachSkipped:
+	case attachment.Outcome == catalog.Attached:
+		a.done("%s", done)
+	default:
+		a.warn(fmt.Sprintf("%s: %s: %s", not, attachment.Outcome, attachment.Reason))
+	}
+}
+
+func (a *app) signaturesAttached(attachment *catalog.Attachment) {
+	a.attached("signatures attached to the image", "the entry is signed, but its signatures are not attached to the image", attachment)
 }
 
 // trimDigest leaves out a digest that the reference was published with.

@@ -62,9 +62,9 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	return &partly{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
 }
 
-// structured tells the formats that show all builds in one document.
-func (o *publishOptions) structured() bool {
-	return o.settings.output == "json" || o.settings.output == "yaml"
+// structured tells the formats that show everything in one document.
+func (a *app) structured() bool {
+	return a.settings.output == "json" || a.settings.output == "yaml"
 }
 
 // printBuild tells people about one build as soon as it is published.

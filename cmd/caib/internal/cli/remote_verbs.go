@@ -239,6 +239,9 @@ func (r *remote) publish(ctx context.Context, path, image string, options catalo
 	if options.Sign != nil {
 		return catalog.Result{}, withHint(errNoSigner, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
 	}
+	if options.Unsigned {
+		return catalog.Result{}, errServerPolicy
+	}
 	if options.Init {
 		return catalog.Result{}, withHint(fmt.Errorf("%w: a server does not begin catalogs", entry.ErrInvalid), "begin it in the registry: give --catalog, and no --server")
 	}
@@ -249,12 +252,18 @@ func (r *remote) publish(ctx context.Context, path, image string, options catalo
 	return made.Result(), err
 }
 
-var errNoSigner = fmt.Errorf("%w: a server does not sign", entry.ErrInvalid)
+var (
+	errNoSigner     = fmt.Errorf("%w: a server does not sign", entry.ErrInvalid)
+	errServerPolicy = fmt.Errorf("%w: --unsigned: the policy is the server's, and not set aside from here", entry.ErrInvalid)
+)
 
 // Remove has the server end an entry.
 func (r *remote) Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error) {
 	if options.Sign != nil {
 		return entry.Event{}, nil, errNoSigner
+	}
+	if options.Unsigned {
+		return entry.Event{}, nil, errServerPolicy
 	}
 	query := url.Values{}
 	if options.Reason != "" {

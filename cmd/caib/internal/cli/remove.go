@@ -16,9 +16,10 @@ var errDeclined = errors.New("not removed: the answer was not yes")
 
 type removeOptions struct {
 	*app
-	signing signing
-	force   bool
-	reason  string
+	signing  signing
+	force    bool
+	unsigned bool
+	reason   string
 }
 
 func newRemove(a *app) *cobra.Command {
@@ -29,7 +30,9 @@ func newRemove(a *app) *cobra.Command {
 		Short:   "End an entry",
 		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
 not touched. On a terminal the command asks first; elsewhere it needs --force.
-Where readers demand signatures, the removal needs one too: --sign-key.`,
+Where readers demand signatures, the removal needs one too: --sign-key. Without
+one, a policy in the settings that would refuse it stops it; --unsigned goes on
+all the same.`,
 		Example: `  caib catalog remove autosd
   caib catalog remove autosd --force --reason "superseded by autosd-rpi4"`,
 		Args:              cobra.ExactArgs(1),
@@ -38,6 +41,7 @@ Where readers demand signatures, the removal needs one too: --sign-key.`,
 	command.Flags().BoolVar(&o.force, "force", false, "do not ask")
 	command.Flags().StringVar(&o.reason, "reason", "", "why, for the history")
 	o.signing.register(command.Flags(), false)
+	unsignedFlag(command.Flags(), &o.unsigned)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
@@ -72,11 +76,11 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 			return errDeclined
 		}
 	}
-	sign, err := o.signing.open(ctx, o.app)
+	sign, err := o.signing.openUnless(ctx, o.unsigned, o.app)
 	if err != nil {
 		return err
 	}
-	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign})
+	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign, Unsigned: o.unsigned})
 	if err != nil {
 		return namesHint(err)
 	}

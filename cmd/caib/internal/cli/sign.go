@@ -14,16 +14,25 @@ import (
 type signOptions struct {
 	*app
 	signing signing
+	all     bool
+	name    string
+	resume  bool
 }
 
 func newSign(a *app) *cobra.Command {
 	o := &signOptions{app: a}
 	command := &cobra.Command{
-		Use:   "sign NAME...",
+		Use:   "sign NAME... | --all",
 		Short: "Add a signature to what is published",
 		Long: `Sign the newest revision of an entry as it stands in the catalog: its publication,
-or its removal. A key that has signed it already adds nothing. With --sign-image
-the image is signed as well, in its own repository.
+or its removal. A key that has signed it already adds nothing; with another key,
+an entry that somebody else published is approved. Where a publication is attached
+to its image, its signatures are put there too. With --sign-image the image is
+signed as well, in its own repository.
+
+With --all, every live entry is signed, or those whose names fit --name; one that
+cannot be signed does not stop the others. An interrupted run is taken up again
+by --resume: what it has signed is not looked at again.
 
 With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
 Actions ("permissions: id-token: write") or GitLab ("id_tokens:
@@ -32,16 +41,25 @@ terminal whoever logs in. Without --signing-config that is certified by the
 public good instance of sigstore, and stands in public logs for ever.`,
 		Example: `  caib catalog sign autosd --sign-key team.key
   caib catalog sign autosd --sign-key team.key --sign-image --signature-format legacy
+  caib catalog sign --all --name 'prod-*' --sign-key qa.key
   caib catalog sign autosd --sign-keyless
   caib catalog sign autosd --sign-keyless --signing-config signing-config.json --trusted-root root.json`,
-		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeNames,
 	}
+	command.Flags().BoolVar(&o.all, "all", false, "sign every live entry")
+	command.Flags().StringVar(&o.name, "name", "", "with --all: only entries whose name fits this pattern; * stands for any characters")
+	command.Flags().BoolVar(&o.resume, "resume", false, "with --all: leave out what an interrupted run has signed")
 	o.signing.register(command.Flags(), true)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *signOptions) run(ctx context.Context, args []string) error {
+	switch {
+	case o.all == (len(args) > 0):
+		return fmt.Errorf("%w: give either NAME... or --all", entry.ErrInvalid)
+	case !o.all && (o.name != "" || o.resume):
+		return fmt.Errorf("%w: --name and --resume are for --all", entry.ErrInvalid)
+	}
 	signing, err := o.signing.open(ctx, o.app)
 	if err != nil {
 		return err
@@ -52,6 +70,9 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 	c, err := o.openOne()
 	if err != nil {
 		return err
+	}
+	if o.all {
+		return o.signAll(ctx, c, signing)
 	}
 	results := []catalog.SignResult{}
 	var failed error
@@ -69,7 +90,7 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 			o.printSigned(result)
 		}
 	}
-	if o.settings.output == "json" || o.settings.output == "yaml" {
+	if o.structured() {
 		failed = errors.Join(failed, o.document(o.settings.output, map[string]any{"items": results}))
 	}
 	return namesHint(failed)
@@ -81,4 +102,5 @@ func (o *signOptions) printSigned(result catalog.SignResult) {
 	}
 	o.signed("entry", &result.Signature)
 	o.signed("image", result.Image)
+	o.signaturesAttached(result.SignatureAttachment)
 }

@@ -40,6 +40,19 @@ func (s *signing) register(flags *pflag.FlagSet, image bool) {
 	}
 }
 
+// unsignedFlag adds the flag that answers for a change without a signature.
+func unsignedFlag(flags *pflag.FlagSet, unsigned *bool) {
+	flags.BoolVar(unsigned, "unsigned", false, "go on without a signature although the policy would refuse the result")
+}
+
+// openUnless is open for a command that was told, or not, to go on unsigned.
+func (s *signing) openUnless(ctx context.Context, unsigned bool, a *app) (*catalog.Signing, error) {
+	if unsigned && (s.key != "" || s.keyless) {
+		return nil, fmt.Errorf("%w: --unsigned: give either that or what signs", entry.ErrInvalid)
+	}
+	return s.open(ctx, a)
+}
+
 // open makes what signs; nil where nothing is to be signed.
 func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 	if s.key == "" && !s.keyless {

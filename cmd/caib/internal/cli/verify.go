@@ -97,11 +97,12 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String()})
 		}
 	}
-	journal := o.openJournal(hash)
-	if o.resume {
-		jobs = slices.DeleteFunc(jobs, journal.has)
+	notes := &journal{}
+	if o.all {
+		notes = o.openJournal("verify", hash, o.resume)
+		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return notes.has(journalLine{j.catalog.Reference(), j.name, j.revision}) })
 	}
-	o.verify(ctx, jobs, journal)
+	o.verify(ctx, jobs, notes)
 	if !o.all && len(catalogs) > 1 {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
 	}
@@ -110,7 +111,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		failed = errors.Join(failed, job.err)
 	}
 	if o.all && ctx.Err() == nil {
-		journal.finish()
+		notes.finish()
 	}
 	return o.summed(len(jobs), unlisted, failed, err)
 }
@@ -134,7 +135,7 @@ func elsewhere(job *verifyJob, all []*verifyJob) bool {
 }
 
 // verify looks at all entries, some at a time, and shows how far it is.
-func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, journal *journal) {
+func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, notes *journal) {
 	bar := o.newProgress(len(jobs))
 	defer bar.clear()
 	group := errgroup.Group{}
@@ -148,7 +149,7 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, journal *
 				job.err = context.Cause(ctx)
 			}
 			if job.err == nil {
-				journal.add(job)
+				notes.add(journalLine{job.catalog.Reference(), job.name, job.found.Revision})
 			}
 			bar.step()
 			return nil
@@ -200,11 +201,7 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 		for i, word := range words {
 			words[i] = fmt.Sprintf("%d %s", counts[word], word)
 		}
-		entries := fmt.Sprintf("%d entries", len(jobs)+hidden)
-		if len(jobs)+hidden == 1 {
-			entries = "1 entry"
-		}
-		fmt.Fprintf(o.system.Out, "%s: %s\n", entries, strings.Join(words, ", "))
+		fmt.Fprintf(o.system.Out, "%s: %s\n", entries(len(jobs)+hidden), strings.Join(words, ", "))
 	}
 	return nil
 }
@@ -246,8 +243,12 @@ func summary(jobs []*verifyJob, hidden int) map[string]int {
 // checkLine is one check for people.
 func checkLine(check catalog.Check) string {
 	line := check.What + ": " + check.Result
-	if check.Signer != "" {
+	switch {
+	case check.Signer == "":
+	case check.Result == string(trust.Verified):
 		line += " by " + check.Signer
+	default:
+		line += ", signed by " + check.Signer
 	}
 	if check.Time != nil {
 		line += " at " + check.Time.Format(time.RFC3339)

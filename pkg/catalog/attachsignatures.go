@@ -1,0 +1,104 @@
+package catalog
+
+import (
+	"context"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// attachSignatures puts the signatures of a revision beside its attachment, so
+// that the revision can be verified where the catalog is not at hand (SPEC
+// section 9): those that are known here, else those in the registry. What is
+// among the listed referrers of the image, and there, is not written.
+func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, revision *entry.Revision, image ocispec.Descriptor, listed []digest.Digest) Attachment {
+	signatures := c.log.Signatures(revision.Tag)
+	if len(signatures) == 0 {
+		evidence := trust.Find(ctx, c.repository, revision.Digest)
+		if evidence.Err != nil {
+			return attachmentOf(evidence.Err)
+		}
+		for _, signature := range evidence.Signatures {
+			text := jsontext.Value(signature.JSON()).Clone()
+			if text.Compact() == nil {
+				signatures = append(signatures, text)
+			}
+		}
+	}
+	packed, err := entry.PackSignatures(revision.Digest, signatures, image)
+	if err != nil {
+		return attachmentOf(err)
+	}
+	return c.putBeside(ctx, repository, packed, image, listed)
+}
+
+// attachSignatures puts the signatures beside the attachment, if there are both.
+func (p *publication) attachSignatures(ctx context.Context, again bool) {
+	o := &p.options
+	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == AttachSkipped
+	if o.Sign == nil || o.NoAttach || !attached {
+		return
+	}
+	revision, listed := p.old, p.image.Listed
+	if !again {
+		revision, listed = &entry.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}, nil
+	}
+	result := p.catalog.attachSignatures(ctx, p.repository, revision, p.image.Descriptor, listed)
+	p.result.SignatureAttachment = &result
+}
+
+// followSignature puts the signatures of a publication beside its image, if the
+// publication is attached there; nil stands for what is never attached. again
+// tells that nothing was signed.
+func (c *Catalog) followSignature(ctx context.Context, revision *entry.Revision, again bool) *Attachment {
+	if revision.Document == nil || revision.Document.Source.Type == entry.SourceExternal {
+		return nil
+	}
+	image := revision.Document.Image
+	subject := ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}
+	repository, listed, attached, err := c.findAttachment(ctx, revision, subject)
+	result := Attachment{Outcome: AttachSkipped, Reason: "the entry is not known to be attached to the image"}
+	switch {
+	case err != nil:
+		result = attachmentOf(err)
+	case attached && again:
+		result = c.attachSignatures(ctx, repository, revision, subject, listed)
+	case attached:
+		result = c.attachSignatures(ctx, repository, revision, subject, nil)
+	}
+	return &result
+}
+
+// findAttachment opens the repository of a revision's image, lists what refers to
+// the image, and reports whether the revision is attached there.
+func (c *Catalog) findAttachment(ctx context.Context, revision *entry.Revision, image ocispec.Descriptor) (repository registry.Repository, listed []digest.Digest, attached bool, err error) {
+	ref, err := registry.ParseReference(revision.Document.Image.Reference)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	if repository, err = c.open(ref); err != nil {
+		return nil, nil, false, err
+	}
+	manifest, err := c.log.Manifest(ctx, revision.Tag)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	packed, err := entry.PackAttachment(manifest, image)
+	if err != nil {
+		return nil, nil, false, err
+	}
+	referrers, err := repository.Referrers(ctx, image)
+	if err != nil && !registry.LacksReferrers(err) && !registry.HidesAbsence(err) {
+		return nil, nil, false, err
+	}
+	for _, one := range referrers {
+		listed = append(listed, one.Digest)
+	}
+	attached, err = isAttached(ctx, repository, packed, listed)
+	return repository, listed, attached, err
+}

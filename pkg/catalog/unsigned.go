@@ -1,0 +1,96 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// UnsignedError says that a change was not made because nobody was to sign it,
+// and the policy of this writer would refuse the result. It is an
+// entry.ErrUntrusted.
+type UnsignedError struct {
+	Name string // of the entry
+	Rule string // that would refuse it; "" where no rule applies
+}
+
+func (e *UnsignedError) Error() string {
+	if e.Rule == "" {
+		return fmt.Sprintf("entry %q: not signed, and the policy trusts nobody to change it: no rule applies", e.Name)
+	}
+	return fmt.Sprintf("entry %q: not signed, and %s of the policy would refuse it", e.Name, e.Rule)
+}
+
+// Is makes it an entry.ErrUntrusted.
+func (e *UnsignedError) Is(target error) bool { return target == entry.ErrUntrusted }
+
+// unsigned decides about a change that nobody signs: of head, which decides the
+// name now and is nil for a new one, to a publication of image, or to a removal
+// for nil. The policy may refuse it; a *UnsignedError says so unless that is
+// meant. Otherwise a warning says what the change takes away or meets; "" is none.
+func (c *Catalog) unsigned(ctx context.Context, name string, head *entry.Revision, image *entry.Image, meant bool) (warning string, err error) {
+	if c.options.Policy == nil {
+		if head != nil && c.seemsSigned(ctx, head) {
+			return fmt.Sprintf("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
+		}
+		return "", nil
+	}
+	rule := c.options.Policy.Rule(c.Reference(), name)
+	switch {
+	case image != nil && rule != nil && rule.Require == trust.RequireImage && rule.Admits(c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == trust.Verified:
+		return "", nil // the entry itself need not be signed
+	case rule.Warn() && head != nil && c.verifies(ctx, head):
+		return fmt.Sprintf("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule), nil
+	case rule.Warn():
+		return "", nil
+	case !meant:
+		return "", &UnsignedError{Name: name, Rule: rule.String()}
+	}
+	return fmt.Sprintf("entry %q is not signed, and the policy refuses it like this", name), nil
+}
+
+// mayBeUnsigned returns an error where nobody signs what the policy wants signed:
+// this publication, and the removals of what has the image under other names.
+func (p *publication) mayBeUnsigned(ctx context.Context) error {
+	if p.options.Sign != nil {
+		return nil
+	}
+	for _, head := range append([]*entry.Revision{p.head}, p.elsewhere...) {
+		name, image := p.name, &p.document.Image
+		if head != nil && head.Tag.Name != p.name {
+			name, image = head.Tag.Name, nil
+		}
+		warning, err := p.catalog.unsigned(ctx, name, head, image, p.options.Unsigned)
+		if err != nil {
+			return fmt.Errorf("publish %s: %w", p.name, err)
+		}
+		if warning != "" {
+			p.result.Warnings = append(p.result.Warnings, warning)
+		}
+	}
+	return nil
+}
+
+// seemsSigned reports whether a revision has signatures, good or not, as far as is
+// known here or one request tells. Nobody is refused for it.
+func (c *Catalog) seemsSigned(ctx context.Context, revision *entry.Revision) bool {
+	if len(c.log.Signatures(revision.Tag)) > 0 {
+		return true
+	}
+	referrers, err := c.repository.Referrers(ctx, manifestDescriptor(revision))
+	if err != nil {
+		return false
+	}
+	for _, referrer := range referrers {
+		// Some registries list the type of the configuration.
+		if strings.HasPrefix(referrer.ArtifactType, "application/vnd.dev.sigstore.bundle") || referrer.ArtifactType == ocispec.MediaTypeEmptyJSON {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,201 @@
+package trust
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// again is a key under another name, as a policy may name it twice.
+func again(t *testing.T, key *PublicKey, name string) *PublicKey {
+	t.Helper()
+	same, err := ParsePublicKeys(name, key.PEM())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return same[0]
+}
+
+// A threshold counts persons: not signatures, not names, and nobody whom the rule
+// does not name.
+func TestThreshold(t *testing.T) {
+	d, other := digest.FromString("revision"), digest.FromString("another")
+	a, b, c, stranger := testSigner(t), testSigner(t), testSigner(t), testSigner(t)
+	keys := []*PublicKey{a.PublicKey(), again(t, a.PublicKey(), "a's second name"), b.PublicKey(), c.PublicKey(), again(t, b.PublicKey(), "b.pub")}
+	policy := byKeys(t, &Rule{Keys: keys, Threshold: 2})
+	by := func(s Signer, format Format) Signature { return signed(t, s, format, d) }
+	one := by(a, Bundle)
+	for _, test := range []struct {
+		name       string
+		want       Verdict
+		reason     string
+		signatures []Signature
+	}{
+		{"two", Verified, "", []Signature{by(a, Bundle), by(b, Bundle)}},
+		{"two formats", Verified, "", []Signature{by(a, Legacy), by(c, Bundle)}},
+		{"all three", Verified, "", []Signature{by(a, Bundle), by(b, Bundle), by(c, Legacy)}},
+		{"one", Untrusted, "signed by 1 of the 2 whom the rule wants", []Signature{by(a, Bundle)}},
+		{"one, in both formats", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(a, Legacy)}},
+		{"one, named twice", Untrusted, "signed by 1 of the 2", []Signature{by(b, Bundle), by(b, Bundle)}},
+		{"one signature many times", Untrusted, "signed by 1 of the 2", slices.Repeat([]Signature{one}, maxSignatures)},
+		{"one and a stranger", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(stranger, Bundle)}},
+		{"two strangers", Untrusted, "none of the keys", []Signature{by(stranger, Bundle), by(testSigner(t), Legacy)}},
+		{"one, and another over another digest", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signed(t, b, Bundle, other)}},
+		{"both over another digest", Invalid, "another digest", []Signature{signed(t, a, Bundle, other), signed(t, b, Legacy, other)}},
+		{"one, and one that is broken", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), newSignature(Bundle, []byte("{}"))}},
+		{"two among wrong ones", Verified, "", []Signature{newSignature(Legacy, []byte("{")), by(stranger, Bundle), one, one, signed(t, c, Bundle, other), by(c, Bundle)}},
+		{"none", Unsigned, "no signature", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			check := policy.judge(d, test.signatures...)
+			if check.Result != test.want || !strings.Contains(check.Reason, test.reason) {
+				t.Errorf("%s: %q, want %s: %q", check.Result, check.Reason, test.want, test.reason)
+			}
+		})
+	}
+}
+
+// A signature by certificate counts for one signer, however many fit; who has
+// signed twice is one, and each is taken for whom it helps.
+func TestThresholdOfIdentities(t *testing.T) {
+	d := digest.FromString("revision")
+	l := newLab(t)
+	services := l.services(1, false)
+	const alice, bob = "https://ci.example.com/alice", "https://ci.example.com/bob"
+	by := func(subject string) Signature {
+		token := func(context.Context) (string, error) { return idToken(subject, theirs), nil }
+		signer, err := NewKeyless(KeylessOptions{Services: services, Token: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signature, err := Sign(t.Context(), signer, nil, Bundle, d, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signature
+	}
+	exactly := func(subject string) *Identity { return &Identity{Subject: subject, Issuer: theirs} }
+	anybody := func() *Identity { return &Identity{SubjectRegexp: "https://ci.example.com/.*", Issuer: theirs} }
+	key := testSigner(t)
+	for _, test := range []struct {
+		name       string
+		want       Verdict
+		identities []*Identity
+		all        bool
+		signatures []Signature
+	}{
+		{"two who are named", Verified, []*Identity{exactly(alice), exactly(bob)}, false, []Signature{by(alice), by(bob)}},
+		{"one whom two patterns fit", Untrusted, []*Identity{exactly(alice), anybody()}, false, []Signature{by(alice)}},
+		{"the same, with two certificates", Untrusted, []*Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(alice)}},
+		{"the same, where all are wanted", Untrusted, []*Identity{exactly(alice), anybody()}, true, []Signature{by(alice), by(alice)}},
+		{"two whom one pattern fits", Untrusted, []*Identity{anybody(), exactly("nobody")}, false, []Signature{by(alice), by(bob)}},
+		{"two of whom one fits both", Verified, []*Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(bob)}},
+		{"the same, the other way round", Verified, []*Identity{anybody(), exactly(alice)}, true, []Signature{by(bob), by(alice)}},
+		{"an identity and a key", Verified, []*Identity{exactly(alice)}, false, []Signature{by(alice), signed(t, key, Legacy, d)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rule := &Rule{Identities: test.identities, All: test.all, Keys: []*PublicKey{key.PublicKey()}, Threshold: 2}
+			if test.all {
+				rule.Keys, rule.Threshold = nil, 0
+			}
+			policy, err := New(l.parsedRoot(), nil, rule)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if check := policy.judge(d, test.signatures...); check.Result != test.want {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+		})
+	}
+}
+
+// What has a key or an identity in common is one signatory, in whatever order it
+// is found: a key is the same one in a certificate, and in the second.
+func TestSignatoriesAreToldApart(t *testing.T) {
+	k, other, mine := testSigner(t).PublicKey(), testSigner(t).PublicKey(), testSigner(t).PublicKey()
+	rule := &Rule{
+		Keys:       []*PublicKey{k, other},
+		Identities: []*Identity{{Subject: "alice", Issuer: theirs}, {Subject: "bob", Issuer: theirs}, {SubjectRegexp: "alice|dave", Issuer: theirs}},
+	}
+	for _, identity := range rule.Identities {
+		if err := identity.compile(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	certified := func(subject string, public crypto.PublicKey) func() *signatory {
+		return func() *signatory {
+			return byIdentity(rule, &vouched{subject: subject, issuer: theirs}, &x509.Certificate{PublicKey: public}, Bundle)
+		}
+	}
+	plain := func(key *PublicKey) func() *signatory { return func() *signatory { return byKey(key, Bundle) } }
+	for _, test := range []struct {
+		name string
+		made []func() *signatory
+		want int
+	}{
+		{"two keys", []func() *signatory{plain(k), plain(other)}, 2},
+		{"a key, and the same in a certificate", []func() *signatory{plain(k), certified("alice", k.key)}, 1},
+		{"a key in the certificates of two", []func() *signatory{certified("alice", mine.key), certified("bob", mine.key)}, 1},
+		{"a person with two keys", []func() *signatory{certified("alice", mine.key), certified("alice", other.key)}, 1},
+		{"two who turn out to be one", []func() *signatory{plain(k), certified("alice", mine.key), certified("alice", k.key)}, 1},
+		{"the same, and once more", []func() *signatory{plain(k), certified("alice", mine.key), certified("alice", k.key), certified("alice", other.key)}, 1},
+		{"one who fits two names, and one who fits one of them", []func() *signatory{certified("alice", k.key), certified("dave", mine.key)}, 2},
+		{"two, and one who is both", []func() *signatory{plain(k), plain(other), certified("bob", mine.key), certified("bob", k.key)}, 2},
+		{"three", []func() *signatory{plain(k), certified("alice", mine.key), certified("bob", other.key)}, 3},
+	} {
+		for _, reverse := range []bool{false, true} {
+			var found signers
+			made := slices.Clone(test.made)
+			if reverse {
+				slices.Reverse(made)
+			}
+			for _, make := range made {
+				found.add(make())
+			}
+			for range 20 { // whom a signatory is tried as first is left to chance
+				if got := found.count(); got != test.want {
+					t.Fatalf("%s, reverse %t: %d signers, want %d", test.name, reverse, got, test.want)
+				}
+			}
+		}
+	}
+}
+
+// A check lists who signed, each once, with the time that a service proves.
+func TestCheckListsSigners(t *testing.T) {
+	d := digest.FromString("revision")
+	l, key := newLab(t), testSigner(t)
+	policy, err := New(l.parsedRoot(), nil, &Rule{Keys: []*PublicKey{key.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := policy.judge(d, signed(t, key, Legacy, d), l.signKeyless(l.services(1, false), Bundle, d), signed(t, key, Bundle, d))
+	at := entry.NewTime(l.now)
+	want := []entry.Signer{
+		{Name: key.PublicKey().String(), What: Entry, Format: "legacy"},
+		{Name: somebody + " (" + theirs + ")", What: Entry, Format: "bundle", Time: &at},
+	}
+	if diff := cmp.Diff(want, check.Signers); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// The terms of a rule name each of its signers once, and how many are wanted.
+func TestTermsOfAThreshold(t *testing.T) {
+	a, b := testSigner(t).PublicKey(), testSigner(t).PublicKey()
+	rule := &Rule{Keys: []*PublicKey{a, b, again(t, a, "copy.pub")}, Threshold: 2}
+	byKeys(t, rule)
+	both := []string{a.String(), b.String()}
+	slices.Sort(both)
+	if got, want := rule.Terms(), "it wants the entry signed by at least 2 of "+strings.Join(both, ", ")+"; what fails is refused"; got != want {
+		t.Errorf("terms\n%s, want\n%s", got, want)
+	}
+}
