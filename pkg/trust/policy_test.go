@@ -72,7 +72,7 @@ func sortedKeys(a *PublicKey, nameA string, b *PublicKey, nameB string) []string
 func TestInvalidPolicies(t *testing.T) {
 	l := newLab(t)
 	key := string(testSigner(t).PublicKey().PEM())
-	read := files(map[string]string{"k": key, "r": string(l.trustedRoot()), "none": "", "two": key + key, "small": smallRSA})
+	read := files(map[string]string{"k": key, "r": string(l.trustedRoot()), "none": "", "cut": key + key[:60], "small": smallRSA})
 	for name, test := range map[string]struct{ text, want string }{
 		"empty":                      {"", "EOF"},
 		"no rules":                   {"version: 1", "missing"},
@@ -89,7 +89,7 @@ func TestInvalidPolicies(t *testing.T) {
 		"two documents":              {"version: 1\nrules: [{keys: [{file: k}]}]\n---\nversion: 1", "one document"},
 		"missing file":               {"version: 1\nrules: [{keys: [{file: x}]}]", "not exist"},
 		"no key in the file":         {"version: 1\nrules: [{keys: [{file: none}]}]", "PEM"},
-		"two keys in the file":       {"version: 1\nrules: [{keys: [{file: two}]}]", "more than one"},
+		"a key that is cut":          {"version: 1\nrules: [{keys: [{file: cut}]}]", "damaged"},
 		"weak key":                   {"version: 1\nrules: [{keys: [{file: small}]}]", "1024 bits"},
 		"file and pem":               {"version: 1\nrules: [{keys: [{file: k, pem: x}]}]", "maxProperties"},
 		"identity without root":      {"version: 1\nrules: [{identities: [{subject: a, issuer: b}]}]", "no trusted root"},
