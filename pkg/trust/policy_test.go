@@ -72,7 +72,7 @@ func sortedKeys(a *PublicKey, nameA string, b *PublicKey, nameB string) []string
 func TestInvalidPolicies(t *testing.T) {
 	l := newLab(t)
 	key := string(testSigner(t).PublicKey().PEM())
-	read := files(map[string]string{"k": key, "r": string(l.trustedRoot()), "again": key, "none": "", "two": key + key, "small": smallRSA})
+	read := files(map[string]string{"k": key, "r": string(l.trustedRoot()), "none": "", "cut": key + key[:60], "small": smallRSA})
 	for name, test := range map[string]struct{ text, want string }{
 		"empty":                      {"", "EOF"},
 		"no rules":                   {"version: 1", "missing"},
@@ -89,6 +89,7 @@ func TestInvalidPolicies(t *testing.T) {
 		"two documents":              {"version: 1\nrules: [{keys: [{file: k}]}]\n---\nversion: 1", "one document"},
 		"missing file":               {"version: 1\nrules: [{keys: [{file: x}]}]", "not exist"},
 		"no key in the file":         {"version: 1\nrules: [{keys: [{file: none}]}]", "PEM"},
+		"a key that is cut":          {"version: 1\nrules: [{keys: [{file: cut}]}]", "damaged"},
 		"weak key":                   {"version: 1\nrules: [{keys: [{file: small}]}]", "1024 bits"},
 		"file and pem":               {"version: 1\nrules: [{keys: [{file: k, pem: x}]}]", "maxProperties"},
 		"identity without root":      {"version: 1\nrules: [{identities: [{subject: a, issuer: b}]}]", "no trusted root"},
@@ -97,14 +98,6 @@ func TestInvalidPolicies(t *testing.T) {
 		"expression for anything":    {"version: 1\ntrustedRoot: r\nrules: [{identities: [{subjectRegexp: '.*', issuer: b}]}]", "empty text"},
 		"bad expression":             {"version: 1\ntrustedRoot: r\nrules: [{identities: [{subjectRegexp: '(', issuer: b}]}]", "missing closing"},
 		"expression that breaks out": {"version: 1\ntrustedRoot: r\nrules: [{identities: [{subjectRegexp: 'a)|(?:b', issuer: b}]}]", "unexpected )"},
-		"threshold of none":          {"version: 1\nrules: [{keys: [{file: k}], threshold: 0}]", "/rules/0/threshold"},
-		"threshold and signers":      {"version: 1\nrules: [{keys: [{file: k}], threshold: 1, signers: any}]", "/rules/0: only one is wanted of signers, threshold"},
-		"threshold in the default":   {"version: 1\ndefault: {keys: [{file: k}], threshold: 1, signers: all}", "/default: only one is wanted of signers, threshold"},
-		"threshold not whole":        {"version: 1\nrules: [{keys: [{file: k}], threshold: 1.5}]", "/rules/0/threshold"},
-		"threshold beyond signers":   {"version: 1\nrules: [{keys: [{file: k}], threshold: 2}]", "rule 1: invalid: threshold 2: it names no more than 1 distinct signer"},
-		"threshold by one key twice": {"version: 1\nrules: [{keys: [{file: k}, {file: again}], threshold: 2}]", "no more than 1 distinct signer"},
-		"threshold by two spellings": {"version: 1\ntrustedRoot: r\nrules: [{identities: [{subject: a.b, issuer: i}, {subjectRegexp: 'a\\.b', issuer: i}], threshold: 2}]", "1 distinct signer"},
-		"all, and one key twice":     {"version: 1\nrules: [{keys: [{file: k}, {file: again}], signers: all}]", "names one of them twice"},
 		"other glob":                 {"version: 1\nrules: [{name: 'a?', keys: [{file: k}]}]", "pattern"},
 		"default with a name":        {"version: 1\ndefault: {name: a, keys: [{file: k}]}", "not"},
 		"bad root":                   {"version: 1\ntrustedRoot: k\nrules: [{keys: [{file: k}]}]", "trusted root"},
@@ -171,8 +164,7 @@ func TestHash(t *testing.T) {
 	seen := map[string]string{same: "the first"}
 	for name, rule := range map[string]*Rule{
 		"key": {Keys: []*PublicKey{b}}, "more keys": {Keys: []*PublicKey{a, b}}, "all": {Keys: []*PublicKey{a, b}, All: true},
-		"threshold": {Keys: []*PublicKey{a, b}, Threshold: 2},
-		"name":      {Name: "x", Keys: []*PublicKey{a}}, "catalog": {Catalog: "x", Keys: []*PublicKey{a}},
+		"name": {Name: "x", Keys: []*PublicKey{a}}, "catalog": {Catalog: "x", Keys: []*PublicKey{a}},
 		"require": {Require: RequireImage, Keys: []*PublicKey{a}}, "mode": {Mode: Warn, Keys: []*PublicKey{a}},
 	} {
 		h := hash(rule)
@@ -227,8 +219,7 @@ func FuzzReadPolicy(f *testing.F) {
 	read := files(map[string]string{"k": key})
 	for _, seed := range []string{
 		"version: 1\nrules: [{keys: [{file: k}]}]", "version: 1\ndefault: {keys: [{file: k}], mode: warn}",
-		"version: 1\nrules: [{catalog: 'a/**', name: 'b*', require: both, signers: all, keys: [{file: k}]}]",
-		"version: 1\nrules: [{threshold: 1, keys: [{file: k}]}]", "a: &a [*a]", "{}", "version: 1\nrules: [null]",
+		"version: 1\nrules: [{catalog: 'a/**', name: 'b*', require: both, signers: all, keys: [{file: k}]}]", "a: &a [*a]", "{}", "version: 1\nrules: [null]",
 	} {
 		f.Add([]byte(seed))
 	}
