@@ -25,11 +25,14 @@ const lookups = 16
 // concurrent use; call done once at the end.
 type evaluator struct {
 	*Catalog
-	view *ocilog.View // nil where single revisions are looked at
+	policy *trust.Policy // of the catalog, when the evaluation began
+	view   *ocilog.View  // nil where single revisions are looked at
 	asOf time.Time    // the state of the view that is looked at; zero is now
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool
+	// offline asks no registry: what is not at hand is unknown.
+	offline bool
 	// doubtful are the names of which something vanished, or cannot be read.
 	doubtful map[string]bool
 
@@ -41,7 +44,7 @@ type evaluator struct {
 // newEvaluator makes the evaluator of a view whose heads of asOf were looked up,
 // or of single revisions for nil.
 func (c *Catalog) newEvaluator(view *ocilog.View, asOf time.Time) *evaluator {
-	e := &evaluator{Catalog: c, view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
+	e := &evaluator{Catalog: c, policy: c.policy(), view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
 	if view != nil {
 		for _, name := range slices.Concat(view.VanishedNames(asOf), view.UnreadableNames()) {
 			e.doubtful[name] = true
@@ -60,7 +63,7 @@ func (e *evaluator) done(ctx context.Context) {
 	}
 }
 
-func (e *evaluator) rule(name string) *trust.Rule { return e.options.Policy.Rule(e.Reference(), name) }
+func (e *evaluator) rule(name string) *trust.Rule { return e.policy.Rule(e.Reference(), name) }
 
 // report says what the policy makes of a revision of the log.
 func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.Report {
@@ -77,9 +80,13 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 		checks = append(checks, check)
 		if what == trust.Entry && check.Result == trust.Verified && rule.Admits(revision.Catalog()) {
 			e.confirm(revision.Tag)
+			e.vouch(revision)
 		}
 	}
 	report := trust.Compose(rule, checks...)
+	if report.Verdict == trust.Verified {
+		e.vouch(revision)
+	}
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
 		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
 	}
@@ -98,6 +105,14 @@ func (e *evaluator) confirm(tag entry.Tag) {
 	e.confirmed = append(e.confirmed, tag)
 }
 
+// vouch tells whoever asked for it that the writer of an entry is believed, and
+// so its reference. A policy that was replaced meanwhile vouches for nothing.
+func (e *evaluator) vouch(revision *entry.Revision) {
+	if e.options.Vouched != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
+		e.options.Vouched(revision.Document.Image.Reference)
+	}
+}
+
 // foreignOrigin says where a revision was published, if not where its rule wants.
 func foreignOrigin(revision *entry.Revision) string {
 	if revision.Catalog() == "" {
@@ -112,19 +127,18 @@ func foreignOrigin(revision *entry.Revision) string {
 // registry.
 func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
-	e.options.Verdicts.Remember(e.options.Policy, rule, check)
+	e.options.Verdicts.Remember(e.policy, rule, check)
 	return check
 }
 
 func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
-	policy := e.options.Policy
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
-	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Entry, d); ok {
+	if check, ok := e.options.Verdicts.Recall(e.policy, rule, trust.Entry, d); ok {
 		return check
 	}
-	check := policy.Check(rule, trust.Entry, d, evidenceOf(e.log.Signatures(tag)))
+	check := e.policy.Check(rule, trust.Entry, d, evidenceOf(e.log.Signatures(tag)))
 	if check.Result != trust.Verified && rule != nil {
 		var found []trust.Signature
 		check, found = e.lookUp(ctx, rule, trust.Entry, e.repository, d)
@@ -141,7 +155,7 @@ func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag e
 	if check.Result == trust.Verified || rule == nil {
 		return check
 	}
-	carried := e.options.Policy.Check(rule, trust.Entry, d, evidenceOf(e.log.SnapshotSignatures(tag)))
+	carried := e.policy.Check(rule, trust.Entry, d, evidenceOf(e.log.SnapshotSignatures(tag)))
 	if carried.Result != trust.Verified {
 		return check
 	}
@@ -162,7 +176,7 @@ func evidenceOf(texts []jsontext.Value) (evidence trust.Evidence) {
 // is still being decoded. What they prove is remembered; what they do not is
 // looked up when the revision is evaluated.
 func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value) {
-	policy := c.options.Policy
+	policy := c.policy()
 	rule := policy.Rule(c.Reference(), revision.Tag.Name)
 	if _, known := c.options.Verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
 		return
@@ -171,8 +185,7 @@ func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value)
 }
 
 func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {
-	policy := e.options.Policy
-	if check, ok := e.options.Verdicts.Recall(policy, rule, trust.Image, image.Digest); ok && !e.fresh {
+	if check, ok := e.options.Verdicts.Recall(e.policy, rule, trust.Image, image.Digest); ok && !e.fresh {
 		return check
 	}
 	ref, err := registry.ParseReference(image.Reference)
@@ -180,7 +193,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 		var repository registry.Repository
 		if repository, err = e.options.Registry.Open(ref); err == nil {
 			check, _ := e.lookUp(ctx, rule, trust.Image, repository, image.Digest)
-			e.options.Verdicts.Remember(policy, rule, check)
+			e.options.Verdicts.Remember(e.policy, rule, check)
 			return check
 		}
 	}
@@ -190,10 +203,13 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 // lookUp checks the signatures in a repository, and asks for no more of them
 // than it takes.
 func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest) (check trust.Check, found []trust.Signature) {
+	if e.offline {
+		return trust.Check{What: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
+	}
 	evidence := trust.FindMore(ctx, from, d, func(evidence trust.Evidence) bool {
-		return e.options.Policy.Check(rule, what, d, evidence).Result == trust.Verified
+		return e.policy.Check(rule, what, d, evidence).Result == trust.Verified
 	})
-	return e.options.Policy.Check(rule, what, d, evidence), evidence.Signatures
+	return e.policy.Check(rule, what, d, evidence), evidence.Signatures
 }
 
 func (e *evaluator) keep(tag entry.Tag, found []trust.Signature) {
@@ -251,7 +267,7 @@ func rolledBack(lost ocilog.Vanished) string {
 // verifies reports whether the policy verifies a revision by itself, whatever
 // else there is of its name. Without a policy, everybody is believed.
 func (c *Catalog) verifies(ctx context.Context, revision *entry.Revision) bool {
-	return c.options.Policy == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
+	return c.policy() == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
 }
 
 // signed reports whether a revision has the signatures that the policy wants of

@@ -16,7 +16,7 @@ type Look struct {
 	catalog  *Catalog
 	view     *ocilog.View
 	heads    []ocilog.Head // by name
-	empty    bool
+	others   []ocilog.Head // that decide names which are not live
 	statuses map[string]*entry.Status
 	recorded entry.Tag // of the artifact that the statuses are from
 }
@@ -42,13 +42,13 @@ func (c *Catalog) Recall(ctx context.Context) (*Look, error) {
 }
 
 func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*Look, error) {
-	heads, empty, err := view.LiveHeads(ctx)
+	heads, others, err := view.LiveHeads(ctx)
 	if err != nil {
 		c.warn(view.Warnings()...)
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
-	l := &Look{catalog: c, view: view, heads: heads, empty: empty, statuses: statuses.ByName, recorded: statuses.Tag}
+	l := &Look{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag}
 	c.warn(view.Warnings()...)
 	return l, nil
 }
@@ -93,7 +93,7 @@ func (l *Look) Release() { l.catalog.log.Release() }
 // Empty tells whether the log has no revisions at all: nothing was ever
 // published, or all of it was taken away. A catalog whose entries were removed
 // is not empty.
-func (l *Look) Empty() bool { return l.empty }
+func (l *Look) Empty() bool { return len(l.heads)+len(l.others) == 0 }
 
 // Statuses returns the recorded statuses, by name of the entry; read-only.
 func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
@@ -104,8 +104,16 @@ func (l *Look) Same(other *Look) bool {
 }
 
 // AsOf returns the entries as they were then, by name. What no cache holds is
-// asked of the registry.
+// asked of the registry. Under a policy, a *RefusedError comes beside those that
+// it lets through.
 func (l *Look) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
+	if l.catalog.policy() != nil {
+		heads, err := l.view.Heads(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		return l.catalog.screen(ctx, l.view, at, heads)
+	}
 	live, err := l.view.Live(ctx, at)
 	if err != nil {
 		return nil, err

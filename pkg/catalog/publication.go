@@ -205,7 +205,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
 		return nil
 	}
-	if policy := p.catalog.options.Policy; policy != nil && p.options.Sign == nil && !policy.Rule(p.catalog.Reference(), p.name).Warn() {
+	if policy := p.catalog.policy(); policy != nil && p.options.Sign == nil && !policy.Rule(p.catalog.Reference(), p.name).Warn() {
 		p.result.Warnings = append(p.result.Warnings, "the entry is not signed, and the policy refuses it like this")
 	}
 	now := p.catalog.options.Now()

@@ -53,7 +53,7 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time,
 			refused = append(refused, err)
 		} else if head.Document != nil {
 			item := entry.NewItem(head)
-			item.Verdict = string(report.Verdict)
+			item.Verdict, item.Signers = string(report.Verdict), signers(report)
 			items = append(items, item)
 		}
 	}
@@ -81,21 +81,38 @@ func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refu
 	return refused
 }
 
+// signers returns who signed, by the checks of a report that found signatures
+// which count.
+func signers(report trust.Report) (all []entry.Signer) {
+	for _, check := range report.Checks {
+		if check.Signer != "" && (check.What == trust.Entry || check.What == trust.Image) {
+			all = append(all, entry.Signer{What: check.What, Signer: check.Signer, Time: check.Time})
+		}
+	}
+	return all
+}
+
 // refusal returns the error that refuses a revision, or tells of one that only
 // warns.
 func (c *Catalog) refusal(revision *entry.Revision, report trust.Report) error {
-	what := fmt.Sprintf("entry %q", revision.Tag.Name)
-	switch {
-	case revision.Tag.Op == entry.OpRemove:
-		what = "the removal of " + what
-	case revision.Newer != "":
-		what += ", of a later format,"
-	}
+	what := subject(revision)
 	err := report.Err(what, revision.Digest)
 	if err == nil && report.Verdict != trust.Verified {
 		c.warn(fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason()))
 	}
 	return err
+}
+
+// subject is what messages call a revision.
+func subject(revision *entry.Revision) string {
+	what := fmt.Sprintf("entry %q", revision.Tag.Name)
+	switch {
+	case revision.Tag.Op == entry.OpRemove:
+		return "the removal of " + what
+	case revision.Newer != "":
+		return what + ", of a later format,"
+	}
+	return what
 }
 
 // absence returns an error if it is not to be believed that a name has no state:
@@ -123,21 +140,20 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head entry.Ta
 // refuses it. asOf is the state of the view that was asked for; a nil view is for
 // a single revision.
 func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, asOf time.Time) (entry.Item, error) {
-	var verdict trust.Verdict
-	if c.options.Policy != nil {
+	var report trust.Report
+	if c.policy() != nil {
 		e := c.newEvaluator(view, asOf)
 		defer e.done(ctx)
-		report := e.report(ctx, revision)
+		report = e.report(ctx, revision)
 		if err := c.refusal(revision, report); err != nil {
 			return entry.Item{}, err
 		}
-		verdict = report.Verdict
 	}
 	if revision.Newer != "" {
 		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, revision.Tag.Name, revision.Newer)
 	}
 	item := entry.NewItem(revision)
-	item.Verdict = string(verdict)
+	item.Verdict, item.Signers = string(report.Verdict), signers(report)
 	return item, nil
 }
 
@@ -146,7 +162,7 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.
 // state was taken away.
 func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, asOf time.Time, removal *entry.Revision) error {
 	missing := fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
-	if c.options.Policy == nil {
+	if c.policy() == nil {
 		return missing
 	}
 	e := c.newEvaluator(view, asOf)

@@ -44,8 +44,16 @@ type Item struct {
 	StatusMessage    string            `json:"statusMessage,omitempty"`
 	Revision         string            `json:"revision"`          // manifest digest of the revision
 	Verdict          string            `json:"verdict,omitempty"` // empty: signatures were not checked
+	Signers          []Signer          `json:"signers,omitempty"` // those who count for the verdict
 	Conditions       []Condition       `json:"conditions,omitempty"`
 	Catalog          string            `json:"catalog,omitempty"` // set when several catalogs are read together
+}
+
+// Signer says by whom something is signed, as the policy names signers.
+type Signer struct {
+	What   string `json:"what"` // entry or image
+	Signer string `json:"signer"`
+	Time   *Time  `json:"time,omitempty"` // when, where a trusted service says so
 }
 
 // ArtifactRef is a file of an entry, as the HTTP API shows it.
