@@ -62,9 +62,9 @@ type Catalog struct {
 	repository registry.Repository
 	log        *ocilog.Log
 	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last of SetPolicy
-	opened     sync.Map      // of string: repositories of images, as registry.Repository
-	writers    keylock.Locks // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
-	collects   atomic.Bool   // something was signed: the next snapshot looks for signatures
+	opened     sync.Map                     // of string: repositories of images, as registry.Repository
+	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
+	collects   atomic.Bool                  // something was signed: the next snapshot looks for signatures
 
 	mu     sync.Mutex
 	view   *ocilog.View // the last read; nil when a write made it stale

@@ -27,7 +27,7 @@ type evaluator struct {
 	*Catalog
 	policy *trust.Policy // of the catalog, when the evaluation began
 	view   *ocilog.View  // nil where single revisions are looked at
-	asOf time.Time    // the state of the view that is looked at; zero is now
+	asOf   time.Time     // the state of the view that is looked at; zero is now
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool

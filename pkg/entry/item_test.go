@@ -23,7 +23,7 @@ const contractFields = `name registryUrl digest tags phase architecture distro d
 	statusMessage version description kernelVersion publishedBy revision verdict conditions`
 
 // fields that we show besides.
-const ourFields = "imageCreatedAt referrers catalog"
+const ourFields = "signers imageCreatedAt referrers catalog"
 
 // fullItem is the item of a document that sets everything, with the fields
 // that others than the document fill.
@@ -32,6 +32,7 @@ func fullItem(t *testing.T) Item {
 	item := NewItem(mustUnpack(t, mustPack(t, fullDocument())))
 	item.StatusReason, item.StatusMessage = "ManifestUnknown", "the image was deleted"
 	item.Verdict, item.Catalog, item.AccessCount = "verified", "registry.example.com/team/catalog", 3
+	item.Signers = []Signer{{What: "entry", Signer: "key release.pub (SHA256:0123456789abcdef)", Time: &item.PublishedAt}}
 	return item
 }
 
@@ -75,6 +76,7 @@ func TestItemPartsJSON(t *testing.T) {
 		{item.ArtifactRefs[0], "type url digest sizeBytes format title partition compression decompressedSize"},
 		{item.Referrers[0], "kind type url digest sizeBytes title fileDigest platform"},
 		{item.Conditions[0], "type status reason message lastTransitionTime"},
+		{item.Signers[0], "what signer time"},
 		{item.PlatformVariants[0], "architecture os variant digest sizeBytes layerCount"},
 	} {
 		text, err := json.Marshal(tt.part)
