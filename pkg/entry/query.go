@@ -27,10 +27,10 @@ type Query struct {
 	Phase        string // in any case
 	Tags         []string
 	Labels       map[string]string
-	Signed       []string // any of these verdicts
-	Sort         Sort // "" is SortCreated
-	Latest       bool // only the newest per distro, architecture and target, or per schedule
-	Limit        int  // at most this many; 0 is all
+	Signed       []string `json:",omitempty"` // any of these verdicts
+	Sort         Sort     // "" is SortCreated
+	Latest       bool     // only the newest per distro, architecture and target, or per schedule
+	Limit        int      // at most this many; 0 is all
 }
 
 // Page is what a query found.
