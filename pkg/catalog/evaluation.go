@@ -138,6 +138,9 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 		next.byName[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
 	}
 	now := time.Now()
+	if e.offline {
+		now = time.Time{} // what is not verified is to be looked up soon
+	}
 	for i, report := range e.all(ctx, found) {
 		revision := found[i]
 		name := revision.Tag.Name

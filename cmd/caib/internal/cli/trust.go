@@ -46,6 +46,7 @@ func (d *demand) asked() bool {
 }
 
 // policy is the policy in force: of the flags, else of the settings, else none.
+// With --verified alone, a server's word is taken (sources).
 func (a *app) policy(d *demand) (*trust.Policy, error) {
 	switch {
 	case d.asked():
@@ -63,7 +64,7 @@ func (a *app) policy(d *demand) (*trust.Policy, error) {
 			policy = policy.Enforced()
 		}
 		return policy, nil
-	case d.verified:
+	case d.verified && a.settings.server == "":
 		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
 			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer with --trusted-root, or a policy")
 	}
@@ -144,7 +145,7 @@ func (a *app) openVerified(d *demand) ([]source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.sources(policy)
+	return a.sources(policy, d.verified)
 }
 
 // maxRefusals bounds the refused entries that are named one by one.
