@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,6 +21,23 @@ import (
 // lookups bounds the signatures that are looked up at once; the client bounds
 // the requests to each host.
 const lookups = 16
+
+// sparing bounds how many signatures are looked up on behalf of one request of a
+// stranger to a server: what is beyond is unknown.
+func sparing(ctx context.Context) context.Context {
+	left := new(atomic.Int64)
+	left.Store(maxSparing)
+	return context.WithValue(ctx, sparingKey{}, left)
+}
+
+const maxSparing = 64
+
+type sparingKey struct{}
+
+func mayLookUp(ctx context.Context) bool {
+	left, bounded := ctx.Value(sparingKey{}).(*atomic.Int64)
+	return !bounded || left.Add(-1) >= 0
+}
 
 // evaluator applies the policy to the revisions of one view. It is safe for
 // concurrent use; call done once at the end.
@@ -203,7 +221,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 // lookUp checks the signatures in a repository, and asks for no more of them
 // than it takes.
 func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest) (check trust.Check, found []trust.Signature) {
-	if e.offline {
+	if e.offline || !mayLookUp(ctx) {
 		return trust.Check{What: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
 	}
 	evidence := trust.FindMore(ctx, from, d, func(evidence trust.Evidence) bool {

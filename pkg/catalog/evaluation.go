@@ -38,8 +38,8 @@ type Finding struct {
 	// Stale says that nobody can tell now, and that it is what was found last.
 	Stale bool
 
-	doubtful bool // it depends on what vanished
-	at       time.Time
+	doubtful bool      // it depends on what vanished
+	at       time.Time // zero where there was no time to ask
 }
 
 // EvaluateOptions say what may be taken from the evaluation before.
@@ -103,7 +103,7 @@ func (f *Finding) same(other *Finding) bool {
 
 // due takes over what still stands, and returns the heads to be looked into.
 func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew time.Duration) []ocilog.Head {
-	var due, old []ocilog.Head
+	var due, unasked, old []ocilog.Head
 	now := time.Now()
 	for _, head := range heads {
 		name := head.Tag.Name
@@ -112,6 +112,8 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 		case f == nil || f.Revision != head.Digest || f.doubtful || e.doubtful[name]:
 			due = append(due, head)
 			continue
+		case f.at.IsZero():
+			unasked = append(unasked, head)
 		case f.Verdict != trust.Verified && now.Sub(f.at) >= renew:
 			old = append(old, head)
 		}
@@ -123,7 +125,7 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 		})
 		old = old[:maxRenewed]
 	}
-	return append(due, old...)
+	return slices.Concat(due, unasked, old)
 }
 
 // renew looks into what heads of names say.
@@ -137,14 +139,15 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: trust.Unknown, Reason: "its revision was deleted a moment ago"}
 		next.byName[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
 	}
+	reports := e.all(ctx, found)
 	now := time.Now()
-	if e.offline {
-		now = time.Time{} // what is not verified is to be looked up soon
-	}
-	for i, report := range e.all(ctx, found) {
+	for i, report := range reports {
 		revision := found[i]
 		name := revision.Tag.Name
 		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: signers(report), doubtful: e.doubtful[name], at: now}
+		if report.Verdict == trust.Unknown && (e.offline || ctx.Err() != nil) {
+			f.at = time.Time{}
+		}
 		if old := before.byName[name]; old != nil && report.Verdict == trust.Unknown && !f.doubtful && !old.doubtful &&
 			old.Revision == f.Revision && old.Verdict != trust.Unknown && old.Verdict != trust.Verified {
 			f.Verdict, f.Signers, f.Err, f.Stale = old.Verdict, old.Signers, old.Err, true

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/ocilog"
@@ -145,5 +148,64 @@ func TestSetPolicy(t *testing.T) {
 	w.publish(without, w.push("os/a", "1", "a"), catalog.PublishOptions{Name: "a", NoAttach: true})
 	if _, err := look(t, without).Evaluate(t.Context(), catalog.EvaluateOptions{}); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("evaluated without a policy: %v, want invalid", err)
+	}
+}
+
+// plant writes unsigned entries into the catalog whose images nobody has.
+func (w *world) plant(count int) {
+	w.t.Helper()
+	for n := range count {
+		packed, err := entry.Pack(&entry.Document{
+			Name: fmt.Sprintf("e%03d", n), Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(time.Now()),
+			Image: entry.Image{Reference: w.host + "/os/none:1", Digest: digest.FromString("none"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
+		}, entry.Seen{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.write(packed)
+	}
+}
+
+// referrers are the subjects whose signatures were looked up.
+func referrers(requests []string) (count int) {
+	for _, request := range requests {
+		if strings.Contains(request, "/referrers/") {
+			count++
+		}
+	}
+	return count
+}
+
+// Everything is looked up once, however much it is; what is old, in turns; and
+// what a request makes a server look up is bounded.
+func TestEvaluationsAreBounded(t *testing.T) {
+	w := newWorld(t, true, nil)
+	w.plant(300)
+	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, team(t))}))
+	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
+	var first, second *catalog.Evaluation
+	requests := referrers(w.counter.during(func() { first = evaluate(t, l, catalog.EvaluateOptions{Before: offline, Renew: time.Hour}) }))
+	if got := verdicts(first); requests != 300 || strings.Count(got, " unsigned") != 300 {
+		t.Errorf("after %d lookups: %.500s", requests, got)
+	}
+	requests = referrers(w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first}) }))
+	if requests != 256 {
+		t.Errorf("%d are looked up again, want 256", requests)
+	}
+	if requests = referrers(w.counter.during(func() { evaluate(t, l, catalog.EvaluateOptions{Before: second}) })); requests != 256 {
+		t.Errorf("%d are looked up the third time, want 256", requests)
+	}
+	for what, ask := range map[string]func() error{
+		"history": func() error { _, err := l.History(t.Context(), ""); return err },
+		"as of":   func() error { _, err := l.AsOf(t.Context(), time.Now().Add(time.Hour)); return err },
+	} {
+		var err error
+		if requests := referrers(w.counter.during(func() { err = ask() })); requests > 64 || requests == 0 {
+			t.Errorf("%s: %d lookups, want some and no more than 64", what, requests)
+		}
+		var refused *catalog.RefusedError
+		if err != nil && (what == "history" || !errors.As(err, &refused) || len(refused.Refused) != 300) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

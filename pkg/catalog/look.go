@@ -11,7 +11,8 @@ import (
 
 // Look is the catalog as one reading of the log showed it. It is for programs
 // that keep a catalog in memory, and safe for concurrent use. What it is asked
-// about the present costs no request.
+// about the present costs no request. Under a policy, AsOf, Get and History look up
+// no more than some signatures each: the verdict on what is beyond is unknown.
 type Look struct {
 	catalog  *Catalog
 	view     *ocilog.View
@@ -112,7 +113,7 @@ func (l *Look) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		return l.catalog.screen(ctx, l.view, at, heads)
+		return l.catalog.screen(sparing(ctx), l.view, at, heads)
 	}
 	live, err := l.view.Live(ctx, at)
 	if err != nil {
@@ -130,7 +131,7 @@ func (l *Look) Get(ctx context.Context, name string, options GetOptions) (entry.
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
 	}
-	return l.catalog.get(ctx, l.view, name, options)
+	return l.catalog.get(sparing(ctx), l.view, name, options)
 }
 
 // History is Catalog.History on what this look showed.
@@ -140,5 +141,5 @@ func (l *Look) History(ctx context.Context, name string) ([]entry.Event, error) 
 			return nil, err
 		}
 	}
-	return l.catalog.history(ctx, l.view, name)
+	return l.catalog.history(sparing(ctx), l.view, name)
 }

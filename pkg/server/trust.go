@@ -185,7 +185,7 @@ func (f *follower) evaluateUnder(ctx context.Context, t *inForce, one *followed,
 		case <-within.Done():
 		}
 	}()
-	found, err := look.Evaluate(within, catalog.EvaluateOptions{Before: before, Renew: 4 * f.server.options.Refresh, Offline: offline})
+	found, err := look.Evaluate(within, catalog.EvaluateOptions{Before: before, Renew: min(4*f.server.options.Refresh, time.Minute), Offline: offline})
 	if err != nil {
 		return err
 	}
