@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -323,6 +324,9 @@ func TestServerWithoutItsRegistryKeepsVerdicts(t *testing.T) {
 		t.Errorf("without its registry: %s, want %s", got, all)
 	}
 	w.stop()
+	if _, err := os.Stat(dir + "/kept"); err == nil {
+		t.Error("what is served is kept in a cache, verdicts and all")
+	}
 	start(policy)
 	w.until("an index", func() bool { return w.ask("GET", "/readyz", "").status == 200 })
 	if got := w.verdictsOf("phase=all"); got != "[good verified other unknown plain unknown]" || !stale() {
@@ -390,6 +394,30 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 		if leaked.Load() > 0 {
 			t.Errorf("require %s: the registry of what nobody signed was asked %d times", test.require, leaked.Load())
 		}
+	}
+}
+
+// Another policy vouches anew: what the one before verified opens no registry.
+func TestAnotherPolicyVouchesAnew(t *testing.T) {
+	w, other, owner := newWorld(t), newWorld(t), newTeam(t)
+	image := other.push("os/good", "1")
+	if _, err := w.catalog.Publish(t.Context(), image, catalog.PublishOptions{Name: "good", NoAttach: true, Sign: owner}); err != nil {
+		t.Fatal(err)
+	}
+	c, hosts, client := w.under(trusting(t, owner, warning), catalog.Options{})
+	file := &policyFile{policy: trusting(t, owner, warning)}
+	w.startReady(func(o *server.Options) {
+		o.Catalogs, o.Vouched, o.Policy, o.Probe = []server.Catalog{c}, hosts, file.Read, health.Registry(client)
+	})
+	if a := w.ask("POST", "/v1/catalog/images/good/verify?wait=true", ""); !strings.Contains(string(a.body), `"content","result":"ok"`) {
+		t.Errorf("what is verified: %d %s", a.status, a.body)
+	}
+	file.set(trusting(t, newTeam(t), warning), nil)
+	w.until("the other policy to decide", func() bool {
+		return strings.Contains(string(w.ask("GET", "/v1/catalog/images/good", "").body), `"untrusted"`)
+	})
+	if a := w.ask("POST", "/v1/catalog/images/good/verify?wait=true", ""); !strings.Contains(string(a.body), "--allow-registry") {
+		t.Errorf("what is not verified any more: %d %s", a.status, a.body)
 	}
 }
 
