@@ -77,7 +77,7 @@ type AcceptOptions struct {
 // mayStand reports whether the policy lets a revision through: it verifies it, or
 // only warns.
 func (c *Catalog) mayStand(ctx context.Context, revision *entry.Revision) bool {
-	return c.verifies(ctx, revision) || c.options.Policy.Rule(c.Reference(), revision.Tag.Name).Warn()
+	return c.verifies(ctx, revision) || c.policy().Rule(c.Reference(), revision.Tag.Name).Warn()
 }
 
 // AcceptLoss appends what stands now of a name whose latest revision is gone, or
@@ -108,7 +108,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	if last.Tag == (entry.Tag{}) {
 		return entry.Event{}, fmt.Errorf("nothing of entry %q is lost: %w", name, entry.ErrNotFound)
 	}
-	if c.options.Policy != nil && options.Sign == nil && !c.options.Policy.Rule(c.Reference(), name).Warn() {
+	if c.policy() != nil && options.Sign == nil && !c.policy().Rule(c.Reference(), name).Warn() {
 		return entry.Event{}, fmt.Errorf("%w: the policy demands a signature of what accepts the loss of %q", entry.ErrInvalid, name)
 	}
 	if head != nil && !c.mayStand(ctx, head) {
@@ -132,7 +132,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 // isOwn returns an error if what stands is to be signed once more, no policy says
 // whose it may be, and the key has not signed it before: it may be anybody's.
 func (c *Catalog) isOwn(ctx context.Context, head *entry.Revision, sign *Signing) error {
-	if head == nil || sign == nil || c.options.Policy != nil {
+	if head == nil || sign == nil || c.policy() != nil {
 		return nil
 	}
 	for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {

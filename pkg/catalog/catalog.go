@@ -41,6 +41,10 @@ type Options struct {
 	// checks none. For Publish, Add and Remove, what it does not verify
 	// blocks, ends and moves nothing.
 	Policy *trust.Policy
+	// Vouched is told the reference of each image whose entry the policy verifies
+	// by the entry's own signatures, before the image is opened to look for
+	// others; nil tells nobody. It may be called from several goroutines at once.
+	Vouched func(image string)
 	// Verdicts remembers across processes what a policy verified; nil
 	// remembers it as long as the Catalog lives.
 	Verdicts *trust.Memory
@@ -57,9 +61,10 @@ type Catalog struct {
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
-	opened     sync.Map      // of string: repositories of images, as registry.Repository
-	writers    keylock.Locks // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
-	collects   atomic.Bool   // something was signed: the next snapshot looks for signatures
+	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last of SetPolicy
+	opened     sync.Map                     // of string: repositories of images, as registry.Repository
+	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
+	collects   atomic.Bool                  // something was signed: the next snapshot looks for signatures
 
 	mu     sync.Mutex
 	view   *ocilog.View // the last read; nil when a write made it stale
@@ -100,6 +105,7 @@ func Open(reference string, options Options) (*Catalog, error) {
 		Lookup: c.lookUpForSnapshot,
 	}
 	if options.Policy != nil {
+		c.inForce.Store(options.Policy)
 		if options.Verdicts == nil {
 			c.options.Verdicts = trust.NewMemory("") // of this process
 		}
@@ -126,6 +132,21 @@ func (c *Catalog) open(ref registry.Reference) (registry.Repository, error) {
 		c.opened.Store(ref.Base(), repository)
 	}
 	return repository, err
+}
+
+// policy is what signatures are checked by now; nil checks none.
+func (c *Catalog) policy() *trust.Policy { return c.inForce.Load() }
+
+// SetPolicy has another policy take the place of Options.Policy, for programs
+// that outlive theirs. What began before ends under the policy that it began
+// with. A catalog that was opened without a policy has none, and takes none: that
+// is an entry.ErrInvalid, and so is nil.
+func (c *Catalog) SetPolicy(policy *trust.Policy) error {
+	if policy == nil || c.policy() == nil {
+		return fmt.Errorf("%w: catalog %s: a policy can only take the place of another one", entry.ErrInvalid, c.Reference())
+	}
+	c.inForce.Store(policy)
+	return nil
 }
 
 // refresh reads the log anew, to look at the given names, or at all for none.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -21,17 +22,37 @@ import (
 // the requests to each host.
 const lookups = 16
 
+// sparing bounds how many signatures are looked up on behalf of one request of a
+// stranger to a server: what is beyond is unknown.
+func sparing(ctx context.Context) context.Context {
+	left := new(atomic.Int64)
+	left.Store(maxSparing)
+	return context.WithValue(ctx, sparingKey{}, left)
+}
+
+const maxSparing = 64
+
+type sparingKey struct{}
+
+func mayLookUp(ctx context.Context) bool {
+	left, bounded := ctx.Value(sparingKey{}).(*atomic.Int64)
+	return !bounded || left.Add(-1) >= 0
+}
+
 // evaluator applies the policy to the revisions of one view. It is safe for
 // concurrent use; call done once at the end.
 type evaluator struct {
 	*Catalog
-	view *ocilog.View // nil where single revisions are looked at
-	asOf time.Time    // the state of the view that is looked at; zero is now
+	policy *trust.Policy // of the catalog, when the evaluation began
+	view   *ocilog.View  // nil where single revisions are looked at
+	asOf   time.Time     // the state of the view that is looked at; zero is now
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool
 	// everybody looks for all signatures, not only for enough of them.
 	everybody bool
+	// offline asks no registry: what is not at hand is unknown.
+	offline bool
 	// doubtful are the names of which something vanished, or cannot be read.
 	doubtful map[string]bool
 
@@ -43,7 +64,7 @@ type evaluator struct {
 // newEvaluator makes the evaluator of a view whose heads of asOf were looked up,
 // or of single revisions for nil.
 func (c *Catalog) newEvaluator(view *ocilog.View, asOf time.Time) *evaluator {
-	e := &evaluator{Catalog: c, view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
+	e := &evaluator{Catalog: c, policy: c.policy(), view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
 	if view != nil {
 		for _, name := range slices.Concat(view.VanishedNames(asOf), view.UnreadableNames()) {
 			e.doubtful[name] = true
@@ -62,7 +83,7 @@ func (e *evaluator) done(ctx context.Context) {
 	}
 }
 
-func (e *evaluator) rule(name string) *trust.Rule { return e.options.Policy.Rule(e.Reference(), name) }
+func (e *evaluator) rule(name string) *trust.Rule { return e.policy.Rule(e.Reference(), name) }
 
 // report says what the policy makes of a revision of the log.
 func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.Report {
@@ -79,9 +100,13 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 		checks = append(checks, check)
 		if what == trust.Entry && check.Result == trust.Verified && rule.Admits(revision.Catalog()) {
 			e.confirm(revision.Tag)
+			e.vouch(revision)
 		}
 	}
 	report := trust.Compose(rule, checks...)
+	if report.Verdict == trust.Verified {
+		e.vouch(revision)
+	}
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
 		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
 	}
@@ -100,6 +125,14 @@ func (e *evaluator) confirm(tag entry.Tag) {
 	e.confirmed = append(e.confirmed, tag)
 }
 
+// vouch tells whoever asked for it that the writer of an entry is believed, and
+// so its reference. A policy that was replaced meanwhile vouches for nothing.
+func (e *evaluator) vouch(revision *entry.Revision) {
+	if e.options.Vouched != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
+		e.options.Vouched(revision.Document.Image.Reference)
+	}
+}
+
 // foreignOrigin says where a revision was published, if not where its rule wants.
 func foreignOrigin(revision *entry.Revision) string {
 	if revision.Catalog() == "" {
@@ -114,21 +147,20 @@ func foreignOrigin(revision *entry.Revision) string {
 // registry.
 func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
-	e.options.Verdicts.Remember(e.options.Policy, rule, check)
+	e.options.Verdicts.Remember(e.policy, rule, check)
 	return check
 }
 
 func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
-	policy := e.options.Policy
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
-	recalled, ok := e.options.Verdicts.Recall(policy, rule, trust.Entry, d)
+	recalled, ok := e.options.Verdicts.Recall(e.policy, rule, trust.Entry, d)
 	if ok && !e.everybody {
 		return recalled
 	}
 	known := evidenceOf(e.log.Signatures(tag)).Signatures
-	check := policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: known})
+	check := e.policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: known})
 	if rule != nil && (check.Result != trust.Verified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d, known...)
 		e.keep(tag, found)
@@ -152,7 +184,7 @@ func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag e
 	}
 	evidence := evidenceOf(e.log.SnapshotSignatures(tag))
 	evidence.Signatures = append(evidence.Signatures, found...)
-	carried := e.options.Policy.Check(rule, trust.Entry, d, evidence)
+	carried := e.policy.Check(rule, trust.Entry, d, evidence)
 	if carried.Result != trust.Verified {
 		return check
 	}
@@ -173,7 +205,7 @@ func evidenceOf(texts []jsontext.Value) (evidence trust.Evidence) {
 // is still being decoded. What they prove is remembered; what they do not is
 // looked up when the revision is evaluated.
 func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value) {
-	policy := c.options.Policy
+	policy := c.policy()
 	rule := policy.Rule(c.Reference(), revision.Tag.Name)
 	if _, known := c.options.Verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
 		return
@@ -182,8 +214,7 @@ func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value)
 }
 
 func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {
-	policy := e.options.Policy
-	recalled, ok := e.options.Verdicts.Recall(policy, rule, trust.Image, image.Digest)
+	recalled, ok := e.options.Verdicts.Recall(e.policy, rule, trust.Image, image.Digest)
 	if ok && !e.fresh && !e.everybody {
 		return recalled
 	}
@@ -195,7 +226,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 			if ok && !e.fresh && check.Result != trust.Verified {
 				return recalled
 			}
-			e.options.Verdicts.Remember(policy, rule, check)
+			e.options.Verdicts.Remember(e.policy, rule, check)
 			return check
 		}
 	}
@@ -210,11 +241,14 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 // prove what is wanted: who signed first may be in a snapshot, and who approved
 // later in the registry.
 func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest, known ...trust.Signature) (check trust.Check, found []trust.Signature) {
+	if e.offline || !mayLookUp(ctx) {
+		return trust.Check{What: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
+	}
 	decide := func(evidence trust.Evidence) trust.Check {
-		check := e.options.Policy.Check(rule, what, d, evidence)
+		check := e.policy.Check(rule, what, d, evidence)
 		if len(known) > 0 && (check.Result != trust.Verified || e.everybody) {
 			evidence.Signatures = slices.Concat(known, evidence.Signatures)
-			if both := e.options.Policy.Check(rule, what, d, evidence); both.Result == trust.Verified {
+			if both := e.policy.Check(rule, what, d, evidence); both.Result == trust.Verified {
 				return both
 			}
 		}
@@ -281,7 +315,7 @@ func rolledBack(lost ocilog.Vanished) string {
 // verifies reports whether the policy verifies a revision by itself, whatever
 // else there is of its name. Without a policy, everybody is believed.
 func (c *Catalog) verifies(ctx context.Context, revision *entry.Revision) bool {
-	return c.options.Policy == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
+	return c.policy() == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
 }
 
 // signed reports whether a revision has the signatures that the policy wants of

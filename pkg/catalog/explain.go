@@ -25,10 +25,10 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Explanation, error)
 	if err := entry.CheckName(name); err != nil {
 		return x, err
 	}
-	if c.options.Policy == nil {
+	if c.policy() == nil {
 		return x, fmt.Errorf("%w: there is no policy", entry.ErrInvalid)
 	}
-	x.Lines = c.options.Policy.Explain(c.Reference(), name)
+	x.Lines = c.policy().Explain(c.Reference(), name)
 	view, err := c.refresh(ctx, name)
 	if err != nil {
 		return x, err

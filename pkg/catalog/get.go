@@ -89,7 +89,7 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 // what is gone, or not be anybody's word.
 func (c *Catalog) checkHistory(ctx context.Context, view *ocilog.View, name string, asOf time.Time) error {
 	head, err := view.Head(ctx, name, asOf)
-	if err != nil || c.options.Policy == nil {
+	if err != nil || c.policy() == nil {
 		return err
 	}
 	e := c.newEvaluator(view, asOf)

@@ -48,7 +48,7 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 	for i, revision := range revisions {
 		events[i] = entry.NewEvent(revision)
 	}
-	if c.options.Policy != nil {
+	if c.policy() != nil {
 		e := c.newEvaluator(nil, zeroTime)
 		defer e.done(ctx)
 		for i, report := range e.all(ctx, revisions) {
@@ -62,7 +62,7 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 // longer has them.
 func (c *Catalog) warnVanished(ctx context.Context, view *ocilog.View, name string) error {
 	head, err := view.Head(ctx, name, zeroTime) // without a policy, the view tells by itself
-	if err != nil || c.options.Policy == nil || name == "" {
+	if err != nil || c.policy() == nil || name == "" {
 		return err
 	}
 	for _, vanished := range view.Vanished(ctx, name, tagOf(head), zeroTime) {

@@ -30,7 +30,7 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 		return entry.Page{}, err
 	}
 	var items []entry.Item
-	if c.options.Policy != nil {
+	if c.policy() != nil {
 		items, err = c.screen(ctx, view, options.AsOf, heads)
 	} else {
 		for _, head := range heads {

@@ -11,12 +11,13 @@ import (
 
 // Look is the catalog as one reading of the log showed it. It is for programs
 // that keep a catalog in memory, and safe for concurrent use. What it is asked
-// about the present costs no request.
+// about the present costs no request. Under a policy, AsOf, Get and History look up
+// no more than some signatures each: the verdict on what is beyond is unknown.
 type Look struct {
 	catalog  *Catalog
 	view     *ocilog.View
 	heads    []ocilog.Head // by name
-	empty    bool
+	others   []ocilog.Head // that decide names which are not live
 	statuses map[string]*entry.Status
 	recorded entry.Tag // of the artifact that the statuses are from
 }
@@ -42,13 +43,13 @@ func (c *Catalog) Recall(ctx context.Context) (*Look, error) {
 }
 
 func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*Look, error) {
-	heads, empty, err := view.LiveHeads(ctx)
+	heads, others, err := view.LiveHeads(ctx)
 	if err != nil {
 		c.warn(view.Warnings()...)
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
-	l := &Look{catalog: c, view: view, heads: heads, empty: empty, statuses: statuses.ByName, recorded: statuses.Tag}
+	l := &Look{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag}
 	c.warn(view.Warnings()...)
 	return l, nil
 }
@@ -93,7 +94,7 @@ func (l *Look) Release() { l.catalog.log.Release() }
 // Empty tells whether the log has no revisions at all: nothing was ever
 // published, or all of it was taken away. A catalog whose entries were removed
 // is not empty.
-func (l *Look) Empty() bool { return l.empty }
+func (l *Look) Empty() bool { return len(l.heads)+len(l.others) == 0 }
 
 // Statuses returns the recorded statuses, by name of the entry; read-only.
 func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
@@ -104,8 +105,16 @@ func (l *Look) Same(other *Look) bool {
 }
 
 // AsOf returns the entries as they were then, by name. What no cache holds is
-// asked of the registry.
+// asked of the registry. Under a policy, a *RefusedError comes beside those that
+// it lets through.
 func (l *Look) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
+	if l.catalog.policy() != nil {
+		heads, err := l.view.Heads(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		return l.catalog.screen(sparing(ctx), l.view, at, heads)
+	}
 	live, err := l.view.Live(ctx, at)
 	if err != nil {
 		return nil, err
@@ -122,7 +131,7 @@ func (l *Look) Get(ctx context.Context, name string, options GetOptions) (entry.
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
 	}
-	return l.catalog.get(ctx, l.view, name, options)
+	return l.catalog.get(sparing(ctx), l.view, name, options)
 }
 
 // History is Catalog.History on what this look showed.
@@ -132,5 +141,5 @@ func (l *Look) History(ctx context.Context, name string) ([]entry.Event, error) 
 			return nil, err
 		}
 	}
-	return l.catalog.history(ctx, l.view, name)
+	return l.catalog.history(sparing(ctx), l.view, name)
 }

@@ -53,7 +53,7 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time,
 			refused = append(refused, err)
 		} else if head.Document != nil {
 			item := entry.NewItem(head)
-			item.Verdict = string(report.Verdict)
+			item.Verdict, item.Signers = string(report.Verdict), report.Signers()
 			items = append(items, item)
 		}
 	}
@@ -84,18 +84,24 @@ func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refu
 // refusal returns the error that refuses a revision, or tells of one that only
 // warns.
 func (c *Catalog) refusal(revision *entry.Revision, report trust.Report) error {
-	what := fmt.Sprintf("entry %q", revision.Tag.Name)
-	switch {
-	case revision.Tag.Op == entry.OpRemove:
-		what = "the removal of " + what
-	case revision.Newer != "":
-		what += ", of a later format,"
-	}
+	what := subject(revision)
 	err := report.Err(what, revision.Digest)
 	if err == nil && report.Verdict != trust.Verified {
 		c.warn(fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason()))
 	}
 	return err
+}
+
+// subject is what messages call a revision.
+func subject(revision *entry.Revision) string {
+	what := fmt.Sprintf("entry %q", revision.Tag.Name)
+	switch {
+	case revision.Tag.Op == entry.OpRemove:
+		return "the removal of " + what
+	case revision.Newer != "":
+		return what + ", of a later format,"
+	}
+	return what
 }
 
 // absence returns an error if it is not to be believed that a name has no state:
@@ -124,7 +130,7 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head entry.Ta
 // a single revision.
 func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, options GetOptions) (entry.Item, error) {
 	var report trust.Report
-	if c.options.Policy != nil {
+	if c.policy() != nil {
 		e := c.newEvaluator(view, options.AsOf)
 		e.everybody = options.Signers
 		defer e.done(ctx)
@@ -146,7 +152,7 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.
 // state was taken away.
 func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, asOf time.Time, removal *entry.Revision) error {
 	missing := fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
-	if c.options.Policy == nil {
+	if c.policy() == nil {
 		return missing
 	}
 	e := c.newEvaluator(view, asOf)

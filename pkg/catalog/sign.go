@@ -194,7 +194,7 @@ func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignR
 // lookUpForSnapshot finds the signatures of a revision for a snapshot to carry,
 // if this process has to do with signatures at all.
 func (c *Catalog) lookUpForSnapshot(ctx context.Context, _ entry.Tag, manifest digest.Digest) [][]byte {
-	if c.options.Policy == nil && !c.collects.Load() {
+	if c.policy() == nil && !c.collects.Load() {
 		return nil
 	}
 	var texts [][]byte

@@ -34,13 +34,13 @@ func (e *UnsignedError) Is(target error) bool { return target == entry.ErrUntrus
 // for nil. The policy may refuse it; a *UnsignedError says so unless that is
 // meant. Otherwise a warning says what the change takes away or meets; "" is none.
 func (c *Catalog) unsigned(ctx context.Context, name string, head *entry.Revision, image *entry.Image, meant bool) (warning string, err error) {
-	if c.options.Policy == nil {
+	if c.policy() == nil {
 		if head != nil && c.seemsSigned(ctx, head) {
 			return fmt.Sprintf("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
 		}
 		return "", nil
 	}
-	rule := c.options.Policy.Rule(c.Reference(), name)
+	rule := c.policy().Rule(c.Reference(), name)
 	switch {
 	case image != nil && rule != nil && rule.Require == trust.RequireImage && rule.Admits(c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == trust.Verified:
 		return "", nil // the entry itself need not be signed

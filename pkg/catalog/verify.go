@@ -79,7 +79,7 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 	case err != nil:
 		return v, err
 	case head == nil || head.Tag.Op == entry.OpRemove:
-		if vanished := view.Vanished(ctx, name, tagOf(head), zeroTime); len(vanished) > 0 && c.options.Policy == nil {
+		if vanished := view.Vanished(ctx, name, tagOf(head), zeroTime); len(vanished) > 0 && c.policy() == nil {
 			return v, newLostError(name, vanished)
 		}
 		return v, c.absent(ctx, view, name, zeroTime, head)
@@ -135,7 +135,7 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 // the names that something decides.
 func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*entry.Revision, decided map[string]bool) error {
 	var refused []error
-	if c.options.Policy != nil {
+	if c.policy() != nil {
 		e := c.newEvaluator(view, zeroTime)
 		defer e.done(ctx)
 		for i, report := range e.all(ctx, removed) {
@@ -169,7 +169,7 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry
 		v.failed = errors.Join(v.failed, v.look(ctx))
 	}
 	var refused error
-	if c.options.Policy != nil {
+	if c.policy() != nil {
 		e := c.newEvaluator(view, zeroTime)
 		e.fresh = true
 		report := e.report(ctx, revision)
@@ -193,7 +193,7 @@ func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 		err = fmt.Errorf("%w: tag %s was overwritten with %s", entry.ErrConflict, v.revision.Tag, found.Digest)
 	}
 	v.check(CheckRevision, v.revision.Digest, err)
-	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag, zeroTime); len(vanished) > 0 && v.options.Policy == nil {
+	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag, zeroTime); len(vanished) > 0 && v.policy() == nil {
 		v.Checks = append(v.Checks, Check{What: trust.Latest, Result: ResultFailed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
 		v.failed = errors.Join(v.failed, newLostError(v.Name, vanished))
 	}

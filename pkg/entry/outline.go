@@ -14,6 +14,7 @@ type Outline struct {
 	Targets       []string
 	Tags          []string
 	Labels        map[string]string
+	Verdict       string
 	CreatedAt     Time
 	SizeBytes     int64
 }
@@ -35,7 +36,7 @@ func (i *Item) outline(room []string) (Outline, []string) {
 	}
 	return Outline{
 		Name: i.Name, Catalog: i.Catalog, Phase: i.Phase, Distro: i.Distro, Schedule: i.ScheduleName,
-		Architectures: slices.Clip(architectures), Targets: slices.Clip(room), Tags: i.Tags, Labels: i.Labels,
+		Architectures: slices.Clip(architectures), Targets: slices.Clip(room), Tags: i.Tags, Labels: i.Labels, Verdict: i.Verdict,
 		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes,
 	}, room[len(room):]
 }

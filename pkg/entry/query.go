@@ -27,9 +27,10 @@ type Query struct {
 	Phase        string // in any case
 	Tags         []string
 	Labels       map[string]string
-	Sort         Sort // "" is SortCreated
-	Latest       bool // only the newest per distro, architecture and target, or per schedule
-	Limit        int  // at most this many; 0 is all
+	Signed       []string `json:",omitempty"` // any of these verdicts
+	Sort         Sort     // "" is SortCreated
+	Latest       bool     // only the newest per distro, architecture and target, or per schedule
+	Limit        int      // at most this many; 0 is all
 }
 
 // Page is what a query found.
@@ -86,6 +87,9 @@ func (q Query) matches(o *Outline) bool {
 		return false
 	}
 	if q.Architecture != "" && !has(Architecture(q.Architecture), o.Architectures) {
+		return false
+	}
+	if len(q.Signed) > 0 && !slices.Contains(q.Signed, o.Verdict) {
 		return false
 	}
 	for _, tag := range q.Tags {

@@ -11,8 +11,8 @@ import (
 type Gate struct{ gate *registry.Gate }
 
 // NewGate is registry.NewGate.
-func NewGate(catalog string, patterns []string) (Gate, error) {
-	gate, err := registry.NewGate(catalog, patterns)
+func NewGate(catalog string, patterns []string, hosts *registry.Hosts) (Gate, error) {
+	gate, err := registry.NewGate(catalog, patterns, hosts)
 	return Gate{gate}, err
 }
 

@@ -17,18 +17,22 @@ type Head struct {
 }
 
 // LiveHeads is Live for a program that keeps what the publications say by
-// itself: it decodes only what was never decoded before. empty reports whether
-// nothing decides any name, not even a removal.
-func (v *View) LiveHeads(ctx context.Context) (live []Head, empty bool, err error) {
+// itself: it decodes only what was never decoded before. others are what decides
+// the other names: removals, and publications of a later format.
+func (v *View) LiveHeads(ctx context.Context) (live, others []Head, err error) {
 	replay, err := v.replay(ctx, v.tags, time.Time{}, v.stubs)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
-	revisions, _ := replay.Live()
-	for _, revision := range revisions {
-		live = append(live, Head{Tag: revision.Tag, Digest: revision.Digest})
+	for _, revision := range replay.Heads() {
+		head := Head{Tag: revision.Tag, Digest: revision.Digest}
+		if revision.Tag.Op == entry.OpPublish && revision.Newer == "" {
+			live = append(live, head)
+		} else {
+			others = append(others, head)
+		}
 	}
-	return live, len(live) == 0 && len(replay.Heads()) == 0, nil
+	return live, others, nil
 }
 
 // Load returns what heads of this view say, in their order; nil for one that

@@ -19,13 +19,15 @@ var ErrNotAllowed = errors.New("not allowed")
 // wrote: those of the entries of one catalog, and of requests to publish in it.
 // The catalog itself always passes. Of image layouts nothing else does: another
 // directory is refused in the same words whether or not it exists. Of registries
-// pass those that a pattern matches, or all where there is no pattern.
+// pass those that a pattern matches or that are in a set of hosts, or all where
+// there is neither.
 //
 // A gate decides about references. Where an allowed registry redirects to, for
 // the bytes of a blob or for a token, is the transport's business.
 type Gate struct {
 	own      Reference
 	patterns []string // as MatchRepository takes them
+	hosts    *Hosts
 }
 
 var (
@@ -33,13 +35,14 @@ var (
 	repositoryGlob = regexp.MustCompile(`^[a-z0-9*]([a-z0-9._*/-]*[a-z0-9*])?$`)
 )
 
-// NewGate makes the gate of a catalog. Patterns are those that CheckPattern takes.
-func NewGate(catalog string, patterns []string) (*Gate, error) {
+// NewGate makes the gate of a catalog. Patterns are those that CheckPattern takes;
+// hosts may be nil.
+func NewGate(catalog string, patterns []string, hosts *Hosts) (*Gate, error) {
 	own, err := ParseReference(catalog)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{own: own}
+	g := &Gate{own: own, hosts: hosts}
 	for _, text := range patterns {
 		if err := CheckPattern(text); err != nil {
 			return nil, err
@@ -83,7 +86,7 @@ func (g *Gate) pass(ref Reference) (Reference, error) {
 		ref.Layout = g.own.Layout
 		return ref, nil
 	}
-	if len(g.patterns) == 0 {
+	if len(g.patterns) == 0 && g.hosts == nil || g.hosts != nil && g.hosts.has(ref) {
 		return ref, nil
 	}
 	matches := func(pattern string) bool { return MatchRepository(pattern, ref.Base()) }

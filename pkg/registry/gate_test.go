@@ -16,7 +16,7 @@ import (
 
 func newGate(t *testing.T, catalog string, patterns ...string) *registry.Gate {
 	t.Helper()
-	gate, err := registry.NewGate(catalog, patterns)
+	gate, err := registry.NewGate(catalog, patterns, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,10 +165,40 @@ func TestGatePatterns(t *testing.T) {
 		"", "/x", "https://registry.example.com", "oci:/srv", "registry.example.com/", "registry.example.com/x:1", "registry.example.com/x@sha256:0", "registry.example.com/X",
 		"registry.example.com/a//b", "a b", "user@registry.example.com", "registry.example.com/x/", "registry.example.com/[a-z]", "registry.example.com:port", "a,b", strings.Repeat("a", 2000),
 	} {
-		if _, err := registry.NewGate("registry.example.com/x", []string{bad}); !errors.Is(err, entry.ErrInvalid) {
+		if _, err := registry.NewGate("registry.example.com/x", []string{bad}, nil); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("pattern %.50q: error %v, want it refused", bad, err)
 		}
 	}
+}
+
+// With a set of hosts, registries pass that are in it or that a pattern matches,
+// and no others.
+func TestGateWithHosts(t *testing.T) {
+	hosts := registry.NewHosts("catalogs.example.com/team/catalog", "oci:/srv/catalog")
+	gate, err := registry.NewGate("oci:/srv/catalog", []string{"named.example.com"}, hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(moment string, want map[string]bool) {
+		t.Helper()
+		for text, pass := range want {
+			if err := gate.Check(reference(t, text)); (err == nil) != pass {
+				t.Errorf("%s, %s: error %v, want it let through: %t", moment, text, err, pass)
+			}
+		}
+	}
+	check("at first", map[string]bool{
+		"catalogs.example.com/os/a:1": true, "named.example.com/a:1": true, "docker.io/library/a:1": false,
+		"10.0.0.1:5000/a:1": false, "oci:/srv/catalog:a": true, "oci:/srv/other:a": false,
+	})
+	hosts.Add("index.docker.io/team/x:1")
+	hosts.Add("oci:/srv/other:a")
+	hosts.Add("no reference")
+	check("with another host", map[string]bool{
+		"docker.io/library/a:1": true, "docker.io.example.com/a:1": false, "10.0.0.1:5000/a:1": false, "oci:/srv/other:a": false,
+	})
+	hosts.Clear()
+	check("cleared", map[string]bool{"docker.io/library/a:1": false, "catalogs.example.com/os/a:1": true, "named.example.com/a:1": true})
 }
 
 // A client behind a gate asks nothing of a registry that is not let through,

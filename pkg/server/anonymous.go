@@ -10,6 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // What a registry answered to the server is not for everybody: the server asks on
@@ -60,6 +61,9 @@ func (s *Server) told(w http.ResponseWriter, r *http.Request, err error) *apiErr
 	if ours || s.hasToken(r) {
 		return e
 	}
+	if refused, ok := errors.AsType[*trust.Error](err); ok {
+		return s.toldOfTrust(w, r, refused, e)
+	}
 	return s.withheld(w, r, e)
 }
 
@@ -85,6 +89,9 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 	checks := slices.Clone(found.Checks)
 	for n := range checks {
 		reason := ""
+		if ofCatalog := []string{trust.Entry, trust.Latest, trust.Origin}; slices.Contains(ofCatalog, checks[n].What) && checks[n].Result != catalog.ResultUnknown {
+			reason = checks[n].Reason
+		}
 		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.ResultOK {
 			reason = "resolve " + reference + ": " + kindOf(err) // nothing else was looked at then
 		}

@@ -14,6 +14,7 @@ import (
 type ImageList struct {
 	Items    []entry.Item `json:"items"`
 	Total    int          `json:"total"`              // on all pages
+	Refused  int          `json:"refused,omitempty"`  // names that the server's policy keeps back, whatever the query
 	Continue string       `json:"continue,omitempty"` // the token of the next page
 }
 
@@ -123,6 +124,7 @@ type Removal struct {
 type Verification struct {
 	Message   string `json:"message"`
 	Triggered bool   `json:"triggered"`
+	Verdict   string `json:"verdict,omitempty"` // on the entry's signatures; empty: they are not checked
 	// What was found out, where the request waits for it.
 	Verification *catalog.Verification `json:"verification,omitempty"`
 	Failure      *Problem              `json:"failure,omitempty"`

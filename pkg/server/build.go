@@ -8,6 +8,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // show makes a new state of the last looks, unless what they showed is served
@@ -15,17 +16,18 @@ import (
 func (f *follower) show(ctx context.Context) error {
 	f.building.Lock()
 	defer f.building.Unlock()
-	looks := make([]*catalog.Look, len(f.followed))
+	looks, found := make([]*catalog.Look, len(f.followed)), make([]*catalog.Evaluation, len(f.followed))
 	for n, one := range f.followed {
-		if looks[n] = one.last(); looks[n] == nil {
+		looks[n], found[n] = one.lastEvaluated()
+		if looks[n] == nil || found[n] == nil && f.server.options.Policy != nil {
 			return nil
 		}
 	}
-	if slices.EqualFunc(looks, f.shown, (*catalog.Look).Same) {
+	if slices.EqualFunc(looks, f.shown, (*catalog.Look).Same) && slices.Equal(found, f.found) {
 		f.shown = looks
 		return nil
 	}
-	return f.build(ctx, looks)
+	return f.build(ctx, looks, found)
 }
 
 // again makes a new state of what is shown, with what probes found out since.
@@ -35,65 +37,97 @@ func (f *follower) again(ctx context.Context) error {
 	if f.shown == nil {
 		return nil
 	}
-	return f.build(ctx, f.shown)
+	return f.build(ctx, f.shown, f.found)
 }
 
-// build makes the state that shows looks, if it is another one than is served,
-// and says what happened. The caller holds the lock of building.
-func (f *follower) build(ctx context.Context, looks []*catalog.Look) error {
+// build makes the state that shows looks and what was found of them, if it is
+// another one than is served, and says what happened. The caller holds the lock of
+// building.
+func (f *follower) build(ctx context.Context, looks []*catalog.Look, found []*catalog.Evaluation) error {
 	s := f.server
 	old := s.state.Load()
-	images, err := f.images(ctx, old, looks)
+	policy, ok := policyOf(found)
+	if !ok {
+		return nil // some catalogs were evaluated under an older one, and are about to be again
+	}
+	images, refused, err := f.images(ctx, old, looks, found)
 	if err == nil && s.monitor != nil {
 		err = f.watch(images, looks)
 	}
 	if err != nil {
 		return err
 	}
-	f.shown = looks
-	if old != nil && !old.recalled && slices.Equal(old.images, images) {
+	f.shown, f.found = looks, found
+	f.outdated.Store(slices.ContainsFunc(images, func(i *image) bool { return i.finding != nil && i.finding.Stale }))
+	if old != nil && !old.recalled && old.policy == policy && slices.Equal(old.images, images) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
 		return nil
 	}
-	next := newState(old, images)
+	next := newState(old, images, policy, refused)
 	s.state.Store(next)
 	s.events.changed(old, next)
 	return nil
 }
 
-// images returns those of all live entries, the old ones where they are of the
-// same revision. What was recalled from the disk is not believed.
-func (f *follower) images(ctx context.Context, old *state, looks []*catalog.Look) (all []*image, err error) {
+// policyOf returns the policy that all evaluations were made under, and whether
+// there is one for all of them.
+func policyOf(found []*catalog.Evaluation) (policy *trust.Policy, ok bool) {
+	for n, evaluation := range found {
+		var its *trust.Policy
+		if evaluation != nil {
+			its = evaluation.Policy()
+		}
+		if n > 0 && its != policy {
+			return nil, false
+		}
+		policy = its
+	}
+	return policy, true
+}
+
+// images returns those of all live entries that the policy lets through, the old
+// ones where they are of the same revision and verdict, and what it refuses. What
+// was recalled from the disk is not believed.
+func (f *follower) images(ctx context.Context, old *state, looks []*catalog.Look, found []*catalog.Evaluation) (all []*image, refused []*refusal, err error) {
 	for n, look := range looks {
 		label := f.label(f.followed[n])
 		live := look.Live()
 		own := make([]*image, len(live))
-		missing := map[string]bool{}
+		missing := map[string]*catalog.Finding{}
 		for k, head := range live {
 			if old != nil && !old.recalled {
-				own[k] = old.byKey[health.Key{Catalog: label, Name: head.Name}]
+				own[k] = old.find(health.Key{Catalog: label, Name: head.Name})
 			}
+			finding := findingOf(found[n], head)
 			if own[k] == nil || own[k].subject.revision != head.Revision.String() {
-				own[k], missing[head.Name] = nil, true
+				own[k], missing[head.Name] = nil, finding
+			} else if own[k], err = own[k].under(finding); err != nil {
+				return nil, nil, err
 			}
 		}
 		made, err := f.make(ctx, look, label, missing)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for k, head := range live {
 			if own[k] == nil {
 				own[k] = made[head.Name]
 			}
 		}
-		all = append(all, own...)
+		shown, kept := screen(found[n], label, live, own, len(all))
+		all, refused = append(all, shown...), append(refused, kept...)
 	}
-	return slices.DeleteFunc(all, func(i *image) bool { return i == nil }), nil // deleted since the look
+	return all, refused, nil
 }
 
-// make makes the images of some entries of a catalog, by name.
-func (f *follower) make(ctx context.Context, look *catalog.Look, label string, names map[string]bool) (map[string]*image, error) {
-	if len(names) == 0 {
+// make makes the images of some entries of a catalog, by name, with what the
+// policy makes of them; nil without a policy.
+func (f *follower) make(ctx context.Context, look *catalog.Look, label string, findings map[string]*catalog.Finding) (map[string]*image, error) {
+	if len(findings) == 0 {
 		return nil, nil
+	}
+	names := make(map[string]bool, len(findings))
+	for name := range findings {
+		names[name] = true
 	}
 	items, err := look.Items(ctx, names)
 	if err != nil {
@@ -108,7 +142,7 @@ func (f *follower) make(ctx context.Context, look *catalog.Look, label string, n
 		if f.server.monitor != nil {
 			status = health.Initial(item, look.Statuses()[item.Name])
 		}
-		images[n], err = newImage(*item, status)
+		images[n], err = newImage(*item, status, findings[item.Name])
 		return err
 	})
 	if err != nil {

@@ -33,11 +33,11 @@ func serving(t *testing.T, count int) *Server {
 	for n := range images {
 		item := entry.Item{Name: fmt.Sprintf("entry-%05d", n), Phase: entry.PhaseAvailable, RegistryURL: "r.example.com/os/x:1",
 			Digest: "sha256:" + strings.Repeat("0", 64), Revision: fmt.Sprintf("sha256:%064d", n)}
-		if images[n], err = newImage(item, entry.Status{}); err != nil {
+		if images[n], err = newImage(item, entry.Status{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.state.Store(newState(nil, images))
+	s.state.Store(newState(nil, images, nil, nil))
 	return s
 }
 
@@ -95,7 +95,7 @@ var _ io.StringWriter = &swallow{}
 // A listener that was away for long costs no copy of what it missed.
 func TestListenersThatCatchUpCopyNothing(t *testing.T) {
 	s := serving(t, keptEvents)
-	s.events.changed(newState(nil, nil), s.state.Load())
+	s.events.changed(newState(nil, nil, nil, nil), s.state.Load())
 	missed := 0
 	for _, text := range s.events.kept {
 		missed += len(text)

@@ -14,6 +14,12 @@
 // request for what was asked before writes bytes, and servers that have read
 // the same log answer with the same ETag.
 //
+// With Options.Policy it checks signatures: when the catalogs or the policy change,
+// never while a request waits for a prepared answer. A state is made under one
+// policy, and shown while that is the one of now; while the policy cannot be read,
+// nothing is. What the policy refuses is in no list, and asking for it by name
+// answers why.
+//
 // The server asks registries on behalf of anybody, for references that whoever
 // writes to a catalog chose. What it opens is decided in one place (Options.Allow,
 // registry.Gate), and what was answered is told to clients with a token alone.

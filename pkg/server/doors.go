@@ -12,7 +12,7 @@ import (
 func gates(options *Options) (map[string]health.Gate, error) {
 	all := map[string]health.Gate{}
 	for _, c := range options.Catalogs {
-		gate, err := health.NewGate(c.Reference(), options.Allow)
+		gate, err := health.NewGate(c.Reference(), options.Allow, options.Vouched)
 		if err != nil {
 			return nil, fmt.Errorf("server: %w", err)
 		}
@@ -48,6 +48,9 @@ func (s *Server) mayProbe(item *entry.Item) error { return s.allowed(item.Catalo
 func (s *Server) logNotAllowed(images []*image) {
 	count, first := 0, error(nil)
 	for _, i := range images {
+		if i.finding != nil && i.finding.Err != nil {
+			continue // it is not shown, and said to be refused
+		}
 		if err := s.allowed(i.outline.Catalog, i.subject.reference); err != nil {
 			if count++; first == nil {
 				first = fmt.Errorf("%s: %w", i.name(), err)

@@ -32,7 +32,7 @@ func planted(name, image string) *entry.Document {
 // behind makes the world's catalog one whose client stands behind a gate.
 func (w *world) behind(reference string, patterns ...string) *registry.Client {
 	w.t.Helper()
-	gate, err := registry.NewGate(reference, patterns)
+	gate, err := registry.NewGate(reference, patterns, nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}

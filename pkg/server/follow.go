@@ -24,40 +24,51 @@ const (
 type follower struct {
 	server   *Server
 	followed []*followed
-	phases   chan struct{}   // what is known of an image changed
-	times    chan struct{}   // only when it was found out
-	fresh    atomic.Int64    // until when the state counts as current: nanoseconds since the server was made
-	caughtUp func()          // told whenever the state is current
-	kept     time.Time       // when what was kept on disk was read from the logs; zero if nothing was. Set before there is a state
-	building sync.Mutex      // one new state at a time
-	shown    []*catalog.Look // what the state was made of, by catalog; guarded by building
+	phases   chan struct{}         // what is known of an image changed
+	times    chan struct{}         // only when it was found out
+	fresh    atomic.Int64          // until when the state counts as current: nanoseconds since the server was made
+	caughtUp func()                // told whenever the state is current
+	kept     time.Time             // when what was kept on disk was read from the logs; zero if nothing was. Set before there is a state
+	building sync.Mutex            // one new state at a time
+	shown    []*catalog.Look       // what the state was made of, by catalog; guarded by building
+	found    []*catalog.Evaluation // of them, nil without a policy; guarded by building
+	outdated atomic.Bool           // a verdict that is shown could not be found out again
 }
 
 // followed is one catalog.
 type followed struct {
-	catalog Catalog
-	looking sync.Mutex // one look at a time
+	catalog    Catalog
+	looking    sync.Mutex    // one look at a time
+	evaluating sync.Mutex    // one evaluation at a time
+	hurry      chan struct{} // asks for a look at once
 
-	mu      sync.Mutex
-	look    *catalog.Look
-	read    time.Time // when the last look that is shown began; zero for one from the cache
-	failure error     // of the last look; nil if it succeeded
-	doubted bool      // the last look showed an empty catalog where there were entries
-	missing bool      // the last look was without much that the catalog had
+	mu         sync.Mutex
+	look       *catalog.Look
+	evaluation *catalog.Evaluation // of this look, or of one before; nil without a policy
+	read       time.Time           // when the last look that is shown began; zero for one from the cache
+	failure    error               // of the last look; nil if it succeeded
+	doubted    bool                // the last look showed an empty catalog where there were entries
+	missing    bool                // the last look was without much that the catalog had
 }
 
 func newFollower(s *Server) *follower {
 	f := &follower{server: s, phases: make(chan struct{}, 1), times: make(chan struct{}, 1), caughtUp: sync.OnceFunc(func() { close(s.caughtUp) })}
 	for _, c := range s.options.Catalogs {
-		f.followed = append(f.followed, &followed{catalog: c})
+		f.followed = append(f.followed, &followed{catalog: c, hurry: make(chan struct{}, 1)})
 	}
 	return f
 }
 
 func (f *followed) last() *catalog.Look {
+	look, _ := f.lastEvaluated()
+	return look
+}
+
+// lastEvaluated returns the last look, and what the policy makes of it.
+func (f *followed) lastEvaluated() (*catalog.Look, *catalog.Evaluation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.look
+	return f.look, f.evaluation
 }
 
 // label is what an item of several catalogs is marked with.
@@ -78,7 +89,7 @@ func (f *follower) run(ctx context.Context) {
 			one.mu.Lock()
 			one.look = look
 			one.mu.Unlock()
-			recalled = true
+			recalled = f.evaluate(ctx, one, true) == nil || recalled
 		}
 	}
 	if recalled {
@@ -105,6 +116,8 @@ func (f *follower) follow(ctx context.Context, one *followed) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
+		case <-one.hurry:
+			timer.Stop()
 		case <-timer.C:
 		}
 	}
@@ -144,6 +157,9 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 		one.doubted, one.look = false, look
 	}
 	one.mu.Unlock()
+	if err == nil {
+		err = f.evaluate(within, one, false)
+	}
 	if err == nil {
 		err = f.show(within)
 	}
@@ -187,5 +203,5 @@ func (f *follower) mark() {
 // isStale tells whether the state is not known to be current. Its clock does
 // not jump.
 func (f *follower) isStale() bool {
-	return int64(time.Since(f.server.started)) >= f.fresh.Load()
+	return f.outdated.Load() || int64(time.Since(f.server.started)) >= f.fresh.Load()
 }

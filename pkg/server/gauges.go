@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // hostLabels bounds how many registries have a label of their own.
@@ -34,6 +36,9 @@ var (
 	staleGauge     = newGauge("index_stale", "1 while the served state is not known to be current.")
 	breakerGauge   = newGauge("breaker_state", "Breaker of a registry: 0 closed, 1 half-open, 2 open.", "registry")
 	listenersGauge = newGauge("event_listeners", "Listeners to events.")
+	verdictsGauge  = newGauge("verdicts", "Names by the verdict of the trust policy, refused ones included.", "verdict")
+	refusedGauge   = newGauge("refused", "Names that the trust policy keeps back.")
+	policyGauge    = newGauge("policy_readable", "1 while the trust policy can be read; else nothing is shown.")
 )
 
 // stateCollector shows the state of a server when it is scraped.
@@ -41,7 +46,7 @@ type stateCollector struct{ server *Server }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{imagesGauge, entriesGauge, ageGauge, staleGauge, breakerGauge, listenersGauge} {
+	for _, d := range []*prometheus.Desc{imagesGauge, entriesGauge, ageGauge, staleGauge, breakerGauge, listenersGauge, verdictsGauge, refusedGauge, policyGauge} {
 		descriptions <- d
 	}
 }
@@ -65,6 +70,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 		}
 		gauge(staleGauge, stale)
 	}
+	c.collectTrust(gauge)
 	for phase, count := range phases {
 		gauge(imagesGauge, float64(count), phase)
 	}
@@ -83,6 +89,33 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	for label, value := range worst {
 		gauge(breakerGauge, value, label)
 	}
+}
+
+// collectTrust shows what the policy makes of the catalogs. What is not found out
+// under the policy of now is unknown.
+func (c *stateCollector) collectTrust(gauge func(*prometheus.Desc, float64, ...string)) {
+	t, now := c.server.trust.Load(), c.server.state.Load()
+	if t == nil {
+		return
+	}
+	readable := 1.0
+	if t.failure != nil {
+		readable = 0
+	}
+	gauge(policyGauge, readable)
+	if now == nil {
+		return
+	}
+	counts := now.tally()
+	if c.server.usable(now) != nil {
+		all := len(now.images) + len(now.refusals)
+		clear(counts)
+		counts[string(trust.Unknown)] = all
+	}
+	for _, verdict := range verdicts {
+		gauge(verdictsGauge, float64(counts[verdict]), verdict)
+	}
+	gauge(refusedGauge, float64(len(now.refusals)))
 }
 
 // age is how long ago the catalog was read that was read longest ago; before all

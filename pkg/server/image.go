@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
 
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
 )
@@ -20,11 +21,12 @@ import (
 // requests are answered. So all that an entry says is one text, in which there
 // is nothing to follow, and the other strings are parts of it.
 type image struct {
-	text     string        // the entry as JSON
-	outline  entry.Outline // what queries look at
-	subject  subject       // what probes and events look at
-	status   entry.Status  // that is shown; zero is none
-	accesses *atomic.Int64 // nil where nobody counts them
+	text     string           // the entry as JSON
+	outline  entry.Outline    // what queries look at
+	subject  subject          // what probes and events look at
+	status   entry.Status     // that is shown; zero is none
+	finding  *catalog.Finding // that it shows, or one that says the same; nil without a policy
+	accesses *atomic.Int64    // nil where nobody counts them
 	made     atomic.Pointer[answer]
 }
 
@@ -34,8 +36,12 @@ type subject struct {
 	sourceType, imageBuild      string
 }
 
-// newImage makes the image of an item in some state.
-func newImage(item entry.Item, status entry.Status) (*image, error) {
+// newImage makes the image of an item in some state, with what the policy makes of
+// it.
+func newImage(item entry.Item, status entry.Status, finding *catalog.Finding) (*image, error) {
+	if finding != nil {
+		item.Verdict, item.Signers = string(finding.Verdict), finding.Signers
+	}
 	if status.Name != "" {
 		item.Apply(&status)
 	}
@@ -43,7 +49,7 @@ func newImage(item entry.Item, status entry.Status) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &image{text: string(text), status: status}
+	i := &image{text: string(text), status: status, finding: finding}
 	i.index(&item)
 	return i, nil
 }
@@ -71,7 +77,7 @@ func (i *image) index(item *entry.Item) {
 	i.outline = item.Outline()
 	i.subject = subject{item.Revision, item.RegistryURL, item.Digest, item.SourceType, item.SourceImageBuild}
 	for _, s := range []*string{
-		&i.outline.Name, &i.outline.Catalog, &i.outline.Phase, &i.outline.Distro, &i.outline.Schedule,
+		&i.outline.Name, &i.outline.Catalog, &i.outline.Phase, &i.outline.Verdict, &i.outline.Distro, &i.outline.Schedule,
 		&i.subject.revision, &i.subject.reference, &i.subject.digest, &i.subject.sourceType, &i.subject.imageBuild,
 	} {
 		part(s)
@@ -100,7 +106,31 @@ func (i *image) in(status entry.Status) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newImage(item, status)
+	return newImage(item, status, i.finding)
+}
+
+// under returns the entry with what the policy makes of it now.
+func (i *image) under(finding *catalog.Finding) (*image, error) {
+	if i.finding == finding || sameFinding(i.finding, finding) {
+		return i, nil
+	}
+	item, err := unmarshal([]byte(i.text))
+	if err != nil {
+		return nil, err
+	}
+	changed, err := newImage(item, i.status, finding)
+	if err == nil {
+		changed.accesses = i.accesses
+	}
+	return changed, err
+}
+
+// sameFinding reports whether two findings are shown alike.
+func sameFinding(a, b *catalog.Finding) bool {
+	return a != nil && b != nil && a.Verdict == b.Verdict && a.Stale == b.Stale && slices.EqualFunc(a.Signers, b.Signers, func(x, y entry.Signer) bool {
+		sameTime := x.Time == y.Time || x.Time != nil && y.Time != nil && x.Time.Equal(y.Time.Time)
+		return x.What == y.What && x.Name == y.Name && x.Format == y.Format && sameTime
+	})
 }
 
 // Outlined implements entry.Outlined.

@@ -32,7 +32,7 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 	available := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseAvailable, LastVerified: item.PublishedAt, Since: item.PublishedAt, Accesses: 3}
 	stale := item.PublishedAt
 	failed := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseFailed, Reason: entry.ReasonUnauthorized, Message: "no", Since: item.PublishedAt, StaleSince: &stale, Failures: 2}
-	first, err := newImage(item, available)
+	first, err := newImage(item, available, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 // The strings of an image are parts of its text: they cost nothing by
 // themselves.
 func TestImageIsOneText(t *testing.T) {
-	i, err := newImage(wholeItem(), entry.Status{})
+	i, err := newImage(wholeItem(), entry.Status{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,7 +153,7 @@ func parseKept(ctx context.Context, text []byte, wanted keptHeader) (*state, err
 	if err != nil {
 		return nil, err
 	}
-	recalled := newState(nil, images)
+	recalled := newState(nil, images, nil, nil)
 	recalled.recalled = true
 	return recalled, nil
 }

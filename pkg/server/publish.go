@@ -31,6 +31,9 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, c *change, read 
 	c.by = who(r.Context())
 	err := read()
 	if err == nil {
+		err = s.policyFailure()
+	}
+	if err == nil {
 		err = s.writing(w, r, func(ctx context.Context) error {
 			err := step(ctx)
 			if c.wrote {

@@ -21,7 +21,7 @@ const (
 	defaultLimit = 20
 	maxLimit     = 1000
 	maxQuery     = 4096 // bytes
-	maxFilters   = 64   // tags and labels of one query
+	maxFilters   = 64   // tags, labels and verdicts of one query
 )
 
 // listQuery is the query of the list route.
@@ -78,7 +78,7 @@ func printable(text string) string {
 // that Build API clients expect. The error is an entry.ErrInvalid.
 func parseListQuery(raw string) (listQuery, error) {
 	q := listQuery{limit: defaultLimit, query: entry.Query{Sort: entry.SortCreated, Latest: true, Phase: entry.PhaseAvailable}}
-	values, err := parseValues(raw, []string{"tags", "label"},
+	values, err := parseValues(raw, []string{"tags", "label", "signed"},
 		"architecture", "distro", "target", "phase", "sort", "latest", "limit", "continue", "as-of")
 	if err != nil {
 		return q, err
@@ -153,9 +153,19 @@ func (q *listQuery) filters(values url.Values) error {
 		}
 		q.query.Labels[key] = value
 	}
-	if len(q.query.Tags)+len(q.query.Labels) > maxFilters {
-		return badQuery("more than %d tags and labels", maxFilters)
+	for _, text := range values["signed"] {
+		for verdict := range strings.SplitSeq(text, ",") {
+			if !slices.Contains(verdicts, verdict) {
+				return badQuery("signed %q: want one or some of %s", printable(verdict), strings.Join(verdicts, ", "))
+			}
+			q.query.Signed = append(q.query.Signed, verdict)
+		}
 	}
+	if len(q.query.Tags)+len(q.query.Labels)+len(q.query.Signed) > maxFilters {
+		return badQuery("more than %d tags, labels and verdicts", maxFilters)
+	}
+	slices.Sort(q.query.Signed) // a token belongs to all that ask for the same
+	q.query.Signed = slices.Compact(q.query.Signed)
 	return nil
 }
 

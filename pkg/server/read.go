@@ -14,14 +14,31 @@ import (
 
 var errNoIndex = problem(http.StatusServiceUnavailable, "unreachable", "the catalog was not read yet: nothing can be said about it")
 
-// current returns the state, or answers that there is none yet.
+// current returns the state, or answers why there is none to show.
 func (s *Server) current(w http.ResponseWriter, r *http.Request) *state {
-	now := s.state.Load()
-	if now == nil {
-		w.Header().Set("Retry-After", "1")
-		s.fail(w, r, errNoIndex)
+	now, err := s.shown()
+	if err != nil {
+		if err != errPolicy { // that takes a person
+			w.Header().Set("Retry-After", "1")
+		}
+		s.fail(w, r, err)
 	}
 	return now
+}
+
+// shown returns the state that may be shown.
+func (s *Server) shown() (*state, error) {
+	now := s.state.Load()
+	if now == nil {
+		if err := s.policyFailure(); err != nil {
+			return nil, err
+		}
+		return nil, errNoIndex
+	}
+	if err := s.usable(now); err != nil {
+		return nil, err
+	}
+	return now, nil
 }
 
 // list answers GET /v1/catalog/images.
@@ -37,6 +54,9 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	}
 	s.metrics.misses.Inc()
 	q, err := parseListQuery(r.URL.RawQuery)
+	if err == nil && len(q.query.Signed) > 0 && now.policy == nil {
+		err = badQuery("signed: this server checks no signatures: it has no trust policy")
+	}
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -57,13 +77,16 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answe
 		return now.list(q)
 	}
 	var items []entry.Item
+	refused := 0
 	for _, f := range s.follower.followed {
 		look := f.last()
 		if look == nil {
 			return nil, errNoIndex
 		}
 		then, err := look.AsOf(ctx, q.asOf)
-		if err != nil {
+		if kept, ok := errors.AsType[*catalog.RefusedError](err); ok {
+			refused += len(kept.Refused)
+		} else if err != nil {
 			return nil, err
 		}
 		for i := range then {
@@ -71,7 +94,7 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answe
 		}
 		items = append(items, then...)
 	}
-	return page(q, entry.OutlineItems(items), func(o *entry.OutlinedItem) (string, error) {
+	return page(q, entry.OutlineItems(items), refused, func(o *entry.OutlinedItem) (string, error) {
 		text, err := marshal(o.Item)
 		return string(text), err
 	})
@@ -90,13 +113,21 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	}
 	i := now.byName[name]
 	if i == nil {
-		s.fail(w, r, absent(name))
+		s.fail(w, r, now.absent(name))
 		return
 	}
 	if i.accesses != nil {
 		i.accesses.Add(1)
 	}
 	s.send(w, r, i.answer())
+}
+
+// absent is why a name is not shown: the policy refuses it, or there is none.
+func (s *state) absent(name string) error {
+	if r := s.refused[name]; r != nil {
+		return r.err
+	}
+	return absent(name)
 }
 
 func absent(name string) error {

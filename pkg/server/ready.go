@@ -19,6 +19,12 @@ type readiness struct {
 	Entries  int            `json:"entries"`
 	Age      *float64       `json:"ageSeconds"` // since the last look at the log; null: it was not read yet
 	Catalogs []catalogReady `json:"catalogs"`
+	Policy   *policyReady   `json:"policy,omitempty"` // null without one
+}
+
+type policyReady struct {
+	Hash  string `json:"hash"`            // of the one that was read last
+	Error string `json:"error,omitempty"` // why that is not the one of now
 }
 
 type catalogReady struct {
@@ -27,7 +33,8 @@ type catalogReady struct {
 	Error   string   `json:"error,omitempty"` // of the last look
 }
 
-// ready answers GET /readyz: there is an index, and how old it is.
+// ready answers GET /readyz: there is an index that may be shown, and how old it
+// is.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	answer := readiness{Stale: true, Catalogs: []catalogReady{}}
 	if age, known := s.follower.age(); known {
@@ -47,8 +54,14 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		one.mu.Unlock()
 		answer.Catalogs = append(answer.Catalogs, c)
 	}
+	if t := s.trust.Load(); t != nil {
+		answer.Policy = &policyReady{Hash: t.policy.Hash()}
+		if t.failure != nil {
+			answer.Policy.Error = problemOf(t.failure).Code
+		}
+	}
 	status := http.StatusServiceUnavailable
-	if now := s.state.Load(); now != nil {
+	if now, err := s.shown(); err == nil {
 		status = http.StatusOK
 		answer.Ready, answer.Stale, answer.Entries = true, s.follower.isStale(), len(now.images)
 	}

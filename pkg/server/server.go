@@ -13,6 +13,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // Catalog is what the server reads: package catalog has one.
@@ -61,8 +63,17 @@ type Options struct {
 	// directories that are opened are those of the catalogs, each for its own
 	// entries. Catalogs open what Publish and Verify need, so let their client
 	// stand behind the same gate (registry.Client.Behind).
-	Allow   []string
-	Keep    string       // file that keeps what is served for the next start; "" keeps nothing
+	Allow []string
+	// Vouched are further registries that are opened: those of entries that the
+	// policy verifies (catalog.Options.Vouched). With a set, Allow being nil opens
+	// no others. The server empties it when the policy changes.
+	Vouched *registry.Hosts
+	// Policy reads the trust policy, again and again; nil checks no signatures.
+	// The catalogs must be open under one. What it refuses is not listed. While it
+	// cannot be read, nothing is shown: the policy of now may be another one than
+	// that which was read last.
+	Policy  func() (*trust.Policy, error)
+	Keep    string       // file that keeps what is served for the next start; "" keeps nothing. With Policy, nothing is kept: verdicts are no cache's to say
 	Logger  *slog.Logger // nil is none
 	Version string       // of the build, for metrics
 }
@@ -73,7 +84,8 @@ type Server struct {
 	mux      *http.ServeMux
 	log      *slog.Logger
 	metrics  *metrics
-	monitor  *health.Monitor // nil where nothing is probed
+	trust    atomic.Pointer[inForce] // nil without a policy
+	monitor  *health.Monitor         // nil where nothing is probed
 	follower *follower
 	events   *events
 	verify   *throttle
@@ -89,7 +101,7 @@ type Server struct {
 	caughtUp chan struct{} // closed when the state was current for the first time
 }
 
-// New makes a server. Nothing is read before Run.
+// New makes a server. Nothing but the policy is read before Run.
 func New(options Options) (*Server, error) {
 	if len(options.Catalogs) == 0 {
 		return nil, errors.New("server: no catalog to serve")
@@ -104,6 +116,9 @@ func New(options Options) (*Server, error) {
 	options.Record = cmp.Or(max(options.Record, 0), 5*time.Minute)
 	options.Listeners = cmp.Or(max(options.Listeners, 0), 1000)
 	options.ListenersPerAddress = cmp.Or(max(options.ListenersPerAddress, 0), max(options.Listeners/10, 8))
+	if options.Policy != nil {
+		options.Keep = ""
+	}
 	gates, err := gates(&options)
 	if err != nil {
 		return nil, err
@@ -116,6 +131,9 @@ func New(options Options) (*Server, error) {
 		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery), probes: newBackground(),
 		slow: make(chan struct{}, maxComputing), writes: make(chan struct{}, maxWriting), caughtUp: make(chan struct{}),
 		gates: gates, shares: newShares(options.ListenersPerAddress),
+	}
+	if err := s.firstPolicy(); err != nil {
+		return nil, err
 	}
 	s.metrics = newMetrics(s)
 	s.follower = newFollower(s)
@@ -141,6 +159,9 @@ func (s *Server) Run(ctx context.Context) {
 		parts.Go(func() { s.monitor.Run(ctx) })
 	}
 	parts.Go(func() { s.follower.run(ctx) })
+	if s.options.Policy != nil {
+		parts.Go(func() { s.watchPolicy(ctx) })
+	}
 	parts.Go(func() { s.probes.run(ctx) })
 	parts.Go(func() { s.record(ctx) })
 	<-ctx.Done()

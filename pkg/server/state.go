@@ -11,6 +11,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // state is everything that is served, at one moment. It is immutable but for
@@ -21,19 +22,25 @@ type state struct {
 	byName map[string]*image // of several catalogs, the first that has the name
 	lists  *lists
 
+	policy   *trust.Policy         // that lets the images through; nil is none
+	refusals []*refusal            // of what it does not, by catalog and name
+	refused  map[string]*refusal   // of them, by name
+	hidden   map[health.Key]*image // of them, what would be shown without the policy
+
 	recalled bool // from the disk, and held against nothing yet
 }
 
 // newState makes the state that serves images, with the lists prepared that were
 // asked of old.
-func newState(old *state, images []*image) *state {
-	s := &state{images: images, byKey: make(map[health.Key]*image, len(images)), byName: make(map[string]*image, len(images))}
+func newState(old *state, images []*image, policy *trust.Policy, refused []*refusal) *state {
+	s := &state{policy: policy, images: images, byKey: make(map[health.Key]*image, len(images)), byName: make(map[string]*image, len(images))}
 	for _, i := range images {
 		s.byKey[i.key()] = i
 		if s.byName[i.name()] == nil {
 			s.byName[i.name()] = i
 		}
 	}
+	s.refuse(refused)
 	s.lists = newLists(s)
 	if old != nil {
 		s.lists.prepare(old.lists.hot())
@@ -64,11 +71,12 @@ func inParallel(ctx context.Context, count int, do func(n int) error) error {
 
 // list answers a query of the list route.
 func (s *state) list(q listQuery) (*answer, error) {
-	return page(q, s.images, func(i *image) (string, error) { return i.text, nil })
+	return page(q, s.images, len(s.refusals), func(i *image) (string, error) { return i.text, nil })
 }
 
-// page cuts one page out of what the query finds, and writes it.
-func page[T entry.Outlined](q listQuery, all []T, write func(T) (string, error)) (*answer, error) {
+// page cuts one page out of what the query finds, and writes it. refused is how
+// many names the policy keeps back, whatever the query.
+func page[T entry.Outlined](q listQuery, all []T, refused int, write func(T) (string, error)) (*answer, error) {
 	matched := entry.Pick(q.query, all)
 	total := len(matched)
 	if q.after != nil {
@@ -98,6 +106,9 @@ func page[T entry.Outlined](q listQuery, all []T, write func(T) (string, error))
 		body.WriteString(text)
 	}
 	body.WriteString(`],"total":` + strconv.Itoa(total))
+	if refused > 0 {
+		body.WriteString(`,"refused":` + strconv.Itoa(refused))
+	}
 	if token != "" {
 		body.WriteString(`,"continue":` + strconv.Quote(token))
 	}

@@ -70,27 +70,30 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	i := now.byName[name]
+	i, missing := now.byName[name], now.absent(name)
+	if r := now.refused[name]; r != nil {
+		i = r.image
+	}
 	if of := values.Get("catalog"); of != "" {
-		if i, err = s.ofCatalog(now, of, name); err != nil {
+		if i, missing, err = s.ofCatalog(now, of, name); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 	}
 	switch {
-	case i == nil:
-		s.fail(w, r, absent(name))
+	case i == nil, values.Get("wait") == "" && now.byKey[i.key()] == nil: // what is refused is not probed
+		s.fail(w, r, missing)
 		return
 	case s.monitor == nil:
 		s.fail(w, r, problem(http.StatusConflict, "conflict", "this server probes nothing"))
 		return
 	}
 	if err := s.allowed(i.outline.Catalog, i.subject.reference); err != nil {
-		s.respond(w, r, http.StatusOK, Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Failure: &problemOf(err).Problem})
+		s.respond(w, r, http.StatusOK, Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Verdict: i.outline.Verdict, Failure: &problemOf(err).Problem})
 		return
 	}
 	if values.Get("wait") == "" && s.monitor.Blocked(i.key()) {
-		s.respond(w, r, http.StatusOK, Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed"})
+		s.respond(w, r, http.StatusOK, Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed", Verdict: i.outline.Verdict})
 		return
 	}
 	done, free := s.mayVerify(w, r, i)
@@ -112,7 +115,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server ends: nothing is probed any more"))
 		return
 	}
-	s.respond(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true})
+	s.respond(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true, Verdict: i.outline.Verdict})
 }
 
 // mayVerify takes what a verification needs: room for it, for its client, and
@@ -143,15 +146,22 @@ func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *image) (do
 	return done, true
 }
 
-// ofCatalog returns the entry with a name in one of several catalogs; nil if it
-// has none.
-func (s *Server) ofCatalog(now *state, reference, name string) (*image, error) {
+// ofCatalog returns the entry with a name in one of several catalogs, refused or
+// not; where it has none, missing says so.
+func (s *Server) ofCatalog(now *state, reference, name string) (i *image, missing, err error) {
 	for _, one := range s.follower.followed {
 		if one.catalog.Reference() == reference {
-			return now.byKey[health.Key{Catalog: s.follower.label(one), Name: name}], nil
+			key := health.Key{Catalog: s.follower.label(one), Name: name}
+			missing = absent(name)
+			for _, r := range now.refusals {
+				if r.key == key {
+					missing = r.err
+				}
+			}
+			return now.find(key), missing, nil
 		}
 	}
-	return nil, fmt.Errorf("catalog %q: %w on this server", printable(reference), entry.ErrNotFound)
+	return nil, nil, fmt.Errorf("catalog %q: %w on this server", printable(reference), entry.ErrNotFound)
 }
 
 // verifyWhole looks at the whole entry, and answers what it found.
@@ -170,6 +180,9 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 		found, err := verifier.Verify(ctx, i.name())
 		answer := Verification{Message: i.name() + " was verified", Triggered: true}
 		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
+		if answer.Verdict = string(found.Verdict); answer.Verdict != i.outline.Verdict {
+			_ = s.follower.renew(ctx, one, i.name()) // else the next refresh shows it
+		}
 		s.audit(ctx, requestID(w), verification(i), err)
 		_, _ = s.probe(ctx, i) // the phase follows; what was found is in the answer
 		s.respond(w, r, http.StatusOK, answer)

@@ -159,14 +159,18 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.openThrough(policy, func(string) (*registry.Client, error) { return client, nil })
+	return a.openThrough(policy, nil, func(string) (*registry.Client, error) { return client, nil })
 }
 
-// openThrough is openWith by the client that is chosen for each catalog.
-func (a *app) openThrough(policy *trust.Policy, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
+// openThrough is openWith by the client that is chosen for each catalog; the
+// registries of what the policy verifies are added to hosts, which may be nil.
+func (a *app) openThrough(policy *trust.Policy, hosts *registry.Hosts, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
 		Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
 		Warn: func(err error) { a.warn(err.Error()) },
+	}
+	if hosts != nil {
+		options.Vouched = hosts.Add
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {
 		options.Cache = ocilog.NewCache(filepath.Join(dir, "caib"), 0)

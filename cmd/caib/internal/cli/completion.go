@@ -101,7 +101,7 @@ func (a *app) completions(command *cobra.Command, values func(*entry.Item) []str
 		return nil, cobra.ShellCompDirectiveError
 	}
 	a.settings.quiet = true
-	catalogs, err := a.sources(nil)
+	catalogs, err := a.sources(nil, false)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -15,7 +15,9 @@ import (
 // pasted as it stands.
 func (a *app) details(item *entry.Item, wide bool) error {
 	writer := tabwriter.NewWriter(a.system.Out, 0, 0, 2, ' ', 0)
-	for _, field := range fields(item) {
+	shown := *item
+	shown.Verdict = a.signedCell(item.Verdict)
+	for _, field := range fields(&shown) {
 		if field[1] != "" {
 			fmt.Fprintf(writer, "%s:\t%s\n", field[0], oneLine.Replace(field[1]))
 		}

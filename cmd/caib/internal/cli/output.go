@@ -105,9 +105,11 @@ func (a *app) table(items []entry.Item, wide bool) error {
 	rows := make([][]string, len(items))
 	now := a.system.Now()
 	for n := range items {
+		item := items[n]
+		item.Verdict = a.signedCell(item.Verdict)
 		for _, c := range columns {
 			if wide || !c.wide {
-				rows[n] = append(rows[n], c.cell(&items[n], now))
+				rows[n] = append(rows[n], c.cell(&item, now))
 			}
 		}
 		if several {

@@ -33,6 +33,9 @@ type remote struct {
 	now    func() time.Time
 	warn   func(text string)
 	stale  sync.Once // warned of an answer that may be out of date
+	// verified takes nothing but what the server has verified.
+	verified bool
+	refuses  sync.Once // told of names that the server's policy refuses
 }
 
 // newRemote reads the settings about the server. A token is sent by HTTPS, or

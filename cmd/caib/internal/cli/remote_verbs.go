@@ -17,6 +17,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/imagebuild"
 	"github.com/oci-catalog/caib/pkg/server"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 const (
@@ -29,21 +30,38 @@ const (
 	routeAlphabet   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:/=+@"
 )
 
-// List asks for what the query selects, page by page. The server selects as
-// entry.Query does; what its route does not take is selected here.
+// List asks for what the query selects. Where only what the server verified is
+// asked for, a *catalog.RefusedError says that there is more.
 func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
+	page, refused, err := r.list(ctx, options)
+	switch {
+	case err != nil || refused == 0:
+		return page, err
+	case r.verified:
+		return page, r.refusal(refused)
+	}
+	r.refuses.Do(func() { r.warn((&keptBack{r.base.Host, refused}).Error()) })
+	return page, nil
+}
+
+// list asks page by page. The server selects as entry.Query does; what its route
+// does not take is selected here. refused is how many names its policy keeps back.
+func (r *remote) list(ctx context.Context, options catalog.ListOptions) (page entry.Page, refused int, err error) {
 	if err := options.Query.Check(); err != nil {
-		return entry.Page{}, err
+		return entry.Page{}, 0, err
+	}
+	if r.verified {
+		options.Query.Signed = []string{string(trust.Verified)}
 	}
 	asked, whole := routeQuery(options.Query)
 	if whole {
 		return r.pages(ctx, asked, options.AsOf, options.Query.Limit)
 	}
-	page, err := r.pages(ctx, asked, options.AsOf, 0)
+	page, refused, err = r.pages(ctx, asked, options.AsOf, 0)
 	if err != nil {
-		return entry.Page{}, err
+		return entry.Page{}, 0, err
 	}
-	return options.Query.Select(page.Items), nil
+	return options.Query.Select(page.Items), refused, nil
 }
 
 // routeQuery returns the parameters of the list route for a query, without its
@@ -61,6 +79,9 @@ func routeQuery(q entry.Query) (asked url.Values, whole bool) {
 	for key, value := range q.Labels {
 		asked.Add("label", key+"="+value)
 	}
+	if len(q.Signed) > 0 {
+		asked.Set("signed", strings.Join(q.Signed, ","))
+	}
 	whole = entry.IsPhase(asked.Get("phase")) || q.Phase == ""
 	for _, values := range asked {
 		for _, value := range values {
@@ -70,23 +91,27 @@ func routeQuery(q entry.Query) (asked url.Values, whole bool) {
 	if whole = whole && len(asked["tags"])+len(asked["label"]) <= maxRouteFilters && len(asked.Encode()) < maxRouteQuery; whole {
 		return asked, true
 	}
-	return url.Values{"phase": {"all"}, "latest": {"false"}}, false
+	some := url.Values{"phase": {"all"}, "latest": {"false"}}
+	if asked.Has("signed") { // for the server to say that it knows of none
+		some["signed"] = asked["signed"]
+	}
+	return some, false
 }
 
 // pages reads pages of the list route until there are limit entries; 0 is all.
-func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, limit int) (entry.Page, error) {
-	all := entry.Page{Items: []entry.Item{}}
+func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, limit int) (all entry.Page, refused int, err error) {
+	all.Items = []entry.Item{}
 	asked.Set("limit", strconv.Itoa(min(cmp.Or(limit, maxPageLimit), maxPageLimit)))
 	setAsOf(asked, asOf)
 	for range maxPages {
 		page, err := ask[server.ImageList](ctx, r, http.MethodGet, imagesRoute, asked, nil)
 		if err != nil {
-			return entry.Page{}, err
+			return entry.Page{}, 0, err
 		}
-		all.Items, all.Total = append(all.Items, page.Items...), page.Total
+		all.Items, all.Total, refused = append(all.Items, page.Items...), page.Total, page.Refused
 		only := !asked.Has("continue") && page.Continue == ""
 		if only && len(page.Items) < page.Total {
-			return entry.Page{}, r.unanswered(ctx, http.MethodGet, imagesRoute, fmt.Errorf("%w: it has %d of %d entries", errNoServer, len(page.Items), page.Total))
+			return entry.Page{}, 0, r.unanswered(ctx, http.MethodGet, imagesRoute, fmt.Errorf("%w: it has %d of %d entries", errNoServer, len(page.Items), page.Total))
 		}
 		if limit > 0 && len(all.Items) >= limit {
 			all.Items = all.Items[:limit]
@@ -97,7 +122,7 @@ func (r *remote) pages(ctx context.Context, asked url.Values, asOf time.Time, li
 		}
 		asked.Set("continue", page.Continue)
 	}
-	return all, nil
+	return all, refused, nil
 }
 
 func setAsOf(query url.Values, at time.Time) {
@@ -116,7 +141,14 @@ func (r *remote) Get(ctx context.Context, name string, options catalog.GetOption
 	if options.Version != "" {
 		query.Set("version", options.Version)
 	}
-	return ask[entry.Item](ctx, r, http.MethodGet, imagesRoute+"/"+name, query, nil)
+	item, err = ask[entry.Item](ctx, r, http.MethodGet, imagesRoute+"/"+name, query, nil)
+	if err == nil {
+		err = r.demand(name, trust.Verdict(item.Verdict))
+	}
+	if err != nil {
+		return entry.Item{}, err
+	}
+	return item, nil
 }
 
 // History asks for the revisions of one entry, or of all for "".
@@ -129,6 +161,11 @@ func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error
 		path = imagesRoute + "/" + name + "/history"
 	}
 	all, err := ask[server.History](ctx, r, http.MethodGet, path, nil, nil)
+	for _, event := range all.Items {
+		if r.verified && event.Verdict == "" {
+			return nil, r.checksNothing()
+		}
+	}
 	return all.Items, err
 }
 
@@ -137,7 +174,10 @@ func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) { return r.h
 
 // heads lists what there is to verify in one of several catalogs, or in the one.
 func (r *remote) heads(ctx context.Context, of string) ([]catalog.Head, error) {
-	page, err := r.List(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
+	page, refused, err := r.list(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
+	if err == nil { // of several catalogs, with the first
+		r.refuses.Do(func() { err = r.refusal(refused) })
+	}
 	var heads []catalog.Head
 	for _, item := range page.Items {
 		if of == "" || item.Catalog == of {
@@ -163,6 +203,9 @@ func (r *remote) verify(ctx context.Context, name string, query url.Values) (cat
 	}
 	if answer.Verification == nil {
 		answer.Verification = &catalog.Verification{Name: name}
+	}
+	if err == nil {
+		err = r.demand(name, answer.Verification.Verdict)
 	}
 	return *answer.Verification, err
 }

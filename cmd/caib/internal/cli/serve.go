@@ -19,6 +19,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 const serveVerb = "serve"
@@ -34,6 +35,7 @@ const (
 
 type serveOptions struct {
 	*app
+	demand
 	listen       string
 	refresh      time.Duration
 	interval     time.Duration
@@ -68,10 +70,19 @@ that of the token (printf %s "$TOKEN" | sha256sum), which has 16 characters or
 more. Tokens and certificates are read again when their files change. --timeout
 does not end a server.
 
+With a trust policy, or keys and identities given here, the server checks
+signatures: its answers say the verdict and who signed, what the policy refuses is
+in no list, and asking for it by name says why. The policy and the files that it
+names are read again every 15 seconds, and more often with a shorter --refresh;
+another policy decides at once. While they cannot be read, nothing is shown: the
+policy that was read last may be the one that somebody just withdrew.
+
 A server opens what entries and requests refer to: registries, and of directories
 (oci:PATH) only that of the catalog they are in. --allow-registry names the
-registries that it may open; without it, all. What is outside is not published,
-and not probed: an entry keeps its phase. A pattern is HOST[:PORT], for all that
+registries that it may open; without it, those of the catalogs and of entries that
+the policy verifies and, where there is no policy, all. What is outside is not
+published, and not probed: an entry keeps its phase, and its image is not looked
+at for signatures. A pattern is HOST[:PORT], for all that
 the registry has, or HOST[:PORT]/REPOSITORY, where * stands for any characters but
 a slash and ** for any. The catalogs themselves are always opened, and an allowed
 registry may redirect elsewhere. What a registry answered is told to the log, and
@@ -84,6 +95,7 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
 		Example: `  caib catalog serve
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
   caib catalog serve --allow-publish --token-file tokens --log-format json
+  caib catalog serve --policy policy.yaml
   caib catalog serve --allow-registry registry.example.com/automotive/* --allow-registry quay.example.com`,
 		Args: cobra.NoArgs,
 	}
@@ -101,7 +113,8 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
 	flags.IntVar(&o.connections, "max-connections", 4096, "connections at once; more wait")
 	flags.IntVar(&o.listeners, "max-listeners", 1000, "listeners to events at once; more are refused")
 	flags.IntVar(&o.perAddress, "max-listeners-per-address", 0, "of them from one address; 0 is a tenth, or 8 where that is less")
-	flags.StringArrayVar(&o.allow, "allow-registry", nil, "pattern of registries that may be opened for entries and publications; separated by commas, or repeated; all without it")
+	flags.StringArrayVar(&o.allow, "allow-registry", nil, "pattern of registries that may be opened for entries and publications; separated by commas, or repeated; without it those of the catalogs and of verified entries, or all without a policy")
+	o.demand.register(flags)
 	return a.verb(command, []int{exitUnauthorized}, o.run)
 }
 
@@ -111,7 +124,7 @@ func (o *serveOptions) run(ctx context.Context, _ []string) error {
 	}
 	log := o.serverLog()
 	o.noticed = func(text string) { log.Warn(text) }
-	handler, err := o.handler(log)
+	handler, err := o.handler(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -128,12 +141,7 @@ func (o *serveOptions) check() error {
 	invalid := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{entry.ErrInvalid}, args...)...)
 	}
-	policy, err := o.configuredPolicy()
 	switch {
-	case err != nil:
-		return err
-	case policy != nil:
-		return withHint(invalid("a trust policy is set, and a server does not check signatures yet"), "leave the policy out for the server: --policy \"\"")
 	case o.settings.server != "":
 		return withHint(invalid("%s: a server serves the catalogs of registries, not those of another server", o.settings.origins["server"].label), "give --catalog")
 	case !listenable(o.listen):
@@ -177,14 +185,21 @@ func (o *serveOptions) serverLog() *slog.Logger {
 }
 
 // handler makes the server over the catalogs of the settings.
-func (o *serveOptions) handler(log *slog.Logger) (*server.Server, error) {
-	catalogs, probe, err := o.openBehindGates()
+func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.Server, error) {
+	policy, err := o.demanded(ctx, &o.demand)
+	if err != nil {
+		return nil, err
+	}
+	catalogs, probe, hosts, err := o.openBehindGates(policy)
 	if err != nil {
 		return nil, err
 	}
 	options := server.Options{
-		Probe: probe, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
+		Vouched: hosts, Probe: probe, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, Keep: o.kept(),
+	}
+	if policy != nil {
+		options.Policy = func() (*trust.Policy, error) { return o.demanded(ctx, &o.demand) }
 	}
 	for _, c := range catalogs {
 		options.Catalogs = append(options.Catalogs, c)

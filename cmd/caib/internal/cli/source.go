@@ -54,18 +54,20 @@ type writer interface {
 }
 
 // sources opens the index server of the settings, else every catalog of them,
-// under a policy; nil is none. A server is not asked under a policy: what it
-// says of signatures is its word, and checking means to look.
-func (a *app) sources(policy *trust.Policy) ([]source, error) {
+// under a policy; nil is none. A server is not asked under a policy: what it says
+// of signatures is its word, and checking means to look. verified without a policy
+// takes its word: nothing but what it has verified.
+func (a *app) sources(policy *trust.Policy, verified bool) ([]source, error) {
 	if a.settings.server != "" {
 		if policy != nil {
 			return nil, withHint(fmt.Errorf("%w: signatures cannot be verified through the server %s", entry.ErrInvalid, a.settings.server),
-				"ask the registry itself: give --catalog, and no --server")
+				"ask the registry itself: give --catalog, and no --server; or take the server's word: --verified, without a policy, key or identity")
 		}
 		r, err := a.newRemote()
 		if err != nil {
 			return nil, err
 		}
+		r.verified = verified
 		return []source{r}, nil
 	}
 	catalogs, err := a.openWith(policy)

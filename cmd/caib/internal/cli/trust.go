@@ -57,6 +57,7 @@ func (a *app) demanded(ctx context.Context, d *demand) (*trust.Policy, error) {
 }
 
 // policy is the policy in force: of the flags, else of the settings, else none.
+// With --verified alone, a server's word is taken (sources).
 func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
 	if d.asked() {
 		policy, err := d.own(ctx, a)
@@ -69,11 +70,14 @@ func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
 	if err != nil || !d.verified {
 		return policy, err
 	}
-	if policy == nil {
+	switch {
+	case policy != nil:
+		return policy.Enforced(), nil
+	case a.settings.server == "":
 		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
 			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer, or a policy")
 	}
-	return policy.Enforced(), nil
+	return nil, nil
 }
 
 // configuredPolicy is the policy of the settings; nil is none.
@@ -166,7 +170,7 @@ func (a *app) openVerified(ctx context.Context, d *demand) ([]source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.sources(policy)
+	return a.sources(policy, d.verified)
 }
 
 // maxRefusals bounds the refused entries that are named one by one.

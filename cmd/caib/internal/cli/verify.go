@@ -69,7 +69,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	catalogs, err := o.sources(policy)
+	catalogs, err := o.sources(policy, o.verified)
 	if err != nil {
 		return err
 	}
@@ -162,6 +162,9 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, notes *jo
 // entries that were taken away.
 func hidden(err error) int {
 	var refused *catalog.RefusedError
+	if kept, ok := errors.AsType[*keptBack](err); ok {
+		return kept.names
+	}
 	if errors.As(err, &refused) {
 		return len(refused.Refused)
 	}
@@ -193,7 +196,11 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 		for _, check := range job.found.Checks {
 			fmt.Fprintf(o.system.Out, "%s  %s\n", job.name, checkLine(check))
 		}
-		fmt.Fprintf(o.system.Out, "%s  verdict: %s\n", job.name, job.word())
+		verdict := job.word()
+		if verdict == string(job.found.Verdict) {
+			verdict = o.signedCell(verdict)
+		}
+		fmt.Fprintf(o.system.Out, "%s  verdict: %s\n", job.name, verdict)
 	}
 	if o.all || len(jobs) > 1 {
 		counts := summary(jobs, hidden)

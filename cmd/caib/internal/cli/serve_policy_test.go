@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/internal/testwait"
+)
+
+// A running server follows its policy file, and the keys that it names: another
+// key decides at once, and while one of the files makes no sense nothing is shown.
+func TestServeFollowsItsPolicyFiles(t *testing.T) {
+	env := homeEnv(t)
+	host, dir := startRegistry(t).host, t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	for _, name := range []string{"team", "other"} {
+		if _, err := writeKeypair(file(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(name string) string {
+		t.Helper()
+		text, err := os.ReadFile(file(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	env["CAIB_CATALOG"] = host + "/team/catalog"
+	for _, name := range []string{"team", "other"} {
+		if _, err := pushSample("bootc", host+"/os/"+name+":1", samples.Build{Distro: name, Architectures: []string{"arm64"}}); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := run(t, env, "catalog", "publish", host+"/os/"+name+":1", "--sign-key", file(name+".key")); code != 0 {
+			t.Fatalf("publish %s: exit code %d\n%s", name, code, stderr)
+		}
+	}
+	const policy = "version: 1\nrules: [{keys: [{file: trusted.pub}]}]\n"
+	write("policy.yaml", policy)
+	write("trusted.pub", read("team.pub"))
+	s, _ := servedCatalog(t, env, "--policy", file("policy.yaml"))
+	list := func() (int, string) {
+		response, err := client.Get("http://" + s.address + "/v1/catalog/images?latest=false")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(text)
+	}
+	only := func(name, not string) func() bool {
+		return func() bool {
+			status, text := list()
+			return status == http.StatusOK && strings.Contains(text, `"name":"`+name+`"`) && !strings.Contains(text, `"name":"`+not+`"`)
+		}
+	}
+	if !only("team", "other")() {
+		_, text := list()
+		t.Fatalf("at first the list is %s, want team alone", text)
+	}
+	write("trusted.pub", read("other.pub"))
+	testwait.Until(t, "the other key to decide", only("other", "team"))
+	for name, content := range map[string]string{"trusted.pub": "no key", "policy.yaml": "version: 1\nrules: [{keys: [{file: trusted.pub}], requires: both}]\n"} {
+		right := read(name)
+		write(name, content)
+		testwait.Until(t, "nothing to be shown after a fault in "+name, func() bool { status, _ := list(); return status == http.StatusServiceUnavailable })
+		write(name, right)
+		testwait.Until(t, "the other entry to be back", only("other", "team"))
+	}
+	if err := os.Remove(file("policy.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	testwait.Until(t, "nothing to be shown without the file", func() bool { status, _ := list(); return status == http.StatusServiceUnavailable })
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if log := s.log.String(); strings.Count(log, "the trust policy cannot be read") != 3 || !strings.Contains(log, "trusted.pub") {
+		t.Errorf("the log:\n%s\nwant three lines about what cannot be read", log)
+	}
+}

@@ -1,0 +1,178 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// maxRenewed bounds the findings of one Evaluation that are looked into again
+// because of their age.
+const maxRenewed = 256
+
+// Evaluation is what a policy makes of all names in a Look: of what decides them,
+// and of those that nothing decides any more. It is immutable.
+type Evaluation struct {
+	policy *trust.Policy
+	byName map[string]*Finding
+}
+
+// Finding is what a policy makes of one name.
+type Finding struct {
+	Revision digest.Digest // that decides the name; "" where none is left
+	Verdict  trust.Verdict
+	Signers  []entry.Signer
+	// Err is why the policy refuses the name: a *trust.Error. It is nil for what
+	// is verified, and for what a rule only warns of.
+	Err error
+	// Stale says that nobody can tell now, and that it is what was found last.
+	Stale bool
+
+	doubtful bool      // it depends on what vanished
+	at       time.Time // zero where there was no time to ask
+}
+
+// EvaluateOptions say what may be taken from the evaluation before.
+type EvaluateOptions struct {
+	Before  *Evaluation   // of an earlier Look, or of this one; nil is none
+	Renew   time.Duration // after how long that is looked into again which was not verified
+	Offline bool          // asks no registry: what cannot be found out without is unknown
+}
+
+// Policy is the one that the evaluation was made under.
+func (e *Evaluation) Policy() *trust.Policy { return e.policy }
+
+// All returns the findings by name; read-only.
+func (e *Evaluation) All() map[string]*Finding { return e.byName }
+
+// Without returns the evaluation without what was found of a name, so that it is
+// looked into again.
+func (e *Evaluation) Without(name string) *Evaluation {
+	rest := maps.Clone(e.byName)
+	delete(rest, name)
+	return &Evaluation{e.policy, rest}
+}
+
+// Evaluate checks the signatures of everything that decides a name, under the
+// policy of the catalog. What was found before under the same policy stands: for
+// good if the same revision was verified, and for some time if not. If nothing
+// came of it, Before is returned itself.
+func (l *Look) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluation, error) {
+	c := l.catalog
+	e := c.newEvaluator(l.view, zeroTime)
+	if e.policy == nil {
+		return nil, fmt.Errorf("%w: catalog %s: there is no policy", entry.ErrInvalid, c.Reference())
+	}
+	e.offline = options.Offline
+	before := options.Before
+	if before == nil || before.policy != e.policy {
+		before = &Evaluation{policy: e.policy}
+	}
+	next := &Evaluation{e.policy, make(map[string]*Finding, len(l.heads)+len(l.others))}
+	due := e.due(slices.Concat(l.heads, l.others), before, next, options.Renew)
+	revisions, err := l.view.Load(ctx, due)
+	if err != nil {
+		return nil, err
+	}
+	if len(due) > 0 || len(e.doubtful) > 0 {
+		e.renew(ctx, due, revisions, before, next)
+		e.renewAbsences(ctx, next)
+		e.done(ctx)
+	}
+	if maps.EqualFunc(before.byName, next.byName, (*Finding).same) && len(due) == 0 {
+		return before, nil
+	}
+	return next, nil
+}
+
+// same reports whether two findings say the same.
+func (f *Finding) same(other *Finding) bool {
+	return f == other || f.Revision == other.Revision && f.Verdict == other.Verdict && f.Stale == other.Stale &&
+		fmt.Sprint(f.Err) == fmt.Sprint(other.Err)
+}
+
+// due takes over what still stands, and returns the heads to be looked into.
+func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew time.Duration) []ocilog.Head {
+	var due, unasked, old []ocilog.Head
+	now := time.Now()
+	for _, head := range heads {
+		name := head.Tag.Name
+		f := before.byName[name]
+		switch {
+		case f == nil || f.Revision != head.Digest || f.doubtful || e.doubtful[name]:
+			due = append(due, head)
+			continue
+		case f.at.IsZero():
+			unasked = append(unasked, head)
+		case f.Verdict != trust.Verified && now.Sub(f.at) >= renew:
+			old = append(old, head)
+		}
+		next.byName[name] = f
+	}
+	if len(old) > maxRenewed { // the rest has its turn
+		slices.SortFunc(old, func(a, b ocilog.Head) int {
+			return cmp.Or(before.byName[a.Tag.Name].at.Compare(before.byName[b.Tag.Name].at), a.Tag.Compare(b.Tag))
+		})
+		old = old[:maxRenewed]
+	}
+	return slices.Concat(due, unasked, old)
+}
+
+// renew looks into what heads of names say.
+func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []*entry.Revision, before, next *Evaluation) {
+	var found []*entry.Revision
+	for i, revision := range revisions {
+		if revision != nil {
+			found = append(found, revision)
+			continue
+		}
+		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: trust.Unknown, Reason: "its revision was deleted a moment ago"}
+		next.byName[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
+	}
+	reports := e.all(ctx, found)
+	now := time.Now()
+	for i, report := range reports {
+		revision := found[i]
+		name := revision.Tag.Name
+		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: report.Signers(), doubtful: e.doubtful[name], at: now}
+		if report.Verdict == trust.Unknown && (e.offline || ctx.Err() != nil) {
+			f.at = time.Time{}
+		}
+		if old := before.byName[name]; old != nil && report.Verdict == trust.Unknown && !f.doubtful && !old.doubtful &&
+			old.Revision == f.Revision && old.Verdict != trust.Unknown && old.Verdict != trust.Verified {
+			f.Verdict, f.Signers, f.Err, f.Stale = old.Verdict, old.Signers, old.Err, true
+		} else if e.offline {
+			f.Err = report.Err(subject(revision), revision.Digest)
+		} else {
+			f.Err = e.refusal(revision, report)
+		}
+		next.byName[name] = f
+	}
+}
+
+// renewAbsences looks into the names that are in doubt, and that nothing decides.
+func (e *evaluator) renewAbsences(ctx context.Context, next *Evaluation) {
+	now := time.Now()
+	for _, name := range slices.Sorted(maps.Keys(e.doubtful)) {
+		if next.byName[name] != nil {
+			continue
+		}
+		if err := e.absence(ctx, name); err != nil {
+			f := &Finding{Verdict: trust.Invalid, Err: err, doubtful: true, at: now}
+			if refused, ok := errors.AsType[*trust.Error](err); ok {
+				f.Verdict = refused.Verdict
+			}
+			next.byName[name] = f
+		}
+	}
+}

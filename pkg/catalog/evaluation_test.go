@@ -1,0 +1,211 @@
+package catalog_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// verdicts are those of an evaluation, by name.
+func verdicts(e *catalog.Evaluation) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(e.All())) {
+		f := e.All()[name]
+		text := fmt.Sprintf("%s %s", name, f.Verdict)
+		if f.Stale {
+			text += " stale"
+		}
+		if (f.Err == nil) != (f.Verdict == trust.Verified) {
+			text += fmt.Sprintf(" (%v)", f.Err)
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, ", ")
+}
+
+func look(t *testing.T, c *catalog.Catalog) *catalog.Look {
+	t.Helper()
+	l, err := c.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func evaluate(t *testing.T, l *catalog.Look, options catalog.EvaluateOptions) *catalog.Evaluation {
+	t.Helper()
+	e, err := l.Evaluate(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// An evaluation takes over what still stands, looks into the rest, and under
+// another policy takes over nothing.
+func TestEvaluationsFollowEachOther(t *testing.T) {
+	w := newWorld(t, true, nil)
+	owner, stranger := team(t), team(t)
+	writer := w.open(catalog.Options{})
+	for name, by := range map[string]*catalog.Signing{"a": owner, "b": stranger, "c": nil} {
+		w.publish(writer, w.push("os/"+name, "1", name), catalog.PublishOptions{Name: name, Sign: by, NoAttach: true})
+	}
+	policy := trusting(t, owner)
+	var vouched []string
+	c := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: policy, Vouched: func(image string) { vouched = append(vouched, image) }})
+	l := look(t, c)
+	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
+	if got := verdicts(offline); got != "a unknown, b unknown, c unknown" || offline.Policy() != policy {
+		t.Errorf("without asking: %s", got)
+	}
+	const all = "a verified, b untrusted, c unsigned"
+	first := evaluate(t, l, catalog.EvaluateOptions{Before: offline, Renew: time.Hour})
+	if got := verdicts(first); got != all {
+		t.Errorf("found %s, want %s", got, all)
+	}
+	if len(vouched) == 0 || strings.Contains(strings.Join(vouched, " "), "os/b") || strings.Contains(strings.Join(vouched, " "), "os/c") {
+		t.Errorf("vouched for %v, want the image of a alone", vouched)
+	}
+	var second *catalog.Evaluation
+	if requests := w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first, Renew: time.Hour}) }); len(requests) > 0 || second != first {
+		t.Errorf("nothing is new, and %v were asked for", requests)
+	}
+	third := evaluate(t, l, catalog.EvaluateOptions{Before: first})
+	if third == first || verdicts(third) != all {
+		t.Errorf("looked into again: %s", verdicts(third))
+	}
+	if _, err := writer.Sign(t.Context(), "c", *owner); err != nil {
+		t.Fatal(err)
+	}
+	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: first.Without("c"), Renew: time.Hour})); got != "a verified, b untrusted, c verified" {
+		t.Errorf("what was signed since: %s", got)
+	}
+	if err := c.SetPolicy(trusting(t, stranger)); err != nil {
+		t.Fatal(err)
+	}
+	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: first, Renew: time.Hour})); got != "a untrusted, b verified, c untrusted" {
+		t.Errorf("under another policy: %s", got)
+	}
+	if requests := w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first, Offline: true}) }); len(requests) > 0 || strings.Contains(verdicts(second), "a verified") {
+		t.Errorf("under another policy, without asking: %s after %v", verdicts(second), requests)
+	}
+}
+
+// What cannot be found out again stays what it was, and is marked.
+func TestEvaluationWithoutItsRegistry(t *testing.T) {
+	var away atomic.Bool
+	w := newWorld(t, true, func(inner http.Handler) http.Handler {
+		return http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+			if away.Load() {
+				answer.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			inner.ServeHTTP(answer, r)
+		})
+	})
+	owner := team(t)
+	writer := w.open(catalog.Options{})
+	for name, by := range map[string]*catalog.Signing{"a": owner, "b": nil} {
+		w.publish(writer, w.push("os/"+name, "1", name), catalog.PublishOptions{Name: name, Sign: by, NoAttach: true})
+	}
+	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, owner)}))
+	first := evaluate(t, l, catalog.EvaluateOptions{})
+	away.Store(true)
+	second := evaluate(t, l, catalog.EvaluateOptions{Before: first})
+	if got := verdicts(second); got != "a verified, b unsigned stale" {
+		t.Errorf("without the registry: %s", got)
+	}
+	away.Store(false)
+	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: second})); got != "a verified, b unsigned" {
+		t.Errorf("with it again: %s", got)
+	}
+}
+
+// A policy only takes the place of another.
+func TestSetPolicy(t *testing.T) {
+	w := newWorld(t, true, nil)
+	without, under := w.open(catalog.Options{}), w.open(catalog.Options{Policy: trusting(t, team(t))})
+	if err := without.SetPolicy(trusting(t, team(t))); !errors.Is(err, entry.ErrInvalid) {
+		t.Errorf("where there is none: %v, want invalid", err)
+	}
+	if err := under.SetPolicy(nil); !errors.Is(err, entry.ErrInvalid) {
+		t.Errorf("none: %v, want invalid", err)
+	}
+	w.publish(without, w.push("os/a", "1", "a"), catalog.PublishOptions{Name: "a", NoAttach: true})
+	if _, err := look(t, without).Evaluate(t.Context(), catalog.EvaluateOptions{}); !errors.Is(err, entry.ErrInvalid) {
+		t.Errorf("evaluated without a policy: %v, want invalid", err)
+	}
+}
+
+// plant writes unsigned entries into the catalog whose images nobody has.
+func (w *world) plant(count int) {
+	w.t.Helper()
+	for n := range count {
+		packed, err := entry.Pack(&entry.Document{
+			Name: fmt.Sprintf("e%03d", n), Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(time.Now()),
+			Image: entry.Image{Reference: w.host + "/os/none:1", Digest: digest.FromString("none"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
+		}, entry.Seen{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.write(packed)
+	}
+}
+
+// referrers are the subjects whose signatures were looked up.
+func referrers(requests []string) (count int) {
+	for _, request := range requests {
+		if strings.Contains(request, "/referrers/") {
+			count++
+		}
+	}
+	return count
+}
+
+// Everything is looked up once, however much it is; what is old, in turns; and
+// what a request makes a server look up is bounded.
+func TestEvaluationsAreBounded(t *testing.T) {
+	w := newWorld(t, true, nil)
+	w.plant(300)
+	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, team(t))}))
+	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
+	var first, second *catalog.Evaluation
+	requests := referrers(w.counter.during(func() { first = evaluate(t, l, catalog.EvaluateOptions{Before: offline, Renew: time.Hour}) }))
+	if got := verdicts(first); requests != 300 || strings.Count(got, " unsigned") != 300 {
+		t.Errorf("after %d lookups: %.500s", requests, got)
+	}
+	requests = referrers(w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first}) }))
+	if requests != 256 {
+		t.Errorf("%d are looked up again, want 256", requests)
+	}
+	if requests = referrers(w.counter.during(func() { evaluate(t, l, catalog.EvaluateOptions{Before: second}) })); requests != 256 {
+		t.Errorf("%d are looked up the third time, want 256", requests)
+	}
+	for what, ask := range map[string]func() error{
+		"history": func() error { _, err := l.History(t.Context(), ""); return err },
+		"as of":   func() error { _, err := l.AsOf(t.Context(), time.Now().Add(time.Hour)); return err },
+	} {
+		var err error
+		if requests := referrers(w.counter.during(func() { err = ask() })); requests > 64 || requests == 0 {
+			t.Errorf("%s: %d lookups, want some and no more than 64", what, requests)
+		}
+		var refused *catalog.RefusedError
+		if err != nil && (what == "history" || !errors.As(err, &refused) || len(refused.Refused) != 300) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// refusal is a name that the policy does not let through.
+type refusal struct {
+	key   health.Key
+	err   error
+	image *image // what it would be; nil where nothing is live
+	after int    // images of the catalogs before its own, by which is told which one has a name first
+}
+
+func (r *refusal) same(other *refusal) bool {
+	return r.key == other.key && r.image == other.image && r.after == other.after && r.err.Error() == other.err.Error()
+}
+
+// verdicts are all that there are, in the order of the API's description.
+var verdicts = []string{string(trust.Verified), string(trust.Unsigned), string(trust.Untrusted), string(trust.Invalid), string(trust.Unknown)}
+
+// findingOf is what a policy makes of a live entry; nil without a policy. What was
+// not looked into, because the entry is newer, is unknown.
+func findingOf(evaluation *catalog.Evaluation, head catalog.Head) *catalog.Finding {
+	if evaluation == nil {
+		return nil
+	}
+	if found := evaluation.All()[head.Name]; found != nil && found.Revision == head.Revision {
+		return found
+	}
+	return &catalog.Finding{Revision: head.Revision, Verdict: trust.Unknown, Err: &trust.Error{
+		What: fmt.Sprintf("entry %q", head.Name), Digest: head.Revision, Verdict: trust.Unknown, Reason: "they were not looked at yet",
+	}}
+}
+
+// screen parts the images of one catalog, which are those of live, from what the
+// policy refuses of it. after is how many are shown of the catalogs before.
+func screen(evaluation *catalog.Evaluation, label string, live []catalog.Head, images []*image, after int) (shown []*image, refused []*refusal) {
+	gone := func(i *image) bool { return i == nil } // deleted since the look
+	if evaluation == nil {
+		return slices.DeleteFunc(images, gone), nil
+	}
+	isLive := make(map[string]bool, len(live))
+	for k, head := range live {
+		isLive[head.Name] = true
+		if found := findingOf(evaluation, head); found.Err != nil {
+			refused = append(refused, &refusal{health.Key{Catalog: label, Name: head.Name}, found.Err, images[k], after})
+		} else {
+			shown = append(shown, images[k])
+		}
+	}
+	for name, found := range evaluation.All() {
+		if !isLive[name] && found.Err != nil {
+			refused = append(refused, &refusal{health.Key{Catalog: label, Name: name}, found.Err, nil, after})
+		}
+	}
+	slices.SortFunc(refused, func(a, b *refusal) int { return strings.Compare(a.key.Name, b.key.Name) })
+	return slices.DeleteFunc(shown, gone), refused
+}
+
+// refuse takes the names out of a state that the policy refuses, unless a catalog
+// before has them.
+func (s *state) refuse(refused []*refusal) {
+	s.refusals = refused
+	s.refused, s.hidden = map[string]*refusal{}, map[health.Key]*image{}
+	for _, r := range refused {
+		if r.image != nil {
+			s.hidden[r.key] = r.image
+		}
+		first := s.byName[r.key.Name]
+		if s.refused[r.key.Name] == nil && (first == nil || slices.Index(s.images, first) >= r.after) {
+			s.refused[r.key.Name] = r
+			delete(s.byName, r.key.Name)
+		}
+	}
+}
+
+// find returns the entry with a key, refused or not, or nil.
+func (s *state) find(key health.Key) *image {
+	if i := s.byKey[key]; i != nil {
+		return i
+	}
+	return s.hidden[key]
+}
+
+// tally counts the names of a state by verdict.
+func (s *state) tally() map[string]int {
+	counts := make(map[string]int, len(verdicts))
+	for _, verdict := range verdicts {
+		counts[verdict] = 0
+	}
+	for _, i := range s.images {
+		counts[i.outline.Verdict]++
+	}
+	for _, r := range s.refusals {
+		if refused, ok := errors.AsType[*trust.Error](r.err); ok {
+			counts[string(refused.Verdict)]++
+		}
+	}
+	return counts
+}
+
+// toldOfTrust is a refusal as a client without a token may be told it: not what
+// the registry of an image answered, or has there.
+func (s *Server) toldOfTrust(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *apiError) *apiError {
+	if refused.Verdict != trust.Unknown && refused.Check != trust.Image {
+		return e
+	}
+	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))
+	bare := *refused
+	bare.Reason = ""
+	return problem(e.status, e.Code, bare.Error()+moreForTokens)
+}
