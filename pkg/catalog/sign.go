@@ -143,9 +143,10 @@ type SignResult struct {
 	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
 }
 
-// Sign signs what stands of a name, as it was last read a moment ago: its live publication, or its removal. Where
-// the publication is attached to its image, its signatures are put there too. A
-// name that never was is an entry.ErrNotFound.
+// Sign signs what stands of a name, in the last reading while that is fresh: its
+// live publication, or its removal. Where the publication is attached to its
+// image, its signatures are put there too. A name that never was is an
+// entry.ErrNotFound.
 func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignResult, error) {
 	defer c.saveSignatures(ctx)
 	return c.signHead(ctx, name, options)
