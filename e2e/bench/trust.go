@@ -183,6 +183,7 @@ func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast 
 			count++
 		}
 		log.AddAllSignatures(ctx, found)
+		_ = log.Save(ctx)
 		view, err := log.Read(ctx)
 		if err != nil {
 			return count, err

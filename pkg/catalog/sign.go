@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -74,7 +75,9 @@ func (p *publication) signAgain(ctx context.Context) error {
 		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
 		return nil
 	}
-	return p.sign(ctx, p.old.Tag, manifestDescriptor(p.old))
+	err := p.sign(ctx, p.old.Tag, manifestDescriptor(p.old))
+	p.catalog.saveSignatures(ctx)
+	return err
 }
 
 func manifestDescriptor(revision *entry.Revision) ocispec.Descriptor {
@@ -140,10 +143,43 @@ type SignResult struct {
 	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
 }
 
-// Sign signs what stands of a name, as it was last read a moment ago: its live publication, or its removal. Where
-// the publication is attached to its image, its signatures are put there too. A
-// name that never was is an entry.ErrNotFound.
+// Sign signs what stands of a name, in the last reading while that is fresh: its
+// live publication, or its removal. Where the publication is attached to its
+// image, its signatures are put there too. A name that never was is an
+// entry.ErrNotFound.
 func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignResult, error) {
+	defer c.saveSignatures(ctx)
+	return c.signHead(ctx, name, options)
+}
+
+// saveSignatures writes down what was signed for the next process.
+func (c *Catalog) saveSignatures(ctx context.Context) {
+	if err := c.log.Save(ctx); err != nil {
+		c.warn(err)
+	}
+}
+
+// SignAll signs what stands of several names, as Sign does, some at a time. Each
+// result is passed to done with its place among the names, from several
+// goroutines at once; what was not begun when ctx ended has the error of that.
+func (c *Catalog) SignAll(ctx context.Context, names []string, options Signing, done func(i int, result SignResult, err error)) {
+	defer c.saveSignatures(ctx)
+	group := errgroup.Group{}
+	group.SetLimit(lookups)
+	for i, name := range names {
+		group.Go(func() error {
+			result, err := SignResult{Name: name, Signature: Signed{Outcome: SignSkipped}}, context.Cause(ctx)
+			if err == nil {
+				result, err = c.signHead(ctx, name, options)
+			}
+			done(i, result, err)
+			return nil
+		})
+	}
+	_ = group.Wait() // never fails: each name has its own error
+}
+
+func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (SignResult, error) {
 	result := SignResult{Name: name, Signature: Signed{Outcome: SignSkipped}}
 	if err := entry.CheckName(name); err != nil {
 		return result, err

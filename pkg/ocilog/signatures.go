@@ -26,8 +26,8 @@ func (l *Log) SnapshotSignatures(tag entry.Tag) []jsontext.Value {
 }
 
 // AddSignatures remembers signatures that were made or found in the registry,
-// for the next process and the next snapshot. What is no JSON, or more than is
-// kept of one revision, is left out.
+// for the next snapshot and, once Save has written them down, the next process.
+// What is no JSON, or more than is kept of one revision, is left out.
 func (l *Log) AddSignatures(ctx context.Context, tag entry.Tag, found ...[]byte) {
 	l.AddAllSignatures(ctx, map[entry.Tag][][]byte{tag: found})
 }
@@ -35,7 +35,6 @@ func (l *Log) AddSignatures(ctx context.Context, tag entry.Tag, found ...[]byte)
 // AddAllSignatures is AddSignatures for many revisions at once.
 func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte) {
 	l.restore(ctx)
-	added := false
 	for tag, texts := range found {
 		values := make([]jsontext.Value, 0, len(texts))
 		for _, text := range texts {
@@ -48,10 +47,6 @@ func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte
 		more := l.add(tag, values)
 		l.known.changed = l.known.changed || more
 		l.known.mu.Unlock()
-		added = added || more
-	}
-	if added {
-		_ = l.Save(ctx) // the next reading says what could not be written down
 	}
 }
 

@@ -75,6 +75,9 @@ func TestSignaturesAreAdded(t *testing.T) {
 	first := newLog(target, "log", options)
 	live(t, first)
 	first.AddSignatures(t.Context(), tag, []byte(`{"a":1}`), []byte(`{ "a": 1 }`), []byte("no JSON"), []byte(`{"b":2}`))
+	if err := first.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	second := newLog(target, "log", options)
 	live(t, second)
 	if diff := cmp.Diff([]string{`{"a":1}`, `{"b":2}`}, texts(second.Signatures(tag))); diff != "" {
@@ -112,6 +115,9 @@ func TestTheCacheKeepsSignatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.AddSignatures(t.Context(), packed.Tag, []byte(`{"a":1}`))
+	if err := first.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	second := newLog(target, "log", Options{Cache: cache, Now: c.Now})
 	if err := second.Append(t.Context(), publication(t, "b", c.Now(), "1"), nil); err != nil {
 		t.Fatal(err)

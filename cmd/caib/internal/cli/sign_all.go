@@ -9,16 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
-
-// signAtOnce is how many entries are signed at a time; the client bounds the
-// requests to each host.
-const signAtOnce = 16
 
 // signJob is one entry to sign.
 type signJob struct {
@@ -69,29 +63,25 @@ func (o *signOptions) line(c *catalog.Catalog, job *signJob) journalLine {
 	return journalLine{c.Reference(), job.Name, job.Revision.String()}
 }
 
-// signJobs signs entries, some at a time, and shows how far it is.
+// signJobs signs entries, and shows how far it is.
 func (o *signOptions) signJobs(ctx context.Context, c *catalog.Catalog, signing *catalog.Signing, jobs []*signJob, notes *journal) {
 	bar := o.newProgress(len(jobs))
 	defer bar.clear()
-	group := errgroup.Group{}
-	group.SetLimit(signAtOnce)
-	for _, job := range jobs {
-		group.Go(func() error {
-			job.result = catalog.SignResult{Name: job.Name, Signature: catalog.Signed{Outcome: catalog.SignSkipped}}
-			if job.err = context.Cause(ctx); job.err == nil {
-				job.result, job.err = c.Sign(ctx, job.Name, *signing)
-			}
-			if job.err == nil {
-				job.Revision = job.result.Signature.Digest
-				notes.add(o.line(c, job))
-			} else if s := &job.result.Signature; s.Outcome == catalog.SignSkipped {
-				s.Outcome, s.Reason = catalog.SignFailed, message(job.err)
-			}
-			bar.step()
-			return nil
-		})
+	names := make([]string, len(jobs))
+	for i, job := range jobs {
+		names[i] = job.Name
 	}
-	_ = group.Wait() // never fails: each job has its own error
+	c.SignAll(ctx, names, *signing, func(i int, result catalog.SignResult, err error) {
+		job := jobs[i]
+		job.result, job.err = result, err
+		if err == nil {
+			job.Revision = result.Signature.Digest
+			notes.add(o.line(c, job))
+		} else if s := &job.result.Signature; s.Outcome == catalog.SignSkipped {
+			s.Outcome, s.Reason = catalog.SignFailed, message(err)
+		}
+		bar.step()
+	})
 }
 
 // printAll prints a line for each entry, and how many came out how.
