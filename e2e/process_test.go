@@ -56,6 +56,9 @@ func startProcess(t testing.TB, program string, args ...string) *process {
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		testwait.Receive(t, p.name+" to end", p.ended)
+		if text := p.said.String(); t.Failed() {
+			t.Logf("%s said last:\n%s", p.name, text[max(0, len(text)-4<<10):])
+		}
 	})
 	return p
 }
