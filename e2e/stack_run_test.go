@@ -2,10 +2,15 @@ package e2e
 
 import (
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/sigstore/sigstore-go/pkg/root"
+
 	"github.com/oci-catalog/caib/e2e/tools"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // keyless is a sigstore with what clients need to use it in the name of
@@ -78,4 +83,45 @@ func TestKeyless(t *testing.T) {
 	})
 }
 
-var _ = tools.Caib
+// withOldRekor is the same services with a log of version 1 beside the other,
+// which is the one that is signed with. The signatures of the older format hold
+// no entry of version 2.
+func (s *sigstoreStack) withOldRekor(t testing.TB) *sigstoreStack {
+	t.Helper()
+	log, dir, old := startOldRekor(t), t.TempDir(), *s
+	old.rekor, old.root, old.config = log.url, filepath.Join(dir, "trusted-root.json"), filepath.Join(dir, "signing-config.json")
+	old.rekorFile = filepath.Join(dir, "rekor.pub")
+	write(t, old.rekorFile, publicPEM(t, &log.key.PublicKey))
+	write(t, old.root, s.trustedRoot(t, s.log(log.url, log.id[:], &log.key.PublicKey)))
+	write(t, old.config, s.signingConfig(t, root.Service{URL: log.url, MajorAPIVersion: 1}))
+	return &old
+}
+
+// TestKeylessOldRekor signs in both formats with a log of version 1, and both
+// cosigns verify it; and what cosign 2 signs with it, in its one format, we
+// verify.
+func TestKeylessOldRekor(t *testing.T) {
+	t.Parallel()
+	s, c := startSigstore(t).withOldRekor(t), newCosigns(t)
+	onSigning(t, func(t *testing.T, w *world) {
+		c, k := c.in(t), s.as(t, "ci@example.com")
+		for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
+			image := w.push("autosd-"+string(format), "1")
+			published := w.ok(append([]string{"catalog", "publish", image, "--signature-format", string(format), "-o", "name"}, k.signs()...)...)
+			entry := strings.TrimSpace(published.Stdout)
+			w.ok(append([]string{"catalog", "verify", entry}, k.wants()...)...)
+			verify := append([]string{"verify", "--new-bundle-format=" + strconv.FormatBool(format == trust.Bundle)}, k.wants()...)
+			for _, program := range []string{c.two, c.three} {
+				c.must(program, append(verify, w.on.catalog+"@"+w.revision(entry))...)
+			}
+		}
+		w.ok("catalog", "publish", w.push("by-cosign", "1"))
+		signed := w.on.catalog + "@" + w.revision("by-cosign")
+		env := []string{"SIGSTORE_ROOT_FILE=" + k.certifier.certFile, "SIGSTORE_CT_LOG_PUBLIC_KEY_FILE=" + k.ctFile, "SIGSTORE_REKOR_PUBLIC_KEY=" + k.rekorFile}
+		result := tools.Run(t, env, c.two, "sign", "--yes", "--fulcio-url", k.fulcio, "--rekor-url", k.rekor, "--timestamp-server-url", k.timestamps, "--identity-token", k.token, signed)
+		if result.Code != 0 {
+			t.Fatalf("cosign 2: %s", result.Stderr)
+		}
+		w.ok(append([]string{"catalog", "verify", "by-cosign"}, k.wants()...)...)
+	})
+}

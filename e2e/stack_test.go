@@ -30,7 +30,9 @@ type sigstoreStack struct {
 	certifier certAuthority
 	stamper   certAuthority
 	ctKey     crypto.PublicKey
+	ctFile    string // its PEM
 	rekorKey  ed25519.PublicKey
+	rekorFile string // PEM of the log's key, of one of version 1 only
 }
 
 // rekorOrigin names the log in its checkpoints. Clients take the name from the
@@ -65,12 +67,13 @@ func startSigstore(t testing.TB) *sigstoreStack {
 
 func (s *sigstoreStack) startFulcio(t testing.TB, dir string) {
 	t.Helper()
-	config, ctKey := filepath.Join(dir, "fulcio.json"), filepath.Join(dir, "ctlog.pub")
+	config := filepath.Join(dir, "fulcio.json")
 	write(t, config, s.provider.config(t))
-	write(t, ctKey, publicPEM(t, s.ctKey))
+	s.ctFile = filepath.Join(dir, "ctlog.pub")
+	write(t, s.ctFile, publicPEM(t, s.ctKey))
 	s.fulcio = startOnPorts(t, tools.Fulcio(t), "/healthz", 2, func(ports []string) []string {
 		return []string{
-			"serve", "--config-path", config, "--log_type", "prod", "--ct-log-url", s.ctlog, "--ct-log-public-key-path", ctKey,
+			"serve", "--config-path", config, "--log_type", "prod", "--ct-log-url", s.ctlog, "--ct-log-public-key-path", s.ctFile,
 			"--ca", "fileca", "--fileca-cert", s.certifier.certFile, "--fileca-key", s.certifier.keyFile, "--fileca-key-passwd", "none", "--fileca-watch=false",
 			"--host", "127.0.0.1", "--port", ports[0], "--grpc-host", "127.0.0.1", "--grpc-port", ports[1], "--metrics-port", "0",
 			"--legacy-unix-domain-socket", "@caib-e2e-fulcio-" + ports[0], // @: a name, no file
