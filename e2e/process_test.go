@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -144,4 +145,20 @@ func freePorts(t testing.TB, count int) []string {
 		ports = append(ports, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
 	}
 	return ports
+}
+
+// What a test started has ended when the test has.
+func TestProcessesEnd(t *testing.T) {
+	var s *sigstoreStack
+	t.Run("up", func(t *testing.T) { s = startSigstore(t) })
+	for name, address := range map[string]string{"fulcio": s.fulcio, "rekor": s.rekor, "timestamps": s.timestamps} {
+		at, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if connection, err := net.Dial("tcp", at.Host); err == nil {
+			_ = connection.Close()
+			t.Errorf("%s still listens on %s after its test", name, at.Host)
+		}
+	}
 }
