@@ -7,12 +7,15 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"sync"
 	"testing"
 )
 
-// newKeys makes keys of every kind.
-func newKeys(t testing.TB) map[string]crypto.Signer {
-	t.Helper()
+// ownKeys and otherKeys are two sets with a key of every kind. Each is made
+// once, because large RSA keys take seconds.
+var ownKeys, otherKeys = sync.OnceValue(newKeys), sync.OnceValue(newKeys)
+
+func newKeys() map[string]crypto.Signer {
 	keys := map[string]crypto.Signer{}
 	for kind, make := range map[string]func() (crypto.Signer, error){
 		"p256":     func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) },
@@ -27,7 +30,7 @@ func newKeys(t testing.TB) map[string]crypto.Signer {
 	} {
 		key, err := make()
 		if err != nil {
-			t.Fatal(err)
+			panic(err) // only a broken source of randomness
 		}
 		keys[kind] = key
 	}
@@ -38,7 +41,7 @@ func newKeys(t testing.TB) map[string]crypto.Signer {
 func someKeys(t testing.TB) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
-	for kind, key := range newKeys(t) {
+	for kind, key := range ownKeys() {
 		files[kind] = []byte(privatePEM(t, key))
 	}
 	return files

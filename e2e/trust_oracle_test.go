@@ -98,7 +98,7 @@ func (w *world) agree(t *testing.T, o oracle, image string, d ocispec.Descriptor
 func TestOracleOfOurSignatures(t *testing.T) {
 	t.Parallel()
 	c, w := newCosigns(t), newWorld(t, targets()["ggcr"](t))
-	keys, others := newKeys(t), newKeys(t)
+	keys, others := ownKeys(), otherKeys()
 	for _, kind := range slices.Sorted(maps.Keys(keys)) {
 		for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
 			t.Run(kind+", "+string(format), func(t *testing.T) {
@@ -132,7 +132,7 @@ func TestOracleOfOurSignatures(t *testing.T) {
 func TestOracleOfCosignSignatures(t *testing.T) {
 	t.Parallel()
 	c, w := newCosigns(t), newWorld(t, targets()["ggcr"](t))
-	keys, others := newKeys(t), newKeys(t)
+	keys, others := ownKeys(), otherKeys()
 	for _, kind := range slices.Sorted(maps.Keys(keys)) {
 		t.Run(kind, func(t *testing.T) {
 			c := c.with(t, kind, keys[kind])
