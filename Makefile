@@ -2,7 +2,7 @@
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES      = . e2e
+MODULES      = . e2e e2e/sigstore
 PLATFORMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 # A number of runs, not a time: before Go 1.27, fuzzing whose time is up while a
 # worker is busy can end in "context deadline exceeded" (golang/go#75804).
@@ -67,7 +67,7 @@ staticcheck:
 ## tidy: fail where go mod tidy would change go.mod or go.sum
 .PHONY: tidy
 tidy:
-	@for m in $(MODULES) e2e/cosign; do echo "tidy $$m"; (cd $$m && $(GO) mod tidy -diff) || exit 1; done
+	@for m in $(MODULES); do echo "tidy $$m"; (cd $$m && $(GO) mod tidy -diff) || exit 1; done
 
 ## cross: build for every platform
 .PHONY: cross

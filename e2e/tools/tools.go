@@ -23,10 +23,19 @@ var (
 	dir  = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
 	caib = sync.OnceValues(func() (string, error) { return build("caib", "", "github.com/oci-catalog/caib/cmd/caib") })
 	oras = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
-	// The cosigns are tools of a module of their own, below this one.
-	cosign2 = sync.OnceValues(func() (string, error) { return build("cosign2", "cosign", "github.com/sigstore/cosign/v2/cmd/cosign") })
-	cosign3 = sync.OnceValues(func() (string, error) { return build("cosign3", "cosign", "github.com/sigstore/cosign/v3/cmd/cosign") })
-	built   sync.Mutex
+	// Those of sigstore are programs of a module of their own, below this one.
+	cosign2 = sync.OnceValues(func() (string, error) {
+		return build("cosign2", "sigstore", "github.com/sigstore/cosign/v2/cmd/cosign")
+	})
+	cosign3 = sync.OnceValues(func() (string, error) {
+		return build("cosign3", "sigstore", "github.com/sigstore/cosign/v3/cmd/cosign")
+	})
+	fulcio = sync.OnceValues(func() (string, error) { return build("fulcio", "sigstore", "github.com/sigstore/fulcio") })
+	rekor  = sync.OnceValues(func() (string, error) {
+		return build("rekor", "sigstore", "github.com/sigstore/rekor-tiles/v2/cmd/rekor-server/posix")
+	})
+	timestamps = sync.OnceValues(func() (string, error) { return build("timestamps", "sigstore", "./timestamps") })
+	built      sync.Mutex
 )
 
 // Caib builds the caib command and returns its path.
@@ -40,6 +49,18 @@ func Cosign2(t testing.TB) string { t.Helper(); return must(t, cosign2) }
 
 // Cosign3 builds the cosign command, version 3.1, and returns its path.
 func Cosign3(t testing.TB) string { t.Helper(); return must(t, cosign3) }
+
+// Fulcio builds sigstore's certificate authority, version 1.8, and returns its
+// path.
+func Fulcio(t testing.TB) string { t.Helper(); return must(t, fulcio) }
+
+// Rekor builds sigstore's transparency log, version 2.3, with storage in a
+// directory, and returns its path.
+func Rekor(t testing.TB) string { t.Helper(); return must(t, rekor) }
+
+// Timestamps builds sigstore's timestamp authority, version 2.1, and returns its
+// path.
+func Timestamps(t testing.TB) string { t.Helper(); return must(t, timestamps) }
 
 func must(t testing.TB, program func() (string, error)) string {
 	t.Helper()
