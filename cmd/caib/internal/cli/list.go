@@ -31,7 +31,10 @@ shown if all of them match.
 
 Under a trust policy, or with --verified, only entries whose signatures hold are
 shown; each other one is named on stderr, and so is a removal that nobody
-signed, and a name whose newest signed state was taken away.`,
+signed, and a name whose newest signed state was taken away.
+
+Through --server, SIGNED is the word of the server and says so: "verified
+(server)". --verified, without a policy or a key, takes it.`,
 		Example: `  caib catalog list
   caib catalog list --target rpi4 --architecture arm64 --latest
   caib catalog list --tags nightly,qa --label team=platform -o wide

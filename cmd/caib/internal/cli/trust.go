@@ -33,7 +33,7 @@ type demand struct {
 var requirements = []string{string(trust.RequireEntry), string(trust.RequireImage), string(trust.RequireBoth)}
 
 func (d *demand) register(flags *pflag.FlagSet) {
-	flags.BoolVar(&d.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here")
+	flags.BoolVar(&d.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here; with --server and none of these, by what the server verified")
 	flags.StringArrayVar(&d.keys, "key", nil, "a public key whose signature will do: a PEM file with one or more, https://…, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; may be repeated")
 	flags.StringArrayVar(&d.identity, "certificate-identity", nil, "a keyless signer whose signature will do; may be repeated")
 	flags.StringArrayVar(&d.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
