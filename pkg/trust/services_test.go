@@ -289,6 +289,21 @@ func TestKeyWithServices(t *testing.T) {
 	}
 }
 
+// A log of version 2 wants other hashes of other keys than are signed here.
+func TestKeysThatASecondLogRefuses(t *testing.T) {
+	l := newLab(t)
+	for name, key := range labKeys(t) {
+		signer, err := NewSigner(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Sign(t.Context(), signer, l.services(2, true), Bundle, digest.FromString("revision"), "")
+		if fits := name == "P-256" || name == "RSA-2048"; fits && err != nil || !fits && !errors.Is(err, entry.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Services are chosen as the signing config says.
 func TestSigningConfig(t *testing.T) {
 	const head = `{"mediaType":"application/vnd.dev.sigstore.signingconfig.v0.2+json"`
