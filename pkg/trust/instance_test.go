@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -38,11 +40,11 @@ func open(t *testing.T, r *testtuf.Repository, cache string) (*Root, *Services, 
 }
 
 // What is known of an instance signs and verifies; it is asked once a day, and
-// not at all while it is away.
+// may be away then.
 func TestInstance(t *testing.T) {
 	l, cache, d := newLab(t), t.TempDir(), digest.FromString("revision")
 	r := l.repository(24 * time.Hour)
-	for _, round := range []string{"first", "from the cache", "with the repository away"} {
+	for _, round := range []string{"first", "from the cache", "with the repository away", "a day later"} {
 		before := r.Requests()
 		root, services, err := open(t, r, cache)
 		if err != nil {
@@ -62,8 +64,17 @@ func TestInstance(t *testing.T) {
 		if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, signature); check.Result != Verified {
 			t.Errorf("%s: %+v", round, check)
 		}
-		if round == "from the cache" {
+		switch round {
+		case "from the cache":
 			r.Close()
+		case "with the repository away":
+			asked, err := filepath.Glob(filepath.Join(cache, "*.json")) // when it was asked
+			if err != nil || len(asked) != 1 {
+				t.Fatal(asked, err)
+			}
+			if err := os.Remove(asked[0]); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

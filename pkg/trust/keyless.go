@@ -59,7 +59,7 @@ func NewKeyless(options KeylessOptions) (*Keyless, error) {
 	if options.Services == nil || options.Services.authority == "" {
 		return nil, fmt.Errorf("%w: keyless signing: the signing config names no certificate authority", entry.ErrInvalid)
 	}
-	if err := options.Services.prompt(); err != nil {
+	if err := options.Services.checkTime(); err != nil {
 		return nil, fmt.Errorf("%w: keyless signing: %v", entry.ErrInvalid, err)
 	}
 	if options.Now == nil {

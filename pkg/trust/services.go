@@ -2,16 +2,20 @@ package trust
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	sigroot "github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -89,28 +93,32 @@ func pick(from []sigroot.Service, how *prototrustroot.ServiceConfiguration, vers
 	return sigroot.SelectServices(from, config, versions, now)
 }
 
-// prompt reports why the services cannot prove when something was signed; nil
-// where they can. Entries of a log of version 2 have no time.
-func (s *Services) prompt() error {
-	if len(s.stampers) > 0 {
+// checkTime reports why the services cannot prove when something was signed.
+// Entries of a log of version 2 have no time.
+func (s *Services) checkTime() error {
+	if len(s.stampers) > 0 || slices.ContainsFunc(s.logs, func(log sigroot.Service) bool { return log.MajorAPIVersion == 1 }) {
 		return nil
-	}
-	for _, log := range s.logs {
-		if log.MajorAPIVersion == 1 {
-			return nil
-		}
 	}
 	return errors.New("the signing config names no timestamp authority, and no log of version 1, so that nothing would prove the time")
 }
 
-// fits reports why a format cannot hold what the services answer.
-func (s *Services) fits(format Format) error {
-	if s == nil || format != Legacy {
+// checkUse reports why a format cannot hold what the services will answer, or
+// why they will not take signatures by a key.
+func (s *Services) checkUse(format Format, key crypto.PublicKey) error {
+	if s == nil {
 		return nil
 	}
 	for _, log := range s.logs {
-		if log.MajorAPIVersion > 1 {
+		if log.MajorAPIVersion == 1 {
+			continue
+		}
+		if format == Legacy {
 			return fmt.Errorf("%w: the format legacy cannot hold an entry of the transparency log %s: logs of version 2 make no promise; want the format bundle", entry.ErrInvalid, host(log.URL))
+		}
+		// They want the hash that goes with the kind of the key.
+		details, err := signature.GetDefaultAlgorithmDetails(key, options.WithED25519ph())
+		if err != nil || details.GetHashType() != crypto.SHA256 {
+			return fmt.Errorf("%w: the transparency log %s, of version 2, takes signatures by P-256 and RSA keys only", entry.ErrInvalid, host(log.URL))
 		}
 	}
 	return nil
@@ -119,16 +127,16 @@ func (s *Services) fits(format Format) error {
 // bundle signs content, and has the services witness the signature; nil is
 // none. Errors that are not the key's are of a kind.
 func (s *Services) bundle(ctx context.Context, content sign.Content, pair *keypair, certificate sign.CertificateProvider) (made *protobundle.Bundle, err error) {
-	options := sign.BundleOptions{Context: ctx, CertificateProvider: certificate}
+	how := sign.BundleOptions{Context: ctx, CertificateProvider: certificate}
 	if s != nil {
 		for _, at := range s.stampers {
 			client := carrier(ctx, s.transport, "timestamp authority", http.StatusOK, http.StatusCreated)
-			options.TimestampAuthorities = append(options.TimestampAuthorities, sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{
+			how.TimestampAuthorities = append(how.TimestampAuthorities, sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{
 				URL: at.URL, Timeout: -1, Transport: client.Transport,
 			}))
 		}
 		for _, at := range s.logs {
-			options.TransparencyLogs = append(options.TransparencyLogs, s.log(ctx, at))
+			how.TransparencyLogs = append(how.TransparencyLogs, s.log(ctx, at))
 		}
 	}
 	defer func() {
@@ -136,7 +144,7 @@ func (s *Services) bundle(ctx context.Context, content sign.Content, pair *keypa
 			made, err = nil, serviceError("sign", fmt.Errorf("an answer that makes no sense: %v", r))
 		}
 	}()
-	made, err = sign.Bundle(content, pair, options)
+	made, err = sign.Bundle(content, pair, how)
 	switch {
 	case err == nil:
 		return made, nil

@@ -121,6 +121,7 @@ func TestServicesThatFail(t *testing.T) {
 		{"log answers an empty proof", pathLog1, edits(func(tree map[string]any) { at(entryOf(tree), "verification")["inclusionProof"] = map[string]any{} }), entry.ErrUnreachable},
 		{"log answers two entries", pathLog1, edits(func(tree map[string]any) { tree["x"] = tree[labUUID] }), entry.ErrUnreachable},
 		{"log has it, and has it not", pathLog1, says(409, "{}"), entry.ErrUnreachable},
+		{"log answers what its reader cannot bear", pathLog1, func(*http.Response) (*http.Response, error) { panic("index out of range") }, entry.ErrUnreachable},
 		{"second log fails", pathLog2, says(500, "x"), entry.ErrUnreachable},
 		{"second log has it", pathLog2, says(409, "x"), entry.ErrConflict},
 		{"second log answers HTML", pathLog2, says(201, "<html>"), entry.ErrUnreachable},
@@ -166,6 +167,24 @@ func TestServicesThatHang(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 		cancel(nil)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	signer := newLab(t).signer(newLab(t).services(1, false)).(*Keyless)
+	if err := signer.Certify(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("certify: %v", err)
+	}
+}
+
+// The authority may answer with a certificate that it gave to somebody else.
+func TestCertificateOfAnotherKey(t *testing.T) {
+	l, f := newLab(t), newFaults()
+	f.answer[pathCertify] = edits(func(tree map[string]any) {
+		other := string(certificatePEM(l.certificate(newKey(t).Public(), somebody, theirs).Raw))
+		at(tree, "signedCertificateEmbeddedSct", "chain")["certificates"] = []string{other}
+	})
+	if err := l.signFaulty(t.Context(), f, 1, Bundle, nil, idToken(somebody, theirs)); !errors.Is(err, entry.ErrUnreachable) || len(f.asked) != 1 {
+		t.Errorf("%v, asked for %v", err, f.asked)
 	}
 }
 
@@ -266,6 +285,21 @@ func TestKeyWithServices(t *testing.T) {
 		}
 		if text := string(signature.JSON()); !strings.Contains(text, "imestamp") {
 			t.Errorf("%s: no timestamp in %s", test.format, text)
+		}
+	}
+}
+
+// A log of version 2 wants other hashes of other keys than are signed here.
+func TestKeysThatASecondLogRefuses(t *testing.T) {
+	l := newLab(t)
+	for name, key := range labKeys(t) {
+		signer, err := NewSigner(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Sign(t.Context(), signer, l.services(2, true), Bundle, digest.FromString("revision"), "")
+		if fits := name == "P-256" || name == "RSA-2048"; fits && err != nil || !fits && !errors.Is(err, entry.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func Sign(ctx context.Context, signer Signer, services *Services, format Format,
 	if isKeyless {
 		services, certificate = certified.options.Services, certificates{certified}
 	}
-	if err := services.fits(format); err != nil {
+	if err := services.checkUse(format, signer.PublicKey().key); err != nil {
 		return Signature{}, err
 	}
 	made, err := services.bundle(ctx, content, &keypair{Signer: signer}, certificate)

@@ -38,7 +38,8 @@ With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
 Actions ("permissions: id-token: write") or GitLab ("id_tokens:
 {SIGSTORE_ID_TOKEN: {aud: sigstore}}"), the bearer of --identity-token, or on a
 terminal whoever logs in. Without --signing-config that is certified by the
-public good instance of sigstore, and stands in public logs for ever.`,
+public good instance of sigstore, and stands in public logs for ever. As for
+cosign, TUF_MIRROR and TUF_ROOT_JSON name another instance.`,
 		Example: `  caib catalog sign autosd --sign-key team.key
   caib catalog sign autosd --sign-key team.key --sign-image --signature-format legacy
   caib catalog sign --all --name 'prod-*' --sign-key qa.key
