@@ -35,7 +35,7 @@ var layers = map[string][]string{
 	"pkg/trust":      {"schema", "pkg/entry", "pkg/registry"},
 	"pkg/catalog":    {"internal/keylock", "pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild", "pkg/trust"},
 	"pkg/health":     {"pkg/entry", "pkg/registry"},
-	"pkg/server":     {"schema", "pkg/entry", "pkg/catalog", "pkg/health"},
+	"pkg/server":     {"schema", "pkg/entry", "pkg/registry", "pkg/trust", "pkg/catalog", "pkg/health"},
 }
 
 type listed struct {
