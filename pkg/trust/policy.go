@@ -169,7 +169,8 @@ func (p *Policy) Enforced() *Policy {
 	return &strict
 }
 
-// Hash is the digest of all that decides: rules, key material and trusted root.
+// Hash is the digest of all that decides, and of how signers are called: rules,
+// keys and trusted root.
 // What one policy verified says nothing under another.
 func (p *Policy) Hash() string { return p.hash }
 
@@ -183,6 +184,7 @@ func (p *Policy) digest(rules []*Rule) string {
 		}
 		part(fmt.Sprintf("%q", r.Origins))
 		for _, key := range r.Keys {
+			part(key.name) // a verdict that is remembered names its signer
 			part(string(key.der))
 		}
 		for _, i := range r.Identities {

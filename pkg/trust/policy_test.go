@@ -153,7 +153,7 @@ func TestMostSpecificRuleWins(t *testing.T) {
 	}
 }
 
-// What decides is in the hash, and nothing else is.
+// What decides, and how signers are called, is in the hash, and nothing else is.
 func TestHash(t *testing.T) {
 	a, b := testSigner(t).PublicKey(), testSigner(t).PublicKey()
 	hash := func(rules ...*Rule) string { return byKeys(t, rules...).Hash() }
@@ -164,6 +164,7 @@ func TestHash(t *testing.T) {
 	seen := map[string]string{same: "the first"}
 	for name, rule := range map[string]*Rule{
 		"key": {Keys: []*PublicKey{b}}, "more keys": {Keys: []*PublicKey{a, b}}, "all": {Keys: []*PublicKey{a, b}, All: true},
+		"threshold": {Keys: []*PublicKey{a, b}, Threshold: 2}, "name of the key": {Keys: []*PublicKey{again(t, a, "other")}},
 		"name": {Name: "x", Keys: []*PublicKey{a}}, "catalog": {Catalog: "x", Keys: []*PublicKey{a}},
 		"require": {Require: RequireImage, Keys: []*PublicKey{a}}, "mode": {Mode: Warn, Keys: []*PublicKey{a}},
 	} {
