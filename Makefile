@@ -40,6 +40,7 @@ FULL        ?= -full
 load:
 	$(GO) test -count=1 -v -timeout 60m -run '^TestSimulation$$' ./pkg/ocilog -schedules $(SCHEDULES)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestLayout' ./pkg/registry $(FULL)
+	$(GO) test -count=1 -v -timeout 30m -run '^TestMutations$$' ./pkg/trust $(FULL)
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestHostileCatalogsAreBounded$$' $(FULL) $(LOADFLAGS) .
 	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s -load-entries 10000 $(LOADFLAGS) .
 

@@ -21,6 +21,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
+	"github.com/opencontainers/go-digest"
 )
 
 // trust measures what signatures cost: verifying many entries in one command
@@ -46,7 +47,10 @@ func (b *bench) trust(verified, listed int) error {
 	if err := b.verifyMany(host, public, signer, verified); err != nil {
 		return err
 	}
-	return b.listSigned(host, public, signer, listed)
+	if err := b.listSigned(host, public, signer, listed); err != nil {
+		return err
+	}
+	return b.listKeyless(host, listed)
 }
 
 // verifyMany publishes signed entries with images of their own, and verifies
@@ -128,7 +132,9 @@ func pushImage(ctx context.Context, reference, version string) (string, error) {
 // and without a policy.
 func (b *bench) listSigned(host, public string, signer trust.Signer, entries int) error {
 	where := host + "/listed/catalog"
-	count, err := fillSigned(b.ctx, where, signer, entries)
+	count, err := fillSigned(b.ctx, where, entries, func(d digest.Digest) (trust.Signature, error) {
+		return trust.Sign(b.ctx, signer, nil, trust.Bundle, d, where)
+	})
 	if err != nil {
 		return err
 	}
@@ -150,7 +156,7 @@ func (b *bench) listSigned(host, public string, signer trust.Signer, entries int
 
 // fillSigned publishes signed entries, at least so many, up to a snapshot that
 // covers them all.
-func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast int) (int, error) {
+func fillSigned(ctx context.Context, where string, atLeast int, sign func(digest.Digest) (trust.Signature, error)) (int, error) {
 	ref, err := registry.ParseReference(where)
 	if err != nil {
 		return 0, err
@@ -175,7 +181,7 @@ func fillSigned(ctx context.Context, where string, signer trust.Signer, atLeast 
 			if err != nil {
 				return count, err
 			}
-			signature, err := trust.Sign(ctx, signer, nil, trust.Bundle, packed.Descriptor.Digest, where)
+			signature, err := sign(packed.Descriptor.Digest)
 			if err != nil {
 				return count, err
 			}
