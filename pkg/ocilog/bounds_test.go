@@ -285,6 +285,7 @@ func large(t *testing.T, name string, at time.Time) *entry.Packed {
 // Segments are bounded in bytes, too; what one snapshot cannot be read of, the
 // next one has.
 func TestSegmentsAreBounded(t *testing.T) {
+	t.Parallel()
 	const entries = 240 // 28 MB and more, compressed
 	target, c := newMemory(), &clock{}
 	log := newLog(target, "log", Options{Now: c.Now})

@@ -34,6 +34,7 @@ const maxFailed = 3
 //
 // runs one of them again.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	seeds := func(i int) uint64 { return *firstSeed + uint64(i) }
 	if *firstSeed == 0 {
 		random := 1 + rand.Uint64N(1<<40)
