@@ -104,9 +104,6 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 		}
 	}
 	report := trust.Compose(rule, checks...)
-	if report.Verdict == trust.Verified {
-		e.vouch(revision)
-	}
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
 		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
 	}
@@ -126,7 +123,8 @@ func (e *evaluator) confirm(tag entry.Tag) {
 }
 
 // vouch tells whoever asked for it that the writer of an entry is believed, and
-// so its reference. A policy that was replaced meanwhile vouches for nothing.
+// so its reference: nobody signed that where only the image need be signed. A
+// policy that was replaced meanwhile vouches for nothing.
 func (e *evaluator) vouch(revision *entry.Revision) {
 	if e.options.Vouched != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
 		e.options.Vouched(revision.Document.Image.Reference)
