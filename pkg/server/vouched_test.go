@@ -10,6 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/health"
 	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -58,5 +59,38 @@ func (w *world) plant(name, image string, sum digest.Digest) {
 	}
 	if err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// replaced is a catalog that does something just before it takes another policy.
+type replaced struct {
+	*catalog.Catalog
+	before func()
+}
+
+func (r *replaced) SetPolicy(policy *trust.Policy) error {
+	r.before()
+	return r.Catalog.SetPolicy(policy)
+}
+
+// What an evaluation vouches for that is under way when the policy is replaced
+// opens nothing afterwards.
+func TestVouchedWhileThePolicyIsReplaced(t *testing.T) {
+	w, owner := newWorld(t), newTeam(t)
+	w.signed("good", owner)
+	c, hosts, _ := w.under(trusting(t, owner), catalog.Options{})
+	file := &policyFile{policy: trusting(t, owner)}
+	w.startReady(func(o *server.Options) {
+		o.Catalogs = []server.Catalog{&replaced{c, func() { hosts.Add("internal.example/os/plain:1") }}}
+		o.Vouched, o.Policy = hosts, file.Read
+	})
+	file.set(trusting(t, newTeam(t)), nil)
+	w.until("the other policy to decide", func() bool { return w.ask("GET", "/v1/catalog/images/good", "").status == 403 })
+	gate, err := registry.NewGate(w.catalog.Reference(), nil, hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gate.Check(parse(t, "internal.example/os/plain:1")) == nil {
+		t.Error("a registry is opened that only the policy before vouched for")
 	}
 }
