@@ -56,9 +56,10 @@ type evaluator struct {
 	// doubtful are the names of which something vanished, or cannot be read.
 	doubtful map[string]bool
 
-	mu        sync.Mutex
-	found     map[entry.Tag][][]byte // signatures that no snapshot carried
-	confirmed []entry.Tag
+	mu         sync.Mutex
+	found      map[entry.Tag][][]byte // signatures that no snapshot carried
+	foundBytes int
+	confirmed  []entry.Tag
 }
 
 // newEvaluator makes the evaluator of a view whose heads of asOf were looked up,
@@ -161,7 +162,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 	check := e.policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: known})
 	if rule != nil && (check.Result != trust.Verified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d, known...)
-		e.keep(tag, found)
+		e.keep(tag, looked, found)
 		if looked.Result == trust.Verified || check.Result != trust.Verified {
 			check = looked
 		}
@@ -176,7 +177,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 // noticed, although a snapshot may prove it.
 func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
 	check, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d)
-	e.keep(tag, found)
+	e.keep(tag, check, found)
 	if check.Result == trust.Verified || rule == nil {
 		return check
 	}
@@ -258,11 +259,25 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 	return decide(evidence), evidence.Signatures
 }
 
-func (e *evaluator) keep(tag entry.Tag, found []trust.Signature) {
+// maxFound bounds the signatures that one evaluation keeps, in bytes: what they
+// are together for some thousand entries, and not what a stranger puts there.
+const maxFound = 32 << 20
+
+// keep keeps the signatures that were found of a revision for the next snapshot,
+// if they prove what is wanted: what does not would be looked up again anyway.
+func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []trust.Signature) {
+	if check.Result != trust.Verified {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, signature := range found {
-		e.found[tag] = append(e.found[tag], signature.JSON())
+		text := signature.JSON()
+		if e.foundBytes += len(text); e.foundBytes > maxFound {
+			e.foundBytes -= len(text)
+			continue
+		}
+		e.found[tag] = append(e.found[tag], text)
 	}
 }
 
