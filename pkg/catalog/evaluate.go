@@ -259,28 +259,6 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 	return decide(evidence), evidence.Signatures
 }
 
-// maxFound bounds the signatures that one evaluation keeps, in bytes: what they
-// are together for some thousand entries, and not what a stranger puts there.
-const maxFound = 32 << 20
-
-// keep keeps the signatures that were found of a revision for the next snapshot,
-// if they prove what is wanted: what does not would be looked up again anyway.
-func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []trust.Signature) {
-	if check.Result != trust.Verified {
-		return
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, signature := range found {
-		text := signature.JSON()
-		if e.foundBytes += len(text); e.foundBytes > maxFound {
-			e.foundBytes -= len(text)
-			continue
-		}
-		e.found[tag] = append(e.found[tag], text)
-	}
-}
-
 // latest checks that nothing verified, and nothing that cannot be read, is later
 // than what decides a name; head is its tag, or zero. Otherwise an older state is
 // shown as the newest, and no signature on that says so.

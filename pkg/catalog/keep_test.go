@@ -16,7 +16,7 @@ func TestKeepsFewSignatures(t *testing.T) {
 	if !ok {
 		t.Fatal("no signature")
 	}
-	e := &evaluator{found: map[entry.Tag][][]byte{}}
+	e := &evaluator{Catalog: &Catalog{}, policy: &trust.Policy{}, found: map[entry.Tag][][]byte{}}
 	kept := func() (sum int) {
 		for _, texts := range e.found {
 			for _, text := range texts {
