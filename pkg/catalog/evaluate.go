@@ -319,15 +319,22 @@ func (c *Catalog) signed(ctx context.Context, revision *entry.Revision) bool {
 
 // all evaluates revisions in parallel, and returns a report of each.
 func (e *evaluator) all(ctx context.Context, revisions []*entry.Revision) []trust.Report {
-	reports := make([]trust.Report, len(revisions))
+	reports, _ := e.allInTime(ctx, revisions)
+	return reports
+}
+
+// allInTime is all, and returns which reports were made before ctx ended.
+func (e *evaluator) allInTime(ctx context.Context, revisions []*entry.Revision) (reports []trust.Report, inTime []bool) {
+	reports, inTime = make([]trust.Report, len(revisions)), make([]bool, len(revisions))
 	group := errgroup.Group{}
 	group.SetLimit(lookups)
 	for i, revision := range revisions {
 		group.Go(func() error {
 			reports[i] = e.report(ctx, revision)
+			inTime[i] = ctx.Err() == nil
 			return nil
 		})
 	}
 	_ = group.Wait() // never fails: what went wrong is in the reports
-	return reports
+	return reports, inTime
 }
