@@ -10,6 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/imagebuild"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // What is published again stays as it was, but for what is asked.
@@ -66,5 +67,22 @@ func TestPublishAgainKeepsMismatches(t *testing.T) {
 		if again, err := c.Again(t.Context(), "autosd", catalog.PublishOptions{NoAttach: true}); err != nil || again.Outcome != catalog.Unchanged {
 			t.Errorf("override %t: %s, %v\n%s", override, again.Outcome, err, cmp.Diff(first.Item, again.Item))
 		}
+	}
+}
+
+// What the policy refuses is not published again, and so not signed.
+func TestPublishAgainNoStrangersWord(t *testing.T) {
+	w, ours := newWorld(t, true, nil), team(t)
+	anybody, c := w.open(catalog.Options{}), w.open(catalog.Options{Policy: trusting(t, ours)})
+	image := w.push("os/autosd", "1", "1")
+	w.publish(anybody, image, catalog.PublishOptions{Name: "a", Sign: ours, NoAttach: true})
+	if result, err := c.Again(t.Context(), "a", catalog.PublishOptions{Version: "2", Sign: ours, NoAttach: true}); err != nil || result.Outcome != catalog.Published {
+		t.Errorf("what the team published: %s, %v", result.Outcome, err)
+	}
+	w.publish(anybody, w.push("os/evil", "1", "2"), catalog.PublishOptions{Name: "a", NoAttach: true})
+	var refused *trust.Error
+	result, err := c.Again(t.Context(), "a", catalog.PublishOptions{Sign: ours, NoAttach: true})
+	if !errors.As(err, &refused) || refused.Verdict != trust.Unsigned || result.Tag != "" {
+		t.Errorf("what a stranger published: %+v, %v, want it refused as unsigned", result, err)
 	}
 }

@@ -56,9 +56,10 @@ type evaluator struct {
 	// doubtful are the names of which something vanished, or cannot be read.
 	doubtful map[string]bool
 
-	mu        sync.Mutex
-	found     map[entry.Tag][][]byte // signatures that no snapshot carried
-	confirmed []entry.Tag
+	mu         sync.Mutex
+	found      map[entry.Tag][][]byte // signatures that no snapshot carried
+	foundBytes int
+	confirmed  []entry.Tag
 }
 
 // newEvaluator makes the evaluator of a view whose heads of asOf were looked up,
@@ -104,9 +105,6 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 		}
 	}
 	report := trust.Compose(rule, checks...)
-	if report.Verdict == trust.Verified {
-		e.vouch(revision)
-	}
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
 		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
 	}
@@ -126,7 +124,8 @@ func (e *evaluator) confirm(tag entry.Tag) {
 }
 
 // vouch tells whoever asked for it that the writer of an entry is believed, and
-// so its reference. A policy that was replaced meanwhile vouches for nothing.
+// so its reference: nobody signed that where only the image need be signed. A
+// policy that was replaced meanwhile vouches for nothing.
 func (e *evaluator) vouch(revision *entry.Revision) {
 	if e.options.Vouched != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
 		e.options.Vouched(revision.Document.Image.Reference)
@@ -163,7 +162,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 	check := e.policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: known})
 	if rule != nil && (check.Result != trust.Verified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d, known...)
-		e.keep(tag, found)
+		e.keep(tag, looked, found)
 		if looked.Result == trust.Verified || check.Result != trust.Verified {
 			check = looked
 		}
@@ -178,7 +177,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 // noticed, although a snapshot may prove it.
 func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
 	check, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d)
-	e.keep(tag, found)
+	e.keep(tag, check, found)
 	if check.Result == trust.Verified || rule == nil {
 		return check
 	}
@@ -260,14 +259,6 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 	return decide(evidence), evidence.Signatures
 }
 
-func (e *evaluator) keep(tag entry.Tag, found []trust.Signature) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, signature := range found {
-		e.found[tag] = append(e.found[tag], signature.JSON())
-	}
-}
-
 // latest checks that nothing verified, and nothing that cannot be read, is later
 // than what decides a name; head is its tag, or zero. Otherwise an older state is
 // shown as the newest, and no signature on that says so.
@@ -328,15 +319,22 @@ func (c *Catalog) signed(ctx context.Context, revision *entry.Revision) bool {
 
 // all evaluates revisions in parallel, and returns a report of each.
 func (e *evaluator) all(ctx context.Context, revisions []*entry.Revision) []trust.Report {
-	reports := make([]trust.Report, len(revisions))
+	reports, _ := e.allInTime(ctx, revisions)
+	return reports
+}
+
+// allInTime is all, and returns which reports were made before ctx ended.
+func (e *evaluator) allInTime(ctx context.Context, revisions []*entry.Revision) (reports []trust.Report, inTime []bool) {
+	reports, inTime = make([]trust.Report, len(revisions)), make([]bool, len(revisions))
 	group := errgroup.Group{}
 	group.SetLimit(lookups)
 	for i, revision := range revisions {
 		group.Go(func() error {
 			reports[i] = e.report(ctx, revision)
+			inTime[i] = ctx.Err() == nil
 			return nil
 		})
 	}
 	_ = group.Wait() // never fails: what went wrong is in the reports
-	return reports
+	return reports, inTime
 }

@@ -139,13 +139,13 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: trust.Unknown, Reason: "its revision was deleted a moment ago"}
 		next.byName[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
 	}
-	reports := e.all(ctx, found)
+	reports, inTime := e.allInTime(ctx, found)
 	now := time.Now()
 	for i, report := range reports {
 		revision := found[i]
 		name := revision.Tag.Name
 		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: report.Signers(), doubtful: e.doubtful[name], at: now}
-		if report.Verdict == trust.Unknown && (e.offline || ctx.Err() != nil) {
+		if report.Verdict == trust.Unknown && (e.offline || !inTime[i]) {
 			f.at = time.Time{}
 		}
 		if old := before.byName[name]; old != nil && report.Verdict == trust.Unknown && !f.doubtful && !old.doubtful &&

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -209,3 +210,44 @@ func TestEvaluationsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// What was looked into before the time was over is not looked into again before
+// the rest: so entries that take long do not hide the others for good.
+func TestEvaluationThatIsCutOff(t *testing.T) {
+	var last atomic.Pointer[digest.Digest]
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := newWorld(t, true, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if d := last.Load(); d != nil && strings.Contains(r.URL.Path, "/referrers/") {
+				if strings.HasSuffix(r.URL.Path, d.String()) {
+					cancel()
+				}
+				rw.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			next.ServeHTTP(rw, r)
+		})
+	})
+	const count = lookupsAtOnce + 5
+	writer := w.open(catalog.Options{})
+	w.fill(writer, count, nil)
+	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, team(t))}))
+	last.Store(&l.Live()[count-1].Revision)
+	first, err := l.Evaluate(ctx, catalog.EvaluateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests := w.counter.during(func() { evaluate(t, l, catalog.EvaluateOptions{Before: first, Renew: time.Hour}) })
+	asked := 0
+	for _, request := range requests {
+		if strings.Contains(request, "/referrers/") {
+			asked++
+		}
+	}
+	if asked == 0 || asked > lookupsAtOnce {
+		t.Errorf("%d of %d entries were looked into again, want those that were under way, at most %d", asked, count, lookupsAtOnce)
+	}
+}
+
+const lookupsAtOnce = 16

@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -68,20 +70,49 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 	if err != nil {
 		return entry.Item{}, err
 	}
-	var found *entry.Revision
-	for _, revision := range entry.Current(before(history, options.AsOf)) {
-		if revision.Document != nil && revision.Document.Version == options.Version {
-			found = revision
-		}
-	}
+	history = before(history, options.AsOf)
+	found := newestOf(entry.Current(history), options.Version)
 	if found == nil {
-		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
+		err := c.checkRemovals(ctx, history, newestOf(history, options.Version))
+		return entry.Item{}, cmp.Or(err, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound))
 	}
 	item, err := c.admit(ctx, nil, found, options)
 	if err == nil && options.AsOf.IsZero() {
 		applyStatuses(view.Statuses(ctx).ByName, &item)
 	}
 	return item, err
+}
+
+// newestOf returns the newest publication of a version, or nil.
+func newestOf(history []*entry.Revision, version string) (found *entry.Revision) {
+	for _, revision := range history {
+		if revision.Document != nil && revision.Document.Version == version {
+			found = revision
+		}
+	}
+	return found
+}
+
+// checkRemovals returns an error if the policy lets none of the removals through
+// that came after a publication, if there was one: that of the last.
+func (c *Catalog) checkRemovals(ctx context.Context, history []*entry.Revision, ended *entry.Revision) (err error) {
+	if c.policy() == nil || ended == nil {
+		return nil
+	}
+	var removals []*entry.Revision
+	for _, revision := range history[slices.Index(history, ended):] {
+		if revision.Tag.Op == entry.OpRemove {
+			removals = append(removals, revision)
+		}
+	}
+	e := c.newEvaluator(nil, zeroTime)
+	defer e.done(ctx)
+	for i, report := range e.all(ctx, removals) {
+		if err = report.Err(subject(removals[i]), removals[i].Digest); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // checkHistory returns an error if the policy does not let the end of a name's

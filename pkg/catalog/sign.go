@@ -229,13 +229,14 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 
 // lookUpForSnapshot finds the signatures of a revision for a snapshot to carry,
 // if this process has to do with signatures at all.
-func (c *Catalog) lookUpForSnapshot(ctx context.Context, _ entry.Tag, manifest digest.Digest) [][]byte {
-	if c.policy() == nil && !c.collects.Load() {
+func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag entry.Tag, manifest digest.Digest) [][]byte {
+	policy := c.policy()
+	if policy == nil && !c.collects.Load() {
 		return nil
 	}
-	var texts [][]byte
-	for _, signature := range trust.Find(ctx, c.repository, manifest).Signatures {
-		texts = append(texts, signature.JSON())
+	found := trust.Find(ctx, c.repository, manifest).Signatures
+	if policy == nil {
+		return texts(nil, nil, manifest, found)
 	}
-	return texts
+	return texts(policy, policy.Rule(c.Reference(), tag.Name), manifest, found)
 }

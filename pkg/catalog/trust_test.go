@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -301,5 +302,46 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 	var refused *trust.Error
 	if _, err := cold.Get(t.Context(), "bare", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Unsigned {
 		t.Errorf("bare: %v", err)
+	}
+}
+
+// What a stranger puts beside a signature does not take its place in a snapshot.
+func TestSnapshotsCarryWhatCounts(t *testing.T) {
+	w, ours := newWorld(t, true, nil), team(t)
+	writer := w.open(catalog.Options{})
+	w.fill(writer, 31, nil)
+	repository, err := w.client.Open(parse(t, w.host+"/team/catalog"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heads, err := writer.Heads(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject, _, err := repository.Manifest(t.Context(), heads[0].Revision.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 31 {
+		junk, _ := trust.ParseSignature(fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%0523900d"}`, n)) // each takes all the room
+		if err := trust.Write(t.Context(), repository, subject, junk, time.UnixMilli(int64(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.open(catalog.Options{}).Sign(t.Context(), heads[0].Name, *ours); err != nil {
+		t.Fatal(err)
+	}
+	other := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, ours)})
+	if result := w.publish(other, w.push("team/last", "1", "2"), catalog.PublishOptions{Sign: ours, NoAttach: true}); !result.Snapshot {
+		t.Fatal("no snapshot")
+	}
+	cold := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, ours)})
+	requests := w.counter.during(func() {
+		if item, err := cold.Get(t.Context(), heads[0].Name, catalog.GetOptions{}); err != nil || item.Verdict != string(trust.Verified) {
+			t.Errorf("%q, %v", item.Verdict, err)
+		}
+	})
+	if text := fmt.Sprint(requests); strings.Contains(text, "/referrers/") {
+		t.Errorf("the signature was looked up, so no snapshot carries it: %s", text)
 	}
 }

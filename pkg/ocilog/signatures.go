@@ -118,9 +118,13 @@ func union(have, found []jsontext.Value) []jsontext.Value {
 		if slices.ContainsFunc(all, same) {
 			continue
 		}
-		if size += len(value); size > maxSignatureBytes || len(all) == maxSignatures {
+		if len(all) == maxSignatures {
 			break
 		}
+		if size+len(value) > maxSignatureBytes {
+			continue // a smaller one may have room
+		}
+		size += len(value)
 		all = append(all, value)
 	}
 	return all

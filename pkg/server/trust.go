@@ -131,10 +131,10 @@ func (s *Server) adopt(ctx context.Context, policy *trust.Policy, err error) {
 	s.log.Info("another trust policy is in force", "hash", policy.Hash())
 	s.replacePolicy(now, policy, nil)
 	if policy != now.policy {
-		if s.options.Vouched != nil {
-			s.options.Vouched.Clear()
-		}
 		_ = s.setPolicy(policy) // every catalog took one before
+		if s.options.Vouched != nil {
+			s.options.Vouched.Clear() // now that nothing is vouched for under the policy before
+		}
 	}
 	s.follower.evaluateAll(ctx)
 }

@@ -130,23 +130,33 @@ func (f *finder) legacy(ctx context.Context) error {
 	if err := json.Unmarshal(text, &manifest); err != nil {
 		return fmt.Errorf("%w: %s is no image: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
 	}
+	var faults []error // each of one signature: others may be behind it
 	for _, layer := range manifest.Layers {
 		if layer.MediaType != mediaTypePayload {
 			continue
 		}
-		payload, err := f.blob(ctx, layer)
-		if err != nil {
-			return err
+		if signature, err := f.legacyLayer(ctx, layer); err != nil {
+			faults = append(faults, err)
+		} else {
+			f.found = append(f.found, signature)
 		}
-		signature, err := newLegacy(payload, layer.Annotations)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
-		}
-		if f.found = append(f.found, signature); len(f.found) > maxSignatures {
+		if len(f.found)+len(faults) > maxSignatures {
 			break
 		}
 	}
-	return nil
+	return errors.Join(faults...)
+}
+
+func (f *finder) legacyLayer(ctx context.Context, layer ocispec.Descriptor) (Signature, error) {
+	payload, err := f.blob(ctx, layer)
+	if err != nil {
+		return Signature{}, err
+	}
+	signature, err := newLegacy(payload, layer.Annotations)
+	if err != nil {
+		err = fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
+	}
+	return signature, err
 }
 
 // isHiddenAbsence reports whether a refusal to show what stands beside a subject

@@ -255,3 +255,25 @@ func TestOffline(t *testing.T) {
 		t.Errorf("%+v", check)
 	}
 }
+
+// A legacy signature that cannot be read hides none of those behind it.
+func TestLegacySignatureBehindOneTooLarge(t *testing.T) {
+	p, signer := newPlace(t, true), testSigner(t)
+	signature := signed(t, signer, Legacy, p.image.Digest)
+	if err := Write(t.Context(), p, p.image, signature, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	layers, err := legacyLayers(t.Context(), p, p.image.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := ocispec.Descriptor{MediaType: mediaTypePayload, Digest: digest.FromString("large"), Size: maxSignature + 1}
+	p.push(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: append([]ocispec.Descriptor{large}, layers...)}, legacyTag(p.image.Digest))
+	policy, err := New(nil, nil, &Rule{Keys: []*PublicKey{signer.PublicKey()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check := policy.Check(policy.rules[0], Image, p.image.Digest, Find(t.Context(), p, p.image.Digest)); check.Result != Verified {
+		t.Errorf("%s: %s, want verified", check.Result, check.Reason)
+	}
+}

@@ -1,0 +1,47 @@
+package catalog
+
+import (
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// maxFound bounds the signatures that one evaluation keeps, in bytes: what they
+// are together for some thousand entries, and not what a stranger puts there.
+const maxFound = 32 << 20
+
+// keep keeps the signatures that were found of a revision for the next snapshot,
+// if they prove what is wanted: what does not would be looked up again anyway.
+func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []trust.Signature) {
+	if check.Result != trust.Verified {
+		return
+	}
+	texts := texts(e.policy, e.rule(tag.Name), check.Digest, found)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, text := range texts {
+		if e.foundBytes += len(text); e.foundBytes > maxFound {
+			e.foundBytes -= len(text)
+			continue
+		}
+		e.found[tag] = append(e.found[tag], text)
+	}
+}
+
+// texts returns signatures of a digest as a snapshot carries them. There is room
+// for few, so those come first that are by somebody whom the rule names: a
+// stranger can put any number beside them. A nil policy names nobody.
+func texts(policy *trust.Policy, rule *trust.Rule, d digest.Digest, found []trust.Signature) [][]byte {
+	var first, others [][]byte
+	for _, signature := range found {
+		if policy != nil && len(found) > 1 && len(policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: []trust.Signature{signature}}).Signers) > 0 {
+			first = append(first, signature.JSON())
+		} else {
+			others = append(others, signature.JSON())
+		}
+	}
+	return slices.Concat(first, others)
+}

@@ -1,0 +1,41 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// What strangers put beside entries is not held in memory until all entries are
+// evaluated.
+func TestKeepsFewSignatures(t *testing.T) {
+	signature, ok := trust.ParseSignature([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"` + strings.Repeat("x", 1<<19) + `"}`))
+	if !ok {
+		t.Fatal("no signature")
+	}
+	e := &evaluator{Catalog: &Catalog{}, policy: &trust.Policy{}, found: map[entry.Tag][][]byte{}}
+	kept := func() (sum int) {
+		for _, texts := range e.found {
+			for _, text := range texts {
+				sum += len(text)
+			}
+		}
+		return sum
+	}
+	fill := func(verdict trust.Verdict) {
+		for n := range 200 {
+			e.keep(entry.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []trust.Signature{signature})
+		}
+	}
+	for _, verdict := range []trust.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown} {
+		if fill(verdict); kept() > 0 {
+			t.Errorf("%d bytes are kept of what is %s", kept(), verdict)
+		}
+	}
+	if fill(trust.Verified); kept() == 0 || kept() > maxFound {
+		t.Errorf("%d bytes are kept of what is verified, want some, and no more than %d", kept(), maxFound)
+	}
+}

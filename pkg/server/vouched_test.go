@@ -1,0 +1,96 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/server"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// Where only images are signed, a reference is whoever's word: that the same image
+// was verified before, elsewhere, opens no registry.
+func TestVerifiedImageVouchesForNoReference(t *testing.T) {
+	w, internal, owner := newWorld(t), newWorld(t), newTeam(t)
+	owner.Image = true
+	asked := internal.requests()
+	published, err := w.catalog.Publish(t.Context(), w.push("os/good", "1"), catalog.PublishOptions{Name: "good", NoAttach: true, Sign: owner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := trusting(t, owner, func(rule *trust.Rule) { rule.Require = trust.RequireImage })
+	c, hosts, client := w.under(policy, catalog.Options{})
+	w.startReady(func(o *server.Options) {
+		o.Catalogs, o.Vouched, o.Policy = []server.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
+		o.Probe = health.Registry(client)
+	})
+	if got := w.verdictsOf("phase=all"); got != "[good verified]" {
+		t.Fatalf("before the stranger came: %s", got)
+	}
+	w.plant("plain", internal.host+"/os/plain:1", digest.Digest(published.Item.Digest))
+	w.until("the stranger's entry to be shown", func() bool { return strings.Contains(w.verdictsOf("phase=all"), "plain") })
+	if a := w.ask("POST", "/v1/catalog/images/plain/verify?wait=true", ""); !strings.Contains(string(a.body), "--allow-registry") {
+		t.Errorf("plain: %d %s, want that its registry is not opened", a.status, a.body)
+	}
+	if asked.Load() > 0 {
+		t.Errorf("a registry that nobody signed was asked %d times", asked.Load())
+	}
+}
+
+// plant publishes an entry of an image that nobody looked at.
+func (w *world) plant(name, image string, sum digest.Digest) {
+	w.t.Helper()
+	document := planted(name, image)
+	document.Image.Digest = sum
+	packed, err := entry.Pack(document, entry.Seen{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	repository, err := w.client.Open(parse(w.t, w.catalog.Reference()))
+	if err == nil {
+		err = ocilog.New(repository, w.catalog.Reference(), ocilog.Options{}).Append(w.t.Context(), packed, nil)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// replaced is a catalog that does something just before it takes another policy.
+type replaced struct {
+	*catalog.Catalog
+	before func()
+}
+
+func (r *replaced) SetPolicy(policy *trust.Policy) error {
+	r.before()
+	return r.Catalog.SetPolicy(policy)
+}
+
+// What an evaluation vouches for that is under way when the policy is replaced
+// opens nothing afterwards.
+func TestVouchedWhileThePolicyIsReplaced(t *testing.T) {
+	w, owner := newWorld(t), newTeam(t)
+	w.signed("good", owner)
+	c, hosts, _ := w.under(trusting(t, owner), catalog.Options{})
+	file := &policyFile{policy: trusting(t, owner)}
+	w.startReady(func(o *server.Options) {
+		o.Catalogs = []server.Catalog{&replaced{c, func() { hosts.Add("internal.example/os/plain:1") }}}
+		o.Vouched, o.Policy = hosts, file.Read
+	})
+	file.set(trusting(t, newTeam(t)), nil)
+	w.until("the other policy to decide", func() bool { return w.ask("GET", "/v1/catalog/images/good", "").status == 403 })
+	gate, err := registry.NewGate(w.catalog.Reference(), nil, hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gate.Check(parse(t, "internal.example/os/plain:1")) == nil {
+		t.Error("a registry is opened that only the policy before vouched for")
+	}
+}
