@@ -6,7 +6,7 @@ MODULES      = . e2e e2e/sigstore
 PLATFORMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 # A number of runs, not a time: before Go 1.27, fuzzing whose time is up while a
 # worker is busy can end in "context deadline exceeded" (golang/go#75804).
-FUZZTIME    ?= 50000x
+FUZZTIME    ?= 30000x
 
 .DEFAULT_GOAL := help
 
@@ -34,6 +34,7 @@ test:
 # What `make load` runs of the long campaigns: all of it; less before a change lands.
 SCHEDULES   ?= 100000
 FULL        ?= -full
+LOAD        ?= -load 60s -load-entries 10000
 
 ## load: run the long campaigns in full, and print times and rates; LOADFLAGS=-load-figures fails where they are bad
 .PHONY: load
@@ -42,12 +43,13 @@ load:
 	$(GO) test -count=1 -v -timeout 30m -run '^TestLayout' ./pkg/registry $(FULL)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestMutations$$' ./pkg/trust $(FULL)
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestHostileCatalogsAreBounded$$' $(FULL) $(LOADFLAGS) .
-	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' -load 60s -load-entries 10000 $(LOADFLAGS) .
+	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' $(LOAD) $(LOADFLAGS) .
 
 ## check: everything CI runs
 .PHONY: check
 check: SCHEDULES = 5000
 check: FULL =
+check: LOAD = -load 12s -load-entries 2000
 check: format vet staticcheck tidy cross test load fuzz
 
 ## format: fail where gofmt would change a file
