@@ -11,14 +11,20 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/sigstore/sigstore/pkg/signature/kms/cliplugin/common"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// maxPluginAnswer bounds what a plugin writes, in bytes.
-const maxPluginAnswer = 1 << 20
+const (
+	// maxPluginAnswer bounds what a plugin writes, in bytes.
+	maxPluginAnswer = 1 << 20
+	// pluginGrace is how long a plugin that has ended, or was told to, may leave
+	// its standard output to programs of its own.
+	pluginGrace = 500 * time.Millisecond
+)
 
 var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
@@ -95,6 +101,7 @@ func (s *pluginSigner) call(ctx context.Context, message []byte, method *common.
 	command.Stdin = bytes.NewReader(message)
 	var stdout bounded
 	command.Stdout = &stdout
+	command.WaitDelay = pluginGrace
 	err = command.Run()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("key plugin %s: %w", s.path, context.Cause(ctx))
@@ -113,12 +120,15 @@ func (s *pluginSigner) failed(err error) error {
 	return fmt.Errorf("%w: key plugin %s: %v", entry.ErrUnreachable, s.path, err)
 }
 
-// bounded is a buffer that takes no more than a plugin may say.
-type bounded struct{ bytes.Buffer }
+// bounded is a buffer that takes no more than a plugin may say. It hides the
+// buffer's own ReadFrom, which knows no bound and which io.Copy prefers.
+type bounded struct{ buffer bytes.Buffer }
+
+func (b *bounded) Bytes() []byte { return b.buffer.Bytes() }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxPluginAnswer {
+	if b.buffer.Len()+len(p) > maxPluginAnswer {
 		return 0, io.ErrShortBuffer
 	}
-	return b.Buffer.Write(p)
+	return b.buffer.Write(p)
 }
