@@ -238,6 +238,35 @@ func TestKeylessRefusals(t *testing.T) {
 	}
 }
 
+// What a log answers to a signature by a key is about that signature.
+func TestLogsThatAnswerAnother(t *testing.T) {
+	for _, format := range []Format{Bundle, Legacy} {
+		for version, path := range map[int]string{1: pathLog1, 2: pathLog2} {
+			if format == Legacy && version == 2 {
+				continue
+			}
+			l, f, team := newLab(t), newFaults(), testSigner(t)
+			services := l.services(version, true)
+			services.transport = f
+			var before string // what the log answered first, whole
+			f.answer[path] = func(real *http.Response) (*http.Response, error) {
+				text, err := io.ReadAll(real.Body)
+				if before == "" {
+					before = string(text)
+				}
+				real.Body = io.NopCloser(strings.NewReader(before))
+				return real, err
+			}
+			for n, want := range []error{nil, entry.ErrUntrusted} {
+				_, err := Sign(t.Context(), team, services, format, digest.FromString(fmt.Sprint(n)), "x")
+				if !errors.Is(err, want) {
+					t.Errorf("%s, log %d, signature %d: %v, want %v", format, version, n, err, want)
+				}
+			}
+		}
+	}
+}
+
 // One certificate serves a run, until it runs out.
 func TestOneCertificateARun(t *testing.T) {
 	l, f := newLab(t), newFaults()
