@@ -267,6 +267,20 @@ func TestLogsThatAnswerAnother(t *testing.T) {
 	}
 }
 
+// Nobody is shown a token that an answer repeats, as those of proxies do.
+func TestAnswersThatRepeatTheToken(t *testing.T) {
+	secret := idToken("a", "b")
+	for _, status := range []int{200, 307, 401, 403, 500} {
+		l, f := newLab(t), newFaults()
+		f.answer[pathCertify] = func(real *http.Response) (*http.Response, error) {
+			return says(status, real.Request.Header.Get("Authorization"))(real)
+		}
+		if err := l.signFaulty(t.Context(), f, 1, Bundle, nil, secret); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
 // One certificate serves a run, until it runs out.
 func TestOneCertificateARun(t *testing.T) {
 	l, f := newLab(t), newFaults()
