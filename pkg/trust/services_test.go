@@ -281,6 +281,32 @@ func TestAnswersThatRepeatTheToken(t *testing.T) {
 	}
 }
 
+// With a clock that is wrong, a certificate serves more than one signature, and no
+// longer than it lives.
+func TestClockThatIsWrong(t *testing.T) {
+	for _, wrong := range []time.Duration{24 * time.Hour, 20 * time.Minute, -20 * time.Minute, -24 * time.Hour} {
+		l, f := newLab(t), newFaults()
+		services := l.services(1, false)
+		services.transport = f
+		now, asked := l.now.Add(wrong), 0
+		signer, err := NewKeyless(KeylessOptions{Services: services, Now: func() time.Time { return now }, Token: func(context.Context) (string, error) {
+			asked++
+			return idToken(somebody, theirs), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{1, 1, 2} {
+			if err := signer.Certify(t.Context()); err != nil || asked != want {
+				t.Errorf("%s off: %v, asked for %d tokens, want %d", wrong, err, asked, want)
+			}
+			if want == 1 && asked == 1 {
+				now = now.Add(4 * time.Minute)
+			}
+		}
+	}
+}
+
 // One certificate serves a run, until it runs out.
 func TestOneCertificateARun(t *testing.T) {
 	l, f := newLab(t), newFaults()
