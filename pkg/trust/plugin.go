@@ -40,12 +40,12 @@ type pluginSigner struct {
 func openPlugin(ctx context.Context, reference string, lookPath func(file string) (string, error)) (Signer, error) {
 	name, _, found := strings.Cut(reference, "://")
 	if !found || !pluginName.MatchString(name) {
-		return nil, fmt.Errorf("%w: key %q: want NAME://KEY", entry.ErrInvalid, shorten(reference))
+		return nil, fmt.Errorf("%w: key %s: want NAME://KEY", entry.ErrInvalid, shownReference(reference))
 	}
 	program := "sigstore-kms-" + name
 	path, err := lookPath(program)
 	if err != nil {
-		return nil, fmt.Errorf("%w: key %s: there is no program %s in the PATH", entry.ErrInvalid, shorten(reference), program)
+		return nil, fmt.Errorf("%w: key %s: there is no program %s in the PATH", entry.ErrInvalid, shownReference(reference), program)
 	}
 	// The protocol calls the key by what follows the plugin's name.
 	s := &pluginSigner{path: path, key: strings.TrimPrefix(reference, name+"://")}
@@ -58,7 +58,7 @@ func openPlugin(ctx context.Context, reference string, lookPath func(file string
 	if answer.PublicKey == nil {
 		return nil, s.failed(errors.New("its answer has no public key"))
 	}
-	keys, err := ParsePublicKeys(shorten(reference), answer.PublicKey.PublicKeyPEM)
+	keys, err := ParsePublicKeys(shownReference(reference), answer.PublicKey.PublicKeyPEM)
 	if err != nil {
 		return nil, err
 	}
