@@ -18,7 +18,7 @@ const (
 	// maxHelperAnswer bounds what a credential helper may print, in bytes.
 	maxHelperAnswer = 1 << 20
 	// helperGrace is how long a helper that was told to end may keep its pipes.
-	helperGrace = 2 * time.Second
+	helperGrace = 500 * time.Millisecond
 	// hubServer is what Docker Hub is called where credentials are stored.
 	hubServer = "https://index.docker.io/v1/"
 )
@@ -81,13 +81,16 @@ func askHelper(ctx context.Context, name, host, config string) (Account, error) 
 	return account, nil
 }
 
-// bounded is a buffer that drops what is beyond its bound.
+// bounded is a buffer that drops what is beyond its bound. It hides the buffer's
+// own ReadFrom, which knows no bound and which io.Copy prefers.
 type bounded struct {
-	bytes.Buffer
-	most int
+	buffer bytes.Buffer
+	most   int
 }
 
+func (b *bounded) Bytes() []byte { return b.buffer.Bytes() }
+
 func (b *bounded) Write(p []byte) (int, error) {
-	b.Buffer.Write(p[:min(len(p), b.most-b.Len())])
+	b.buffer.Write(p[:min(len(p), b.most-b.buffer.Len())])
 	return len(p), nil
 }

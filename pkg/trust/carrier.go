@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -32,7 +33,7 @@ func carrier(ctx context.Context, base http.RoundTripper, what string, wanted ..
 		defer cancel()
 		response, err := fetch(base.RoundTrip, request.WithContext(limited), maxAnswer)
 		if err == nil {
-			err = statusError(response, wanted)
+			err = statusError(request, response, wanted)
 		}
 		if limited.Err() != nil {
 			err = context.Cause(limited)
@@ -62,19 +63,24 @@ func fetch(do roundTrip, request *http.Request, limit int64) (*http.Response, er
 	return response, nil
 }
 
-// statusError reports an answer whose status is not wanted, with its text.
-func statusError(response *http.Response, wanted []int) error {
+// statusError reports an answer whose status is not wanted, with its text but
+// for the token of the request: proxies show what they were sent.
+func statusError(request *http.Request, response *http.Response, wanted []int) error {
 	for _, status := range wanted {
 		if response.StatusCode == status {
 			return nil
 		}
 	}
 	answer, _ := io.ReadAll(response.Body) // in memory
+	text := string(answer)
+	if _, token, _ := strings.Cut(request.Header.Get("Authorization"), " "); token != "" {
+		text = strings.ReplaceAll(text, token, "***")
+	}
 	kind := entry.ErrUnreachable
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		kind = entry.ErrUnauthorized
 	}
-	return fmt.Errorf("%w: %d: %s", kind, response.StatusCode, printable(string(answer)))
+	return fmt.Errorf("%w: %d: %s", kind, response.StatusCode, printable(text))
 }
 
 // serviceError returns the carrier's error from what a package made of it, and

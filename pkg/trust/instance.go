@@ -53,7 +53,8 @@ func OpenInstance(ctx context.Context, options InstanceOptions) (*Instance, erro
 	}
 	at, err := url.Parse(mirror)
 	if err != nil || at.Host == "" || (at.Scheme != "https" && at.Scheme != "http") {
-		return nil, fmt.Errorf("%w: %q is not the address of a TUF repository", entry.ErrInvalid, shorten(mirror))
+		// It is not repeated: it may hold a password.
+		return nil, fmt.Errorf("%w: not the address of a TUF repository: want https://HOST/PATH", entry.ErrInvalid)
 	}
 	o := &tuf.Options{RepositoryBaseURL: mirror, Root: options.Root, CachePath: options.Cache, CacheValidity: 1, Fetcher: fetcher(ctx, options.Transport)}
 	if o.Root == nil {
@@ -128,11 +129,16 @@ func (d download) DownloadFile(address string, limit int64, _ time.Duration) ([]
 	return d(address, limit)
 }
 
-// fetcher downloads files of a TUF repository.
+// fetcher downloads files of a TUF repository. Each may take half of the time
+// that is left: what is known without the repository is to be said in the rest.
 func fetcher(ctx context.Context, transport http.RoundTripper) download {
 	client := &http.Client{Transport: transport}
 	return func(address string, limit int64) ([]byte, error) {
-		limited, cancel := context.WithTimeoutCause(ctx, serviceTimeout, fmt.Errorf("%w: no answer within %s", entry.ErrUnreachable, serviceTimeout))
+		patience := serviceTimeout
+		if deadline, ok := ctx.Deadline(); ok {
+			patience = min(patience, time.Until(deadline)/2)
+		}
+		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		request, err := http.NewRequestWithContext(limited, http.MethodGet, address, nil)
 		if err != nil {
@@ -140,7 +146,7 @@ func fetcher(ctx context.Context, transport http.RoundTripper) download {
 		}
 		response, err := fetch(client.Do, request, min(limit, maxTarget))
 		if err == nil && response.StatusCode != http.StatusOK {
-			err = fmt.Errorf("%w: %w", entry.ErrUnreachable, &metadata.ErrDownloadHTTP{StatusCode: response.StatusCode, URL: address})
+			err = fmt.Errorf("%w: %w", entry.ErrUnreachable, &metadata.ErrDownloadHTTP{StatusCode: response.StatusCode, URL: request.URL.Redacted()})
 		}
 		if err != nil {
 			return nil, &downloadError{err}

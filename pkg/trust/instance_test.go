@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -116,6 +117,47 @@ func TestInstanceThatIsNotKnown(t *testing.T) {
 	r := newLab(t).repository(time.Hour)
 	if _, err := OpenInstance(ended, InstanceOptions{Mirror: r.URL, Root: r.Root}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("time-out: %v", err)
+	}
+}
+
+// The address of a mirror may hold a password.
+func TestMirrorWithAPassword(t *testing.T) {
+	r := newLab(t).repository(time.Hour)
+	r.Close()
+	missing := httptest.NewServer(http.NotFoundHandler())
+	defer missing.Close()
+	for _, address := range []string{r.URL, missing.URL, "ftp://example.com", "https://exa mple.com", "x://"} {
+		mirror := strings.Replace(address, "://", "://user:S3cret@", 1)
+		if _, err := OpenInstance(t.Context(), InstanceOptions{Mirror: mirror}); err == nil || strings.Contains(err.Error(), "S3cret") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// A repository that does not answer leaves time for what is known without it.
+func TestInstanceThatHangs(t *testing.T) {
+	r, cache := newLab(t).repository(24*time.Hour), t.TempDir()
+	if _, _, err := open(t, r, cache); err != nil {
+		t.Fatal(err)
+	}
+	asked, err := filepath.Glob(filepath.Join(cache, "*.json")) // when it was asked
+	if err != nil || len(asked) != 1 {
+		t.Fatal(asked, err)
+	}
+	if err := os.Remove(asked[0]); err != nil {
+		t.Fatal(err)
+	}
+	silent := roundTrip(func(request *http.Request) (*http.Response, error) {
+		<-request.Context().Done()
+		return nil, request.Context().Err()
+	})
+	for dir, want := range map[string]error{cache: nil, "": entry.ErrUnreachable} {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := OpenInstance(ctx, InstanceOptions{Mirror: r.URL, Root: r.Root, Cache: dir, Transport: silent})
+		if !errors.Is(err, want) || ctx.Err() != nil {
+			t.Errorf("cache %q: %v, want %v before the end: %v", dir, err, want, ctx.Err())
+		}
 	}
 }
 

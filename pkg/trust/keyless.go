@@ -48,8 +48,9 @@ type Keyless struct {
 	Signer
 	options KeylessOptions
 
-	mu   sync.Mutex
-	leaf *x509.Certificate
+	mu    sync.Mutex
+	leaf  *x509.Certificate
+	until time.Time // by the clock here, when to get another one
 }
 
 // NewKeyless makes a key. When it first signs, or before by Certify, the
@@ -92,7 +93,7 @@ type certificates struct{ *Keyless }
 func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *sign.CertificateProviderOptions) ([]byte, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.leaf != nil && k.options.Now().Add(spare).Before(k.leaf.NotAfter) {
+	if k.leaf != nil && k.options.Now().Before(k.until) {
 		return k.leaf.Raw, nil
 	}
 	token, err := k.options.Token(ctx)
@@ -116,8 +117,19 @@ func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority %s: %w: %v", host(services.authority), entry.ErrUnreachable, err)
 	}
-	k.leaf = leaf
+	k.leaf, k.until = leaf, usableUntil(leaf, k.options.Now())
 	return leaf.Raw, nil
+}
+
+// usableUntil is until when a certificate that was just issued can be signed
+// with, by a clock that may be wrong: then its time is not compared with that of
+// the authority, and it serves for half its life.
+func usableUntil(leaf *x509.Certificate, now time.Time) time.Time {
+	until := leaf.NotAfter.Add(-spare)
+	if now.Before(leaf.NotBefore) || !now.Before(until) {
+		return now.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 2)
+	}
+	return until
 }
 
 // identity is whom the certificate names; nobody before there is one.

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,6 +105,9 @@ func (l *KeyLoader) Signer(ctx context.Context, reference string, password func(
 // scheme. What may be a key itself is not repeated in an error.
 func splitReference(reference string) (scheme, rest string, err error) {
 	scheme, rest, found := strings.Cut(reference, "://")
+	if s := strings.ToLower(scheme); s == "http" || s == "https" {
+		scheme = s
+	}
 	switch {
 	case strings.Contains(reference, "-----BEGIN"):
 		return "", "", fmt.Errorf("%w: key: want a reference, not the key itself: env://NAME reads it from an environment variable", entry.ErrInvalid)
@@ -150,7 +154,7 @@ func (l *KeyLoader) plugin(ctx context.Context, reference string) (Signer, error
 }
 
 func unsupported(reference string) error {
-	return fmt.Errorf("%w: key %s: references of this kind are not read here", entry.ErrInvalid, shorten(reference))
+	return fmt.Errorf("%w: key %s: references of this kind are not read here", entry.ErrInvalid, shownReference(reference))
 }
 
 // errRedirect is a redirect that is not followed.
@@ -172,6 +176,7 @@ func (l *KeyLoader) fetch(ctx context.Context, reference string) ([]*PublicKey, 
 		if next.URL.Scheme != "https" || len(before) > maxRedirects {
 			return errRedirect
 		}
+		next.Header.Del("Referer") // the query of an address may be a secret
 		return nil
 	}}
 	response, err := client.Do(request)
@@ -216,11 +221,20 @@ func fetchError(ctx context.Context, where string, err error) error {
 	return fmt.Errorf("%w: key %s: %w", entry.ErrUnreachable, where, err)
 }
 
+// shownReference names a reference without what may be a secret in it: it may be
+// a web address whose scheme is mistyped.
+func shownReference(reference string) string {
+	if strings.ContainsAny(reference, "@?") {
+		return strconv.Quote(webAddress(reference))
+	}
+	return shorten(reference)
+}
+
 // webAddress names a web address without its user, password and query.
 func webAddress(reference string) string {
 	address, err := url.Parse(reference)
 	if err != nil {
-		return "of a web server"
+		return "that is no address"
 	}
 	return printable((&url.URL{Scheme: address.Scheme, Host: address.Host, Path: address.Path}).String())
 }

@@ -110,6 +110,24 @@ func TestFetchedKeys(t *testing.T) {
 	}
 }
 
+// Where a server redirects to does not learn what is secret in the address.
+func TestFetchRedirected(t *testing.T) {
+	key, _ := publicPEM(t, "")
+	var sent http.Header
+	elsewhere := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent = r.Header
+		_, _ = w.Write(key)
+	}))
+	defer elsewhere.Close()
+	server := httptest.NewTLSServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
+	defer server.Close()
+	address := strings.Replace(server.URL, "https://", "https://user:S3cret@", 1) + "/k?token=S3cret"
+	_, err := (&KeyLoader{Transport: server.Client().Transport}).PublicKeys(t.Context(), address)
+	if err != nil || sent.Get("Referer") != "" || sent.Get("Authorization") != "" {
+		t.Errorf("error %v; sent %v, want neither address nor password", err, sent)
+	}
+}
+
 func TestFetchEnds(t *testing.T) {
 	server := keyServer(t, nil)
 	loader := &KeyLoader{Transport: server.Client().Transport}
@@ -170,6 +188,10 @@ func TestKeyReferences(t *testing.T) {
 		"plain http":                {publicKeys, loader, "http://u:S3cret@example.com/k", "key http://example.com/k: want https"},
 		"no host":                   {publicKeys, loader, "https:///k", "want https://HOST/PATH"},
 		"bad address":               {publicKeys, loader, "https://S3cret\x00/", "want https://HOST/PATH"},
+		"mistyped scheme":           {publicKeys, loader, "htps://u:S3cret@example.com/k?S3cret", "sigstore-kms-htps"},
+		"no scheme of a plugin":     {publicKeys, loader, "a b://u:S3cret@example.com/k", "want NAME://KEY"},
+		"plain HTTP":                {publicKeys, loader, "HTTP://u:S3cret@example.com/k", "key http://example.com/k: want https"},
+		"nothing is given, HTTPS":   {publicKeys, &KeyLoader{}, "HTTPS://u:S3cret@example.com/k", "not read here"},
 		"no plugin":                 {publicKeys, loader, "none://key", "there is no program sigstore-kms-none in the PATH"},
 		"no name of a plugin":       {publicKeys, loader, "A b://key", "want NAME://KEY"},
 		"nothing is given, file":    {publicKeys, &KeyLoader{}, "keys/team.pub", "not read here"},

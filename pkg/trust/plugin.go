@@ -11,14 +11,20 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/sigstore/sigstore/pkg/signature/kms/cliplugin/common"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// maxPluginAnswer bounds what a plugin writes, in bytes.
-const maxPluginAnswer = 1 << 20
+const (
+	// maxPluginAnswer bounds what a plugin writes, in bytes.
+	maxPluginAnswer = 1 << 20
+	// pluginGrace is how long a plugin that has ended, or was told to, may leave
+	// its standard output to programs of its own.
+	pluginGrace = 500 * time.Millisecond
+)
 
 var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
@@ -34,12 +40,12 @@ type pluginSigner struct {
 func openPlugin(ctx context.Context, reference string, lookPath func(file string) (string, error)) (Signer, error) {
 	name, _, found := strings.Cut(reference, "://")
 	if !found || !pluginName.MatchString(name) {
-		return nil, fmt.Errorf("%w: key %q: want NAME://KEY", entry.ErrInvalid, shorten(reference))
+		return nil, fmt.Errorf("%w: key %s: want NAME://KEY", entry.ErrInvalid, shownReference(reference))
 	}
 	program := "sigstore-kms-" + name
 	path, err := lookPath(program)
 	if err != nil {
-		return nil, fmt.Errorf("%w: key %s: there is no program %s in the PATH", entry.ErrInvalid, shorten(reference), program)
+		return nil, fmt.Errorf("%w: key %s: there is no program %s in the PATH", entry.ErrInvalid, shownReference(reference), program)
 	}
 	// The protocol calls the key by what follows the plugin's name.
 	s := &pluginSigner{path: path, key: strings.TrimPrefix(reference, name+"://")}
@@ -52,7 +58,7 @@ func openPlugin(ctx context.Context, reference string, lookPath func(file string
 	if answer.PublicKey == nil {
 		return nil, s.failed(errors.New("its answer has no public key"))
 	}
-	keys, err := ParsePublicKeys(shorten(reference), answer.PublicKey.PublicKeyPEM)
+	keys, err := ParsePublicKeys(shownReference(reference), answer.PublicKey.PublicKeyPEM)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +101,7 @@ func (s *pluginSigner) call(ctx context.Context, message []byte, method *common.
 	command.Stdin = bytes.NewReader(message)
 	var stdout bounded
 	command.Stdout = &stdout
+	command.WaitDelay = pluginGrace
 	err = command.Run()
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("key plugin %s: %w", s.path, context.Cause(ctx))
@@ -113,12 +120,15 @@ func (s *pluginSigner) failed(err error) error {
 	return fmt.Errorf("%w: key plugin %s: %v", entry.ErrUnreachable, s.path, err)
 }
 
-// bounded is a buffer that takes no more than a plugin may say.
-type bounded struct{ bytes.Buffer }
+// bounded is a buffer that takes no more than a plugin may say. It hides the
+// buffer's own ReadFrom, which knows no bound and which io.Copy prefers.
+type bounded struct{ buffer bytes.Buffer }
+
+func (b *bounded) Bytes() []byte { return b.buffer.Bytes() }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > maxPluginAnswer {
+	if b.buffer.Len()+len(p) > maxPluginAnswer {
 		return 0, io.ErrShortBuffer
 	}
-	return b.Buffer.Write(p)
+	return b.buffer.Write(p)
 }

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	sigroot "github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
@@ -147,13 +149,36 @@ func (s *Services) bundle(ctx context.Context, content sign.Content, pair *keypa
 	made, err = sign.Bundle(content, pair, how)
 	switch {
 	case err == nil:
-		return made, nil
+		return made, checkLogged(made)
 	case pair.failed != nil:
 		return nil, pair.failed
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
 	return nil, serviceError("signing services", err)
+}
+
+// checkLogged checks that what the logs answered is about the signature: readers
+// of signatures by keys that are not told of the logs would not notice.
+func checkLogged(made *protobundle.Bundle) error {
+	signature := made.GetMessageSignature().GetSignature()
+	if signed := made.GetDsseEnvelope().GetSignatures(); len(signed) == 1 {
+		signature = signed[0].GetSig()
+	}
+	for _, logged := range made.GetVerificationMaterial().GetTlogEntries() {
+		err := checkEntry(logged)
+		var parsed *tlog.Entry
+		if err == nil {
+			parsed, err = tlog.ParseTransparencyLogEntry(logged)
+		}
+		if err == nil && !bytes.Equal(parsed.Signature(), signature) {
+			err = errors.New("it is about another signature")
+		}
+		if err != nil {
+			return fmt.Errorf("%w: what the transparency log answered does not hold: %s", entry.ErrUntrusted, printable(err.Error()))
+		}
+	}
+	return nil
 }
 
 func host(address string) string {

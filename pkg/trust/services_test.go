@@ -238,6 +238,75 @@ func TestKeylessRefusals(t *testing.T) {
 	}
 }
 
+// What a log answers to a signature by a key is about that signature.
+func TestLogsThatAnswerAnother(t *testing.T) {
+	for _, format := range []Format{Bundle, Legacy} {
+		for version, path := range map[int]string{1: pathLog1, 2: pathLog2} {
+			if format == Legacy && version == 2 {
+				continue
+			}
+			l, f, team := newLab(t), newFaults(), testSigner(t)
+			services := l.services(version, true)
+			services.transport = f
+			var before string // what the log answered first, whole
+			f.answer[path] = func(real *http.Response) (*http.Response, error) {
+				text, err := io.ReadAll(real.Body)
+				if before == "" {
+					before = string(text)
+				}
+				real.Body = io.NopCloser(strings.NewReader(before))
+				return real, err
+			}
+			for n, want := range []error{nil, entry.ErrUntrusted} {
+				_, err := Sign(t.Context(), team, services, format, digest.FromString(fmt.Sprint(n)), "x")
+				if !errors.Is(err, want) {
+					t.Errorf("%s, log %d, signature %d: %v, want %v", format, version, n, err, want)
+				}
+			}
+		}
+	}
+}
+
+// Nobody is shown a token that an answer repeats, as those of proxies do.
+func TestAnswersThatRepeatTheToken(t *testing.T) {
+	secret := idToken("a", "b")
+	for _, status := range []int{200, 307, 401, 403, 500} {
+		l, f := newLab(t), newFaults()
+		f.answer[pathCertify] = func(real *http.Response) (*http.Response, error) {
+			return says(status, real.Request.Header.Get("Authorization"))(real)
+		}
+		if err := l.signFaulty(t.Context(), f, 1, Bundle, nil, secret); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// With a clock that is wrong, a certificate serves more than one signature, and no
+// longer than it lives.
+func TestClockThatIsWrong(t *testing.T) {
+	for _, wrong := range []time.Duration{24 * time.Hour, 20 * time.Minute, -20 * time.Minute, -24 * time.Hour} {
+		l, f := newLab(t), newFaults()
+		services := l.services(1, false)
+		services.transport = f
+		now, asked := l.now.Add(wrong), 0
+		signer, err := NewKeyless(KeylessOptions{Services: services, Now: func() time.Time { return now }, Token: func(context.Context) (string, error) {
+			asked++
+			return idToken(somebody, theirs), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{1, 1, 2} {
+			if err := signer.Certify(t.Context()); err != nil || asked != want {
+				t.Errorf("%s off: %v, asked for %d tokens, want %d", wrong, err, asked, want)
+			}
+			if want == 1 && asked == 1 {
+				now = now.Add(4 * time.Minute)
+			}
+		}
+	}
+}
+
 // One certificate serves a run, until it runs out.
 func TestOneCertificateARun(t *testing.T) {
 	l, f := newLab(t), newFaults()
