@@ -91,7 +91,7 @@ func (l *Look) Items(ctx context.Context, names map[string]bool) ([]entry.Item, 
 // for again.
 func (l *Look) Release() { l.catalog.log.Release() }
 
-// Empty tells whether the log has no revisions at all: nothing was ever
+// Empty reports whether the log has no revisions at all: nothing was ever
 // published, or all of it was taken away. A catalog whose entries were removed
 // is not empty.
 func (l *Look) Empty() bool { return len(l.heads)+len(l.others) == 0 }
@@ -99,7 +99,7 @@ func (l *Look) Empty() bool { return len(l.heads)+len(l.others) == 0 }
 // Statuses returns the recorded statuses, by name of the entry; read-only.
 func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
 
-// Same tells whether both looks showed the same entries with the same statuses.
+// Same reports whether both looks showed the same entries with the same statuses.
 func (l *Look) Same(other *Look) bool {
 	return slices.Equal(l.heads, other.heads) && l.recorded == other.recorded
 }

@@ -239,14 +239,14 @@ func (m *Monitor) Recorded(catalog string) {
 	}
 }
 
-// same tells whether recording b after a would say anything new.
+// same reports whether recording b after a would say anything new.
 func same(a, b entry.Status) bool {
 	stale := (a.StaleSince == nil) == (b.StaleSince == nil)
 	a.StaleSince, b.StaleSince = nil, nil
 	return a == b && stale
 }
 
-// sameButTimes tells whether a and b differ in nothing but when it was found out.
+// sameButTimes reports whether a and b differ in nothing but when it was found out.
 func sameButTimes(a, b entry.Status) bool {
 	a.LastVerified, a.Since, a.Failures = b.LastVerified, b.Since, b.Failures
 	return same(a, b)

@@ -88,7 +88,7 @@ func (m *Monitor) sleep() time.Duration {
 	return min(max(first.due.Sub(now), 0), maxSleep)
 }
 
-// Blocked tells whether the breaker of an item's registry is open: a probe would
+// Blocked reports whether the breaker of an item's registry is open: a probe would
 // not be made.
 func (m *Monitor) Blocked(key Key) bool {
 	m.mu.Lock()

@@ -29,7 +29,7 @@ type Account struct {
 	Problems []string `json:"-"`
 }
 
-// Anonymous tells whether there is nothing to log in with.
+// Anonymous reports whether there is nothing to log in with.
 func (a Account) Anonymous() bool {
 	return a.Username == "" && a.Password == "" && a.IdentityToken == "" && a.RegistryToken == ""
 }

@@ -54,7 +54,7 @@ type Fetcher interface {
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
 }
 
-// BlobStater tells whether content is there, without reading it.
+// BlobStater finds out whether content is there, without reading it.
 type BlobStater interface {
 	// StatBlob reports whether a blob is there, and of the size that its
 	// descriptor says. A blob of another size is an entry.ErrMalformed: the

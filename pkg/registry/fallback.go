@@ -27,7 +27,7 @@ const listAttempts = 12
 const settle = 100 * time.Millisecond
 
 // PushReferrer implements ReferrerPusher. It asks for the referrers first: that
-// tells whether the registry has the Referrers API, which no header does
+// shows whether the registry has the Referrers API, which no header does
 // reliably. Without it, the list is one index that every client reads, changes
 // and overwrites (SPEC section 9). A client that read it before our write may
 // still overwrite it after our look, so we look once more when such a client

@@ -43,7 +43,7 @@ func exchange(t *testing.T, method, path string, status int, retryAfter string) 
 	return &http.Response{StatusCode: status, Request: request, Header: http.Header{"Retry-After": {retryAfter}}}
 }
 
-// repeats tells whether a policy of four attempts sends the request again.
+// repeats reports whether a policy of four attempts sends the request again.
 func repeats(t *testing.T, response *http.Response, cause error) bool {
 	t.Helper()
 	wait, err := policy{attempts: 4, backoff: time.Millisecond}.Retry(0, response, cause)

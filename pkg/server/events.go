@@ -140,7 +140,7 @@ func (e *events) resume(id string) cursor {
 	return cursor{after: sequence, lost: !ours || err != nil || len(id) > maxEventID || !e.keeps(sequence)}
 }
 
-// keeps tells whether all events after one are there. The caller holds the lock.
+// keeps reports whether all events after one are there. The caller holds the lock.
 func (e *events) keeps(after uint64) bool { return e.first <= after+1 && after <= e.latest() }
 
 // next returns some events after a place, and the place after them: a reset if

@@ -200,7 +200,7 @@ func (f *follower) mark() {
 	}
 }
 
-// isStale tells whether the state is not known to be current. Its clock does
+// isStale reports whether the state is not known to be current. Its clock does
 // not jump.
 func (f *follower) isStale() bool {
 	return f.outdated.Load() || int64(time.Since(f.server.started)) >= f.fresh.Load()

@@ -18,7 +18,7 @@ type Evidence struct {
 
 // Check says whether the signatures of a digest satisfy a rule. It is the only
 // place where anything becomes Verified: when the signers that the rule names
-// were counted among sound signatures of this digest. A nil rule trusts
+// were counted among valid signatures of this digest. A nil rule trusts
 // nobody. It is pure, and safe for concurrent use.
 func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Evidence) Check {
 	check := Check{What: what, Digest: d, Result: Unknown}

@@ -53,7 +53,7 @@ func wholly(what, exact, expression string) (*regexp.Regexp, error) {
 	return compiled, nil
 }
 
-// matches tells whether a certificate is of this identity.
+// matches reports whether a certificate is of this identity.
 func (i *Identity) matches(v *vouched) bool {
 	return i.subject.MatchString(v.subject) && i.issuer.MatchString(v.issuer)
 }

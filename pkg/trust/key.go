@@ -123,7 +123,7 @@ func (k *PublicKey) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.der})
 }
 
-// verifies tells whether the key made a signature of message. Which hash goes
+// verifies reports whether the key made a signature of message. Which hash goes
 // with a key is not in the signature; clients differ for the larger curves.
 func (k *PublicKey) verifies(message, signature []byte) bool {
 	return verifies(k.key, message, signature)

@@ -28,7 +28,7 @@ func checkPattern(pattern string) error {
 // specificity counts the characters of a pattern that stand for themselves.
 func specificity(pattern string) int { return len(strings.ReplaceAll(pattern, "*", "")) }
 
-// Applies tells whether the rule is about a name of a catalog.
+// Applies reports whether the rule is about a name of a catalog.
 func (r *Rule) Applies(catalog, name string) bool {
 	return registry.MatchRepository(r.Catalog, catalog) && entry.MatchPattern(r.Name, name)
 }

@@ -59,7 +59,7 @@ const (
 	Warn    Mode = "warn"
 )
 
-// Warn tells whether the rule only reports.
+// Warn reports whether the rule only warns.
 func (r *Rule) Warn() bool { return r != nil && r.Mode == Warn }
 
 // Admits reports whether the rule takes what was published in a catalog, given

@@ -152,7 +152,7 @@ func packLegacy(payload []byte, made *protobundle.Bundle) (Signature, error) {
 	return newLegacy(payload, annotations)
 }
 
-// Signed tells whether a signer has signed a digest before, in a format: whether
+// Signed reports whether a signer has signed a digest before, in a format: whether
 // its key checks one of the signatures there. A keyless signer has a new key
 // each time, and never has; what certificates say is not believed here. Only
 // signatures of the format are looked for. It is for who is going to write one:
@@ -174,7 +174,7 @@ func Signed(ctx context.Context, store Store, d digest.Digest, format Format, si
 	return false, err
 }
 
-// IsKeyless tells whether a signer has a certificate instead of a lasting key.
+// IsKeyless reports whether a signer has a certificate instead of a lasting key.
 func IsKeyless(signer Signer) bool {
 	_, certified := signer.(*Keyless)
 	return certified

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"maps"
@@ -10,7 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// signers are those who made sound signatures of one digest, and may stand for
+// signers are those who made valid signatures of one digest, and may stand for
 // somebody whom a rule names.
 type signers []*signatory
 
@@ -25,7 +26,7 @@ type signatory struct {
 	at     time.Time // the earliest time that a service proves; zero for none
 }
 
-// add notes a sound signature. marks say who made it, named whom of the rule's
+// add notes a valid signature. marks say who made it, named whom of the rule's
 // signers that may be.
 func (s *signers) add(one *signatory) {
 	kept := (*s)[:0:0]
@@ -131,10 +132,12 @@ func (s *signatory) assign(is map[string]*signatory, tried map[string]bool) bool
 	return false
 }
 
-// list shows the signers, in the order in which their signatures were found.
+// list shows the signers, in an order that does not depend on that in which a
+// registry lists signatures: by the time that is proved, then those without one,
+// by name.
 func (s signers) list(what string) []entry.Signer {
 	var all []entry.Signer
-	for _, one := range s {
+	for _, one := range slices.SortedFunc(slices.Values(s), (*signatory).compare) {
 		shown := entry.Signer{Name: one.shown, What: what, Format: string(one.format)}
 		if !one.at.IsZero() {
 			at := entry.NewTime(one.at)
@@ -143,6 +146,16 @@ func (s signers) list(what string) []entry.Signer {
 		all = append(all, shown)
 	}
 	return all
+}
+
+func (s *signatory) compare(other *signatory) int {
+	switch {
+	case s.at.IsZero() && !other.at.IsZero():
+		return 1
+	case other.at.IsZero() && !s.at.IsZero():
+		return -1
+	}
+	return cmp.Or(s.at.Compare(other.at), cmp.Compare(s.shown, other.shown))
 }
 
 // distinct returns how many signers a rule names; one that is named twice is one.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -60,6 +62,23 @@ func TestThreshold(t *testing.T) {
 				t.Errorf("%s: %q, want %s: %q", check.Result, check.Reason, test.want, test.reason)
 			}
 		})
+	}
+}
+
+// Who has signed is shown in one order, however a registry lists the signatures:
+// those at a proven time first.
+func TestSignersAreShownInOneOrder(t *testing.T) {
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	all := signers{{shown: "c", at: at.Add(time.Hour)}, {shown: "b"}, {shown: "d", at: at}, {shown: "a"}, {shown: "e", at: at}}
+	for range 20 {
+		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		got := ""
+		for _, one := range all.list(Entry) {
+			got += one.Name
+		}
+		if got != "decab" {
+			t.Fatalf("signers %q, want d, e and c by their times, then a and b by name", got)
+		}
 	}
 }
 
@@ -180,8 +199,8 @@ func TestCheckListsSigners(t *testing.T) {
 	check := policy.judge(d, signed(t, key, Legacy, d), l.signKeyless(l.services(1, false), Bundle, d), signed(t, key, Bundle, d))
 	at := entry.NewTime(l.now)
 	want := []entry.Signer{
-		{Name: key.PublicKey().String(), What: Entry, Format: "legacy"},
 		{Name: somebody + " (" + theirs + ")", What: Entry, Format: "bundle", Time: &at},
+		{Name: key.PublicKey().String(), What: Entry, Format: "legacy"},
 	}
 	if diff := cmp.Diff(want, check.Signers); diff != "" {
 		t.Error(diff)

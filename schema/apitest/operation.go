@@ -79,7 +79,7 @@ func (d *description) find(method, path string) (operation *node, parameters []*
 	return nil, nil, nil
 }
 
-// fit tells whether a path is one of a template, and what stands in for its
+// fit reports whether a path is one of a template, and what stands in for its
 // variables.
 func fit(template, path string) (parts url.Values, fits bool) {
 	want, got := strings.Split(template, "/"), strings.Split(path, "/")

@@ -68,7 +68,7 @@ func (c *config) invalid(node *yaml.Node, format string, args ...any) error {
 }
 
 // read returns the values in a mapping, by the names of their settings. prefix
-// is what names in a nested mapping begin with; profile tells whether the
+// is what names in a nested mapping begin with; profile says whether the
 // mapping is one.
 func (c *config) read(mapping *yaml.Node, prefix string, profile bool) (map[string]*yaml.Node, error) {
 	if mapping.Kind != yaml.MappingNode {

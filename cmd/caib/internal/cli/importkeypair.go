@@ -44,7 +44,7 @@ func (o *importKeyPairOptions) run(ctx context.Context, _ []string) error {
 		pair, err := cosign.ImportKeyPair(o.key, password)
 		if err != nil {
 			err = withHint(fmt.Errorf("%w: --key %s: %w", entry.ErrInvalid, o.key, err),
-				"want a private key that is not encrypted; `openssl pkcs8 -topk8 -nocrypt -in FILE` makes PKCS#8 of other forms")
+				"want a private key that is not encrypted: EC, Ed25519, or RSA of 2048 to 4096 bits; `openssl pkcs8 -topk8 -nocrypt -in FILE` makes PKCS#8 of other forms")
 		}
 		return pair, err
 	})

@@ -162,7 +162,7 @@ func (o *serveOptions) check() error {
 	return o.checkPatterns()
 }
 
-// listenable tells whether an address is one by its form.
+// listenable reports whether an address is one by its form.
 func listenable(address string) bool {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {

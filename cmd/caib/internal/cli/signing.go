@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 
 	"github.com/spf13/pflag"
 
@@ -66,6 +67,8 @@ func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 		return nil, fmt.Errorf("%w: give either --sign-key or --sign-keyless", entry.ErrInvalid)
 	case s.root != "" && (s.config == "" || !s.keyless):
 		return nil, fmt.Errorf("%w: --trusted-root goes with --sign-keyless and --signing-config", entry.ErrInvalid)
+	case s.token != "" && !s.keyless:
+		return nil, fmt.Errorf("%w: --identity-token goes with --sign-keyless", entry.ErrInvalid)
 	}
 	made := &catalog.Signing{Format: trust.Format(s.format), Image: s.image}
 	var err error
@@ -125,6 +128,11 @@ func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
 // openKeyless makes a keyless signer of the services of --signing-config, else
 // of the instance.
 func (s *signing) openKeyless(ctx context.Context, a *app) (*trust.Keyless, error) {
+	if s.token != "" {
+		if _, err := os.Stat(s.token); err != nil { // before any service is asked
+			return nil, fmt.Errorf("%w: --identity-token: %v", entry.ErrInvalid, err)
+		}
+	}
 	options := trust.KeylessOptions{Now: a.system.Now}
 	if s.config != "" {
 		services, transport, err := s.readConfig(a)
@@ -136,12 +144,8 @@ func (s *signing) openKeyless(ctx context.Context, a *app) (*trust.Keyless, erro
 			a.warn("signatures are not checked against a trusted root: --trusted-root is not given")
 			return trust.NewKeyless(options)
 		}
-		text, err := readFile("--trusted-root", s.root)
-		if err != nil {
+		if options.Root, err = readRoot(s.root); err != nil {
 			return nil, err
-		}
-		if options.Root, err = trust.ParseRoot(text); err != nil {
-			return nil, fmt.Errorf("--trusted-root: %w", err)
 		}
 		return trust.NewKeyless(options)
 	}

@@ -43,7 +43,7 @@ func (d *demand) register(flags *pflag.FlagSet) {
 	flags.Var(&choice{&d.require, requirements}, "require", "what must be signed: entry, image or both; entry")
 }
 
-// asked tells whether signers are named on the command line.
+// asked reports whether signers are named on the command line.
 func (d *demand) asked() bool {
 	return len(d.keys)+len(d.identity)+len(d.identityRegexp) > 0 || d.issuer != "" || d.issuerRegexp != "" || d.root != "" || d.require != ""
 }
@@ -75,10 +75,12 @@ func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
 		return policy.Enforced(), nil
 	case a.settings.server == "":
 		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
-			"give --key FILE, or --certificate-identity and --certificate-oidc-issuer, or a policy")
+			signersHint+", or a policy")
 	}
 	return nil, nil
 }
+
+const signersHint = "give --key FILE, or --certificate-identity and --certificate-oidc-issuer"
 
 // configuredPolicy is the policy of the settings; nil is none.
 func (a *app) configuredPolicy() (*trust.Policy, error) {
@@ -109,16 +111,17 @@ func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
 	for _, subject := range d.identityRegexp {
 		rule.Identities = append(rule.Identities, &trust.Identity{SubjectRegexp: subject, Issuer: d.issuer, IssuerRegexp: d.issuerRegexp})
 	}
-	if len(rule.Identities) == 0 && (d.issuer != "" || d.issuerRegexp != "") {
+	switch issuer := d.issuer != "" || d.issuerRegexp != ""; {
+	case issuer && len(rule.Identities) == 0:
 		return nil, fmt.Errorf("%w: --certificate-oidc-issuer needs --certificate-identity", entry.ErrInvalid)
+	case !issuer && len(rule.Identities) > 0:
+		return nil, fmt.Errorf("%w: --certificate-identity needs --certificate-oidc-issuer: without it anybody's certificate would do", entry.ErrInvalid)
+	case len(rule.Keys)+len(rule.Identities) == 0:
+		return nil, withHint(fmt.Errorf("%w: --require and --trusted-root need somebody who must have signed", entry.ErrInvalid), signersHint)
 	}
 	root := d.found
 	if d.root != "" {
-		text, err := readFile("--trusted-root", d.root)
-		if err != nil {
-			return nil, err
-		}
-		if root, err = trust.ParseRoot(text); err != nil {
+		if root, err = readRoot(d.root); err != nil {
 			return nil, err
 		}
 	}
@@ -131,12 +134,29 @@ func readPolicy(path string) (*trust.Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return trust.ReadPolicy(text, func(named string) ([]byte, error) {
+	policy, err := trust.ReadPolicy(text, func(named string) ([]byte, error) {
 		if !filepath.IsAbs(named) {
 			named = filepath.Join(filepath.Dir(path), named)
 		}
 		return readFile("policy", named)
 	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return policy, nil
+}
+
+// readRoot reads the trusted root of --trusted-root.
+func readRoot(path string) (*trust.Root, error) {
+	text, err := readFile("--trusted-root", path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := trust.ParseRoot(text)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-root: %s: %w", path, err)
+	}
+	return root, nil
 }
 
 // maxTrustFile bounds keys, roots and policies, in bytes.
