@@ -13,9 +13,10 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// RefusedError says what the policy refuses or, without one, what is lost. It wraps an error for each entry,
-// mostly a *trust.Error, so that it is an entry.ErrUntrusted, and an
-// entry.ErrUnreachable where nothing could be said of one of them.
+// RefusedError says what the policy refuses or, without one, what is lost. It
+// wraps an error for each entry, mostly a *trust.Error, so that it is an
+// entry.ErrUntrusted, and an entry.ErrUnreachable where nothing could be said of
+// one of them.
 type RefusedError struct {
 	Catalog string
 	Refused []error
@@ -38,8 +39,7 @@ func (e *RefusedError) Unwrap() []error { return e.Refused }
 // screen returns the live entries that the policy lets through, with their
 // verdicts, and an error for all else: whatever decides a name and is not
 // verified, be it a publication, a removal or of a later format, and names whose
-// last state was taken away. asOf is the state of
-// the view that is looked at.
+// last state was taken away. asOf is the state of the view that is looked at.
 func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*entry.Revision) ([]entry.Item, error) {
 	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)

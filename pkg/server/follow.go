@@ -171,7 +171,11 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 	f.mark()
 	if err != nil {
 		f.server.metrics.refreshFailures.Inc()
-		f.server.log.Warn("the catalog could not be read: serving the last state", "catalog", one.catalog.Reference(), "error", err.Error())
+		text := "the catalog could not be read: serving the last state"
+		if f.server.policyFailure() != nil {
+			text = "the catalog could not be shown"
+		}
+		f.server.log.Warn(text, "catalog", one.catalog.Reference(), "error", err.Error())
 		return err
 	}
 	f.server.log.Debug("catalog read", "catalog", one.catalog.Reference(), slog.Duration("took", time.Since(begun)))

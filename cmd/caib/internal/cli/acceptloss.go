@@ -27,7 +27,7 @@ func newAcceptLoss(a *app) *cobra.Command {
 the latest revision of an entry, that is reported each time, and refused under a
 policy. accept-loss publishes what stands now once more, or a removal where
 nothing does, dated after what is gone, so that every reader moves on. Where
-readers demand signatures, it needs one too: --sign-key.
+readers demand signatures, it needs one too: --sign-key or --sign-keyless.
 
 With --local nothing is written: this reader alone forgets what it saw, because
 the registry was replaced or set back by those who run it.`,

@@ -15,7 +15,7 @@ func newPolicy(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "policy",
 		Short:   "Look at the trust policy",
-		Long:    "A trust policy says who must have signed which entries (--policy, CAIB_POLICY or a config file).",
+		Long:    "A trust policy says who must have signed which entries (--policy, CAIB_POLICY or\na config file).",
 		Example: `  caib catalog policy test autosd`,
 		Args:    noSuchCommand,
 		RunE:    showHelp,

@@ -30,9 +30,9 @@ func newRemove(a *app) *cobra.Command {
 		Short:   "End an entry",
 		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
 not touched. On a terminal the command asks first; elsewhere it needs --force.
-Where readers demand signatures, the removal needs one too: --sign-key. Without
-one, a policy in the settings that would refuse it stops it; --unsigned goes on
-all the same.`,
+Where readers demand signatures, the removal needs one too: --sign-key or
+--sign-keyless. Without one, a policy in the settings that would refuse it stops
+it; --unsigned goes on all the same.`,
 		Example: `  caib catalog remove autosd
   caib catalog remove autosd --force --reason "superseded by autosd-rpi4"`,
 		Args:              cobra.ExactArgs(1),

@@ -82,9 +82,9 @@ A server opens what entries and requests refer to: registries, and of directorie
 registries that it may open; without it, those of the catalogs and of entries that
 the policy verifies and, where there is no policy, all. What is outside is not
 published, and not probed: an entry keeps its phase, and its image is not looked
-at for signatures. A pattern is HOST[:PORT], for all that
-the registry has, or HOST[:PORT]/REPOSITORY, where * stands for any characters but
-a slash and ** for any. The catalogs themselves are always opened, and an allowed
+at for signatures. A pattern is HOST[:PORT], for all that the registry has, or
+HOST[:PORT]/REPOSITORY, where * stands for any characters but a slash and ** for
+any. The catalogs themselves are always opened, and an allowed
 registry may redirect elsewhere. What a registry answered is told to the log, and
 to clients with a token; to the others only which kind of failure it was.
 
@@ -96,7 +96,7 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
   caib catalog serve --allow-publish --token-file tokens --log-format json
   caib catalog serve --policy policy.yaml
-  caib catalog serve --allow-registry registry.example.com/automotive/* --allow-registry quay.example.com`,
+  caib catalog serve --allow-registry 'registry.example.com/automotive/*' --allow-registry quay.example.com`,
 		Args: cobra.NoArgs,
 	}
 	flags := command.Flags()
