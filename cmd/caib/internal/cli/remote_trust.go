@@ -40,12 +40,20 @@ func (e *keptBack) Error() string {
 // Is makes it an entry.ErrUntrusted.
 func (e *keptBack) Is(target error) bool { return target == entry.ErrUntrusted }
 
-// refusal is the error of a list from which names were kept back; nil for none.
-func (r *remote) refusal(names int) error {
-	if names == 0 {
+// refusal is the error of a list without the names that the server keeps back, and
+// without others that it did not verify; nil if there are none.
+func (r *remote) refusal(names int, others []entry.Item) error {
+	var refused []error
+	if names > 0 {
+		refused = append(refused, &keptBack{r.base.Host, names})
+	}
+	for _, item := range others {
+		refused = append(refused, r.demand(item.Name, trust.Verdict(item.Verdict)))
+	}
+	if len(refused) == 0 {
 		return nil
 	}
-	return &catalog.RefusedError{Catalog: r.Reference(), Refused: []error{&keptBack{r.base.Host, names}}}
+	return &catalog.RefusedError{Catalog: r.Reference(), Refused: refused}
 }
 
 // signedCell is a verdict as tables show it: one that was not found out here is a

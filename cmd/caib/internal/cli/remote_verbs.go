@@ -33,15 +33,31 @@ const (
 // List asks for what the query selects. Where only what the server verified is
 // asked for, a *catalog.RefusedError says that there is more.
 func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
-	page, refused, err := r.list(ctx, options)
-	switch {
-	case err != nil || refused == 0:
-		return page, err
-	case r.verified:
-		return page, r.refusal(refused)
+	if r.verified {
+		return r.listVerified(ctx, options)
 	}
-	r.refuses.Do(func() { r.warn((&keptBack{r.base.Host, refused}).Error()) })
-	return page, nil
+	page, refused, err := r.list(ctx, options)
+	if err == nil && refused > 0 {
+		r.refuses.Do(func() { r.warn((&keptBack{r.base.Host, refused}).Error()) })
+	}
+	return page, err
+}
+
+// listVerified lists what the server verified, and names in its error what the
+// server lists without: where its policy only warns.
+func (r *remote) listVerified(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
+	options.Query.Signed = []string{string(trust.Verified)}
+	page, refused, err := r.list(ctx, options)
+	if err != nil {
+		return entry.Page{}, err
+	}
+	options.Query.Signed = []string{string(trust.Unsigned), string(trust.Untrusted), string(trust.Invalid), string(trust.Unknown)}
+	options.Query.Limit = 0
+	others, _, err := r.list(ctx, options)
+	if err != nil {
+		return entry.Page{}, err
+	}
+	return page, r.refusal(refused, others.Items)
 }
 
 // list asks page by page. The server selects as entry.Query does; what its route
@@ -49,9 +65,6 @@ func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.P
 func (r *remote) list(ctx context.Context, options catalog.ListOptions) (page entry.Page, refused int, err error) {
 	if err := options.Query.Check(); err != nil {
 		return entry.Page{}, 0, err
-	}
-	if r.verified {
-		options.Query.Signed = []string{string(trust.Verified)}
 	}
 	asked, whole := routeQuery(options.Query)
 	if whole {
@@ -176,7 +189,7 @@ func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) { return r.h
 func (r *remote) heads(ctx context.Context, of string) ([]catalog.Head, error) {
 	page, refused, err := r.list(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
 	if err == nil { // of several catalogs, with the first
-		r.refuses.Do(func() { err = r.refusal(refused) })
+		r.refuses.Do(func() { err = r.refusal(refused, nil) })
 	}
 	var heads []catalog.Head
 	for _, item := range page.Items {
