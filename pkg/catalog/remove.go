@@ -60,7 +60,7 @@ func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOption
 	}
 	var warnings []string
 	if options.Sign == nil {
-		warning, err := c.unsigned(ctx, name, head, nil, options.Unsigned)
+		warning, err := c.unsigned(ctx, view, name, head, nil, options.Unsigned)
 		if err != nil {
 			return nil, nil, nil, fmt.Errorf("remove %s: %w", name, err)
 		}

@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -33,9 +34,9 @@ func (e *UnsignedError) Is(target error) bool { return target == entry.ErrUntrus
 // name now and is nil for a new one, to a publication of image, or to a removal
 // for nil. The policy may refuse it; a *UnsignedError says so unless that is
 // meant. Otherwise a warning says what the change takes away or meets; "" is none.
-func (c *Catalog) unsigned(ctx context.Context, name string, head *entry.Revision, image *entry.Image, meant bool) (warning string, err error) {
+func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *entry.Revision, image *entry.Image, meant bool) (warning string, err error) {
 	if c.policy() == nil {
-		if head != nil && c.seemsSigned(ctx, head) {
+		if head != nil && c.seemsSigned(ctx, view, head) {
 			return fmt.Sprintf("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
 		}
 		return "", nil
@@ -65,7 +66,7 @@ func (p *publication) mayBeUnsigned(ctx context.Context) error {
 		if head != nil && head.Tag.Name != p.name {
 			name, image = head.Tag.Name, nil
 		}
-		warning, err := p.catalog.unsigned(ctx, name, head, image, p.options.Unsigned)
+		warning, err := p.catalog.unsigned(ctx, p.view, name, head, image, p.options.Unsigned)
 		if err != nil {
 			return fmt.Errorf("publish %s: %w", p.name, err)
 		}
@@ -77,9 +78,9 @@ func (p *publication) mayBeUnsigned(ctx context.Context) error {
 }
 
 // seemsSigned reports whether a revision has signatures, good or not, as far as is
-// known here or one request tells. Nobody is refused for it.
-func (c *Catalog) seemsSigned(ctx context.Context, revision *entry.Revision) bool {
-	if len(c.log.Signatures(revision.Tag)) > 0 {
+// known here, a view lists them, or one request tells. Nobody is refused for it.
+func (c *Catalog) seemsSigned(ctx context.Context, view *ocilog.View, revision *entry.Revision) bool {
+	if len(c.log.Signatures(revision.Tag)) > 0 || view.ListsBeside(trust.LegacyTag(revision.Digest)) {
 		return true
 	}
 	referrers, err := c.repository.Referrers(ctx, manifestDescriptor(revision))

@@ -106,8 +106,12 @@ func TestUnsignedEntryOfASignedImage(t *testing.T) {
 // Without a policy nothing is refused: where what stands is signed, there is a
 // warning, and it costs one request at most.
 func TestUnsignedWithoutAPolicy(t *testing.T) {
-	for _, referrers := range []bool{true, false} {
-		w, sign := newWorld(t, referrers, nil), team(t)
+	for _, tt := range []struct {
+		referrers bool
+		format    trust.Format
+	}{{true, trust.Bundle}, {false, trust.Bundle}, {true, trust.Legacy}, {false, trust.Legacy}} {
+		w, sign := newWorld(t, tt.referrers, nil), team(t)
+		sign.Format = tt.format
 		image := w.push("team/image", "1", "1")
 		w.publish(w.fresh(catalog.Options{}), image, catalog.PublishOptions{Name: "signed", Sign: sign})
 		w.publish(w.fresh(catalog.Options{}), w.push("team/bare", "1", "2"), catalog.PublishOptions{Name: "bare"})
@@ -115,12 +119,12 @@ func TestUnsignedWithoutAPolicy(t *testing.T) {
 			reference := strings.Replace(image, "image", map[string]string{"signed": "image", "bare": "bare"}[name], 1)
 			result := w.publish(w.fresh(catalog.Options{}), reference, catalog.PublishOptions{Name: name, Version: "2"})
 			if got := strings.Contains(fmt.Sprint(result.Warnings), "is signed, and this is not"); got != want {
-				t.Errorf("referrers %t: publish %s: warnings %v, want one: %t", referrers, name, result.Warnings, want)
+				t.Errorf("%v: publish %s: warnings %v, want one: %t", tt, name, result.Warnings, want)
 			}
 			w.publish(w.fresh(catalog.Options{}), reference, catalog.PublishOptions{Name: name, Version: "3", Sign: map[bool]*catalog.Signing{true: sign}[want]})
 			_, warnings, err := w.fresh(catalog.Options{}).Remove(t.Context(), name, catalog.RemoveOptions{})
 			if got := strings.Contains(fmt.Sprint(warnings), "is signed, and this is not"); got != want || err != nil {
-				t.Errorf("referrers %t: remove %s: warnings %v, %v, want one: %t", referrers, name, warnings, err, want)
+				t.Errorf("%v: remove %s: warnings %v, %v, want one: %t", tt, name, warnings, err, want)
 			}
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type View struct {
 	answers map[entry.Tag]bool     // to a look for an unlisted tag: whether it is there
 	none    map[entry.Tag]error    // tags that hold no revision, and why
 	odd     map[string][]entry.Tag // by name, those of answers and none
+	beside  map[string]bool        // listed tags of what stands beside digests, such as legacy signatures
 	notices notices
 }
 
@@ -73,7 +75,7 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 }
 
 func (l *Log) emptyView() *View {
-	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}, odd: map[string][]entry.Tag{}}
+	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}, odd: map[string][]entry.Tag{}, beside: map[string]bool{}}
 }
 
 // newView sorts out what the registry lists.
@@ -95,8 +97,17 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 	}
 	v.admitVerified(ctx)
 	slices.SortFunc(v.listed, entry.Tag.Compare)
+	for _, tag := range listed {
+		if strings.HasPrefix(tag, "sha256-") {
+			v.beside[tag] = true
+		}
+	}
 	return v
 }
+
+// ListsBeside reports whether the registry listed a tag that belongs to a digest
+// and not to the log: sha256-HEX and what follows it.
+func (v *View) ListsBeside(tag string) bool { return v.beside[tag] }
 
 // tryBeyond bounds the revisions dated too far ahead that are looked at.
 const tryBeyond = 64

@@ -119,7 +119,7 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 
 // legacy reads the signatures under the digest's own tag.
 func (f *finder) legacy(ctx context.Context) error {
-	_, text, err := f.store.Manifest(ctx, legacyTag(f.subject))
+	_, text, err := f.store.Manifest(ctx, LegacyTag(f.subject))
 	if errors.Is(err, entry.ErrNotFound) || f.writing && isHiddenAbsence(ctx, f.store, f.subject, err) {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (f *finder) legacy(ctx context.Context) error {
 	}
 	var manifest ocispec.Manifest
 	if err := json.Unmarshal(text, &manifest); err != nil {
-		return fmt.Errorf("%w: %s is no image: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
+		return fmt.Errorf("%w: %s is no image: %v", entry.ErrUnreachable, LegacyTag(f.subject), err)
 	}
 	var faults []error // each of one signature: others may be behind it
 	for _, layer := range manifest.Layers {
@@ -154,7 +154,7 @@ func (f *finder) legacyLayer(ctx context.Context, layer ocispec.Descriptor) (Sig
 	}
 	signature, err := newLegacy(payload, layer.Annotations)
 	if err != nil {
-		err = fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, legacyTag(f.subject), err)
+		err = fmt.Errorf("%w: %s: %v", entry.ErrUnreachable, LegacyTag(f.subject), err)
 	}
 	return signature, err
 }

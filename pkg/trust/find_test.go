@@ -268,7 +268,7 @@ func TestLegacySignatureBehindOneTooLarge(t *testing.T) {
 		t.Fatal(err)
 	}
 	large := ocispec.Descriptor{MediaType: mediaTypePayload, Digest: digest.FromString("large"), Size: maxSignature + 1}
-	p.push(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: append([]ocispec.Descriptor{large}, layers...)}, legacyTag(p.image.Digest))
+	p.push(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: append([]ocispec.Descriptor{large}, layers...)}, LegacyTag(p.image.Digest))
 	policy, err := New(nil, nil, &Rule{Keys: []*PublicKey{signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)

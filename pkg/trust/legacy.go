@@ -31,8 +31,8 @@ const (
 	typePayload = "cosign container image signature"
 )
 
-// legacyTag is where the legacy signatures of a digest are.
-func legacyTag(d digest.Digest) string {
+// LegacyTag is where the legacy signatures of a digest are.
+func LegacyTag(d digest.Digest) string {
 	return d.Algorithm().String() + "-" + d.Encoded() + ".sig"
 }
 

@@ -91,14 +91,14 @@ func writeLegacy(ctx context.Context, to registry.Repository, d digest.Digest, s
 	}
 	layers, err := legacyLayers(ctx, to, d)
 	if err == nil && !containsLayer(layers, layer) {
-		err = fmt.Errorf("%w: tag %s: written %d times and overwritten by others each time", entry.ErrUnreachable, legacyTag(d), legacyAttempts)
+		err = fmt.Errorf("%w: tag %s: written %d times and overwritten by others each time", entry.ErrUnreachable, LegacyTag(d), legacyAttempts)
 	}
 	return err
 }
 
 // legacyLayers returns the signatures that are under the tag already.
 func legacyLayers(ctx context.Context, from registry.Fetcher, d digest.Digest) ([]ocispec.Descriptor, error) {
-	_, text, err := from.Manifest(ctx, legacyTag(d))
+	_, text, err := from.Manifest(ctx, LegacyTag(d))
 	if errors.Is(err, entry.ErrNotFound) || isHiddenAbsence(ctx, from, d, err) {
 		return nil, nil
 	}
@@ -107,7 +107,7 @@ func legacyLayers(ctx context.Context, from registry.Fetcher, d digest.Digest) (
 	}
 	var manifest ocispec.Manifest
 	if err := json.Unmarshal(text, &manifest); err != nil {
-		return nil, fmt.Errorf("%w: %s is no image: %v", entry.ErrConflict, legacyTag(d), err)
+		return nil, fmt.Errorf("%w: %s is no image: %v", entry.ErrConflict, LegacyTag(d), err)
 	}
 	return manifest.Layers, nil
 }
@@ -137,7 +137,7 @@ func pushLegacy(ctx context.Context, to registry.Pusher, d digest.Digest, layers
 	if err != nil {
 		return err
 	}
-	return to.PushManifest(ctx, describe(ocispec.MediaTypeImageManifest, manifest), manifest, legacyTag(d))
+	return to.PushManifest(ctx, describe(ocispec.MediaTypeImageManifest, manifest), manifest, LegacyTag(d))
 }
 
 func describe(mediaType string, content []byte) ocispec.Descriptor {
