@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -56,8 +57,12 @@ func (p *publication) sign(ctx context.Context, tag entry.Tag, revision ocispec.
 	}
 	written, err := p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), revision, &tag)
 	p.result.Signature = &written
-	if err != nil || !o.Image {
+	if err != nil {
 		return err
+	}
+	p.warnOfRefusal(tag, revision.Digest)
+	if !o.Image {
+		return nil
 	}
 	signed, err := p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)
 	p.result.ImageSignature = &signed
@@ -65,6 +70,23 @@ func (p *publication) sign(ctx context.Context, tag entry.Tag, revision ocispec.
 		return fmt.Errorf("image: %w", err)
 	}
 	return nil
+}
+
+// warnOfRefusal warns if the policy refuses a revision with the signatures that are
+// known of it: another key is meant to sign, or one more.
+func (p *publication) warnOfRefusal(tag entry.Tag, revision digest.Digest) {
+	policy := p.catalog.policy()
+	if policy == nil {
+		return
+	}
+	rule := policy.Rule(p.catalog.Reference(), p.name)
+	if rule.Warn() || !slices.Contains(rule.Subjects(), trust.Entry) {
+		return
+	}
+	check := policy.Check(rule, trust.Entry, revision, evidenceOf(p.catalog.log.Signatures(tag)))
+	if check.Result != trust.Verified {
+		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is signed, and the policy still refuses it: %s", p.name, check.Reason))
+	}
 }
 
 // signAgain signs what is published already. A keyless signer cannot tell its

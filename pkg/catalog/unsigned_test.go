@@ -129,3 +129,26 @@ func TestUnsignedWithoutAPolicy(t *testing.T) {
 		}
 	}
 }
+
+// Who signs with a key that the policy does not name, or alone where two are
+// wanted, is told at once what readers will say.
+func TestSignedAndStillRefused(t *testing.T) {
+	w, sign, other := newWorld(t, true, nil), team(t), team(t)
+	both, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey(), other.Signer.PublicKey()}, All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		policy *trust.Policy
+		want   string
+	}{
+		"named":    {trusting(t, sign), ""},
+		"stranger": {trusting(t, other), "still refuses it: signed with none of the keys"},
+		"one":      {both, "still refuses it: signed by 1 of the 2"},
+	} {
+		result := w.publish(w.fresh(catalog.Options{Policy: tt.policy}), w.push("team/"+name, "1", "1"), catalog.PublishOptions{Name: name, Sign: sign})
+		if got := fmt.Sprint(result.Warnings); strings.Contains(got, "still refuses it") != (tt.want != "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: warnings %s, want %q", name, got, tt.want)
+		}
+	}
+}
