@@ -114,13 +114,17 @@ func (r *remoteRepository) isFallback(answer *refusal, subject ocispec.Descripto
 
 // fallbackToWriter reads the fallback index where a registry may answer 403 for
 // a tag that does not exist. Whoever may read the subject may read the tags
-// beside it.
+// beside it; one that is listed does exist, and what it holds must not be
+// overwritten.
 func (r *remoteRepository) fallbackToWriter(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	all, err := r.fallbackIndex(ctx, subject)
 	if status(err) != http.StatusForbidden {
 		return all, err
 	}
 	if _, unless := r.resolve(ctx, subject.Digest.String()); unless != nil {
+		return nil, err
+	}
+	if tags, unless := r.Tags(ctx); unless != nil || slices.Contains(tags, fallbackTag(subject)) {
 		return nil, err
 	}
 	return nil, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
@@ -52,7 +53,7 @@ func (f *finder) evidence(faults ...error) Evidence {
 type finder struct {
 	store   Store
 	subject digest.Digest
-	writing bool // for somebody who is about to add a signature
+	writer  target // for somebody who is about to add a signature; nil for a reader
 	found   []Signature
 	gone    int
 }
@@ -61,7 +62,7 @@ type finder struct {
 // of a referrer is its writer's word: only its manifest tells.
 func (f *finder) bundles(ctx context.Context) error {
 	referrers, err := f.store.Referrers(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: f.subject})
-	if f.writing && (registry.LacksReferrers(err) || isHiddenAbsence(ctx, f.store, f.subject, err)) {
+	if f.writer != nil && (registry.LacksReferrers(err) || isHiddenAbsence(ctx, f.writer, f.subject, indexTag(f.subject), err)) {
 		return nil
 	}
 	if err != nil {
@@ -120,7 +121,7 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 // legacy reads the signatures under the digest's own tag.
 func (f *finder) legacy(ctx context.Context) error {
 	_, text, err := f.store.Manifest(ctx, LegacyTag(f.subject))
-	if errors.Is(err, entry.ErrNotFound) || f.writing && isHiddenAbsence(ctx, f.store, f.subject, err) {
+	if errors.Is(err, entry.ErrNotFound) || f.writer != nil && isHiddenAbsence(ctx, f.writer, f.subject, LegacyTag(f.subject), err) {
 		return nil
 	}
 	if err != nil {
@@ -159,15 +160,25 @@ func (f *finder) legacyLayer(ctx context.Context, layer ocispec.Descriptor) (Sig
 	return signature, err
 }
 
-// isHiddenAbsence reports whether a refusal to show what stands beside a subject
-// means that nothing does: some registries answer 403 for a tag that does not
-// exist. Whoever may read the subject may read the tags beside it.
-func isHiddenAbsence(ctx context.Context, from manifestReader, subject digest.Digest, err error) bool {
+// target is where a writer looks before it adds a signature.
+type target interface {
+	registry.TagLister
+	manifestReader
+}
+
+// isHiddenAbsence reports whether a refusal to show a tag beside a subject means
+// that there is none: some registries answer 403 for a tag that does not exist.
+// Whoever may read the subject may read the tags beside it. A tag that is listed
+// does exist, and what it holds must not be overwritten.
+func isHiddenAbsence(ctx context.Context, from target, subject digest.Digest, tag string, err error) bool {
 	if !registry.HidesAbsence(err) {
 		return false
 	}
-	_, _, err = from.Manifest(ctx, subject.String())
-	return err == nil
+	if _, _, err := from.Manifest(ctx, subject.String()); err != nil {
+		return false
+	}
+	tags, err := from.Tags(ctx)
+	return err == nil && !slices.Contains(tags, tag)
 }
 
 // blob reads a layer, whose bytes may be in its descriptor.

@@ -36,6 +36,10 @@ func LegacyTag(d digest.Digest) string {
 	return d.Algorithm().String() + "-" + d.Encoded() + ".sig"
 }
 
+// indexTag is where the referrers of a digest are listed by registries without
+// the Referrers API.
+func indexTag(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
+
 type (
 	// savedJSON is a legacy signature as a snapshot carries it.
 	savedJSON struct {

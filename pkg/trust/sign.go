@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // Sign makes a signature of a digest. reference is the repository that it
@@ -158,8 +159,8 @@ func packLegacy(payload []byte, made *protobundle.Bundle) (Signature, error) {
 // signatures of the format are looked for. It is for who is going to write one:
 // where the registry will not say whether there are any, there are none, and
 // writing shows what it lets happen.
-func Signed(ctx context.Context, store Store, d digest.Digest, format Format, signer Signer) (bool, error) {
-	f := &finder{store: store, subject: d, writing: true}
+func Signed(ctx context.Context, store registry.Repository, d digest.Digest, format Format, signer Signer) (bool, error) {
+	f := &finder{store: store, subject: d, writer: store}
 	look := f.bundles
 	if format == Legacy {
 		look = f.legacy

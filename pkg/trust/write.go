@@ -97,17 +97,17 @@ func writeLegacy(ctx context.Context, to registry.Repository, d digest.Digest, s
 }
 
 // legacyLayers returns the signatures that are under the tag already.
-func legacyLayers(ctx context.Context, from registry.Fetcher, d digest.Digest) ([]ocispec.Descriptor, error) {
-	_, text, err := from.Manifest(ctx, LegacyTag(d))
-	if errors.Is(err, entry.ErrNotFound) || isHiddenAbsence(ctx, from, d, err) {
+func legacyLayers(ctx context.Context, from target, d digest.Digest) ([]ocispec.Descriptor, error) {
+	described, text, err := from.Manifest(ctx, LegacyTag(d))
+	if errors.Is(err, entry.ErrNotFound) || isHiddenAbsence(ctx, from, d, LegacyTag(d), err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	var manifest ocispec.Manifest
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		return nil, fmt.Errorf("%w: %s is no image: %v", entry.ErrConflict, LegacyTag(d), err)
+	if err := json.Unmarshal(text, &manifest); err != nil || manifest.Layers == nil {
+		return nil, fmt.Errorf("%w: tag %s: it holds %s, and no image to add a signature to", entry.ErrConflict, LegacyTag(d), described.MediaType)
 	}
 	return manifest.Layers, nil
 }

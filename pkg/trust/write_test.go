@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -132,5 +134,42 @@ func TestBundlesNameTheirCatalog(t *testing.T) {
 	}
 	if len(endings) != 2 || endings["one.example.com/catalog"] == endings["two.example.com/catalog"] {
 		t.Errorf("the tags of bundles end in %v, want one ending for each catalog", endings)
+	}
+}
+
+// Nor are signatures overwritten that a registry refuses to show, and lists.
+func TestRefusedTagsAreNotOverwritten(t *testing.T) {
+	for _, format := range []Format{Legacy, Bundle} {
+		p, first := newPlace(t, false), testSigner(t)
+		if _, err := p.signOnce(t, first, format); err != nil {
+			t.Fatal(err)
+		}
+		for _, status := range []int{401, 403} {
+			p.instead = func(w http.ResponseWriter, r *http.Request) bool {
+				tag := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+				refused := r.Method != http.MethodPut && (tag == LegacyTag(p.image.Digest) || tag == indexTag(p.image.Digest))
+				if refused {
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(status)
+					_, _ = w.Write([]byte(`{"errors":[{"code":"DENIED"}]}`))
+				}
+				return refused
+			}
+			if _, err := p.signOnce(t, testSigner(t), format); !errors.Is(err, entry.ErrUnauthorized) {
+				t.Errorf("%s, %d: signing: %v, want unauthorized", format, status, err)
+			}
+			p.instead = nil
+			if present, err := Signed(t.Context(), p, p.image.Digest, format, first); !present || err != nil {
+				t.Errorf("%s, %d: the first signature is there %t, %v", format, status, present, err)
+			}
+		}
+	}
+	p := newPlace(t, true)
+	text := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
+	if err := p.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, text), text, LegacyTag(p.image.Digest)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.signOnce(t, testSigner(t), Legacy); !errors.Is(err, entry.ErrConflict) {
+		t.Errorf("over an index: %v, want a conflict", err)
 	}
 }
