@@ -104,7 +104,7 @@ func (b *bench) verifyMany(host, public string, signer trust.Signer, entries int
 // cosign builds cosign 3, which is a tool of a module of its own.
 func (b *bench) cosign() (string, error) {
 	path := filepath.Join(b.dir, "cosign")
-	output, err := exec.CommandContext(b.ctx, "go", "build", "-C", "cosign", "-o", path, "github.com/sigstore/cosign/v3/cmd/cosign").CombinedOutput()
+	output, err := exec.CommandContext(b.ctx, "go", "build", "-C", "sigstore", "-o", path, "github.com/sigstore/cosign/v3/cmd/cosign").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build cosign: %w\n%s", err, output)
 	}
