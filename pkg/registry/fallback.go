@@ -109,25 +109,29 @@ func (r *remoteRepository) listToWriter(ctx context.Context, subject ocispec.Des
 
 // isFallback reports whether a refusal is one of the fallback tag.
 func (r *remoteRepository) isFallback(answer *refusal, subject ocispec.Descriptor) bool {
-	return answer.url.Path == "/v2/"+r.repository+"/manifests/"+fallbackTag(subject)
+	return answer.url.Path == "/v2/"+r.repository+"/manifests/"+ReferrersTag(subject.Digest)
 }
 
 // fallbackToWriter reads the fallback index where a registry may answer 403 for
-// a tag that does not exist. Whoever may read the subject may read the tags
-// beside it; one that is listed does exist, and what it holds must not be
-// overwritten.
+// a tag that does not exist.
 func (r *remoteRepository) fallbackToWriter(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	all, err := r.fallbackIndex(ctx, subject)
-	if status(err) != http.StatusForbidden {
-		return all, err
+	if status(err) == http.StatusForbidden && IsAbsentBeside(ctx, r, subject.Digest, ReferrersTag(subject.Digest)) {
+		return nil, nil
 	}
-	if _, unless := r.resolve(ctx, subject.Digest.String()); unless != nil {
-		return nil, err
+	return all, err
+}
+
+// IsAbsentBeside reports whether a tag that a registry refused to show, of what
+// stands beside a subject, does not exist. Whoever may read the subject may read
+// the tags beside it; one that is listed does exist, and what it holds must not be
+// overwritten. It is false where that cannot be found out.
+func IsAbsentBeside(ctx context.Context, from Repository, subject digest.Digest, tag string) bool {
+	if _, err := from.Resolve(ctx, subject.String()); err != nil {
+		return false
 	}
-	if tags, unless := r.Tags(ctx); unless != nil || slices.Contains(tags, fallbackTag(subject)) {
-		return nil, err
-	}
-	return nil, nil
+	tags, err := from.Tags(ctx)
+	return err == nil && !slices.Contains(tags, tag)
 }
 
 // pushToFallback writes a referrer, and lists it in the fallback index.
@@ -198,7 +202,7 @@ func (r *remoteRepository) putFallback(ctx context.Context, subject ocispec.Desc
 		return fmt.Errorf("%w: an index of %d referrers is longer than a registry takes", entry.ErrMalformed, len(referrers))
 	}
 	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(body), Size: int64(len(body))}
-	return put(ctx, index, body, fallbackTag(subject))
+	return put(ctx, index, body, ReferrersTag(subject.Digest))
 }
 
 // isDangling reports whether a registry refuses an index because something that

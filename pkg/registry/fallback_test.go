@@ -232,7 +232,7 @@ func TestDanglingReferrers(t *testing.T) {
 			}
 			return false
 		})
-		if err := plain.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, index), index, fallbackTag(subject)); err != nil {
+		if err := plain.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, index), index, ReferrersTag(subject.Digest)); err != nil {
 			t.Fatal(err)
 		}
 		if err := plain.(*remoteRepository).delete(t.Context(), gone.Digest.String()); err != nil {

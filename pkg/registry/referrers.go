@@ -235,16 +235,14 @@ func readDescriptor(element []byte) (ocispec.Descriptor, bool) {
 	return d, d.Digest.Validate() == nil
 }
 
-// fallbackTag is the tag of the index that lists referrers where the registry
-// does not (distribution-spec, "Referrers Tag Schema").
-func fallbackTag(subject ocispec.Descriptor) string {
-	return subject.Digest.Algorithm().String() + "-" + subject.Digest.Encoded()
-}
+// ReferrersTag is the tag of the index that lists the referrers of a digest where
+// the registry does not (distribution-spec, "Referrers Tag Schema").
+func ReferrersTag(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
 
 // fallbackIndex reads the index under the fallback tag. Some registries resolve
 // that tag to the subject itself, whose children are no referrers.
 func (e *endpoint) fallbackIndex(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	descriptor, body, err := e.manifest(ctx, fallbackTag(subject))
+	descriptor, body, err := e.manifest(ctx, ReferrersTag(subject.Digest))
 	switch {
 	case e.isAbsent(err):
 		return nil, nil

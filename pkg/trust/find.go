@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
@@ -53,7 +52,7 @@ func (f *finder) evidence(faults ...error) Evidence {
 type finder struct {
 	store   Store
 	subject digest.Digest
-	writer  target // for somebody who is about to add a signature; nil for a reader
+	writer  registry.Repository // for somebody who is about to add a signature; nil for a reader
 	found   []Signature
 	gone    int
 }
@@ -62,7 +61,7 @@ type finder struct {
 // of a referrer is its writer's word: only its manifest tells.
 func (f *finder) bundles(ctx context.Context) error {
 	referrers, err := f.store.Referrers(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: f.subject})
-	if f.writer != nil && (registry.LacksReferrers(err) || isHiddenAbsence(ctx, f.writer, f.subject, indexTag(f.subject), err)) {
+	if f.writer != nil && (registry.LacksReferrers(err) || isHiddenAbsence(ctx, f.writer, f.subject, registry.ReferrersTag(f.subject), err)) {
 		return nil
 	}
 	if err != nil {
@@ -160,25 +159,10 @@ func (f *finder) legacyLayer(ctx context.Context, layer ocispec.Descriptor) (Sig
 	return signature, err
 }
 
-// target is where a writer looks before it adds a signature.
-type target interface {
-	registry.TagLister
-	manifestReader
-}
-
 // isHiddenAbsence reports whether a refusal to show a tag beside a subject means
 // that there is none: some registries answer 403 for a tag that does not exist.
-// Whoever may read the subject may read the tags beside it. A tag that is listed
-// does exist, and what it holds must not be overwritten.
-func isHiddenAbsence(ctx context.Context, from target, subject digest.Digest, tag string, err error) bool {
-	if !registry.HidesAbsence(err) {
-		return false
-	}
-	if _, _, err := from.Manifest(ctx, subject.String()); err != nil {
-		return false
-	}
-	tags, err := from.Tags(ctx)
-	return err == nil && !slices.Contains(tags, tag)
+func isHiddenAbsence(ctx context.Context, from registry.Repository, subject digest.Digest, tag string, err error) bool {
+	return registry.HidesAbsence(err) && registry.IsAbsentBeside(ctx, from, subject, tag)
 }
 
 // blob reads a layer, whose bytes may be in its descriptor.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -32,13 +33,7 @@ const (
 )
 
 // LegacyTag is where the legacy signatures of a digest are.
-func LegacyTag(d digest.Digest) string {
-	return d.Algorithm().String() + "-" + d.Encoded() + ".sig"
-}
-
-// indexTag is where the referrers of a digest are listed by registries without
-// the Referrers API.
-func indexTag(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
+func LegacyTag(d digest.Digest) string { return registry.ReferrersTag(d) + ".sig" }
 
 type (
 	// savedJSON is a legacy signature as a snapshot carries it.

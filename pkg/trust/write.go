@@ -97,7 +97,7 @@ func writeLegacy(ctx context.Context, to registry.Repository, d digest.Digest, s
 }
 
 // legacyLayers returns the signatures that are under the tag already.
-func legacyLayers(ctx context.Context, from target, d digest.Digest) ([]ocispec.Descriptor, error) {
+func legacyLayers(ctx context.Context, from registry.Repository, d digest.Digest) ([]ocispec.Descriptor, error) {
 	described, text, err := from.Manifest(ctx, LegacyTag(d))
 	if errors.Is(err, entry.ErrNotFound) || isHiddenAbsence(ctx, from, d, LegacyTag(d), err) {
 		return nil, nil

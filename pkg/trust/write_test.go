@@ -147,7 +147,7 @@ func TestRefusedTagsAreNotOverwritten(t *testing.T) {
 		for _, status := range []int{401, 403} {
 			p.instead = func(w http.ResponseWriter, r *http.Request) bool {
 				tag := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-				refused := r.Method != http.MethodPut && (tag == LegacyTag(p.image.Digest) || tag == indexTag(p.image.Digest))
+				refused := r.Method != http.MethodPut && (tag == LegacyTag(p.image.Digest) || tag == registry.ReferrersTag(p.image.Digest))
 				if refused {
 					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(status)
