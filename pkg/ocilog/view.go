@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +27,7 @@ type View struct {
 	answers map[entry.Tag]bool     // to a look for an unlisted tag: whether it is there
 	none    map[entry.Tag]error    // tags that hold no revision, and why
 	odd     map[string][]entry.Tag // by name, those of answers and none
-	beside  map[string]bool        // listed tags of what stands beside digests, such as legacy signatures
+	all     []string               // all that was listed, tags that are none of the log's as well
 	notices notices
 }
 
@@ -75,12 +74,13 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 }
 
 func (l *Log) emptyView() *View {
-	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}, odd: map[string][]entry.Tag{}, beside: map[string]bool{}}
+	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}, odd: map[string][]entry.Tag{}}
 }
 
 // newView sorts out what the registry lists.
 func (l *Log) newView(ctx context.Context, listed []string) *View {
 	v := l.emptyView()
+	v.all = listed
 	horizon := l.horizon()
 	var beyond [3][]entry.Tag
 	revisions, snapshots := entry.ParseTags(listed)
@@ -97,17 +97,11 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 	}
 	v.admitVerified(ctx)
 	slices.SortFunc(v.listed, entry.Tag.Compare)
-	for _, tag := range listed {
-		if strings.HasPrefix(tag, "sha256-") {
-			v.beside[tag] = true
-		}
-	}
 	return v
 }
 
-// ListsBeside reports whether the registry listed a tag that belongs to a digest
-// and not to the log: sha256-HEX and what follows it.
-func (v *View) ListsBeside(tag string) bool { return v.beside[tag] }
+// Lists reports whether the registry listed a tag, of the log or not.
+func (v *View) Lists(tag string) bool { return slices.Contains(v.all, tag) }
 
 // tryBeyond bounds the revisions dated too far ahead that are looked at.
 const tryBeyond = 64
