@@ -254,9 +254,15 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 		return check
 	}
 	evidence := trust.FindMore(ctx, from, d, func(evidence trust.Evidence) bool {
-		return !e.everybody && decide(evidence).Result == trust.Verified
+		if !e.everybody {
+			check = decide(evidence)
+		}
+		return check.Result == trust.Verified
 	})
-	return decide(evidence), evidence.Signatures
+	if check.Result != trust.Verified { // there was more to find, or to wait for
+		check = decide(evidence)
+	}
+	return check, evidence.Signatures
 }
 
 // latest checks that nothing verified, and nothing that cannot be read, is later

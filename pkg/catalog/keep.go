@@ -23,11 +23,10 @@ func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []trust.Signatu
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, text := range texts {
-		if e.foundBytes += len(text); e.foundBytes > maxFound {
-			e.foundBytes -= len(text)
-			continue
+		if e.foundBytes+len(text) <= maxFound {
+			e.foundBytes += len(text)
+			e.found[tag] = append(e.found[tag], text)
 		}
-		e.found[tag] = append(e.found[tag], text)
 	}
 }
 
