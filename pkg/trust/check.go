@@ -3,6 +3,7 @@ package trust
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -83,10 +84,11 @@ func (c *count) add(signature Signature) {
 	}
 	switch {
 	case err != nil:
+	case c.byKey(m, signature.Format):
 	case m.leaf != nil:
 		err = c.keyless(m, signature.Format)
 	default:
-		err = c.byKey(m, signature.Format)
+		err = c.noKey(m)
 	}
 	if err == nil {
 		return
@@ -98,37 +100,33 @@ func (c *count) add(signature Signature) {
 	}
 }
 
-// byKey looks for the key that made a signature. A signature that none of the
-// rule's keys made is by somebody else, unless it says that one of them did.
-func (c *count) byKey(m *content, format Format) error {
-	claimed := ""
+// byKey looks for the key of the rule that made a signature, with a certificate or
+// without.
+func (c *count) byKey(m *content, format Format) bool {
 	for _, key := range c.rule.Keys {
 		if key.verifies(m.message, m.signature) {
 			c.signed.add(byKey(key, format))
-			return nil
-		}
-		if m.hint != "" && m.hint == key.Hint() {
-			claimed = key.String()
+			return true
 		}
 	}
+	return false
+}
+
+// noKey says why a signature counts for nothing that none of the rule's keys made:
+// it is by somebody else, unless it says that one of them made it.
+func (c *count) noKey(m *content) error {
+	claimed := slices.IndexFunc(c.rule.Keys, func(key *PublicKey) bool { return m.hint != "" && m.hint == key.Hint() })
 	switch {
-	case claimed != "":
-		return invalid("it says it was made with %s, and was not", claimed)
+	case claimed >= 0:
+		return invalid("it says it was made with %s, and was not", c.rule.Keys[claimed])
 	case len(c.rule.Keys) == 0:
 		return stranger("signed with a key, and the rule names only identities")
 	}
 	return stranger("signed with none of the keys that the rule names")
 }
 
-// keyless checks a signature by certificate, and looks for its identity. Its
-// key may also be one that the rule names.
+// keyless checks a signature by certificate, and looks for its identity.
 func (c *count) keyless(m *content, format Format) error {
-	for _, key := range c.rule.Keys {
-		if key.verifies(m.message, m.signature) {
-			c.signed.add(byKey(key, format))
-			return nil
-		}
-	}
 	if c.root == nil || len(c.rule.Identities) == 0 {
 		return stranger("signed without a key, and the rule names only keys")
 	}

@@ -61,21 +61,15 @@ var bundleVersions = []string{
 }
 
 func parseBundle(text []byte) (*content, error) {
-	var head struct {
-		MediaType string `json:"mediaType"`
-	}
-	if err := json.Unmarshal(text, &head); err != nil {
-		return nil, fmt.Errorf("bundle: %v", err)
-	}
-	if isBundleType(head.MediaType) && !slices.Contains(bundleVersions, head.MediaType) {
-		return nil, errLater
-	}
 	b := &protobundle.Bundle{}
 	if err := protojson.Unmarshal(text, b); err != nil {
-		if (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &protobundle.Bundle{}) == nil {
+		if isLater(text) {
 			return nil, errLater
 		}
 		return nil, fmt.Errorf("bundle: %v", err)
+	}
+	if isLaterType(b.GetMediaType()) {
+		return nil, errLater
 	}
 	envelope := b.GetDsseEnvelope()
 	switch {
@@ -105,6 +99,20 @@ func parseBundle(text []byte) (*content, error) {
 		certificates = append(certificates, certificate)
 	}
 	return c, c.complete(b, certificates)
+}
+
+// isLater reports whether a text that is no bundle may be one of a later version:
+// it says so, or has members that are not known.
+func isLater(text []byte) bool {
+	var head struct {
+		MediaType string `json:"mediaType"`
+	}
+	return json.Unmarshal(text, &head) == nil && isLaterType(head.MediaType) ||
+		(protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(text, &protobundle.Bundle{}) == nil
+}
+
+func isLaterType(mediaType string) bool {
+	return isBundleType(mediaType) && !slices.Contains(bundleVersions, mediaType)
 }
 
 // complete adds to a signature by certificate what proves it.

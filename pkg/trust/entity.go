@@ -39,9 +39,11 @@ func (c *content) newEntity() (*entity, error) {
 		return nil, invalid("%v", err)
 	}
 	if shortHash(c.leaf, c.message, c.signature) {
-		e.version, err = b.Version()
+		if e.version, err = b.Version(); err != nil {
+			return nil, invalid("%v", err)
+		}
 	}
-	return e, err
+	return e, nil
 }
 
 // TlogEntries returns the entries, parsed before.
