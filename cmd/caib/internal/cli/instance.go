@@ -40,20 +40,17 @@ func (a *app) instance(ctx context.Context) (*trust.Instance, *http.Transport, e
 	return instance, transport, err
 }
 
-// findRoot gets the trusted root of the instance, where keyless signers are
+// instanceRoot gets the trusted root of the instance, for keyless signers who are
 // named without one. If it cannot be had, nothing is known of their signatures.
-func (d *demand) findRoot(ctx context.Context, a *app) error {
-	if len(d.identity)+len(d.identityRegexp) == 0 || d.root != "" || a.settings.server != "" {
-		return nil
-	}
+func (a *app) instanceRoot(ctx context.Context) (root *trust.Root, err error) {
 	instance, _, err := a.instance(ctx)
 	if err == nil {
-		d.found, err = instance.Root()
+		root, err = instance.Root()
 	}
 	if errors.Is(err, entry.ErrUnreachable) && ctx.Err() == nil {
-		d.found, err = trust.MissingRoot(err), nil
+		return trust.MissingRoot(err), nil
 	}
-	return err
+	return root, err
 }
 
 // tokens returns what finds the identity token of a keyless signer: the file

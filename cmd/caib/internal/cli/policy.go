@@ -48,7 +48,7 @@ a reading command would have.`,
 
 func (o *policyTestOptions) run(ctx context.Context, args []string) error {
 	name := args[0]
-	policy, err := o.demanded(ctx, &o.demand)
+	policy, err := o.policy(ctx, &o.demand)
 	if err != nil {
 		return err
 	}

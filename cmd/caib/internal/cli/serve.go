@@ -186,7 +186,7 @@ func (o *serveOptions) serverLog() *slog.Logger {
 
 // handler makes the server over the catalogs of the settings.
 func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.Server, error) {
-	policy, err := o.demanded(ctx, &o.demand)
+	policy, err := o.policy(ctx, &o.demand)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, Keep: o.kept(),
 	}
 	if policy != nil {
-		options.Policy = func() (*trust.Policy, error) { return o.demanded(ctx, &o.demand) }
+		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.demand) }
 	}
 	for _, c := range catalogs {
 		options.Catalogs = append(options.Catalogs, c)

@@ -26,8 +26,6 @@ type demand struct {
 	issuerRegexp   string
 	root           string
 	require        string
-
-	found *trust.Root // of the instance of sigstore, where none is given
 }
 
 var requirements = []string{string(trust.RequireEntry), string(trust.RequireImage), string(trust.RequireBoth)}
@@ -46,14 +44,6 @@ func (d *demand) register(flags *pflag.FlagSet) {
 // asked reports whether signers are named on the command line.
 func (d *demand) asked() bool {
 	return len(d.keys)+len(d.identity)+len(d.identityRegexp) > 0 || d.issuer != "" || d.issuerRegexp != "" || d.root != "" || d.require != ""
-}
-
-// demanded is the policy in force for a command that reads.
-func (a *app) demanded(ctx context.Context, d *demand) (*trust.Policy, error) {
-	if err := d.findRoot(ctx, a); err != nil {
-		return nil, fmt.Errorf("signers: %w", err)
-	}
-	return a.policy(ctx, d)
 }
 
 // policy is the policy in force: of the flags, else of the settings, else none.
@@ -119,11 +109,15 @@ func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
 	case len(rule.Keys)+len(rule.Identities) == 0:
 		return nil, withHint(fmt.Errorf("%w: --require and --trusted-root need somebody who must have signed", entry.ErrInvalid), signersHint)
 	}
-	root := d.found
-	if d.root != "" {
-		if root, err = readRoot(d.root); err != nil {
-			return nil, err
-		}
+	var root *trust.Root
+	switch {
+	case d.root != "":
+		root, err = readRoot(d.root)
+	case len(rule.Identities) > 0 && a.settings.server == "":
+		root, err = a.instanceRoot(ctx)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return trust.New(root, nil, rule)
 }
@@ -186,7 +180,7 @@ func readBounded(path string) ([]byte, error) {
 
 // openVerified opens every catalog of the settings under the policy in force.
 func (a *app) openVerified(ctx context.Context, d *demand) ([]source, error) {
-	policy, err := a.demanded(ctx, d)
+	policy, err := a.policy(ctx, d)
 	if err != nil {
 		return nil, err
 	}

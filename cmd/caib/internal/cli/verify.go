@@ -66,7 +66,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	case o.resume && !o.all:
 		return fmt.Errorf("%w: --resume is for --all", entry.ErrInvalid)
 	}
-	policy, err := o.demanded(ctx, &o.demand)
+	policy, err := o.policy(ctx, &o.demand)
 	if err != nil {
 		return err
 	}
