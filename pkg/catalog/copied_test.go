@@ -11,21 +11,13 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/ocilog"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // copyTags copies a repository as clients do that know tags and no referrers.
 func (w *world) copyTags(from, to string) {
 	w.t.Helper()
-	open := func(name string) registry.Repository {
-		repository, err := w.client.Open(registry.Reference{Registry: w.host, Repository: name})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return repository
-	}
-	source, target := open(from), open(to)
+	source, target := w.repository(from), w.repository(to)
 	tags, err := source.Tags(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)

@@ -21,11 +21,13 @@ import (
 // what other versions of the format would.
 func (w *world) catalogRepository() registry.Repository {
 	w.t.Helper()
-	ref, err := registry.ParseReference(w.host + "/team/catalog")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	repository, err := w.client.Open(ref)
+	return w.repository("team/catalog")
+}
+
+// repository opens a repository of the world's registry.
+func (w *world) repository(name string) registry.Repository {
+	w.t.Helper()
+	repository, err := w.client.Open(registry.Reference{Registry: w.host, Repository: name})
 	if err != nil {
 		w.t.Fatal(err)
 	}

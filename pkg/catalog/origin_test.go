@@ -7,26 +7,24 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // copyTo copies a revision with its signatures to another catalog.
 func (w *world) copyTo(tag, from, to string) {
 	w.t.Helper()
-	open := func(name string) registry.Repository {
-		repository, err := w.client.Open(registry.Reference{Registry: w.host, Repository: name})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		return repository
-	}
-	source, target := open(from), open(to)
+	w.copyAs(tag, from, to, tag)
+}
+
+// copyAs is copyTo, to another tag.
+func (w *world) copyAs(tag, from, to, as string) {
+	w.t.Helper()
+	source, target := w.repository(from), w.repository(to)
 	d, manifest, err := source.Manifest(w.t.Context(), tag)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := target.PushManifest(w.t.Context(), d, manifest, tag); err != nil {
+	if err := target.PushManifest(w.t.Context(), d, manifest, as); err != nil {
 		w.t.Fatal(err)
 	}
 	parsed, _ := entry.ParseTag(tag)

@@ -192,31 +192,8 @@ func TestReplayFromAnotherCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	result := w.publish(from, w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a", Sign: theirs})
-	copyTo := func(tag string) {
-		t.Helper()
-		open := func(name string) registry.Repository {
-			repository, err := w.client.Open(registry.Reference{Registry: w.host, Repository: name})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return repository
-		}
-		source, target := open("other/catalog"), open("team/catalog")
-		d, manifest, err := source.Manifest(t.Context(), result.Tag)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := target.PushManifest(t.Context(), d, manifest, tag); err != nil {
-			t.Fatal(err)
-		}
-		for _, signature := range trust.Find(t.Context(), source, d.Digest).Signatures {
-			if err := trust.Write(t.Context(), target, d, signature, result.Item.CreatedAt.Time); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	copyTo(result.Tag)
-	copyTo(strings.Replace(result.Tag, "a.", "b.", 1))
+	w.copyTo(result.Tag, "other/catalog", "team/catalog")
+	w.copyAs(result.Tag, "other/catalog", "team/catalog", strings.Replace(result.Tag, "a.", "b.", 1))
 	policy, err := trust.New(nil, nil,
 		&trust.Rule{Catalog: "**/team/*", Keys: []*trust.PublicKey{ours.Signer.PublicKey()}},
 		&trust.Rule{Catalog: "**/other/*", Keys: []*trust.PublicKey{theirs.Signer.PublicKey()}},

@@ -7,11 +7,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/hex"
 	"encoding/json"
 	"testing"
 
-	"github.com/digitorus/timestamp"
 	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 )
@@ -43,18 +41,13 @@ func labKeys(t testing.TB) map[string]crypto.Signer {
 // under test. logVersion 0 is no log.
 func (l *lab) bundle(key crypto.Signer, d digest.Digest, logVersion int, stamped bool) Signature {
 	l.t.Helper()
-	type object = map[string]any
 	leaf := l.certificate(key.Public(), somebody, theirs)
 	e := newEnvelope(d)
 	signature := l.sign(key, e.pae())
 	e.Signatures = []envelopeSignature{{Sig: signature}}
 	material := object{"certificate": object{"rawBytes": leaf.Raw}}
 	if stamped {
-		query, err := (&timestamp.Request{HashAlgorithm: crypto.SHA256, HashedMessage: sum256(signature)}).Marshal()
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		material["timestampVerificationData"] = object{"rfc3161Timestamps": []object{{"signedTimestamp": l.stamp(query)}}}
+		material["timestampVerificationData"] = object{"rfc3161Timestamps": []object{{"signedTimestamp": l.stampOf(signature)}}}
 	}
 	switch logVersion {
 	case 1:
@@ -62,7 +55,7 @@ func (l *lab) bundle(key crypto.Signer, d digest.Digest, logVersion int, stamped
 		proposed, _ := json.Marshal(object{"apiVersion": "0.0.1", "kind": "dsse", "spec": object{"proposedContent": object{
 			"envelope": string(envelope), "verifiers": []string{encode(certificatePEM(leaf.Raw))},
 		}}})
-		material["tlogEntries"] = []object{entryOfVersion1(l.enter(proposed))}
+		material["tlogEntries"] = []object{l.entry(proposed)}
 	case 2:
 		kind, hash := keyDetails(key.Public())
 		if hash == 0 {
@@ -80,27 +73,6 @@ func (l *lab) bundle(key crypto.Signer, d digest.Digest, logVersion int, stamped
 	return newSignature(Bundle, text)
 }
 
-// entryOfVersion1 turns the answer of a log of version 1 into a bundle's form.
-func entryOfVersion1(answer any) map[string]any {
-	type object = map[string]any
-	found := answer.(object)[labUUID].(object)
-	verification := found["verification"].(object)
-	proof := verification["inclusionProof"].(object)
-	raw := func(text any) []byte {
-		decoded, _ := hex.DecodeString(text.(string))
-		return decoded
-	}
-	return object{
-		"logIndex": found["logIndex"], "logId": object{"keyId": raw(found["logID"])}, "kindVersion": object{"kind": "dsse", "version": "0.0.1"},
-		"integratedTime": found["integratedTime"], "canonicalizedBody": found["body"],
-		"inclusionPromise": object{"signedEntryTimestamp": verification["signedEntryTimestamp"]},
-		"inclusionProof": object{
-			"logIndex": proof["logIndex"], "rootHash": raw(proof["rootHash"]), "treeSize": proof["treeSize"], "hashes": []string{},
-			"checkpoint": object{"envelope": proof["checkpoint"]},
-		},
-	}
-}
-
 // What the lab signs with keys of each kind is verified, with both versions of
 // the log and a log key of each kind.
 func TestLab(t *testing.T) {
@@ -110,9 +82,6 @@ func TestLab(t *testing.T) {
 		for version := range 3 {
 			l := newLab(t)
 			l.noLog = version == 0
-			if _, hash := keyDetails(key.Public()); version == 2 && hash != crypto.SHA256 {
-				continue // entries with other hashes are not read yet
-			}
 			if version == 2 && name == "P-256" {
 				l.logKey = keys["Ed25519"]
 			}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -51,16 +50,7 @@ func TestServeFollowsItsPolicyFiles(t *testing.T) {
 	write("trusted.pub", read("team.pub"))
 	s, _ := servedCatalog(t, env, "--policy", file("policy.yaml"))
 	list := func() (int, string) {
-		response, err := client.Get("http://" + s.address + "/v1/catalog/images?latest=false")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return response.StatusCode, string(text)
+		return get(t, client, "http://"+s.address+"/v1/catalog/images?latest=false")
 	}
 	only := func(name, not string) func() bool {
 		return func() bool {
