@@ -2,7 +2,7 @@
 // checks such signatures, and says by a policy whether what they prove is
 // enough (schema/SPEC.md, section 14).
 //
-//	policy, err := trust.ReadPolicy(text, os.ReadFile)
+//	policy, err := trust.ReadPolicy(text, os.ReadFile, nil)
 //	rule := policy.Rule("registry.example.com/automotive/catalog", "autosd")
 //	evidence := trust.Find(ctx, repository, revision.Digest)           // moves bytes
 //	check := policy.Check(rule, trust.Entry, revision.Digest, evidence) // decides

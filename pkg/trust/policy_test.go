@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ rules:
 default:
   mode: warn
   keys: [{file: a.pub}]
-`, b.PEM()), read)
+`, b.PEM()), read, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestInvalidPolicies(t *testing.T) {
 		"bad root":                   {"version: 1\ntrustedRoot: k\nrules: [{keys: [{file: k}]}]", "trusted root"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			policy, err := ReadPolicy([]byte(test.text), read)
+			policy, err := ReadPolicy([]byte(test.text), read, nil)
 			if policy != nil || !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -225,7 +226,7 @@ func FuzzReadPolicy(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		policy, err := ReadPolicy(text, read)
+		policy, err := ReadPolicy(text, read, nil)
 		if err != nil {
 			if policy != nil || !errors.Is(err, entry.ErrInvalid) {
 				t.Errorf("policy %v, error %v", policy, err)
@@ -248,3 +249,32 @@ func FuzzReadPolicy(f *testing.F) {
 }
 
 const cmpDigest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// An instance is asked for a trusted root where identities have none, and only
+// there; that it cannot be asked is its own error.
+func TestPolicyOfAnInstance(t *testing.T) {
+	l := newLab(t)
+	const who = "version: 1\nrules: [{identities: [{subject: a, issuer: b}]}]"
+	read := func(string) ([]byte, error) { return l.trustedRoot(), nil }
+	for name, tt := range map[string]struct {
+		text  string
+		asked int
+	}{
+		"identities":  {who, 1},
+		"by default":  {"version: 1\ndefault: {identities: [{subject: a, issuer: b}]}", 1},
+		"with a root": {who + "\ntrustedRoot: root.json", 0},
+		"keys":        {"version: 1\nrules: [{keys: [{pem: " + strconv.Quote(string(testSigner(t).PublicKey().PEM())) + "}]}]", 0},
+	} {
+		asked := 0
+		policy, err := ReadPolicy([]byte(tt.text), read, func() (*Root, error) {
+			asked++
+			return l.parsedRoot(), nil
+		})
+		if policy == nil || err != nil || asked != tt.asked {
+			t.Errorf("%s: asked %d times, %v; want %d and a policy", name, asked, err, tt.asked)
+		}
+	}
+	if _, err := ReadPolicy([]byte(who), read, func() (*Root, error) { return nil, entry.ErrUnreachable }); !errors.Is(err, entry.ErrUnreachable) {
+		t.Errorf("of an instance that is away: %v, want unreachable", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -47,23 +48,14 @@ type (
 var policySchema = sync.OnceValues(func() (*schema.Validator, error) { return schema.Compile(schema.PolicyV1) })
 
 // ReadPolicy reads a policy file, YAML or JSON, and the keys and the trusted
-// root that it names, through read. What the schema does not know is an error,
-// not ignored: a misspelt rule must not go unheeded. The error is an
-// entry.ErrInvalid.
-func ReadPolicy(text []byte, read func(path string) ([]byte, error)) (*Policy, error) {
+// root that it names, through read. Where it names identities and no root, instance
+// is asked for one; with nil that is an error. What the schema does not know is an
+// error, not ignored: a misspelt rule must not go unheeded. The error is an
+// entry.ErrInvalid, or that of instance.
+func ReadPolicy(text []byte, read func(path string) ([]byte, error), instance func() (*Root, error)) (*Policy, error) {
 	file, err := decodePolicy(text)
 	if err != nil {
 		return nil, err
-	}
-	var root *Root
-	if file.TrustedRoot != "" {
-		content, err := read(file.TrustedRoot)
-		if err != nil {
-			return nil, fmt.Errorf("%w: policy: trusted root: %v", entry.ErrInvalid, err)
-		}
-		if root, err = ParseRoot(content); err != nil {
-			return nil, fmt.Errorf("policy: %s: %w", file.TrustedRoot, err)
-		}
 	}
 	var rules []*Rule
 	for i := range file.Rules {
@@ -79,7 +71,36 @@ func ReadPolicy(text []byte, read func(path string) ([]byte, error)) (*Policy, e
 			return nil, err
 		}
 	}
+	root, err := file.root(append(rules, byDefault), read, instance)
+	if err != nil {
+		return nil, err
+	}
 	return New(root, byDefault, rules...)
+}
+
+// root is the trusted root that the rules are checked by; nil where none is named
+// and none is needed.
+func (p *policyJSON) root(rules []*Rule, read func(path string) ([]byte, error), instance func() (*Root, error)) (*Root, error) {
+	if p.TrustedRoot == "" {
+		needed := slices.ContainsFunc(rules, func(r *Rule) bool { return r != nil && len(r.Identities) > 0 })
+		if !needed || instance == nil {
+			return nil, nil
+		}
+		root, err := instance()
+		if err != nil {
+			return nil, fmt.Errorf("policy: trusted root: %w", err)
+		}
+		return root, nil
+	}
+	content, err := read(p.TrustedRoot)
+	if err != nil {
+		return nil, fmt.Errorf("%w: policy: trusted root: %v", entry.ErrInvalid, err)
+	}
+	root, err := ParseRoot(content)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %s: %w", p.TrustedRoot, err)
+	}
+	return root, nil
 }
 
 func (r *ruleJSON) rule(where string, read func(path string) ([]byte, error)) (*Rule, error) {

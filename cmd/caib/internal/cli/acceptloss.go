@@ -53,7 +53,7 @@ func (o *acceptLossOptions) run(ctx context.Context, names []string) error {
 	if o.local && sign != nil {
 		return fmt.Errorf("%w: --local writes nothing that could be signed", entry.ErrInvalid)
 	}
-	c, err := o.openOne()
+	c, err := o.openOne(ctx)
 	if err != nil {
 		return err
 	}

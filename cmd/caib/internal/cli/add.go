@@ -40,7 +40,7 @@ func (o *addOptions) run(ctx context.Context, args []string) error {
 	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {
 		return err
 	}
-	c, err := o.writer()
+	c, err := o.writer(ctx)
 	if err != nil {
 		return err
 	}

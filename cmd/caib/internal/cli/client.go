@@ -202,14 +202,14 @@ func (a *app) openThrough(policy *trust.Policy, hosts *registry.Hosts, choose fu
 
 // openOne opens the one catalog that a verb writes to, under the policy of the
 // settings, if there is one.
-func (a *app) openOne() (*catalog.Catalog, error) {
+func (a *app) openOne(ctx context.Context) (*catalog.Catalog, error) {
 	if a.settings.server != "" {
 		return nil, fmt.Errorf("%w: this needs the registry, and cannot be done through the server %s", entry.ErrInvalid, a.settings.server)
 	}
 	if len(a.settings.catalogs) > 1 {
 		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
 	}
-	policy, err := a.configuredPolicy()
+	policy, err := a.configuredPolicy(ctx)
 	if err != nil {
 		return nil, err
 	}

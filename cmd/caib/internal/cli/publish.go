@@ -147,7 +147,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 	if o.file != "" {
 		return o.publishFile(ctx)
 	}
-	c, err := o.writer()
+	c, err := o.writer(ctx)
 	if err != nil {
 		return err
 	}

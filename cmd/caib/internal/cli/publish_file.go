@@ -28,7 +28,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	if len(builds) > 1 && (o.options.Name != "" || o.digest != "") {
 		return fmt.Errorf("%w: --name and --digest are for one build, and %s holds %d", entry.ErrInvalid, o.file, len(builds))
 	}
-	c, err := o.writer()
+	c, err := o.writer(ctx)
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	if !o.force && !o.system.InTerminal {
 		return withHint(fmt.Errorf("%w: remove %s: nobody is here to ask", entry.ErrInvalid, name), "give --force to remove it without a question")
 	}
-	c, err := o.writer()
+	c, err := o.writer(ctx)
 	if err != nil {
 		return err
 	}

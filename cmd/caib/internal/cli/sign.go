@@ -68,7 +68,7 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 	if signing == nil {
 		return withHint(fmt.Errorf("%w: nothing signs", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless")
 	}
-	c, err := o.openOne()
+	c, err := o.openOne(ctx)
 	if err != nil {
 		return err
 	}

@@ -82,11 +82,11 @@ func (a *app) sources(policy *trust.Policy, verified bool) ([]source, error) {
 }
 
 // writer opens the server, or the one catalog, that a verb writes to.
-func (a *app) writer() (writer, error) {
+func (a *app) writer(ctx context.Context) (writer, error) {
 	if a.settings.server != "" {
 		return a.newRemote()
 	}
-	return a.openOne()
+	return a.openOne(ctx)
 }
 
 // reference names what the settings read from, for messages.

@@ -56,7 +56,7 @@ func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
 		}
 		return policy, nil
 	}
-	policy, err := a.configuredPolicy()
+	policy, err := a.configuredPolicy(ctx)
 	if err != nil || !d.verified {
 		return policy, err
 	}
@@ -73,11 +73,11 @@ func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
 const signersHint = "give --key FILE, or --certificate-identity and --certificate-oidc-issuer"
 
 // configuredPolicy is the policy of the settings; nil is none.
-func (a *app) configuredPolicy() (*trust.Policy, error) {
+func (a *app) configuredPolicy(ctx context.Context) (*trust.Policy, error) {
 	if a.settings.policy == "" {
 		return nil, nil
 	}
-	policy, err := readPolicy(a.settings.policy)
+	policy, err := a.readPolicy(ctx, a.settings.policy)
 	return policy, a.settings.at("policy", err)
 }
 
@@ -113,7 +113,7 @@ func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
 	switch {
 	case d.root != "":
 		root, err = readRoot(d.root)
-	case len(rule.Identities) > 0 && a.settings.server == "":
+	case len(rule.Identities) > 0:
 		root, err = a.instanceRoot(ctx)
 	}
 	if err != nil {
@@ -123,7 +123,7 @@ func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
 }
 
 // readPolicy reads a policy file; what it names is relative to it.
-func readPolicy(path string) (*trust.Policy, error) {
+func (a *app) readPolicy(ctx context.Context, path string) (*trust.Policy, error) {
 	text, err := readFile("policy", path)
 	if err != nil {
 		return nil, err
@@ -133,7 +133,7 @@ func readPolicy(path string) (*trust.Policy, error) {
 			named = filepath.Join(filepath.Dir(path), named)
 		}
 		return readFile("policy", named)
-	})
+	}, func() (*trust.Root, error) { return a.instanceRoot(ctx) })
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
