@@ -32,7 +32,7 @@ type content struct {
 	signature []byte
 	hint      string              // which key made it, as its maker says
 	leaf      *x509.Certificate   // nil if a lasting key made it
-	chain     []*x509.Certificate // who issued the leaf, as its maker says; never a root
+	chain     []*x509.Certificate // who issued the leaf, as its maker says; a root in it is no trusted one for that
 	payload   []byte              // of a legacy signature, else nil
 
 	bundle *protobundle.Bundle // nil for a legacy signature by a lasting key
@@ -92,7 +92,7 @@ func parseBundle(text []byte) (*content, error) {
 	}
 	var certificates []*x509.Certificate
 	for _, r := range raw[:min(len(raw), maxCertificates+1)] {
-		certificate, err := x509.ParseCertificate(r.GetRawBytes())
+		certificate, err := parseCertificate(r.GetRawBytes())
 		if err != nil {
 			return nil, fmt.Errorf("bundle: certificate: %v", err)
 		}
@@ -124,12 +124,7 @@ func (c *content) complete(b *protobundle.Bundle, certificates []*x509.Certifica
 	if len(certificates) == 0 {
 		return nil
 	}
-	c.leaf, c.bundle = certificates[0], b
-	for _, one := range certificates[1:] {
-		if one.CheckSignatureFrom(one) != nil {
-			c.chain = append(c.chain, one)
-		}
-	}
+	c.leaf, c.chain, c.bundle = certificates[0], certificates[1:], b
 	c.entity = sync.OnceValues(c.newEntity)
 	return nil
 }

@@ -30,6 +30,11 @@ func (c *content) newEntity() (*entity, error) {
 			return nil, err
 		}
 	}
+	for _, stamp := range c.bundle.GetVerificationMaterial().GetTimestampVerificationData().GetRfc3161Timestamps() {
+		if err := checkStamp(stamp.GetSignedTimestamp()); err != nil {
+			return nil, invalid("%v", err)
+		}
+	}
 	b, err := bundle.NewBundle(c.bundle)
 	if err != nil {
 		return nil, invalid("%v", err)
@@ -71,7 +76,7 @@ func shortHash(leaf *x509.Certificate, message, signature []byte) bool {
 }
 
 // checkEntry checks that the body of a log entry is small, of a kind that holds
-// signatures, and holds one.
+// signatures, and holds one, by a key that is soon checked.
 func checkEntry(logged *rekor.TransparencyLogEntry) error {
 	if len(logged.GetCanonicalizedBody()) > maxBody {
 		return invalid("a log entry of more than %d bytes", maxBody)
@@ -83,6 +88,9 @@ func checkEntry(logged *rekor.TransparencyLogEntry) error {
 		} `json:"spec"`
 	}
 	if err := json.Unmarshal(logged.GetCanonicalizedBody(), &body); err != nil {
+		return invalid("its log entry: %v", err)
+	}
+	if err := checkKeysIn(logged.GetCanonicalizedBody()); err != nil {
 		return invalid("its log entry: %v", err)
 	}
 	switch body.Kind + " " + body.Version {

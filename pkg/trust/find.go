@@ -113,6 +113,9 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 		} else {
 			f.found = append(f.found, newSignature(Bundle, []byte("{}"))) // counts as one that does not check
 		}
+		if len(f.found) > maxSignatures {
+			break
+		}
 	}
 	return nil
 }

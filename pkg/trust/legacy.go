@@ -141,7 +141,7 @@ func parseCertificates(texts ...string) ([]*x509.Certificate, error) {
 			if block, rest = pem.Decode(rest); block == nil || len(all) > maxCertificates {
 				return nil, fmt.Errorf("its certificates are not a few PEM blocks")
 			}
-			certificate, err := x509.ParseCertificate(block.Bytes)
+			certificate, err := parseCertificate(block.Bytes)
 			if err != nil {
 				return nil, err
 			}
