@@ -39,7 +39,7 @@ LOAD        ?= -load 60s -load-entries 10000
 ## load: run the long campaigns in full, and print times and rates; LOADFLAGS=-load-figures fails where they are bad
 .PHONY: load
 load:
-	$(GO) test -count=1 -v -timeout 60m -run '^TestSimulation$$' ./pkg/ocilog -schedules $(SCHEDULES)
+	$(GO) test -count=1 -v -timeout 60m -run '^TestSimulation$$' ./pkg/internal/ocilog -schedules $(SCHEDULES)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestLayout' ./pkg/registry $(FULL)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestMutations$$' ./pkg/trust $(FULL)
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestHostileCatalogsAreBounded$$' $(FULL) $(LOADFLAGS) .

@@ -23,7 +23,7 @@ import (
 	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/e2e/registries"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 

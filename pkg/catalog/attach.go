@@ -10,7 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/inspect"
+	"github.com/oci-catalog/caib/pkg/internal/inspect"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 

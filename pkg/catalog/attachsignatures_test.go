@@ -12,14 +12,13 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // fresh opens the catalog as another machine would, which has no cache.
 func (w *world) fresh(options catalog.Options) *catalog.Catalog {
 	w.t.Helper()
-	options.Cache = ocilog.NewCache(w.t.TempDir(), 0)
+	options.CacheDir = w.t.TempDir()
 	return w.open(options)
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 

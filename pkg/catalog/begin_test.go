@@ -10,7 +10,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // hiding refuses to show the catalog's repository until something is written to
@@ -102,8 +101,8 @@ func TestInitLeavesWhatIsThere(t *testing.T) {
 	h.exists.Store(true)
 	w := newWorld(t, true, h.wrap)
 	image := w.push("os/autosd", "1", "1")
-	state := ocilog.NewState(t.TempDir())
-	open := func() *catalog.Catalog { return w.open(catalog.Options{State: state}) }
+	state := t.TempDir()
+	open := func() *catalog.Catalog { return w.open(catalog.Options{StateDir: state}) }
 	w.publish(open(), image, catalog.PublishOptions{Init: true})
 	if again := w.publish(open(), image, catalog.PublishOptions{Init: true}); again.Outcome != catalog.Unchanged {
 		t.Errorf("with Init again: %s, want unchanged", again.Outcome)

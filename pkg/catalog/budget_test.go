@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // The budgets of the design, counted at the transport. Tag pages are one here.
@@ -51,7 +50,7 @@ func TestBudgetOfPublishingTheSame(t *testing.T) {
 			{w.cacheDir, 7},
 			{t.TempDir(), 8},
 		} {
-			c := w.open(catalog.Options{Cache: ocilog.NewCache(tt.cache, 0)})
+			c := w.open(catalog.Options{CacheDir: tt.cache})
 			var result catalog.Result
 			requests := w.counter.during(func() { result = w.publish(c, image, catalog.PublishOptions{}) })
 			if result.Outcome != catalog.Unchanged || result.Attachment.Outcome != catalog.AttachSkipped {
@@ -82,7 +81,7 @@ func TestBudgetOfReading(t *testing.T) {
 			}
 		}
 	}
-	cold := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0)})
+	cold := w.open(catalog.Options{CacheDir: t.TempDir()})
 	segments, tail, other := 0, 0, 0
 	for _, request := range w.counter.during(list(cold)) {
 		switch {

@@ -7,14 +7,25 @@ import (
 	"maps"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/imagebuild"
+	"github.com/oci-catalog/caib/pkg/internal/imagebuild"
 )
+
+// Build is what a finished ImageBuild of the build operator says of itself.
+type Build = imagebuild.Build
+
+// MaxBuilds bounds what ParseBuilds takes, in bytes.
+const MaxBuilds = imagebuild.MaxFile
+
+// ParseBuilds reads ImageBuilds as kubectl prints them, in YAML or JSON: one, a
+// List, or several documents. name is that of the text, for the positions in
+// errors; they are of the kind entry.ErrInvalid.
+func ParseBuilds(text []byte, name string) ([]Build, error) { return imagebuild.Parse(text, name) }
 
 // PublishBuild publishes what an ImageBuild made: its container, with the files
 // of its disk image as artifacts, or the disk image alone. What options say
 // comes before what the build says, field by field. A build that is not
 // completed, or exported nothing, is an entry.ErrInvalid.
-func (c *Catalog) PublishBuild(ctx context.Context, build imagebuild.Build, options PublishOptions) (Result, error) {
+func (c *Catalog) PublishBuild(ctx context.Context, build Build, options PublishOptions) (Result, error) {
 	image, options, err := FromBuild(build, options)
 	if err != nil {
 		return Result{}, err
@@ -28,7 +39,7 @@ func (c *Catalog) PublishBuild(ctx context.Context, build imagebuild.Build, opti
 
 // FromBuild returns the image that PublishBuild publishes, and the options it
 // completes.
-func FromBuild(build imagebuild.Build, options PublishOptions) (string, PublishOptions, error) {
+func FromBuild(build Build, options PublishOptions) (string, PublishOptions, error) {
 	image, err := build.Image()
 	if err != nil {
 		return "", options, err

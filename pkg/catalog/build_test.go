@@ -13,7 +13,7 @@ import (
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/imagebuild"
+	"github.com/oci-catalog/caib/pkg/internal/imagebuild"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 

@@ -3,13 +3,14 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/oci-catalog/caib/internal/keylock"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/keylock"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -20,11 +21,14 @@ type Options struct {
 	// Registry opens the catalog's repository and those of the images; nil is
 	// a client with registry.Options{}.
 	Registry *registry.Client
-	// Cache keeps what was read across processes; nil keeps it in memory.
-	Cache *ocilog.Cache
-	// State keeps across processes which entries this reader saw, so that it
-	// notices what is taken away; nil keeps it in memory.
-	State *ocilog.State
+	// CacheDir is a directory that keeps what was read across processes, bounded to
+	// 256 MiB; "" keeps it in memory. It need not exist.
+	CacheDir string
+	// StateDir is a directory that keeps across processes which entries this reader
+	// saw, so that it notices what is taken away, and what a policy verified; ""
+	// keeps both as long as the Catalog lives. Whoever can write there can make
+	// things look verified: it is a directory of the user alone.
+	StateDir string
 	// Revisions bounds the decoded revisions kept in memory; 0 is 20,000.
 	Revisions int
 	// Fresh is how long Get and History may answer from the last read; 0 is
@@ -45,9 +49,6 @@ type Options struct {
 	// by the entry's own signatures, before the image is opened to look for
 	// others; nil tells nobody. It may be called from several goroutines at once.
 	Vouched func(image string)
-	// Verdicts remembers across processes what a policy verified; nil
-	// remembers it as long as the Catalog lives.
-	Verdicts *trust.Memory
 	// Warn is told what was noticed and did not change the result, each
 	// thing once. It may be called from several goroutines at once; nil
 	// ignores them.
@@ -61,6 +62,7 @@ type Catalog struct {
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
+	verdicts   *trust.Memory                // nil without a policy
 	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last of SetPolicy
 	opened     sync.Map                     // of string: repositories of images, as registry.Repository
 	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
@@ -101,14 +103,22 @@ func Open(reference string, options Options) (*Catalog, error) {
 	}
 	c := &Catalog{reference: ref, options: options, repository: repository, warned: map[string]bool{}}
 	log := ocilog.Options{
-		Revisions: options.Revisions, Cache: options.Cache, State: options.State, Now: options.Now, Recheck: options.Recheck,
+		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
 		Lookup: c.lookUpForSnapshot,
+	}
+	if options.CacheDir != "" {
+		log.Cache = ocilog.NewCache(options.CacheDir, 0)
+	}
+	if options.StateDir != "" {
+		log.State = ocilog.NewState(options.StateDir)
 	}
 	if options.Policy != nil {
 		c.inForce.Store(options.Policy)
-		if options.Verdicts == nil {
-			c.options.Verdicts = trust.NewMemory("") // of this process
+		verdicts := "" // of this process
+		if options.StateDir != "" {
+			verdicts = filepath.Join(options.StateDir, "verdicts")
 		}
+		c.verdicts = trust.NewMemory(verdicts)
 		log.Signatures, log.Learned, log.Verified = true, c.learned, c.signed
 	}
 	if c.normal, err = normalForm(ref); err != nil {

@@ -10,7 +10,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -70,7 +69,7 @@ func TestCatalogCopiedWithoutReferrers(t *testing.T) {
 		w.publish(c, w.push("team/last", "1", "1"), catalog.PublishOptions{Name: "last", Sign: sign, NoAttach: true})
 		w.copyTags("team/catalog", "team/copy")
 		verdicts := func() map[trust.Verdict]string {
-			copied, err := catalog.Open(w.host+"/team/copy", catalog.Options{Registry: w.client, Policy: trusting(t, sign), Cache: ocilog.NewCache(t.TempDir(), 0)})
+			copied, err := catalog.Open(w.host+"/team/copy", catalog.Options{Registry: w.client, Policy: trusting(t, sign), CacheDir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}

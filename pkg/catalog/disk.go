@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/inspect"
+	"github.com/oci-catalog/caib/pkg/internal/inspect"
 )
 
 // addDisk adds the files of the disk image that was built together with the

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 )
 
 // ConflictError is an entry that a publication met. It is an entry.ErrConflict.

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -76,7 +76,7 @@ func (c *Catalog) newEvaluator(view *ocilog.View, asOf time.Time) *evaluator {
 
 // done keeps what was found out, for other processes and the next snapshot.
 func (e *evaluator) done(ctx context.Context) {
-	e.options.Verdicts.Save()
+	e.verdicts.Save()
 	e.log.Confirm(e.confirmed...)
 	e.log.AddAllSignatures(ctx, e.found)
 	if err := e.log.Save(ctx); err != nil {
@@ -146,7 +146,7 @@ func foreignOrigin(revision *entry.Revision) string {
 // registry.
 func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
-	e.options.Verdicts.Remember(e.policy, rule, check)
+	e.verdicts.Remember(e.policy, rule, check)
 	return check
 }
 
@@ -154,7 +154,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
-	recalled, ok := e.options.Verdicts.Recall(e.policy, rule, trust.Entry, d)
+	recalled, ok := e.verdicts.Recall(e.policy, rule, trust.Entry, d)
 	if ok && !e.everybody {
 		return recalled
 	}
@@ -206,14 +206,14 @@ func evidenceOf(texts []jsontext.Value) (evidence trust.Evidence) {
 func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value) {
 	policy := c.policy()
 	rule := policy.Rule(c.Reference(), revision.Tag.Name)
-	if _, known := c.options.Verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
+	if _, known := c.verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
 		return
 	}
-	c.options.Verdicts.Remember(policy, rule, policy.Check(rule, trust.Entry, revision.Digest, evidenceOf(signatures)))
+	c.verdicts.Remember(policy, rule, policy.Check(rule, trust.Entry, revision.Digest, evidenceOf(signatures)))
 }
 
 func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {
-	recalled, ok := e.options.Verdicts.Recall(e.policy, rule, trust.Image, image.Digest)
+	recalled, ok := e.verdicts.Recall(e.policy, rule, trust.Image, image.Digest)
 	if ok && !e.fresh && !e.everybody {
 		return recalled
 	}
@@ -225,7 +225,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 			if ok && !e.fresh && check.Result != trust.Verified {
 				return recalled
 			}
-			e.options.Verdicts.Remember(e.policy, rule, check)
+			e.verdicts.Remember(e.policy, rule, check)
 			return check
 		}
 	}

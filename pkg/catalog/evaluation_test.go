@@ -17,7 +17,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -67,7 +66,7 @@ func TestEvaluationsFollowEachOther(t *testing.T) {
 	}
 	policy := trusting(t, owner)
 	var vouched []string
-	c := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: policy, Vouched: func(image string) { vouched = append(vouched, image) }})
+	c := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: policy, Vouched: func(image string) { vouched = append(vouched, image) }})
 	l := look(t, c)
 	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
 	if got := verdicts(offline); got != "a unknown, b unknown, c unknown" || offline.Policy() != policy {
@@ -123,7 +122,7 @@ func TestEvaluationWithoutItsRegistry(t *testing.T) {
 	for name, by := range map[string]*catalog.Signing{"a": owner, "b": nil} {
 		w.publish(writer, w.push("os/"+name, "1", name), catalog.PublishOptions{Name: name, Sign: by, NoAttach: true})
 	}
-	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, owner)}))
+	l := look(t, w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, owner)}))
 	first := evaluate(t, l, catalog.EvaluateOptions{})
 	away.Store(true)
 	second := evaluate(t, l, catalog.EvaluateOptions{Before: first})
@@ -182,7 +181,7 @@ func lookedUp(requests []string) (count int) {
 func TestEvaluationsAreBounded(t *testing.T) {
 	w := newWorld(t, false, nil)
 	w.plant(300)
-	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, team(t))}))
+	l := look(t, w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, team(t))}))
 	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
 	var first, second *catalog.Evaluation
 	requests := lookedUp(w.counter.during(func() { first = evaluate(t, l, catalog.EvaluateOptions{Before: offline, Renew: time.Hour}) }))
@@ -232,7 +231,7 @@ func TestEvaluationThatIsCutOff(t *testing.T) {
 	const count = lookupsAtOnce + 5
 	writer := w.open(catalog.Options{})
 	w.fill(writer, count, nil)
-	l := look(t, w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, team(t))}))
+	l := look(t, w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, team(t))}))
 	last.Store(&l.Live()[count-1].Revision)
 	first, err := l.Evaluate(ctx, catalog.EvaluateOptions{})
 	if err != nil {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -73,7 +72,7 @@ func TestOldCatalogsReadAsBefore(t *testing.T) {
 	}
 	var warned []error
 	options := catalog.Options{
-		Cache: ocilog.NewCache(t.TempDir(), 0), State: ocilog.NewState(t.TempDir()),
+		CacheDir: t.TempDir(), StateDir: t.TempDir(),
 		Warn: func(err error) { warned = append(warned, err) },
 	}
 	open := func() *catalog.Catalog {

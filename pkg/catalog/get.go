@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 )
 
 // GetOptions select which state of an entry Get returns.

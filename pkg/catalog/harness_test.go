@@ -15,7 +15,6 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -78,8 +77,8 @@ func (w *world) newClient() *registry.Client {
 func (w *world) open(options catalog.Options) *catalog.Catalog {
 	w.t.Helper()
 	options.Registry, options.Recheck = w.newClient(), time.Millisecond
-	if options.Cache == nil {
-		options.Cache = ocilog.NewCache(w.cacheDir, 0)
+	if options.CacheDir == "" {
+		options.CacheDir = w.cacheDir
 	}
 	c, err := catalog.Open(w.host+"/team/catalog", options)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 )
 
 // Look is the catalog as one reading of the log showed it. It is for programs

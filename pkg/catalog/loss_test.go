@@ -11,7 +11,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -22,8 +21,8 @@ func TestVerifyNoticesARollback(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	dir := t.TempDir()
 	options := catalog.Options{
-		Registry: w.client, Recheck: time.Millisecond, Policy: trusting(t, sign), Verdicts: trust.NewMemory(t.TempDir()),
-		Cache: ocilog.NewCache(t.TempDir(), 0), State: ocilog.NewState(t.TempDir()),
+		Registry: w.client, Recheck: time.Millisecond, Policy: trusting(t, sign),
+		CacheDir: t.TempDir(), StateDir: t.TempDir(),
 	}
 	open := func() *catalog.Catalog {
 		c, err := catalog.Open("oci:"+dir, options)
@@ -61,7 +60,7 @@ func TestAStateThatCannotBeWrittenFailsNoPublication(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := w.open(catalog.Options{State: ocilog.NewState(filepath.Join(file, "below"))})
+	c := w.open(catalog.Options{StateDir: filepath.Join(file, "below")})
 	if result := w.publish(c, w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a"}); result.Attachment.Outcome != catalog.Attached {
 		t.Errorf("attached: %+v", result.Attachment)
 	}
@@ -76,7 +75,7 @@ func TestAcceptLossSignsNoStrangersWord(t *testing.T) {
 	for _, what := range []string{"publication", "removal"} {
 		t.Run(what, func(t *testing.T) {
 			w, sign := newWorld(t, true, nil), team(t)
-			ours := catalog.Options{Policy: trusting(t, sign), State: ocilog.NewState(t.TempDir())}
+			ours := catalog.Options{Policy: trusting(t, sign), StateDir: t.TempDir()}
 			stranger := w.open(catalog.Options{})
 			image := w.push("team/image", "1", "1")
 			w.publish(w.open(ours), image, catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
@@ -105,7 +104,7 @@ func TestLossesUnderAPolicyThatWarns(t *testing.T) {
 		t.Fatal(err)
 	}
 	var warned []string
-	options := catalog.Options{Policy: policy, State: ocilog.NewState(t.TempDir()), Warn: func(err error) { warned = append(warned, err.Error()) }}
+	options := catalog.Options{Policy: policy, StateDir: t.TempDir(), Warn: func(err error) { warned = append(warned, err.Error()) }}
 	image := w.push("team/image", "1", "1")
 	w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "1"})
 	last := w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "2"})
@@ -122,7 +121,7 @@ func TestLossesUnderAPolicyThatWarns(t *testing.T) {
 // Without a policy, what is lost is called that.
 func TestLossesWithoutAPolicy(t *testing.T) {
 	w := newWorld(t, true, nil)
-	options := catalog.Options{State: ocilog.NewState(t.TempDir())}
+	options := catalog.Options{StateDir: t.TempDir()}
 	for _, name := range []string{"a", "b"} {
 		result := w.publish(w.open(options), w.push("team/"+name, "1", name), catalog.PublishOptions{Name: name})
 		w.remove(result.Tag)
@@ -157,7 +156,7 @@ func TestLossesAreMissedHoweverOneReads(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	var warned []string
 	options := catalog.Options{
-		Policy: trusting(t, sign), State: ocilog.NewState(t.TempDir()), Fresh: -1,
+		Policy: trusting(t, sign), StateDir: t.TempDir(), Fresh: -1,
 		Warn: func(err error) { warned = append(warned, err.Error()) },
 	}
 	image := w.push("team/image", "1", "1")
@@ -204,7 +203,7 @@ func TestAForeignCopyIsNoLoss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := catalog.Options{Policy: policy, State: ocilog.NewState(t.TempDir())}
+	options := catalog.Options{Policy: policy, StateDir: t.TempDir()}
 	staging, err := catalog.Open(w.host+"/team/staging", catalog.Options{Registry: w.client})
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +226,7 @@ func TestAForeignCopyIsNoLoss(t *testing.T) {
 // Without a policy, a key vouches only for what it signed before.
 func TestAcceptLossWithAKeyAndNoPolicy(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
-	ours := catalog.Options{State: ocilog.NewState(t.TempDir())}
+	ours := catalog.Options{StateDir: t.TempDir()}
 	image := w.push("team/image", "1", "1")
 	for name, signed := range map[string]*catalog.Signing{"own": sign, "strange": nil} {
 		w.publish(w.open(ours), image, catalog.PublishOptions{Name: name, Version: "1", Sign: signed, Move: true})

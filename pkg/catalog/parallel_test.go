@@ -10,7 +10,6 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -20,8 +19,8 @@ func TestParallelReads(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			w, sign := newWorld(t, true, nil), team(t)
 			options := catalog.Options{
-				Registry: w.client, Recheck: time.Millisecond, Policy: trusting(t, sign), Verdicts: trust.NewMemory(t.TempDir()),
-				Cache: ocilog.NewCache(t.TempDir(), 0), State: ocilog.NewState(t.TempDir()),
+				Registry: w.client, Recheck: time.Millisecond, Policy: trusting(t, sign),
+				CacheDir: t.TempDir(), StateDir: t.TempDir(),
 			}
 			reference := w.host + "/team/catalog"
 			if where == "layout" {

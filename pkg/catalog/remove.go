@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 )
 
 // RemoveOptions say why an entry goes.

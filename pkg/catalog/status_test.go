@@ -6,7 +6,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // statusOf is what a server would record of an entry.
@@ -19,7 +18,7 @@ func statusOf(item entry.Item, phase string) *entry.Status {
 // reader that knows it asks for neither.
 func TestStatusShowsWithoutAServer(t *testing.T) {
 	w := newWorld(t, true, nil)
-	writer := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0)})
+	writer := w.open(catalog.Options{CacheDir: t.TempDir()})
 	item := w.publish(writer, w.push("os/image", "1", "1"), catalog.PublishOptions{}).Item
 	w.open(catalog.Options{}).List(t.Context(), catalog.ListOptions{}) // warms the cache up
 	for range 6 {

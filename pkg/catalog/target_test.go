@@ -10,7 +10,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 )
 
 // blind is a registry whose HEAD finds no manifest, and which may leave
@@ -38,7 +37,7 @@ func TestHeadIsNotTakenAtItsWord(t *testing.T) {
 	w := newWorld(t, true, b.wrap)
 	image := w.push("os/autosd", "1", "1")
 	b.head.Store(true)
-	options := catalog.Options{State: ocilog.NewState(t.TempDir())}
+	options := catalog.Options{StateDir: t.TempDir()}
 	if result := w.publish(w.open(options), image, catalog.PublishOptions{}); result.Attachment.Outcome != catalog.Attached {
 		t.Errorf("attachment %+v", result.Attachment)
 	}

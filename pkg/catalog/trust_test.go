@@ -16,7 +16,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -62,7 +62,7 @@ func TestVerifiedColdListBudget(t *testing.T) {
 		w, sign := newWorld(t, referrers, nil), team(t)
 		w.fill(w.open(catalog.Options{}), 32, sign)
 		list := func(policy *trust.Policy) (page entry.Page, requests []string) {
-			cold := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: policy})
+			cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: policy})
 			requests = w.counter.during(func() {
 				var err error
 				if page, err = cold.List(t.Context(), catalog.ListOptions{}); err != nil {
@@ -87,12 +87,12 @@ func TestSnapshotsCollectSignatures(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	w.fill(w.open(catalog.Options{}), 31, sign)
 	// Another process, another key: its publication makes the snapshot due.
-	other := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0)})
+	other := w.open(catalog.Options{CacheDir: t.TempDir()})
 	result := w.publish(other, w.push("team/last", "1", "2"), catalog.PublishOptions{Sign: team(t), NoAttach: true})
 	if !result.Snapshot {
 		t.Fatal("no snapshot")
 	}
-	cold := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, sign)})
+	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, sign)})
 	var page entry.Page
 	requests := w.counter.during(func() { page, _ = cold.List(t.Context(), catalog.ListOptions{}) })
 	if len(page.Items) != 31 || len(requests) > 8 { // a few for the one that is refused
@@ -106,7 +106,7 @@ func TestVerdictsAreRememberedPerPolicy(t *testing.T) {
 	w.publish(w.open(catalog.Options{}), w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a", Sign: sign})
 	dir := t.TempDir()
 	get := func(policy *trust.Policy) (entry.Item, []string, error) {
-		c := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: policy, Verdicts: trust.NewMemory(dir)})
+		c := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: policy, StateDir: dir})
 		var item entry.Item
 		var err error
 		requests := w.counter.during(func() { item, err = c.Get(t.Context(), "a", catalog.GetOptions{}) })
@@ -272,7 +272,7 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 	if _, err := forger.Compact(t.Context(), view); err != nil {
 		t.Fatal(err)
 	}
-	cold := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, sign)})
+	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, sign)})
 	if item, err := cold.Get(t.Context(), "signed", catalog.GetOptions{}); err != nil || item.Verdict != string(trust.Verified) {
 		t.Errorf("signed: %q, %v", item.Verdict, err)
 	}
@@ -308,11 +308,11 @@ func TestSnapshotsCarryWhatCounts(t *testing.T) {
 	if _, err := w.open(catalog.Options{}).Sign(t.Context(), heads[0].Name, *ours); err != nil {
 		t.Fatal(err)
 	}
-	other := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, ours)})
+	other := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, ours)})
 	if result := w.publish(other, w.push("team/last", "1", "2"), catalog.PublishOptions{Sign: ours, NoAttach: true}); !result.Snapshot {
 		t.Fatal("no snapshot")
 	}
-	cold := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, ours)})
+	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, ours)})
 	requests := w.counter.during(func() {
 		if item, err := cold.Get(t.Context(), heads[0].Name, catalog.GetOptions{}); err != nil || item.Verdict != string(trust.Verified) {
 			t.Errorf("%q, %v", item.Verdict, err)

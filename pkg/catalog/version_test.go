@@ -6,7 +6,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -25,7 +24,7 @@ func TestStrangersEndNoVersion(t *testing.T) {
 		}
 	}
 	get := func(version string) error {
-		reader := w.open(catalog.Options{Cache: ocilog.NewCache(t.TempDir(), 0), Policy: trusting(t, ours)})
+		reader := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, ours)})
 		_, err := reader.Get(t.Context(), "a", catalog.GetOptions{Version: version})
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 
 	"oras.land/oras-go/v2/registry/remote/auth"
 
-	"github.com/oci-catalog/caib/internal/keylock"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/keylock"
 )
 
 // endpoint is a repository as requests name it, and what is known of it. All

@@ -5,7 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 )
 
 // gates makes the gate of each catalog, by the label of its entries.

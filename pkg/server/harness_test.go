@@ -26,8 +26,7 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
@@ -102,7 +101,7 @@ func (w *world) open(repository string) *catalog.Catalog {
 		w.t.Fatal(err)
 	}
 	w.client = client
-	c, err := catalog.Open(w.host+"/"+repository, catalog.Options{Registry: client, Cache: ocilog.NewCache(w.cache, 0), Recheck: time.Millisecond, Author: "alice@build"})
+	c, err := catalog.Open(w.host+"/"+repository, catalog.Options{Registry: client, CacheDir: w.cache, Recheck: time.Millisecond, Author: "alice@build"})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -47,14 +47,14 @@ type StatusStore interface {
 // everything else is read-only, without probes.
 type Options struct {
 	Catalogs  []Catalog
-	Publisher Publisher     // of the first catalog; nil serves read-only
-	Tokens    *Tokens       // who may publish; required with Publisher
-	Statuses  []StatusStore // one for each catalog, or none: then nobody counts accesses
-	Probe     health.Probe  // nil probes nothing
-	Interval  time.Duration // between probes of an entry; 0 is 1h
-	Refresh   time.Duration // between looks at a log; 0 is 15s, and more than a day is a day
-	Record    time.Duration // between records of statuses; 0 is 5m
-	Listeners int           // to events, at once; 0 is 1000
+	Publisher Publisher                                         // of the first catalog; nil serves read-only
+	Tokens    *Tokens                                           // who may publish; required with Publisher
+	Statuses  []StatusStore                                     // one for each catalog, or none: then nobody counts accesses
+	Probe     func(ctx context.Context, item *entry.Item) error // asks for the image of an entry; nil probes nothing
+	Interval  time.Duration                                     // between probes of an entry; 0 is 1h
+	Refresh   time.Duration                                     // between looks at a log; 0 is 15s, and more than a day is a day
+	Record    time.Duration                                     // between records of statuses; 0 is 5m
+	Listeners int                                               // to events, at once; 0 is 1000
 	// ListenersPerAddress bounds those from one address; 0 is a tenth of
 	// Listeners, and 8 where that is less. Behind a proxy all have its address.
 	ListenersPerAddress int

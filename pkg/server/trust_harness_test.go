@@ -17,7 +17,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -95,8 +95,8 @@ func (w *world) under(policy *trust.Policy, options catalog.Options) (c *catalog
 	}
 	client = w.client.Behind(gate)
 	options.Registry, options.Policy, options.Vouched, options.Recheck = client, policy, hosts.Add, time.Millisecond
-	if options.Cache == nil {
-		options.Cache = ocilog.NewCache(w.t.TempDir(), 0)
+	if options.CacheDir == "" {
+		options.CacheDir = w.t.TempDir()
 	}
 	if c, err = catalog.Open(reference, options); err != nil {
 		w.t.Fatal(err)

@@ -10,8 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
-	"github.com/oci-catalog/caib/pkg/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -208,9 +207,9 @@ func TestServerFindsSignaturesThatAreAdded(t *testing.T) {
 func TestServerWithoutItsRegistryKeepsVerdicts(t *testing.T) {
 	w, owner := newWorld(t), newTeam(t)
 	w.mixed(owner, newTeam(t))
-	policy, cache, dir := trusting(t, owner, warning), ocilog.NewCache(t.TempDir(), 0), t.TempDir()
+	policy, cache, dir := trusting(t, owner, warning), t.TempDir(), t.TempDir()
 	start := func(policy *trust.Policy) {
-		c, hosts, client := w.under(policy, catalog.Options{Cache: cache, Verdicts: trust.NewMemory(dir)})
+		c, hosts, client := w.under(policy, catalog.Options{CacheDir: cache, StateDir: dir})
 		w.start(func(o *server.Options) {
 			o.Catalogs, o.Vouched, o.Policy, o.Probe = []server.Catalog{c}, hosts, (&policyFile{policy: policy}).Read, health.Registry(client)
 			o.Keep = dir + "/kept"

@@ -14,7 +14,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -173,13 +172,10 @@ func (a *app) openThrough(policy *trust.Policy, hosts *registry.Hosts, choose fu
 		options.Vouched = hosts.Add
 	}
 	if dir, err := cacheDir(a.system.Getenv); err == nil {
-		options.Cache = ocilog.NewCache(filepath.Join(dir, "caib"), 0)
+		options.CacheDir = filepath.Join(dir, "caib")
 	}
 	if dir, err := stateDir(a.system.Getenv); err == nil {
-		options.State = ocilog.NewState(filepath.Join(dir, "caib"))
-		if policy != nil {
-			options.Verdicts = trust.NewMemory(filepath.Join(dir, "caib", "verdicts"))
-		}
+		options.StateDir = filepath.Join(dir, "caib")
 	}
 	var opened []*catalog.Catalog
 	for i, reference := range a.settings.catalogs {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/imagebuild"
 )
 
 // buildResult is what became of one build of a file.
@@ -88,7 +87,7 @@ type partly struct {
 func (p *partly) Error() string   { return p.text }
 func (p *partly) Unwrap() []error { return p.causes }
 
-func (o *publishOptions) readBuilds() ([]imagebuild.Build, error) {
+func (o *publishOptions) readBuilds() ([]catalog.Build, error) {
 	name, from := o.file, o.system.In
 	if name == "-" {
 		name = "standard input"
@@ -100,9 +99,9 @@ func (o *publishOptions) readBuilds() ([]imagebuild.Build, error) {
 		defer file.Close()
 		from = file
 	}
-	text, err := io.ReadAll(io.LimitReader(from, imagebuild.MaxFile+1))
+	text, err := io.ReadAll(io.LimitReader(from, catalog.MaxBuilds+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: -f: %v", entry.ErrInvalid, err)
 	}
-	return imagebuild.Parse(text, name)
+	return catalog.ParseBuilds(text, name)
 }

@@ -13,7 +13,7 @@ import (
 // What a fuzzer made of build files ends with a place in the file, and nothing
 // is published.
 func TestMalformedBuilds(t *testing.T) {
-	corpus, err := os.Open(filepath.Join("..", "..", "..", "..", "pkg", "imagebuild", "testdata", "malformed.txt"))
+	corpus, err := os.Open(filepath.Join("..", "..", "..", "..", "pkg", "internal", "imagebuild", "testdata", "malformed.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/imagebuild"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -272,7 +271,7 @@ func (r *remote) Publish(ctx context.Context, image string, options catalog.Publ
 }
 
 // PublishBuild has the server publish what an ImageBuild made.
-func (r *remote) PublishBuild(ctx context.Context, build imagebuild.Build, options catalog.PublishOptions) (catalog.Result, error) {
+func (r *remote) PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.Result, error) {
 	image, options, err := catalog.FromBuild(build, options)
 	if err != nil {
 		return catalog.Result{}, err

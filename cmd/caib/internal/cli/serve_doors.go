@@ -7,7 +7,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/health"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -28,11 +27,14 @@ func (o *serveOptions) checkPatterns() error {
 	return nil
 }
 
+// probe asks for the image of an entry.
+type probe = func(ctx context.Context, item *entry.Item) error
+
 // openBehindGates opens the catalogs under a policy, each by a client that opens
 // for its entries what the server may, and returns a probe that uses the same
 // clients, and the registries that what the policy verifies adds to those of the
 // catalogs; nil where they make no difference.
-func (o *serveOptions) openBehindGates(policy *trust.Policy) ([]*catalog.Catalog, health.Probe, *registry.Hosts, error) {
+func (o *serveOptions) openBehindGates(policy *trust.Policy) ([]*catalog.Catalog, probe, *registry.Hosts, error) {
 	client, err := o.client()
 	if err != nil {
 		return nil, nil, nil, err
@@ -41,22 +43,22 @@ func (o *serveOptions) openBehindGates(policy *trust.Policy) ([]*catalog.Catalog
 	if policy != nil && len(o.allow) == 0 {
 		hosts = registry.NewHosts(o.settings.catalogs...)
 	}
-	var probes []health.Probe // of each catalog
 	opened, err := o.openThrough(policy, hosts, func(reference string) (*registry.Client, error) {
 		gate, err := registry.NewGate(reference, o.allow, hosts)
 		if err != nil {
 			return nil, err
 		}
-		behind := client.Behind(gate)
-		probes = append(probes, health.Registry(behind))
-		return behind, nil
+		return client.Behind(gate), nil
 	})
-	if err != nil || len(opened) == 1 { // then entries do not say where they are from
-		return opened, func(ctx context.Context, item *entry.Item) error { return probes[0](ctx, item) }, hosts, err
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	of := map[string]health.Probe{}
-	for i, c := range opened {
-		of[c.Reference()] = probes[i]
+	if len(opened) == 1 { // then entries do not say where they are from
+		return opened, opened[0].Probe, hosts, nil
+	}
+	of := map[string]probe{}
+	for _, c := range opened {
+		of[c.Reference()] = c.Probe
 	}
 	return opened, func(ctx context.Context, item *entry.Item) error { return of[item.Catalog](ctx, item) }, hosts, nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/imagebuild"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -37,7 +36,7 @@ type source interface {
 // publisher is what publish and add write to.
 type publisher interface {
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error)
-	PublishBuild(ctx context.Context, build imagebuild.Build, options catalog.PublishOptions) (catalog.Result, error)
+	PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.Result, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error)
 }
 

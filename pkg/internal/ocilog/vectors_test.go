@@ -12,7 +12,7 @@ import (
 )
 
 func TestVectorsOfSnapshots(t *testing.T) {
-	text, err := os.ReadFile("../../schema/testdata/vectors.json")
+	text, err := os.ReadFile("../../../schema/testdata/vectors.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ const maxFailed = 3
 // sign. Each history is one of a seed, and none takes real time. See check and
 // end for what must hold.
 //
-//	go test ./pkg/ocilog -run '^TestSimulation$' -seed SEED -schedules 1
+//	go test ./pkg/internal/ocilog -run '^TestSimulation$' -seed SEED -schedules 1
 //
 // runs one of them again.
 func TestSimulation(t *testing.T) {
