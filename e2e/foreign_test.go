@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,12 +20,12 @@ func TestForeignClientSeesEntries(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		image := w.push("autosd", "1", "arm64", "amd64")
 		w.ok("catalog", "publish", image, "--version", "1.0", "--tags", "qa")
-		revision := ""
-		for _, tag := range w.tags(w.on.catalog) {
-			if parsed, ok := entry.ParseTag(tag); ok && parsed.Op == entry.OpPublish {
-				revision = tag
-			}
+		tags := w.tags(w.on.catalog)
+		published := slices.IndexFunc(tags, func(tag string) bool { return strings.HasPrefix(tag, "autosd.") })
+		if published < 0 {
+			t.Fatalf("the catalog has the tags %q, want a publication of autosd", tags)
 		}
+		revision := tags[published]
 		run := func(args ...string) string {
 			t.Helper()
 			result := tools.Run(t, nil, oras, args...)
@@ -46,7 +47,7 @@ func TestForeignClientSeesEntries(t *testing.T) {
 		if err := json.Unmarshal([]byte(run("manifest", "fetch", "--"+where, path(w.on.catalog)+":"+revision)), &manifest); err != nil {
 			t.Fatal(err)
 		}
-		if manifest.ArtifactType != entry.MediaTypeEntry || manifest.Annotations[ocispec.AnnotationTitle] != "autosd" {
+		if manifest.ArtifactType != entryType || manifest.Annotations[ocispec.AnnotationTitle] != "autosd" {
 			t.Errorf("manifest %+v", manifest)
 		}
 		blob := run("blob", "fetch", "--"+where, "--output", "-", path(w.on.catalog)+"@"+manifest.Layers[0].Digest.String())
@@ -59,7 +60,7 @@ func TestForeignClientSeesEntries(t *testing.T) {
 		}
 		// go-containerregistry's registry puts the config's media type where the
 		// artifact type belongs; the annotations tell as well.
-		const mark = entry.AnnotationImageDigest
+		const mark = "vnd.caib.catalog.image-digest"
 		if discovered := run("discover", "--"+where, "--format", "json", path(image)); !strings.Contains(discovered, mark) {
 			t.Errorf("oras discover does not find the entry: %s", discovered)
 		}

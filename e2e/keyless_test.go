@@ -11,7 +11,6 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 
 	"github.com/oci-catalog/caib/e2e/tools"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // keyless is a sigstore with what clients need to use it in the name of
@@ -113,12 +112,12 @@ func TestKeylessOldRekor(t *testing.T) {
 	s, c := startSigstore(t).withOldRekor(t), newCosigns(t)
 	onSigning(t, func(t *testing.T, w *world) {
 		c, k := c.in(t), s.as(t, "ci@example.com")
-		for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-			image := w.push("autosd-"+string(format), "1")
-			published := w.ok(k.publish(image, "--signature-format", string(format), "-o", "name")...)
+		for _, format := range formats {
+			image := w.push("autosd-"+format, "1")
+			published := w.ok(k.publish(image, "--signature-format", format, "-o", "name")...)
 			entry := strings.TrimSpace(published.Stdout)
 			w.ok(k.verify(entry)...)
-			verify := append([]string{"verify", "--new-bundle-format=" + strconv.FormatBool(format == trust.Bundle)}, k.wants()...)
+			verify := append([]string{"verify", "--new-bundle-format=" + strconv.FormatBool(format == "bundle")}, k.wants()...)
 			for _, program := range []string{c.two, c.three} {
 				c.must(program, append(verify, w.on.catalog+"@"+w.revision(entry))...)
 			}

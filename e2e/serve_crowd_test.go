@@ -17,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/internal/testwait"
 )
 
@@ -35,7 +34,7 @@ func questions(entries int) []question {
 	return []question{
 		{"/v1/catalog/images?limit=20&latest=false&phase=all", `"total":` + strconv.Itoa(entries)},
 		{"/v1/catalog/images?target=rpi4&tags=nightly&latest=false&phase=all&limit=20", `"total":` + strconv.Itoa((entries+1)/3)},
-		{"/v1/catalog/images/" + fill.Name(1), `{"name":"` + fill.Name(1) + `",`},
+		{"/v1/catalog/images/autosd-rpi4-00001", `{"name":"autosd-rpi4-00001",`},
 	}
 }
 

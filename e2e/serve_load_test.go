@@ -18,7 +18,6 @@ import (
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/oci-catalog/caib/e2e/faultproxy"
-	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/internal/testwait"
 )
 
@@ -77,9 +76,7 @@ func (o *outage) kill() { _ = o.server.Close() }
 func TestServerUnderLoad(t *testing.T) {
 	registry := newOutage(t)
 	w := newWorld(t, at(registry.proxy.Host, "ggcr", false))
-	if err := fill.Catalog(t.Context(), registry.host+"/team/catalog", *loadEntries); err != nil {
-		t.Fatal(err)
-	}
+	fillCatalog(t, registry.host+"/team/catalog", "-entries", strconv.Itoa(*loadEntries))
 	url, end := w.serve("--verify-interval", "24h")
 	before := w.resources(url)
 	c := newCrowd(t, url, questions(*loadEntries))

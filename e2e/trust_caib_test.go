@@ -8,7 +8,6 @@ import (
 
 	"github.com/oci-catalog/caib/e2e/tools"
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // What the caib command signs, both cosigns verify in the catalog's repository
@@ -20,9 +19,9 @@ func TestCaibAndCosign(t *testing.T) {
 	onSigning(t, func(t *testing.T, w *world) {
 		c := c.in(t)
 		w.env = append(w.env, "COSIGN_PASSWORD="+password)
-		for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-			image := w.push("image-"+string(format), "1")
-			published := w.ok("catalog", "publish", image, "--sign-key", c.key, "--sign-image", "--signature-format", string(format), "-o", "json")
+		for _, format := range formats {
+			image := w.push("image-"+format, "1")
+			published := w.ok("catalog", "publish", image, "--sign-key", c.key, "--sign-image", "--signature-format", format, "-o", "json")
 			var result catalog.Result
 			if err := json.Unmarshal([]byte(published.Stdout), &result); err != nil {
 				t.Fatal(err)

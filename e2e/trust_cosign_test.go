@@ -1,17 +1,16 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/e2e/tools"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // cosigns are both major versions, with files that they share: keys and the
@@ -66,6 +65,9 @@ func (c *cosigns) must(program string, args ...string) {
 	}
 }
 
+// formats are those that a signature can have.
+var formats = []string{"bundle", "legacy"}
+
 // signings are the ways in which the cosigns sign with a key and no network.
 func (c *cosigns) signings() map[string]func(image string) {
 	return map[string]func(string){
@@ -85,10 +87,10 @@ func (c *cosigns) signings() map[string]func(image string) {
 }
 
 // verifications are the ways in which they verify them.
-func (c *cosigns) verifications(format trust.Format, key string) map[string][]string {
+func (c *cosigns) verifications(format, key string) map[string][]string {
 	common := []string{"verify", "--key", key, "--insecure-ignore-tlog=true"}
 	bundle := append(common, "--new-bundle-format", "--trusted-root", c.root)
-	if format == trust.Legacy {
+	if format == "legacy" {
 		return map[string][]string{c.two: common, c.three: append(common, "--new-bundle-format=false")}
 	}
 	return map[string][]string{c.two: bundle, c.three: append(common, "--trusted-root", c.root)}
@@ -105,23 +107,18 @@ func onSigning(t *testing.T, test func(t *testing.T, w *world)) {
 // What the cosigns sign, in each of their formats, is verified.
 func TestCosignSignatures(t *testing.T) {
 	c := newCosigns(t)
-	text, err := os.ReadFile(c.public)
-	if err != nil {
-		t.Fatal(err)
-	}
-	policy := trusting(t, text)
 	onSigning(t, func(t *testing.T, w *world) {
 		for name := range c.signings() {
 			t.Run(name, func(t *testing.T) {
 				sign := c.in(t).signings()[name]
 				image := w.push("signed", strings.Map(word, name))
 				d := w.resolve(image)
-				if check := w.check(policy, image, d.Digest); check.Result != trust.Unsigned {
-					t.Errorf("before it was signed: %+v", check)
+				if check := w.checks(image, c.public)[0]; check.Verdict != "unsigned" {
+					t.Errorf("before it was signed: %+v, want unsigned", check)
 				}
 				sign(at2(image, d))
-				if check := w.check(policy, image, d.Digest); check.Result != trust.Verified {
-					t.Errorf("%+v", check)
+				if check := w.checks(image, c.public)[0]; check.Verdict != "verified" {
+					t.Errorf("signed: %+v, want verified", check)
 				}
 			})
 		}
@@ -132,29 +129,23 @@ func TestCosignSignatures(t *testing.T) {
 // verify; and not with another key.
 func TestCosignVerifies(t *testing.T) {
 	c := newCosigns(t)
-	cosignKey, err := os.ReadFile(c.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signers := map[string][]byte{"cosign's": cosignKey}
-	for kind, key := range someKeys(t) {
-		signers[kind] = key
+	type pair struct{ private, public string }
+	pairs := map[string]pair{"cosign's": {c.key, c.public}}
+	for kind, key := range ownKeys() {
+		made := pair{filepath.Join(c.dir, kind+".own.key"), filepath.Join(c.dir, kind+".own.pub")}
+		write(t, made.private, privatePEM(t, key))
+		write(t, made.public, publicPEM(t, key.Public()))
+		pairs[kind] = made
 	}
 	onSigning(t, func(t *testing.T, w *world) {
-		for kind, text := range signers {
-			signer, err := trust.ParsePrivateKey(text, func() ([]byte, error) { return []byte(password), nil })
-			if err != nil {
-				t.Fatal(err)
-			}
-			public := filepath.Join(c.dir, strings.Map(word, kind)+".pem")
-			write(t, public, string(signer.PublicKey().PEM()))
-			for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-				t.Run(kind+", "+string(format), func(t *testing.T) {
+		for kind, key := range pairs {
+			for _, format := range formats {
+				t.Run(kind+", "+format, func(t *testing.T) {
 					c := c.in(t)
-					image := w.push("signed", strings.Map(word, kind)+string(format))
+					image := w.push("signed", strings.Map(word, kind)+format)
 					d := w.resolve(image)
-					w.sign(signer, format, image, d)
-					for program, args := range c.verifications(format, public) {
+					w.sign(key.private, format, image)
+					for program, args := range c.verifications(format, key.public) {
 						c.must(program, append(args, at2(image, d))...)
 					}
 					if kind != "cosign's" {
@@ -183,34 +174,47 @@ func at2(image string, d ocispec.Descriptor) string {
 	return image[:strings.LastIndex(image, ":")] + "@" + d.Digest.String()
 }
 
-func trusting(t testing.TB, public []byte) *trust.Policy {
+// check is what imagesign says of the signatures of an image.
+type check struct{ Verdict, Reason string }
+
+// checks looks up an image's signatures, and returns what they are worth by each
+// of these public keys.
+func (w *world) checks(image string, keys ...string) []check {
+	w.t.Helper()
+	args := []string{"check"}
+	for _, file := range keys {
+		args = append(args, "-key", file)
+	}
+	return parseChecks(w.t, len(keys), imageSign(w.t, append(args, image)...))
+}
+
+func parseChecks(t testing.TB, want int, stdout string) (all []check) {
 	t.Helper()
-	keys, err := trust.ParsePublicKeys("team.pub", public)
-	if err != nil {
-		t.Fatal(err)
+	for line := range strings.Lines(stdout) {
+		var parsed check
+		if err := json.Unmarshal([]byte(line), &parsed); err != nil {
+			t.Fatalf("imagesign says %q: %v", line, err)
+		}
+		all = append(all, parsed)
 	}
-	policy, err := trust.New(nil, nil, &trust.Rule{Keys: keys})
-	if err != nil {
-		t.Fatal(err)
+	if len(all) != want {
+		t.Fatalf("imagesign says %d things, want %d:\n%s", len(all), want, stdout)
 	}
-	return policy
+	return all
 }
 
-// check looks up an image's signatures and judges them.
-func (w *world) check(policy *trust.Policy, image string, d digest.Digest) trust.Check {
+// sign signs an image by our own means, and returns the signature.
+func (w *world) sign(key, format, image string, more ...string) (signature string) {
 	w.t.Helper()
-	repository, _ := w.repository(image)
-	return policy.Check(policy.Rule("", ""), trust.Image, d, trust.Find(w.t.Context(), repository, d))
+	return imageSign(w.t, slices.Concat([]string{"sign", "-key", key, "-format", format}, more, []string{image})...)
 }
 
-func (w *world) sign(signer trust.Signer, format trust.Format, image string, d ocispec.Descriptor) {
-	w.t.Helper()
-	repository, ref := w.repository(image)
-	signature, err := trust.Sign(w.t.Context(), signer, nil, format, d.Digest, ref.Base())
-	if err != nil {
-		w.t.Fatal(err)
+// imageSign runs pkg/internal/imagesign.
+func imageSign(t testing.TB, args ...string) (stdout string) {
+	t.Helper()
+	result := tools.Run(t, []string{"COSIGN_PASSWORD=" + password}, tools.ImageSign(t), args...)
+	if result.Code != 0 {
+		t.Fatalf("imagesign %v: exit code %d, want 0\n%s", args, result.Code, result.Stderr)
 	}
-	if err := trust.Write(w.t.Context(), repository, d, signature, time.Now()); err != nil {
-		w.t.Fatal(err)
-	}
+	return result.Stdout
 }

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // ownKeys and otherKeys are two sets with a key of every kind. Each is made
@@ -74,9 +72,9 @@ func TestKeyPairsAndCosign(t *testing.T) {
 			w := &same
 			w.t = t
 			c.key, c.public = filepath.Join(c.dir, kind+".key"), filepath.Join(c.dir, kind+".pub")
-			for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-				name := kind + "-" + string(format)
-				w.ok("catalog", "publish", w.push(name, "1"), "--sign-key", c.key, "--signature-format", string(format))
+			for _, format := range formats {
+				name := kind + "-" + format
+				w.ok("catalog", "publish", w.push(name, "1"), "--sign-key", c.key, "--signature-format", format)
 				for program, args := range c.verifications(format, c.public) {
 					c.must(program, append(args, w.on.catalog+"@"+w.revision(name))...)
 				}

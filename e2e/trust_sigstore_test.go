@@ -5,8 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -21,8 +20,6 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"google.golang.org/protobuf/encoding/protojson"
-
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // sigstore's own virtual services make the signatures, and sigstore-go's own
@@ -149,60 +146,54 @@ func TestVirtualSigstore(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, material := trustedRoot(t, virtual)
-	parsed, err := trust.ParseRoot(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	policy, err := trust.New(parsed, nil, &trust.Rule{Identities: []*trust.Identity{{Subject: subject, Issuer: issuer}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	trusted := filepath.Join(t.TempDir(), "root.json")
+	write(t, trusted, string(text))
 	d := digest.FromString("revision")
 	soon := time.Now().Add(5 * time.Minute)
 	first := func(b *protobundle.Bundle) *protorekor.TransparencyLogEntry {
 		return b.VerificationMaterial.TlogEntries[0]
 	}
 	for name, test := range map[string]struct {
-		want  trust.Verdict
+		want  string
 		make  func() (*ca.TestEntity, error)
 		spoil func(*protobundle.Bundle)
 	}{
-		"promise, no proof": {want: trust.Invalid, make: func() (*ca.TestEntity, error) {
+		"promise, no proof": {want: "invalid", make: func() (*ca.TestEntity, error) {
 			return virtual.AttestAtTime(subject, issuer, statement(d), soon, false)
 		}},
-		"log with proof":   {want: trust.Verified, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }},
-		"second log":       {want: trust.Verified, make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }},
-		"log, not stamped": {want: trust.Verified, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: unstamped},
-		"another digest": {want: trust.Invalid, make: func() (*ca.TestEntity, error) {
+		"log with proof":   {want: "verified", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }},
+		"second log":       {want: "verified", make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }},
+		"log, not stamped": {want: "verified", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: unstamped},
+		"another digest": {want: "invalid", make: func() (*ca.TestEntity, error) {
 			return virtual.AttestAtTime(subject, issuer, statement(digest.FromString("x")), soon, true)
 		}},
-		"another issuer": {want: trust.Untrusted, make: func() (*ca.TestEntity, error) {
+		"another issuer": {want: "untrusted", make: func() (*ca.TestEntity, error) {
 			return virtual.AttestAtTime(subject, "https://evil.example.com", statement(d), soon, true)
 		}},
-		"another subject": {want: trust.Untrusted, make: func() (*ca.TestEntity, error) {
+		"another subject": {want: "untrusted", make: func() (*ca.TestEntity, error) {
 			return virtual.AttestAtTime("x"+subject, issuer, statement(d), soon, true)
 		}},
-		"another sigstore": {want: trust.Untrusted, make: func() (*ca.TestEntity, error) {
+		"another sigstore": {want: "untrusted", make: func() (*ca.TestEntity, error) {
 			return stranger.AttestAtTime(subject, issuer, statement(d), soon, true)
 		}},
-		"logged too late": {want: trust.Invalid, make: func() (*ca.TestEntity, error) {
+		"logged too late": {want: "invalid", make: func() (*ca.TestEntity, error) {
 			return virtual.AttestAtTime(subject, issuer, statement(d), soon.Add(20*time.Minute), true)
 		}},
-		"not logged":          {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = nil }},
-		"second log, no time": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }, spoil: unstamped},
-		"log's time changed":  {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { first(b).IntegratedTime-- }},
-		"entry of another": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
+		"not logged":          {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = nil }},
+		"second log, no time": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }, spoil: unstamped},
+		"log's time changed":  {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { first(b).IntegratedTime-- }},
+		"entry of another": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
 			other, err := virtual.AttestAtTime(subject, issuer, statement(d), soon, true)
 			if err != nil {
 				t.Fatal(err)
 			}
 			b.VerificationMaterial.TlogEntries = pack(t, virtual, other).VerificationMaterial.TlogEntries
 		}},
-		"signature changed": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
+		"signature changed": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
 			sig := b.GetDsseEnvelope().Signatures[0].Sig
 			sig[len(sig)-1] ^= 1
 		}},
-		"swapped certificate": {want: trust.Invalid, make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
+		"swapped certificate": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
 			other, err := virtual.AttestAtTime(subject, issuer, statement(d), soon, true)
 			if err != nil {
 				t.Fatal(err)
@@ -227,16 +218,15 @@ func TestVirtualSigstore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			signature, ok := trust.ParseSignature(text)
-			if !ok {
-				t.Fatalf("no signature: %s", text)
-			}
-			check := policy.Check(policy.Rule("", ""), trust.Entry, d, trust.Evidence{Signatures: []trust.Signature{signature}})
-			if check.Result != test.want {
+			file := filepath.Join(t.TempDir(), "bundle.json")
+			write(t, file, string(text))
+			stdout := imageSign(t, "check", "-root", trusted, "-subject", subject, "-issuer", issuer, "-digest", d.String(), file)
+			check := parseChecks(t, 1, stdout)[0]
+			if check.Verdict != test.want {
 				t.Errorf("%+v, want %s", check, test.want)
 			}
-			if err := theirs(t, material, b, d, subject); (err == nil) != (check.Result == trust.Verified) {
-				t.Errorf("ours %s (%s), sigstore-go's %v", check.Result, check.Reason, err)
+			if err := theirs(t, material, b, d, subject); (err == nil) != (check.Verdict == "verified") {
+				t.Errorf("ours %s (%s), sigstore-go's %v", check.Verdict, check.Reason, err)
 			}
 		})
 	}
@@ -246,19 +236,15 @@ func unstamped(b *protobundle.Bundle) { b.VerificationMaterial.TimestampVerifica
 
 // What is signed here by key is a bundle to sigstore-go too.
 func TestBundlesParseElsewhere(t *testing.T) {
-	keys := someKeys(t)
-	for _, kind := range slices.Sorted(maps.Keys(keys)) {
-		signer, err := trust.ParsePrivateKey(keys[kind], nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		signature, err := trust.Sign(t.Context(), signer, nil, trust.Bundle, digest.FromString("x"), "")
-		if err != nil {
-			t.Fatal(err)
-		}
+	w, dir := newWorld(t, targets()["layout"](t)), t.TempDir()
+	image := w.push("signed", "1")
+	for kind, key := range ownKeys() {
+		private := filepath.Join(dir, kind+".key")
+		write(t, private, privatePEM(t, key))
+		signature := w.sign(private, "bundle", image)
 		var parsed bundle.Bundle
-		if err := parsed.UnmarshalJSON(signature.JSON()); err != nil || !json.Valid(signature.JSON()) {
-			t.Errorf("%s: %v", kind, err)
+		if err := parsed.UnmarshalJSON([]byte(signature)); err != nil || !json.Valid([]byte(signature)) {
+			t.Errorf("%s: sigstore-go parses it with %v, want no error: %s", kind, err, signature)
 		}
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/registry/remote"
 
-	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/e2e/registries"
 )
 
@@ -30,7 +29,7 @@ func (b *bench) lists(entries int) error {
 	defer stop()
 	catalog := host + "/team/catalog"
 	fmt.Printf("%d entries on CNCF distribution 3.1 (a process of its own)\n", entries)
-	if err := fill.Catalog(b.ctx, catalog, entries); err != nil {
+	if _, err := b.fill(catalog, "-entries", fmt.Sprint(entries)); err != nil {
 		return err
 	}
 	urls, err := b.wire(catalog)

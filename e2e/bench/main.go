@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -97,6 +99,22 @@ type bench struct {
 
 	rounds       int // of loads
 	each, endure time.Duration
+}
+
+// fill fills a catalog by the program that does (pkg/internal/fill), and returns
+// how many live entries it has then.
+func (b *bench) fill(catalog string, args ...string) (entries int, err error) {
+	program := filepath.Join(b.dir, "fill")
+	if output, err := exec.CommandContext(b.ctx, "go", "build", "-C", "..", "-o", program, "./pkg/internal/fill").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("build fill: %w\n%s", err, output)
+	}
+	command := exec.CommandContext(b.ctx, program, append(args, catalog)...)
+	command.Stderr = os.Stderr
+	output, err := command.Output()
+	if err != nil {
+		return 0, fmt.Errorf("fill %v: %w", args, err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(output)))
 }
 
 // startUp compares `caib version` with `oras version`.

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
-
-	"github.com/oci-catalog/caib/e2e/fill"
 )
 
 // atScale lists a large catalog on go-containerregistry's in-process registry,
@@ -28,7 +26,7 @@ func (b *bench) atScale(entries int) error {
 	defer server.Close()
 	catalog := strings.TrimPrefix(server.URL, "http://") + "/team/catalog"
 	start := time.Now()
-	if err := fill.Catalog(b.ctx, catalog, entries); err != nil {
+	if _, err := b.fill(catalog, "-entries", fmt.Sprint(entries)); err != nil {
 		return err
 	}
 	fmt.Printf("\n%d entries on go-containerregistry's in-process registry, published in %s\n", entries, time.Since(start).Round(time.Second))

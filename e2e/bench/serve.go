@@ -20,8 +20,6 @@ import (
 	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
-
-	"github.com/oci-catalog/caib/e2e/fill"
 )
 
 // resources are what is asked for: what every client asks, what a flashing
@@ -52,7 +50,7 @@ func (b *bench) serve(entries int) error {
 	registry := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
 	defer registry.Close()
 	catalog := strings.TrimPrefix(registry.URL, "http://") + "/team/catalog"
-	if err := fill.Catalog(b.ctx, catalog, entries); err != nil {
+	if _, err := b.fill(catalog, "-entries", fmt.Sprint(entries)); err != nil {
 		return err
 	}
 	home := filepath.Join(b.dir, "server-home")

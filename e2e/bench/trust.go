@@ -5,6 +5,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,14 +16,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oci-catalog/caib/e2e/fill"
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
-	"github.com/opencontainers/go-digest"
 )
 
 // trust measures what signatures cost: verifying many entries in one command
@@ -31,11 +29,18 @@ func (b *bench) trust(verified, listed int) error {
 	if err != nil {
 		return err
 	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
 	signer, err := trust.NewSigner(key)
 	if err != nil {
 		return err
 	}
-	public := filepath.Join(b.dir, "team.pub")
+	private, public := filepath.Join(b.dir, "team.key"), filepath.Join(b.dir, "team.pub")
+	if err := os.WriteFile(private, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		return err
+	}
 	if err := os.WriteFile(public, signer.PublicKey().PEM(), 0o600); err != nil {
 		return err
 	}
@@ -47,7 +52,7 @@ func (b *bench) trust(verified, listed int) error {
 	if err := b.verifyMany(host, public, signer, verified); err != nil {
 		return err
 	}
-	if err := b.listSigned(host, public, signer, listed); err != nil {
+	if err := b.listSigned(host, private, public, listed); err != nil {
 		return err
 	}
 	return b.listKeyless(host, listed)
@@ -130,11 +135,9 @@ func pushImage(ctx context.Context, reference, version string) (string, error) {
 
 // listSigned lists a catalog whose newest snapshot carries all signatures, with
 // and without a policy.
-func (b *bench) listSigned(host, public string, signer trust.Signer, entries int) error {
+func (b *bench) listSigned(host, private, public string, entries int) error {
 	where := host + "/listed/catalog"
-	count, err := fillSigned(b.ctx, where, entries, func(d digest.Digest) (trust.Signature, error) {
-		return trust.Sign(b.ctx, signer, nil, trust.Bundle, d, where)
-	})
+	count, err := b.fill(where, "-entries", fmt.Sprint(entries), "-key", private)
 	if err != nil {
 		return err
 	}
@@ -152,51 +155,4 @@ func (b *bench) listSigned(host, public string, signer trust.Signer, entries int
 		side{"caib catalog list --key", b.command("", "catalog", "list", "--key", public, "--catalog", where)},
 		side{"caib catalog list", b.command("", "catalog", "list", "--catalog", where)},
 	)
-}
-
-// fillSigned publishes signed entries, at least so many, up to a snapshot that
-// covers them all.
-func fillSigned(ctx context.Context, where string, atLeast int, sign func(digest.Digest) (trust.Signature, error)) (int, error) {
-	ref, err := registry.ParseReference(where)
-	if err != nil {
-		return 0, err
-	}
-	client, err := registry.New(registry.Options{})
-	if err != nil {
-		return 0, err
-	}
-	repository, err := client.Open(ref)
-	if err != nil {
-		return 0, err
-	}
-	log := ocilog.New(repository, where, ocilog.Options{})
-	at := time.Now().Add(-24 * time.Hour)
-	for count := 0; ; {
-		found := map[entry.Tag][][]byte{}
-		for range 32 {
-			packed, err := entry.Pack(fill.Document(count, at.Add(time.Duration(count)*time.Second)), entry.Seen{})
-			if err == nil {
-				err = log.Append(ctx, packed, nil)
-			}
-			if err != nil {
-				return count, err
-			}
-			signature, err := sign(packed.Descriptor.Digest)
-			if err != nil {
-				return count, err
-			}
-			found[packed.Tag] = [][]byte{signature.JSON()}
-			count++
-		}
-		log.AddAllSignatures(ctx, found)
-		_ = log.Save(ctx)
-		view, err := log.Read(ctx)
-		if err != nil {
-			return count, err
-		}
-		wrote, err := log.Compact(ctx, view)
-		if err != nil || wrote && count >= atLeast {
-			return count, err
-		}
-	}
 }

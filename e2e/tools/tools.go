@@ -23,6 +23,9 @@ var (
 	dir  = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
 	caib = sync.OnceValues(func() (string, error) { return build("caib", "", "github.com/oci-catalog/caib/cmd/caib") })
 	oras = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
+	// Those of the module above this one use what only that module may import.
+	fill      = sync.OnceValues(func() (string, error) { return build("fill", "..", "./pkg/internal/fill") })
+	imageSign = sync.OnceValues(func() (string, error) { return build("imagesign", "..", "./pkg/internal/imagesign") })
 	// Those of sigstore are programs of a module of their own, below this one.
 	cosign2 = sync.OnceValues(func() (string, error) {
 		return build("cosign2", "sigstore", "github.com/sigstore/cosign/v2/cmd/cosign")
@@ -40,6 +43,13 @@ var (
 
 // Caib builds the caib command and returns its path.
 func Caib(t testing.TB) string { t.Helper(); return must(t, caib) }
+
+// Fill builds the program that fills catalogs, and returns its path.
+func Fill(t testing.TB) string { t.Helper(); return must(t, fill) }
+
+// ImageSign builds the program that signs images and checks their signatures as
+// caib does, and returns its path.
+func ImageSign(t testing.TB) string { t.Helper(); return must(t, imageSign) }
 
 // Oras builds the oras command, version 1.3, and returns its path.
 func Oras(t testing.TB) string { t.Helper(); return must(t, oras) }
@@ -71,9 +81,9 @@ func must(t testing.TB, program func() (string, error)) string {
 	return path
 }
 
-// build builds a program from this module, or from the one in its directory
-// below.
-func build(name, below, source string) (string, error) {
+// build builds a program from this module, or from the one in a directory beside
+// or below it.
+func build(name, module, source string) (string, error) {
 	built.Lock()
 	defer built.Unlock()
 	parent, err := dir()
@@ -85,7 +95,7 @@ func build(name, below, source string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
 	}
-	from := filepath.Join(strings.TrimSpace(string(root)), below)
+	from := filepath.Join(strings.TrimSpace(string(root)), module)
 	output, err := exec.Command("go", "build", "-C", from, "-o", path, source).CombinedOutput()
 	if err != nil {
 		return "", errors.New("build " + source + ": " + err.Error() + "\n" + string(output))
