@@ -29,6 +29,7 @@ type AnswerError struct {
 	Status     int    // of the answer; 0 where there was none
 	Words      string // the answer's own, in one line and without secrets; "" for none
 	Account    string // who was asked as, and where that is stored; "anonymous" for nobody
+	Option     string // the field of Options that is wrong; "" for none
 	page       bool   // an HTML page: no registry's word
 	err        error
 }

@@ -6,59 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
-
-// network is the transport of last resort. A host that has a directory of
-// certificates is asked with those, and no other host is.
-type network struct {
-	base *http.Transport
-	dirs []string
-
-	mu    sync.Mutex
-	hosts map[string]*http.Transport
-}
-
-func (n *network) RoundTrip(request *http.Request) (*http.Response, error) {
-	transport, err := n.transport(request.URL.Host)
-	if err != nil {
-		if request.Body != nil {
-			request.Body.Close()
-		}
-		return nil, err
-	}
-	return transport.RoundTrip(request)
-}
-
-// transport returns the transport for a host[:port]. Its directory is read
-// once.
-func (n *network) transport(host string) (*http.Transport, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if known := n.hosts[host]; known != nil {
-		return known, nil
-	}
-	transport := n.base
-	dir, files, err := certificateDir(n.dirs, host)
-	if err != nil {
-		return nil, err
-	}
-	if len(files) > 0 {
-		transport = n.base.Clone()
-		if err := addCertificates(transport.TLSClientConfig, dir, files); err != nil {
-			return nil, err
-		}
-	}
-	n.hosts[host] = transport
-	return transport, nil
-}
 
 // certificateDir lists the first directory that exists for a host. As with
 // docker and podman, one that may not be read is passed over.
@@ -107,9 +61,9 @@ func addCertificates(config *tls.Config, dir string, files []fs.DirEntry) error 
 	return nil
 }
 
-// Authorities returns those of the system and of a PEM file. A file without a
+// authorities returns those of the system and of a PEM file. A file without a
 // certificate is an entry.ErrInvalid.
-func Authorities(path string) (*x509.CertPool, error) {
+func authorities(path string) (*x509.CertPool, error) {
 	pool, err := withAuthorities(nil, path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: CA file %s: %v", entry.ErrInvalid, path, err)

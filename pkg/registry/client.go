@@ -2,14 +2,9 @@ package registry
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"sync"
-	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	orasregistry "oras.land/oras-go/v2/registry"
@@ -17,45 +12,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
-
-// HTTP says when a registry is asked without TLS.
-type HTTP int
-
-// The ways to ask a registry.
-const (
-	HTTPLoopback HTTP = iota // plain HTTP for loopback hosts only
-	HTTPAlways               // plain HTTP everywhere
-	HTTPNever                // HTTPS everywhere, loopback too
-)
-
-// Options configure a Client. The zero value is the safe one: HTTPS, verified
-// against the system's authorities, anonymous.
-type Options struct {
-	PlainHTTP   HTTP
-	InsecureTLS bool   // accept any server certificate
-	CAFile      string // PEM authorities to trust besides the system's; "" is none
-	// CertificateDirs hold a directory for each host[:port]: authorities as
-	// *.crt, client certificates as *.cert with their *.key (docker's and
-	// podman's certs.d). The first that has one for a host decides, and what is
-	// in it serves that host alone, not where it redirects to. nil is none.
-	CertificateDirs []string
-	Credentials     Keychain // nil is anonymous
-	UserAgent       string   // "" is "caib"
-	// InFlight bounds the requests under way to one host; 0 is 16.
-	InFlight int
-	// Attempts bounds how often one request is sent; 0 is 6, 1 never repeats.
-	Attempts int
-	// Backoff is the first wait before a repeat, doubled each time; 0 is 200ms.
-	Backoff time.Duration
-	Proxy   func(*http.Request) (*url.URL, error) // nil is none
-	// Transport replaces the network, for tests and for counting; nil is the
-	// network. TLS options, certificates and Proxy do not apply to it.
-	Transport http.RoundTripper
-	// Logger is told of every request at debug level, and at warning level of
-	// what was passed over, such as a credential helper that does not work. nil
-	// is none.
-	Logger *slog.Logger
-}
 
 // Client opens repositories. Connections and limits are shared by all that it
 // opened, tokens by those of the same name. It is safe for concurrent use.
@@ -89,25 +45,12 @@ func (c *Client) Behind(gate *Gate) *Client {
 // maxLayouts bounds the layouts whose index.json is kept in memory.
 const maxLayouts = 16
 
-// New makes a client. It reads CAFile, and asks nothing of any registry.
+// New makes a client. It reads the files that the options name, and asks nothing
+// of any registry. A file or proxy that is wrong is an entry.ErrInvalid.
 func New(options Options) (*Client, error) {
-	if options.InFlight <= 0 {
-		options.InFlight = 16
-	}
-	if options.Attempts <= 0 {
-		options.Attempts = 6
-	}
-	if options.Backoff <= 0 {
-		options.Backoff = 200 * time.Millisecond
-	}
-	if options.UserAgent == "" {
-		options.UserAgent = "caib"
-	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
-	if options.Credentials == nil {
-		options.Credentials = Keychains()
+	options, err := options.complete()
+	if err != nil {
+		return nil, err
 	}
 	layouts, err := lru.New[string, *layout](maxLayouts)
 	if err != nil {
@@ -132,48 +75,6 @@ func New(options Options) (*Client, error) {
 		Policy: func() retry.Policy { return policy{attempts: options.Attempts, backoff: options.Backoff} },
 	}}
 	return c, nil
-}
-
-// newNetwork is TLS, proxies, and a bound on the time that connecting takes. How
-// long an answer may take is the command's deadline's to say.
-func newNetwork(options Options, known *secrets) (*network, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: options.InsecureTLS}
-	if options.CAFile != "" {
-		pool, err := Authorities(options.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = pool
-	}
-	base := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:        config,
-		IdleConnTimeout:        90 * time.Second,
-		MaxIdleConnsPerHost:    options.InFlight,
-		MaxResponseHeaderBytes: 64 << 10,
-		ForceAttemptHTTP2:      true,
-		OnProxyConnectResponse: proxyAnswer,
-	}
-	if options.Proxy != nil {
-		base.Proxy = func(request *http.Request) (*url.URL, error) {
-			proxy, err := options.Proxy(request)
-			if proxy != nil && proxy.User != nil {
-				password, _ := proxy.User.Password()
-				known.login(proxy.User.Username(), password)
-			}
-			return proxy, err
-		}
-	}
-	return &network{base: base, dirs: options.CertificateDirs, hosts: map[string]*http.Transport{}}, nil
-}
-
-// proxyAnswer gives a proxy that wants a login the kind of error that has.
-func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
-	if response.StatusCode == http.StatusProxyAuthRequired {
-		return &AnswerError{Cause: CauseProxy, Host: proxy.Host, Status: http.StatusProxyAuthRequired,
-			err: fmt.Errorf("%w: the proxy %s wants another login", entry.ErrUnauthorized, proxy.Host)}
-	}
-	return nil
 }
 
 // Open opens the repository that ref names; its tag and digest do not matter.

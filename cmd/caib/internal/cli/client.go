@@ -2,15 +2,12 @@ package cli
 
 import (
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"slices"
-
-	"golang.org/x/net/http/httpproxy"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -20,14 +17,19 @@ import (
 
 // client makes the registry client that the settings describe.
 func (a *app) client() (*registry.Client, error) {
-	s := &a.settings
-	credentials, err := a.keychain()
+	options, err := a.registryOptions()
 	if err != nil {
 		return nil, err
 	}
-	proxies, err := a.proxies()
-	if err != nil {
-		return nil, err
+	client, err := registry.New(options)
+	return client, a.settings.atOption(err)
+}
+
+// registryOptions are the settings as package registry has them.
+func (a *app) registryOptions() (registry.Options, error) {
+	s := &a.settings
+	if s.authFile == "" && s.origins["authfile"].kind != "default" {
+		return registry.Options{}, s.at("authfile", fmt.Errorf("%w: want the path of a credentials file", entry.ErrInvalid))
 	}
 	plain := registry.HTTPLoopback
 	if set := s.origins["plain-http"].kind != "default"; set && s.plainHTTP {
@@ -35,11 +37,20 @@ func (a *app) client() (*registry.Client, error) {
 	} else if set {
 		plain = registry.HTTPNever
 	}
-	client, err := registry.New(registry.Options{
-		PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, CertificateDirs: certificateDirs(a.system.Getenv),
-		Credentials: credentials, UserAgent: "caib/" + version().Version, Proxy: proxies, Logger: a.logger(),
-	})
-	return client, s.at("ca-file", err)
+	return registry.Options{
+		Getenv: a.system.Getenv, PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, AuthFile: s.authFile,
+		ServiceAccountHosts: s.serviceHosts, ServiceAccountToken: s.serviceToken,
+		UserAgent: "caib/" + version().Version, Logger: a.logger(),
+	}, nil
+}
+
+// atOption names the setting that an option of package registry came from.
+func (s *settings) atOption(err error) error {
+	var wrong *registry.AnswerError
+	if errors.As(err, &wrong) {
+		return s.at(map[string]string{"CAFile": "ca-file", "AuthFile": "authfile"}[wrong.Option], err)
+	}
+	return err
 }
 
 // logger tells of every request, where that is asked for; else of what went
@@ -63,93 +74,10 @@ func (w warner) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// keychain is where logins are looked for: the file of --authfile, or docker's
-// and then podman's; then the service-account token, for the hosts that the
-// config file names.
-func (a *app) keychain() (registry.Keychain, error) {
-	s := &a.settings
-	files, given := []string{s.authFile}, s.origins["authfile"].kind != "default"
-	if !given {
-		files = append([]string{dockerConfigPath(a.system.Getenv)}, podmanAuthFiles(a.system.Getenv, a.system.AuthFiles)...)
-	}
-	var found []registry.Keychain
-	for _, file := range files {
-		keychain, err := registry.AuthFile(file, given)
-		if err != nil {
-			return nil, s.at("authfile", err)
-		}
-		found = append(found, keychain)
-	}
-	return registry.Keychains(append(found, registry.ServiceAccount(s.serviceToken, s.serviceHosts...))...), nil
-}
-
-// proxyVariables are those that curl and Go programs know; each has a spelling
-// in lower case too.
-var proxyVariables = [][]string{{"HTTPS_PROXY", "https_proxy"}, {"HTTP_PROXY", "http_proxy"}, {"NO_PROXY", "no_proxy"}}
-
-// proxySettings returns the variables that are set, and their values.
-func (a *app) proxySettings() (names, values []string) {
-	for _, spellings := range proxyVariables {
-		for _, name := range spellings {
-			if value := a.system.Getenv(name); value != "" {
-				names, values = append(names, name), append(values, value)
-				break
-			}
-		}
-	}
-	return names, values
-}
-
-// proxies says by way of which proxy a request goes. A proxy that is no URL is
-// an entry.ErrInvalid that does not quote it: it may hold a password.
-func (a *app) proxies() (func(*http.Request) (*url.URL, error), error) {
-	config := httpproxy.Config{CGI: a.system.Getenv("REQUEST_METHOD") != ""}
-	names, values := a.proxySettings()
-	for i, name := range names {
-		switch {
-		case slices.Contains(proxyVariables[2], name):
-			config.NoProxy = values[i]
-			continue
-		case slices.Contains(proxyVariables[1], name):
-			config.HTTPProxy = values[i]
-		default:
-			config.HTTPSProxy = values[i]
-		}
-		if !isProxy(values[i]) {
-			return nil, fmt.Errorf("%w: %s: want the URL of a proxy, such as http://proxy.example.com:3128", entry.ErrInvalid, name)
-		}
-	}
-	choose := config.ProxyFunc()
-	return func(request *http.Request) (*url.URL, error) { return choose(request.URL) }, nil
-}
-
-// isProxy tells what httpproxy understands; it ignores anything else.
-func isProxy(value string) bool {
-	for _, text := range []string{value, "http://" + value} {
-		proxy, err := url.Parse(text)
-		if err == nil && proxy.Host != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, proxy.Scheme) {
-			return true
-		}
-	}
-	return false
-}
-
-// plainTransport carries requests to what is no registry: by way of the proxies,
-// to certificates of the system's authorities and those of --ca-file.
+// plainTransport carries requests to what is no registry.
 func (a *app) plainTransport() (*http.Transport, error) {
-	proxies, err := a.proxies()
-	if err != nil {
-		return nil, err
-	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = proxies
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	if a.settings.caFile != "" {
-		if transport.TLSClientConfig.RootCAs, err = registry.Authorities(a.settings.caFile); err != nil {
-			return nil, a.settings.at("ca-file", err)
-		}
-	}
-	return transport, nil
+	transport, err := registry.NewTransport(registry.Options{Getenv: a.system.Getenv, CAFile: a.settings.caFile})
+	return transport, a.settings.atOption(err)
 }
 
 // openWith opens every catalog of the settings under a policy; nil is none.

@@ -122,3 +122,20 @@ func maskProxy(text string) string {
 	}
 	return strings.TrimPrefix(maskURL("http://"+text), "http://")
 }
+
+// proxyVariables are those that curl and Go programs know; each has a spelling
+// in lower case too.
+var proxyVariables = [][]string{{"HTTPS_PROXY", "https_proxy"}, {"HTTP_PROXY", "http_proxy"}, {"NO_PROXY", "no_proxy"}}
+
+// proxySettings returns the variables of proxies that are set, and their values.
+func (a *app) proxySettings() (names, values []string) {
+	for _, spellings := range proxyVariables {
+		for _, name := range spellings {
+			if value := a.system.Getenv(name); value != "" {
+				names, values = append(names, name), append(values, value)
+				break
+			}
+		}
+	}
+	return names, values
+}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/user"
-	"runtime"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -31,10 +30,6 @@ type Streams struct {
 	Author                               string // recorded as the publisher
 
 	recheck time.Duration // before a registry is believed that something is gone; 0 is the catalog's own
-
-	// AuthFiles are where podman and skopeo keep logins when XDG_RUNTIME_DIR
-	// is not set, and where a session keeps those made while it was.
-	AuthFiles []string
 }
 
 // System is the world of this process.
@@ -43,7 +38,6 @@ func System() Streams {
 	return Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, LookupEnv: os.LookupEnv, Now: time.Now,
 		InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
-		AuthFiles: runtimeAuthFiles(runtime.GOOS, os.Getuid(), os.Stat),
 	}
 }
 

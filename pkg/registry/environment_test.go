@@ -1,4 +1,4 @@
-package cli
+package registry
 
 import (
 	"io/fs"
@@ -10,7 +10,7 @@ import (
 
 // D12: podman's logins are found with and without XDG_RUNTIME_DIR; what another
 // user owns is not looked at.
-func TestPodmanAuthFiles(t *testing.T) {
+func TestPodmanFiles(t *testing.T) {
 	there := func(string) (fs.FileInfo, error) { return nil, os.ErrNotExist }
 	locked := func(path string) (fs.FileInfo, error) {
 		return nil, map[bool]error{true: os.ErrPermission}[path == "/run/containers/1000/auth.json"]
@@ -33,7 +33,7 @@ func TestPodmanAuthFiles(t *testing.T) {
 			[]string{"/run/containers/1000/auth.json", "/run/user/1000/containers/auth.json"}},
 	} {
 		getenv := func(name string) string { return tt.env[name] }
-		got := podmanAuthFiles(getenv, runtimeAuthFiles(tt.system, 1000, tt.stat))
+		got := podmanFiles(getenv, sessionFiles(tt.system, 1000, tt.stat))
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", tt.name, diff)
 		}

@@ -1,0 +1,135 @@
+package registry
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"time"
+)
+
+// HTTP says when a registry is asked without TLS.
+type HTTP int
+
+// The ways to ask a registry.
+const (
+	HTTPLoopback HTTP = iota // plain HTTP for loopback hosts only
+	HTTPAlways               // plain HTTP everywhere
+	HTTPNever                // HTTPS everywhere, loopback too
+)
+
+// Options configure a Client. The zero value is the safe one: HTTPS, checked
+// against the system's authorities, anonymous, and nothing read from the
+// environment. What is given comes before what Getenv leads to.
+type Options struct {
+	// Getenv reads the environment, as os.Getenv does: with it, logins,
+	// certificates and proxies are found where docker, podman and curl find
+	// theirs. nil reads none.
+	Getenv    func(string) string
+	PlainHTTP HTTP
+	// InsecureTLS accepts any certificate of a registry.
+	InsecureTLS bool
+	// CAFile holds PEM authorities to trust besides the system's; "" is none.
+	CAFile string
+	// CertificateDirs hold a directory for each host[:port]: authorities as
+	// *.crt, client certificates as *.cert with their *.key. The first that has
+	// one for a host decides, and what is in it serves that host alone, not
+	// where it redirects to. nil is those of podman and docker with Getenv
+	// (certs.d below ~/.config/containers, /etc/containers and /etc/docker),
+	// and none without.
+	CertificateDirs []string
+	// Credentials is asked for an account first; nil knows none.
+	Credentials Keychain
+	// AuthFile is a file of logins in docker's or podman's format, which must
+	// exist and is asked next. "" is docker's and then podman's files with
+	// Getenv (DOCKER_CONFIG, XDG_RUNTIME_DIR, XDG_CONFIG_HOME, HOME), and none
+	// without.
+	AuthFile string
+	// ServiceAccountHosts are logged in to with a Kubernetes service-account
+	// token, where nothing else has an account, as OpenShift's internal
+	// registry wants it. No other host is.
+	ServiceAccountHosts []string
+	// ServiceAccountToken is the token's file, read for each login since tokens
+	// rotate; "" is where a pod finds it.
+	ServiceAccountToken string
+	// Proxy chooses the proxy of a request; nil is that of HTTPS_PROXY,
+	// HTTP_PROXY and NO_PROXY with Getenv, and none without.
+	Proxy     func(*http.Request) (*url.URL, error)
+	UserAgent string // "" is "caib"
+	// InFlight bounds the requests under way to one host; 0 is 16.
+	InFlight int
+	// Attempts bounds how often one request is sent; 0 is 6, 1 never repeats.
+	Attempts int
+	// Backoff is the first wait before a repeat, doubled each time; 0 is 200ms.
+	Backoff time.Duration
+	// Transport replaces the network, for tests and for counting; nil is the
+	// network. TLS options, certificates and proxies do not apply to it.
+	Transport http.RoundTripper
+	// Logger is told of every request at debug level, and at warning level of
+	// what was passed over, such as a credential helper that does not work. nil
+	// is none.
+	Logger *slog.Logger
+}
+
+// complete returns options with a value for each that is not given.
+func (o Options) complete() (Options, error) {
+	if o.InFlight <= 0 {
+		o.InFlight = 16
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 6
+	}
+	if o.Backoff <= 0 {
+		o.Backoff = 200 * time.Millisecond
+	}
+	o.UserAgent = cmp.Or(o.UserAgent, "caib")
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.CertificateDirs == nil && o.Getenv != nil {
+		o.CertificateDirs = systemCertificateDirs(o.Getenv)
+	}
+	if err := o.findAccounts(); err != nil {
+		return o, err
+	}
+	return o, o.findProxies()
+}
+
+// findAccounts makes Credentials ask all there is to ask.
+func (o *Options) findAccounts() error {
+	var all []Keychain
+	if o.Credentials != nil {
+		all = append(all, o.Credentials)
+	}
+	files, required := []string{o.AuthFile}, true
+	if o.AuthFile == "" {
+		files, required = nil, false
+		if o.Getenv != nil {
+			files = append([]string{dockerFile(o.Getenv)}, podmanFiles(o.Getenv, sessionFiles(runtime.GOOS, os.Getuid(), os.Stat))...)
+		}
+	}
+	for _, file := range files {
+		keychain, err := AuthFile(file, required)
+		if err != nil {
+			return &AnswerError{Option: "AuthFile", err: err}
+		}
+		all = append(all, keychain)
+	}
+	o.Credentials = Keychains(append(all, ServiceAccount(o.ServiceAccountToken, o.ServiceAccountHosts...))...)
+	return nil
+}
+
+// findProxies sets Proxy from the environment where it is not given.
+func (o *Options) findProxies() error {
+	if o.Proxy != nil || o.Getenv == nil {
+		return nil
+	}
+	proxies, err := environmentProxies(o.Getenv)
+	if err != nil {
+		return &AnswerError{Option: "Proxy", err: err}
+	}
+	o.Proxy = proxies
+	return nil
+}
