@@ -112,7 +112,7 @@ func (w *world) tags(reference string) []string {
 // outcome reads the attachment's outcome from `publish -o json`.
 func outcome(t testing.TB, stdout string) catalog.AttachOutcome {
 	t.Helper()
-	var result catalog.Result
+	var result catalog.PublishResult
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
 		t.Fatalf("%v\n%s", err, stdout)
 	}

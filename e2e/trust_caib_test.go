@@ -22,7 +22,7 @@ func TestCaibAndCosign(t *testing.T) {
 		for _, format := range formats {
 			image := w.push("image-"+format, "1")
 			published := w.ok("catalog", "publish", image, "--sign-key", c.key, "--sign-image", "--signature-format", format, "-o", "json")
-			var result catalog.Result
+			var result catalog.PublishResult
 			if err := json.Unmarshal([]byte(published.Stdout), &result); err != nil {
 				t.Fatal(err)
 			}

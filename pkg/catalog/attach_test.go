@@ -76,7 +76,7 @@ func TestUnchangedRestoresTheAttachment(t *testing.T) {
 		w := newWorld(t, referrers, nil)
 		image := w.push("os/autosd", "1", "1")
 		first := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
-		again := func(options catalog.PublishOptions) (result catalog.Result, wrote []string) {
+		again := func(options catalog.PublishOptions) (result catalog.PublishResult, wrote []string) {
 			requests := w.counter.during(func() { result = w.publish(w.open(catalog.Options{}), image, options) })
 			if result.Outcome != catalog.Unchanged || result.Item.Revision != first.Item.Revision {
 				t.Errorf("referrers %t: %s, want unchanged", referrers, result.Outcome)

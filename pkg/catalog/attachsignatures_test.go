@@ -111,7 +111,7 @@ func TestUnchangedRestoresAttachedSignatures(t *testing.T) {
 		image := w.push("os/autosd", "1", "1")
 		options := catalog.PublishOptions{Sign: sign}
 		w.publish(w.fresh(catalog.Options{}), image, options)
-		again := func() (result catalog.Result, wrote []string) {
+		again := func() (result catalog.PublishResult, wrote []string) {
 			requests := w.counter.during(func() { result = w.publish(w.fresh(catalog.Options{}), image, options) })
 			return result, writes(requests)
 		}

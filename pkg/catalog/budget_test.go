@@ -24,7 +24,7 @@ func TestBudgetOfPublishing(t *testing.T) {
 			w.publish(w.open(catalog.Options{}), w.push("os/first", "1", "1"), catalog.PublishOptions{})
 			image := w.push("os/second", "1", "1")
 			c := w.open(catalog.Options{})
-			var result catalog.Result
+			var result catalog.PublishResult
 			requests := w.counter.during(func() { result = w.publish(c, image, catalog.PublishOptions{}) })
 			if result.Attachment.Outcome != catalog.Attached {
 				t.Errorf("attachment %+v", result.Attachment)
@@ -51,7 +51,7 @@ func TestBudgetOfPublishingTheSame(t *testing.T) {
 			{t.TempDir(), 8},
 		} {
 			c := w.open(catalog.Options{CacheDir: tt.cache})
-			var result catalog.Result
+			var result catalog.PublishResult
 			requests := w.counter.during(func() { result = w.publish(c, image, catalog.PublishOptions{}) })
 			if result.Outcome != catalog.Unchanged || result.Attachment.Outcome != catalog.AttachSkipped {
 				t.Errorf("referrers %t: %s, attachment %+v; want unchanged, and skipped", referrers, result.Outcome, result.Attachment)

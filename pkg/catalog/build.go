@@ -25,10 +25,10 @@ func ParseBuilds(text []byte, name string) ([]Build, error) { return imagebuild.
 // of its disk image as artifacts, or the disk image alone. What options say
 // comes before what the build says, field by field. A build that is not
 // completed, or exported nothing, is an entry.ErrInvalid.
-func (c *Catalog) PublishBuild(ctx context.Context, build Build, options PublishOptions) (Result, error) {
+func (c *Catalog) PublishBuild(ctx context.Context, build Build, options PublishOptions) (PublishResult, error) {
 	image, options, err := FromBuild(build, options)
 	if err != nil {
-		return Result{}, err
+		return PublishResult{}, err
 	}
 	result, err := c.Publish(ctx, image, options)
 	if err != nil {

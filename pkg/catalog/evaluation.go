@@ -67,9 +67,9 @@ func (e *Evaluation) Without(name string) *Evaluation {
 // policy of the catalog. What was found before under the same policy stands: for
 // good if the same revision was verified, and for some time if not. If nothing
 // came of it, Before is returned itself.
-func (l *Look) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluation, error) {
-	c := l.catalog
-	e := c.newEvaluator(l.view, zeroTime)
+func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluation, error) {
+	c := v.catalog
+	e := c.newEvaluator(v.view, zeroTime)
 	if e.policy == nil {
 		return nil, fmt.Errorf("%w: catalog %s: there is no policy", entry.ErrInvalid, c.Reference())
 	}
@@ -78,9 +78,9 @@ func (l *Look) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluati
 	if before == nil || before.policy != e.policy {
 		before = &Evaluation{policy: e.policy}
 	}
-	next := &Evaluation{e.policy, make(map[string]*Finding, len(l.heads)+len(l.others))}
-	due := e.due(slices.Concat(l.heads, l.others), before, next, options.Renew)
-	revisions, err := l.view.Load(ctx, due)
+	next := &Evaluation{e.policy, make(map[string]*Finding, len(v.heads)+len(v.others))}
+	due := e.due(slices.Concat(v.heads, v.others), before, next, options.Renew)
+	revisions, err := v.view.Load(ctx, due)
 	if err != nil {
 		return nil, err
 	}

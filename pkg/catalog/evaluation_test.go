@@ -37,16 +37,16 @@ func verdicts(e *catalog.Evaluation) string {
 	return strings.Join(all, ", ")
 }
 
-func look(t *testing.T, c *catalog.Catalog) *catalog.Look {
+func look(t *testing.T, c *catalog.Catalog) *catalog.View {
 	t.Helper()
-	l, err := c.Look(t.Context())
+	l, err := c.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func evaluate(t *testing.T, l *catalog.Look, options catalog.EvaluateOptions) *catalog.Evaluation {
+func evaluate(t *testing.T, l *catalog.View, options catalog.EvaluateOptions) *catalog.Evaluation {
 	t.Helper()
 	e, err := l.Evaluate(t.Context(), options)
 	if err != nil {

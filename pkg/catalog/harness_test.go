@@ -125,7 +125,7 @@ func (w *world) attach(image, artifactType string) {
 	}
 }
 
-func (w *world) publish(c *catalog.Catalog, image string, options catalog.PublishOptions) catalog.Result {
+func (w *world) publish(c *catalog.Catalog, image string, options catalog.PublishOptions) catalog.PublishResult {
 	w.t.Helper()
 	result, err := c.Publish(w.t.Context(), image, options)
 	if err != nil {

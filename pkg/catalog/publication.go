@@ -23,7 +23,7 @@ type publication struct {
 	options   PublishOptions
 	mustBeNew bool
 	before    *entry.Document // what is published again; nil for nothing
-	result    Result
+	result    PublishResult
 
 	name       string // by identify
 	ref        registry.Reference

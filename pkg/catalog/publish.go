@@ -52,8 +52,8 @@ const (
 	Planned   Outcome = "planned"   // a dry run: nothing was written
 )
 
-// Result is what became of a publication.
-type Result struct {
+// PublishResult is what became of a publication.
+type PublishResult struct {
 	Outcome Outcome    `json:"outcome"`
 	Item    entry.Item `json:"item"`
 	Tag     string     `json:"tag,omitempty"` // of the revision in the catalog's repository
@@ -79,18 +79,18 @@ type Result struct {
 // entry.ErrConflict, unless it is moved; one that cannot be read is not
 // published. A signature that was asked for and cannot be made is an error, and
 // nothing is published.
-func (c *Catalog) Publish(ctx context.Context, image string, options PublishOptions) (Result, error) {
+func (c *Catalog) Publish(ctx context.Context, image string, options PublishOptions) (PublishResult, error) {
 	return c.publish(ctx, image, options, entry.SourceManual, false)
 }
 
 // Add publishes an image that somebody else built, under a name that must be
 // new, and never writes to the image's repository.
-func (c *Catalog) Add(ctx context.Context, name, image string, options PublishOptions) (Result, error) {
+func (c *Catalog) Add(ctx context.Context, name, image string, options PublishOptions) (PublishResult, error) {
 	options.Name, options.NoAttach = name, true
 	return c.publish(ctx, image, options, entry.SourceExternal, true)
 }
 
-func (c *Catalog) publish(ctx context.Context, image string, options PublishOptions, source entry.SourceType, mustBeNew bool) (Result, error) {
+func (c *Catalog) publish(ctx context.Context, image string, options PublishOptions, source entry.SourceType, mustBeNew bool) (PublishResult, error) {
 	if options.Source.Type == "" {
 		options.Source.Type = source
 	}

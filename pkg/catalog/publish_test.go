@@ -43,7 +43,7 @@ func TestPublishingTheSameAgainChangesNothing(t *testing.T) {
 	image := w.push("os/autosd", "1", "1")
 	options := catalog.PublishOptions{Version: "1", Tags: []string{"a"}, Labels: map[string]string{"k": "v"}}
 	first := w.publish(w.open(catalog.Options{Author: "alice"}), image, options)
-	var second catalog.Result
+	var second catalog.PublishResult
 	c := w.open(catalog.Options{Author: "bob"})
 	requests := w.counter.during(func() { second = w.publish(c, image, options) })
 	if first.Outcome != catalog.Published || second.Outcome != catalog.Unchanged {

@@ -101,7 +101,7 @@ func TestForgedStatusIsAWarning(t *testing.T) {
 // found.
 func TestRecallAsksNothing(t *testing.T) {
 	w := newWorld(t, true, nil)
-	if _, err := w.open(catalog.Options{}).Recall(t.Context()); !isKind(err, entry.ErrNotFound) {
+	if _, err := w.open(catalog.Options{}).ReadCached(t.Context()); !isKind(err, entry.ErrNotFound) {
 		t.Errorf("an empty cache recalls: %v", err)
 	}
 	c := w.open(catalog.Options{})
@@ -112,10 +112,10 @@ func TestRecallAsksNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := w.open(catalog.Options{})
-	var look *catalog.Look
+	var look *catalog.View
 	requests := w.counter.during(func() {
 		var err error
-		if look, err = again.Recall(t.Context()); err != nil {
+		if look, err = again.ReadCached(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})

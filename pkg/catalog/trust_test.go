@@ -254,7 +254,7 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	forger := ocilog.New(repository, "forger", ocilog.Options{})
-	tag := func(result catalog.Result) entry.Tag { tag, _ := entry.ParseTag(result.Tag); return tag }
+	tag := func(result catalog.PublishResult) entry.Tag { tag, _ := entry.ParseTag(result.Tag); return tag }
 	d, err := repository.Resolve(t.Context(), signed.Tag)
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func TestUnsignedUnderAPolicy(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	c := w.open(catalog.Options{Policy: trusting(t, sign)})
 	image := w.push("team/image", "1", "1")
-	change := func(options catalog.PublishOptions) (result catalog.Result, requests []string, err error) {
+	change := func(options catalog.PublishOptions) (result catalog.PublishResult, requests []string, err error) {
 		requests = w.counter.during(func() { result, err = c.Publish(t.Context(), image, options) })
 		return result, requests, err
 	}

@@ -102,13 +102,13 @@ type Publication struct {
 }
 
 // NewPublication shows the result of a publication.
-func NewPublication(r catalog.Result) Publication {
+func NewPublication(r catalog.PublishResult) Publication {
 	return Publication{r.Item, r.Outcome, r.Tag, r.Attachment, r.Snapshot, r.MovedFrom, r.Warnings}
 }
 
 // Result is NewPublication, back.
-func (p Publication) Result() catalog.Result {
-	return catalog.Result{
+func (p Publication) Result() catalog.PublishResult {
+	return catalog.PublishResult{
 		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment,
 		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
 	}

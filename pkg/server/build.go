@@ -16,14 +16,14 @@ import (
 func (f *follower) show(ctx context.Context) error {
 	f.building.Lock()
 	defer f.building.Unlock()
-	looks, found := make([]*catalog.Look, len(f.followed)), make([]*catalog.Evaluation, len(f.followed))
+	looks, found := make([]*catalog.View, len(f.followed)), make([]*catalog.Evaluation, len(f.followed))
 	for n, one := range f.followed {
 		looks[n], found[n] = one.lastEvaluated()
 		if looks[n] == nil || found[n] == nil && f.server.options.Policy != nil {
 			return nil
 		}
 	}
-	if slices.EqualFunc(looks, f.shown, (*catalog.Look).Same) && slices.Equal(found, f.found) {
+	if slices.EqualFunc(looks, f.shown, (*catalog.View).Equal) && slices.Equal(found, f.found) {
 		f.shown = looks
 		return nil
 	}
@@ -43,7 +43,7 @@ func (f *follower) again(ctx context.Context) error {
 // build makes the state that shows looks and what was found of them, if it is
 // another one than is served, and says what happened. The caller holds the lock of
 // building.
-func (f *follower) build(ctx context.Context, looks []*catalog.Look, found []*catalog.Evaluation) error {
+func (f *follower) build(ctx context.Context, looks []*catalog.View, found []*catalog.Evaluation) error {
 	s := f.server
 	old := s.state.Load()
 	policy, ok := policyOf(found)
@@ -87,7 +87,7 @@ func policyOf(found []*catalog.Evaluation) (policy *trust.Policy, ok bool) {
 // images returns those of all live entries that the policy lets through, the old
 // ones where they are of the same revision and verdict, and what it refuses. What
 // was recalled from the disk is not believed.
-func (f *follower) images(ctx context.Context, old *state, looks []*catalog.Look, found []*catalog.Evaluation) (all []*image, refused []*refusal, err error) {
+func (f *follower) images(ctx context.Context, old *state, looks []*catalog.View, found []*catalog.Evaluation) (all []*image, refused []*refusal, err error) {
 	for n, look := range looks {
 		label := f.label(f.followed[n])
 		live := look.Live()
@@ -121,7 +121,7 @@ func (f *follower) images(ctx context.Context, old *state, looks []*catalog.Look
 
 // make makes the images of some entries of a catalog, by name, with what the
 // policy makes of them; nil without a policy.
-func (f *follower) make(ctx context.Context, look *catalog.Look, label string, findings map[string]*catalog.Finding) (map[string]*image, error) {
+func (f *follower) make(ctx context.Context, look *catalog.View, label string, findings map[string]*catalog.Finding) (map[string]*image, error) {
 	if len(findings) == 0 {
 		return nil, nil
 	}
@@ -160,7 +160,7 @@ func (f *follower) make(ctx context.Context, look *catalog.Look, label string, f
 
 // watch tells the monitor what there is to probe, and puts the images into the
 // state that it knows them in.
-func (f *follower) watch(images []*image, looks []*catalog.Look) (err error) {
+func (f *follower) watch(images []*image, looks []*catalog.View) (err error) {
 	recorded := map[health.Key]*entry.Status{}
 	for n, look := range looks {
 		label := f.label(f.followed[n])

@@ -18,9 +18,9 @@ import (
 // unread is a catalog that is not there.
 type unread struct{}
 
-func (unread) Reference() string                             { return "r.example.com/catalog" }
-func (unread) Look(context.Context) (*catalog.Look, error)   { return nil, entry.ErrUnreachable }
-func (unread) Recall(context.Context) (*catalog.Look, error) { return nil, entry.ErrNotFound }
+func (unread) Reference() string                                 { return "r.example.com/catalog" }
+func (unread) Read(context.Context) (*catalog.View, error)       { return nil, entry.ErrUnreachable }
+func (unread) ReadCached(context.Context) (*catalog.View, error) { return nil, entry.ErrNotFound }
 
 // serving returns a server that serves some entries, and follows nothing.
 func serving(t *testing.T, count int) *Server {

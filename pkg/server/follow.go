@@ -30,7 +30,7 @@ type follower struct {
 	caughtUp func()                // told whenever the state is current
 	kept     time.Time             // when what was kept on disk was read from the logs; zero if nothing was. Set before there is a state
 	building sync.Mutex            // one new state at a time
-	shown    []*catalog.Look       // what the state was made of, by catalog; guarded by building
+	shown    []*catalog.View       // what the state was made of, by catalog; guarded by building
 	found    []*catalog.Evaluation // of them, nil without a policy; guarded by building
 	outdated atomic.Bool           // a verdict that is shown could not be found out again
 }
@@ -43,7 +43,7 @@ type followed struct {
 	hurry      chan struct{} // asks for a look at once
 
 	mu         sync.Mutex
-	look       *catalog.Look
+	look       *catalog.View
 	evaluation *catalog.Evaluation // of this look, or of one before; nil without a policy
 	read       time.Time           // when the last look that is shown began; zero for one from the cache
 	failure    error               // of the last look; nil if it succeeded
@@ -59,13 +59,13 @@ func newFollower(s *Server) *follower {
 	return f
 }
 
-func (f *followed) last() *catalog.Look {
+func (f *followed) last() *catalog.View {
 	look, _ := f.lastEvaluated()
 	return look
 }
 
 // lastEvaluated returns the last look, and what the policy makes of it.
-func (f *followed) lastEvaluated() (*catalog.Look, *catalog.Evaluation) {
+func (f *followed) lastEvaluated() (*catalog.View, *catalog.Evaluation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.look, f.evaluation
@@ -85,7 +85,7 @@ func (f *follower) run(ctx context.Context) {
 	f.server.recallKept(ctx)
 	recalled := false
 	for _, one := range f.followed {
-		if look, err := one.catalog.Recall(ctx); err == nil {
+		if look, err := one.catalog.ReadCached(ctx); err == nil {
 			one.mu.Lock()
 			one.look = look
 			one.mu.Unlock()
@@ -136,7 +136,7 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 	within, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	begun := time.Now()
-	look, err := one.catalog.Look(within)
+	look, err := one.catalog.Read(within)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

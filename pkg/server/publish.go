@@ -77,7 +77,7 @@ func (d *Details) asked(who string) (catalog.PublishOptions, error) {
 // create answers POST /v1/catalog/images.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	var asked CreateRequest
-	s.publication(w, r, "add", &asked, func(ctx context.Context, d *deed) (catalog.Result, error) {
+	s.publication(w, r, "add", &asked, func(ctx context.Context, d *deed) (catalog.PublishResult, error) {
 		d.name = printable(asked.Name)
 		options, err := asked.asked(who(ctx))
 		if err == nil {
@@ -87,7 +87,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 			d.digest, err = options.Digest.String(), entry.CheckName(asked.Name)
 		}
 		if err != nil {
-			return catalog.Result{}, err
+			return catalog.PublishResult{}, err
 		}
 		return s.options.Publisher.Add(ctx, asked.Name, asked.RegistryURL, options)
 	})
@@ -96,23 +96,23 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 // publish answers POST /v1/catalog/publish.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	var asked PublishRequest
-	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *deed) (catalog.Result, error) {
+	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *deed) (catalog.PublishResult, error) {
 		d.name = printable(cmp.Or(asked.Name, asked.CatalogImageName, asked.ImageBuildName, asked.Image))
 		options, err := asked.asked(who(ctx))
 		if err == nil {
 			err = s.mayPublish(asked.Image, asked.Disk)
 		}
 		if err != nil {
-			return catalog.Result{}, err
+			return catalog.PublishResult{}, err
 		}
 		d.digest = options.Digest.String()
 		switch {
 		case (asked.ImageBuildName == "") == (asked.Image == ""):
-			return catalog.Result{}, fmt.Errorf("%w: body: want either imageBuildName or image", entry.ErrInvalid)
+			return catalog.PublishResult{}, fmt.Errorf("%w: body: want either imageBuildName or image", entry.ErrInvalid)
 		case asked.Image != "" && asked.CatalogImageName != "":
-			return catalog.Result{}, fmt.Errorf("%w: body: catalogImageName is for imageBuildName: want name", entry.ErrInvalid)
+			return catalog.PublishResult{}, fmt.Errorf("%w: body: catalogImageName is for imageBuildName: want name", entry.ErrInvalid)
 		case asked.ImageBuildName != "" && asked.Name != "":
-			return catalog.Result{}, fmt.Errorf("%w: body: name is for image: want catalogImageName", entry.ErrInvalid)
+			return catalog.PublishResult{}, fmt.Errorf("%w: body: name is for image: want catalogImageName", entry.ErrInvalid)
 		case asked.Image != "":
 			options.Name = asked.Name
 			return s.options.Publisher.Publish(ctx, asked.Image, options)
@@ -122,10 +122,10 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 			err = s.mayPublish(build.subject.reference)
 		}
 		if err != nil {
-			return catalog.Result{}, err
+			return catalog.PublishResult{}, err
 		}
 		options.Name = asked.CatalogImageName
-		return s.options.Publisher.Again(ctx, build.name(), options)
+		return s.options.Publisher.Republish(ctx, build.name(), options)
 	})
 }
 
@@ -145,8 +145,8 @@ func (s *Server) ofBuild(build string) (*image, error) {
 }
 
 // publication reads the body, publishes, and answers what came of it.
-func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context, *deed) (catalog.Result, error)) {
-	var result catalog.Result
+func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context, *deed) (catalog.PublishResult, error)) {
+	var result catalog.PublishResult
 	c := change{deed: deed{action: action}}
 	read := func() error {
 		if _, err := parseValues(r.URL.RawQuery, nil); err != nil {

@@ -20,15 +20,15 @@ import (
 // Catalog is what the server reads: package catalog has one.
 type Catalog interface {
 	Reference() string
-	Look(ctx context.Context) (*catalog.Look, error)
-	Recall(ctx context.Context) (*catalog.Look, error)
+	Read(ctx context.Context) (*catalog.View, error)
+	ReadCached(ctx context.Context) (*catalog.View, error)
 }
 
 // Publisher is what the server writes to: package catalog has one.
 type Publisher interface {
-	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error)
-	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error)
-	Again(ctx context.Context, name string, options catalog.PublishOptions) (catalog.Result, error)
+	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
+	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
+	Republish(ctx context.Context, name string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
 }
 

@@ -28,7 +28,7 @@ func TestVerifyIsResumed(t *testing.T) {
 		if code != exitOK {
 			t.Fatal(stderr)
 		}
-		var result catalog.Result
+		var result catalog.PublishResult
 		if err := json.Unmarshal([]byte(stdout), &result); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestSignAllIsResumed(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, stdout, stderr := run(t, env, "catalog", "publish", image, "-o", "json")
-		var result catalog.Result
+		var result catalog.PublishResult
 		if err := json.Unmarshal([]byte(stdout), &result); code != exitOK || err != nil {
 			t.Fatal(stderr, err)
 		}

@@ -156,7 +156,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 }
 
 // published prints what became of a publication.
-func (a *app) published(result catalog.Result, err error) error {
+func (a *app) published(result catalog.PublishResult, err error) error {
 	a.warnings(result)
 	if err != nil {
 		return publishHint(err)
@@ -172,14 +172,14 @@ func (a *app) published(result catalog.Result, err error) error {
 	return nil
 }
 
-func (a *app) warnings(result catalog.Result) {
+func (a *app) warnings(result catalog.PublishResult) {
 	for _, warning := range result.Warnings {
 		a.warn(warning)
 	}
 }
 
 // outcome is one publication for people: a line, then what was done besides.
-func (a *app) outcome(result catalog.Result) {
+func (a *app) outcome(result catalog.PublishResult) {
 	fmt.Fprintf(a.system.Out, "%s %s %s@%s\n", result.Outcome, result.Item.Name, trimDigest(result.Item.RegistryURL), result.Item.Digest)
 	dry := result.Outcome == catalog.Planned
 	switch result.Outcome {

@@ -13,7 +13,7 @@ import (
 // buildResult is what became of one build of a file.
 type buildResult struct {
 	Build string `json:"build"`
-	*catalog.Result
+	*catalog.PublishResult
 	Error *problem `json:"error,omitempty"`
 }
 
@@ -36,11 +36,11 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	for i, build := range builds {
 		result, err := c.PublishBuild(ctx, build, o.options)
 		o.warnings(result)
-		results[i] = buildResult{Build: build.Name, Result: &result}
+		results[i] = buildResult{Build: build.Name, PublishResult: &result}
 		if err != nil {
 			err = publishHint(err)
 			failed = append(failed, err)
-			results[i].Result, results[i].Error = nil, newProblem(err)
+			results[i].PublishResult, results[i].Error = nil, newProblem(err)
 		}
 		o.printBuild(results[i])
 		if err != nil && len(builds) > 1 && !o.structured() {
@@ -69,11 +69,11 @@ func (a *app) structured() bool {
 // printBuild tells people about one build as soon as it is published.
 func (o *publishOptions) printBuild(result buildResult) {
 	switch {
-	case result.Result == nil || o.structured():
+	case result.PublishResult == nil || o.structured():
 	case o.settings.output == "name":
 		fmt.Fprintln(o.system.Out, result.Item.Name)
 	default:
-		o.outcome(*result.Result)
+		o.outcome(*result.PublishResult)
 	}
 }
 

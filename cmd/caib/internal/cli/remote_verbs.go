@@ -266,15 +266,15 @@ func (r *remoteCatalog) Verify(ctx context.Context, name string) (catalog.Verifi
 }
 
 // Publish has the server publish an image.
-func (r *remote) Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error) {
+func (r *remote) Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error) {
 	return r.publish(ctx, "/v1/catalog/publish", image, options, server.PublishRequest{Details: server.NewDetails(options), Image: image, Name: options.Name})
 }
 
 // PublishBuild has the server publish what an ImageBuild made.
-func (r *remote) PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.Result, error) {
+func (r *remote) PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error) {
 	image, options, err := catalog.FromBuild(build, options)
 	if err != nil {
-		return catalog.Result{}, err
+		return catalog.PublishResult{}, err
 	}
 	result, err := r.Publish(ctx, image, options)
 	if err != nil {
@@ -284,24 +284,24 @@ func (r *remote) PublishBuild(ctx context.Context, build catalog.Build, options 
 }
 
 // Add has the server add an image.
-func (r *remote) Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error) {
+func (r *remote) Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error) {
 	return r.publish(ctx, imagesRoute, image, options, server.CreateRequest{Details: server.NewDetails(options), RegistryURL: image, Name: name})
 }
 
 // publish asks a route for a publication, unless it is one that no server can
 // make.
-func (r *remote) publish(ctx context.Context, path, image string, options catalog.PublishOptions, request any) (catalog.Result, error) {
+func (r *remote) publish(ctx context.Context, path, image string, options catalog.PublishOptions, request any) (catalog.PublishResult, error) {
 	if options.Sign != nil {
-		return catalog.Result{}, withHint(errNoSigner, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
+		return catalog.PublishResult{}, withHint(errNoSigner, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
 	}
 	if options.Unsigned {
-		return catalog.Result{}, errServerPolicy
+		return catalog.PublishResult{}, errServerPolicy
 	}
 	if options.Init {
-		return catalog.Result{}, withHint(fmt.Errorf("%w: a server does not begin catalogs", entry.ErrInvalid), "begin it in the registry: give --catalog, and no --server")
+		return catalog.PublishResult{}, withHint(fmt.Errorf("%w: a server does not begin catalogs", entry.ErrInvalid), "begin it in the registry: give --catalog, and no --server")
 	}
 	if directory, is := strings.CutPrefix(image, "oci:"); is {
-		return catalog.Result{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
+		return catalog.PublishResult{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}
 	made, err := ask[server.Publication](ctx, r, http.MethodPost, path, nil, request)
 	return made.Result(), err

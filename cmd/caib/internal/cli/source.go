@@ -35,9 +35,9 @@ type source interface {
 
 // publisher is what publish and add write to.
 type publisher interface {
-	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.Result, error)
-	PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.Result, error)
-	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.Result, error)
+	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
+	PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error)
+	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 }
 
 // remover is what remove writes to.

@@ -29,11 +29,11 @@ func TestPublishAgain(t *testing.T) {
 	if err != nil || len(first.Item.ArtifactRefs) == 0 || len(first.Item.Conditions) == 0 {
 		t.Fatalf("%+v, %v", first.Item, err)
 	}
-	same, err := c.Again(t.Context(), "nightly-77", catalog.PublishOptions{NoAttach: true})
+	same, err := c.Republish(t.Context(), "nightly-77", catalog.PublishOptions{NoAttach: true})
 	if err != nil || same.Outcome != catalog.Unchanged {
 		t.Errorf("with nothing asked: %s, %v\n%s", same.Outcome, err, cmp.Diff(first.Item, same.Item))
 	}
-	moved, err := c.Again(t.Context(), "nightly-77", catalog.PublishOptions{
+	moved, err := c.Republish(t.Context(), "nightly-77", catalog.PublishOptions{
 		Name: "release", Tags: []string{"stable"}, Labels: map[string]string{"team": "a"}, NoAttach: true,
 	})
 	if err != nil {
@@ -47,11 +47,11 @@ func TestPublishAgain(t *testing.T) {
 	if got := names(t, c); len(got) != 1 || got[0] != "release" {
 		t.Errorf("live: %v", got)
 	}
-	if _, err := c.Again(t.Context(), "nightly-77", catalog.PublishOptions{}); !errors.Is(err, entry.ErrNotFound) {
+	if _, err := c.Republish(t.Context(), "nightly-77", catalog.PublishOptions{}); !errors.Is(err, entry.ErrNotFound) {
 		t.Errorf("what is not live: %v", err)
 	}
 	w.push("os/autosd", "77", "another image")
-	other, err := c.Again(t.Context(), "release", catalog.PublishOptions{NoAttach: true})
+	other, err := c.Republish(t.Context(), "release", catalog.PublishOptions{NoAttach: true})
 	if err != nil || other.Item.Digest == first.Item.Digest || len(other.Item.ArtifactRefs) != 0 || other.Item.Version != "7" {
 		t.Errorf("of another image: %+v, %v", other.Item, err)
 	}
@@ -64,7 +64,7 @@ func TestPublishAgainKeepsMismatches(t *testing.T) {
 		w := newWorld(t, true, nil)
 		c := w.open(catalog.Options{})
 		first := w.publish(c, w.push("os/autosd", "1", "1"), catalog.PublishOptions{Metadata: entry.Metadata{Distro: "cs9"}, Override: override, NoAttach: true})
-		if again, err := c.Again(t.Context(), "autosd", catalog.PublishOptions{NoAttach: true}); err != nil || again.Outcome != catalog.Unchanged {
+		if again, err := c.Republish(t.Context(), "autosd", catalog.PublishOptions{NoAttach: true}); err != nil || again.Outcome != catalog.Unchanged {
 			t.Errorf("override %t: %s, %v\n%s", override, again.Outcome, err, cmp.Diff(first.Item, again.Item))
 		}
 	}
@@ -76,12 +76,12 @@ func TestPublishAgainNoStrangersWord(t *testing.T) {
 	anybody, c := w.open(catalog.Options{}), w.open(catalog.Options{Policy: trusting(t, ours)})
 	image := w.push("os/autosd", "1", "1")
 	w.publish(anybody, image, catalog.PublishOptions{Name: "a", Sign: ours, NoAttach: true})
-	if result, err := c.Again(t.Context(), "a", catalog.PublishOptions{Version: "2", Sign: ours, NoAttach: true}); err != nil || result.Outcome != catalog.Published {
+	if result, err := c.Republish(t.Context(), "a", catalog.PublishOptions{Version: "2", Sign: ours, NoAttach: true}); err != nil || result.Outcome != catalog.Published {
 		t.Errorf("what the team published: %s, %v", result.Outcome, err)
 	}
 	w.publish(anybody, w.push("os/evil", "1", "2"), catalog.PublishOptions{Name: "a", NoAttach: true})
 	var refused *trust.Error
-	result, err := c.Again(t.Context(), "a", catalog.PublishOptions{Sign: ours, NoAttach: true})
+	result, err := c.Republish(t.Context(), "a", catalog.PublishOptions{Sign: ours, NoAttach: true})
 	if !errors.As(err, &refused) || refused.Verdict != trust.Unsigned || result.Tag != "" {
 		t.Errorf("what a stranger published: %+v, %v, want it refused as unsigned", result, err)
 	}

@@ -9,11 +9,11 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 )
 
-// Look is the catalog as one reading of the log showed it. It is for programs
+// View is the catalog as one reading of the log showed it. It is for programs
 // that keep a catalog in memory, and safe for concurrent use. What it is asked
 // about the present costs no request. Under a policy, AsOf, Get and History look up
 // no more than some signatures each: the verdict on what is beyond is unknown.
-type Look struct {
+type View struct {
 	catalog  *Catalog
 	view     *ocilog.View
 	heads    []ocilog.Head // by name
@@ -22,8 +22,8 @@ type Look struct {
 	recorded entry.Tag // of the artifact that the statuses are from
 }
 
-// Look asks the registry for the state of the catalog.
-func (c *Catalog) Look(ctx context.Context) (*Look, error) {
+// Read asks the registry for the state of the catalog.
+func (c *Catalog) Read(ctx context.Context) (*View, error) {
 	view, err := c.refresh(ctx)
 	if err != nil {
 		return nil, err
@@ -31,10 +31,10 @@ func (c *Catalog) Look(ctx context.Context) (*Look, error) {
 	return c.look(ctx, view)
 }
 
-// Recall returns the catalog as the cache on disk has it, without asking the
+// ReadCached returns the catalog as the cache on disk has it, without asking the
 // registry for anything that is cached. A catalog that is not in the cache is
 // an entry.ErrNotFound.
-func (c *Catalog) Recall(ctx context.Context) (*Look, error) {
+func (c *Catalog) ReadCached(ctx context.Context) (*View, error) {
 	view, err := c.log.Recall(ctx)
 	if err != nil {
 		return nil, err
@@ -42,22 +42,22 @@ func (c *Catalog) Recall(ctx context.Context) (*Look, error) {
 	return c.look(ctx, view)
 }
 
-func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*Look, error) {
+func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*View, error) {
 	heads, others, err := view.LiveHeads(ctx)
 	if err != nil {
 		c.warn(view.Warnings()...)
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
-	l := &Look{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag}
+	v := &View{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag}
 	c.warn(view.Warnings()...)
-	return l, nil
+	return v, nil
 }
 
 // Live returns the live entries, by name.
-func (l *Look) Live() []Head {
-	live := make([]Head, len(l.heads))
-	for i, head := range l.heads {
+func (v *View) Live() []Head {
+	live := make([]Head, len(v.heads))
+	for i, head := range v.heads {
 		live[i] = Head{Name: head.Tag.Name, Revision: head.Digest}
 	}
 	return live
@@ -66,14 +66,14 @@ func (l *Look) Live() []Head {
 // Items returns what some of the live entries say, by name. A name that is not
 // live is left out. What is not in memory comes from the cache on disk or, as
 // the last resort, from the registry.
-func (l *Look) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
+func (v *View) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
 	var wanted []ocilog.Head
-	for _, head := range l.heads {
+	for _, head := range v.heads {
 		if names[head.Tag.Name] {
 			wanted = append(wanted, head)
 		}
 	}
-	revisions, err := l.view.Load(ctx, wanted)
+	revisions, err := v.view.Load(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -89,33 +89,33 @@ func (l *Look) Items(ctx context.Context, names map[string]bool) ([]entry.Item, 
 // Release drops what the catalog holds of entries in memory. It is for whoever
 // made something of its own of them: they are decoded anew when they are asked
 // for again.
-func (l *Look) Release() { l.catalog.log.Release() }
+func (v *View) Release() { v.catalog.log.Release() }
 
 // Empty reports whether the log has no revisions at all: nothing was ever
 // published, or all of it was taken away. A catalog whose entries were removed
 // is not empty.
-func (l *Look) Empty() bool { return len(l.heads)+len(l.others) == 0 }
+func (v *View) Empty() bool { return len(v.heads)+len(v.others) == 0 }
 
 // Statuses returns the recorded statuses, by name of the entry; read-only.
-func (l *Look) Statuses() map[string]*entry.Status { return l.statuses }
+func (v *View) Statuses() map[string]*entry.Status { return v.statuses }
 
-// Same reports whether both looks showed the same entries with the same statuses.
-func (l *Look) Same(other *Look) bool {
-	return slices.Equal(l.heads, other.heads) && l.recorded == other.recorded
+// Equal reports whether both views showed the same entries with the same statuses.
+func (v *View) Equal(other *View) bool {
+	return slices.Equal(v.heads, other.heads) && v.recorded == other.recorded
 }
 
 // AsOf returns the entries as they were then, by name. What no cache holds is
 // asked of the registry. Under a policy, a *RefusedError comes beside those that
 // it lets through.
-func (l *Look) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
-	if l.catalog.policy() != nil {
-		heads, err := l.view.Heads(ctx, at)
+func (v *View) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
+	if v.catalog.policy() != nil {
+		heads, err := v.view.Heads(ctx, at)
 		if err != nil {
 			return nil, err
 		}
-		return l.catalog.screen(sparing(ctx), l.view, at, heads)
+		return v.catalog.screen(sparing(ctx), v.view, at, heads)
 	}
-	live, err := l.view.Live(ctx, at)
+	live, err := v.view.Live(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -126,20 +126,20 @@ func (l *Look) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
 	return items, nil
 }
 
-// Get is Catalog.Get on what this look showed.
-func (l *Look) Get(ctx context.Context, name string, options GetOptions) (entry.Item, error) {
+// Get is Catalog.Get on what this view showed.
+func (v *View) Get(ctx context.Context, name string, options GetOptions) (entry.Item, error) {
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
 	}
-	return l.catalog.get(sparing(ctx), l.view, name, options)
+	return v.catalog.get(sparing(ctx), v.view, name, options)
 }
 
-// History is Catalog.History on what this look showed.
-func (l *Look) History(ctx context.Context, name string) ([]entry.Event, error) {
+// History is Catalog.History on what this view showed.
+func (v *View) History(ctx context.Context, name string) ([]entry.Event, error) {
 	if name != "" {
 		if err := entry.CheckName(name); err != nil {
 			return nil, err
 		}
 	}
-	return l.catalog.history(sparing(ctx), l.view, name)
+	return v.catalog.history(sparing(ctx), v.view, name)
 }

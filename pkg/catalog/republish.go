@@ -10,29 +10,29 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// Again publishes the image of a live entry anew. What options leave open stays
+// Republish publishes the image of a live entry anew. What options leave open stays
 // as the entry says; with another name, the entry is moved there. If the image's
 // reference names another image by now, the files that belonged to the old one
 // are left out. A name that is not live is an entry.ErrNotFound, and one that the
 // policy refuses a *trust.Error: nobody publishes what a stranger says. All else
 // is as for Publish.
-func (c *Catalog) Again(ctx context.Context, name string, options PublishOptions) (Result, error) {
+func (c *Catalog) Republish(ctx context.Context, name string, options PublishOptions) (PublishResult, error) {
 	if err := entry.CheckName(name); err != nil {
-		return Result{}, err
+		return PublishResult{}, err
 	}
 	view, err := c.refresh(ctx, name)
 	if err != nil {
-		return Result{}, err
+		return PublishResult{}, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
 	switch {
 	case err != nil:
-		return Result{}, err
+		return PublishResult{}, err
 	case head == nil || head.Document == nil:
-		return Result{}, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+		return PublishResult{}, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
 	if _, err := c.admit(ctx, view, head, GetOptions{}); err != nil {
-		return Result{}, err
+		return PublishResult{}, err
 	}
 	p := &publication{catalog: c, options: again(head.Document, options), before: head.Document}
 	err = p.run(ctx, head.Document.Image.Reference)
