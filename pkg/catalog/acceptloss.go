@@ -8,6 +8,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -136,7 +137,7 @@ func (c *Catalog) isOwn(ctx context.Context, head *entry.Revision, sign *Signing
 		return nil
 	}
 	for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-		signed, err := trust.Signed(ctx, c.repository, head.Digest, format, sign.Signer)
+		signed, err := signature.Signed(ctx, c.repository, head.Digest, format, sign.Signer.PublicKey().Verifies)
 		if signed {
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -178,7 +179,7 @@ func TestUnchangedRestoresTheSignature(t *testing.T) {
 		if again.Outcome != catalog.Unchanged || again.Signature.Outcome != catalog.SignWritten || again.ImageSignature.Outcome != catalog.SignWritten {
 			t.Errorf("%s: without them: %s, %+v, %+v; want unchanged and signed", format, again.Outcome, again.Signature, again.ImageSignature)
 		}
-		if evidence := trust.Find(t.Context(), w.catalogRepository(), first.Signature.Digest); len(evidence.Signatures) != 1 {
+		if evidence := signature.Find(t.Context(), w.catalogRepository(), first.Signature.Digest); len(evidence.Signatures) != 1 {
 			t.Errorf("%s: %d signatures, %v; want one", format, len(evidence.Signatures), evidence.Err)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // attachSignatures puts the signatures of a revision beside its attachment, so
@@ -19,7 +19,7 @@ import (
 func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, revision *entry.Revision, image ocispec.Descriptor, listed []digest.Digest) Attachment {
 	signatures := c.log.Signatures(revision.Tag)
 	if len(signatures) == 0 {
-		evidence := trust.Find(ctx, c.repository, revision.Digest)
+		evidence := signature.Find(ctx, c.repository, revision.Digest)
 		if evidence.Err != nil {
 			return attachmentOf(evidence.Err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -24,7 +25,7 @@ func (w *world) fresh(options catalog.Options) *catalog.Catalog {
 
 // besideImage reads what is attached to an image, without the catalog: the
 // revision, the signatures, and how many artifacts hold them.
-func (w *world) besideImage(image string) (revision digest.Digest, evidence trust.Evidence, artifacts int) {
+func (w *world) besideImage(image string) (revision digest.Digest, evidence signature.Evidence, artifacts int) {
 	w.t.Helper()
 	repository, subject := w.openImage(image)
 	for d := range w.attached(image) {
@@ -55,7 +56,7 @@ func (w *world) besideImage(image string) (revision digest.Digest, evidence trus
 			w.t.Errorf("signatures artifact %s", text)
 		}
 		for _, text := range record.Signatures {
-			if signature, ok := trust.ParseSignature(text); ok {
+			if signature, ok := signature.Parse(text); ok {
 				evidence.Signatures = append(evidence.Signatures, signature)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -159,7 +160,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 		return recalled
 	}
 	known := evidenceOf(e.log.Signatures(tag)).Signatures
-	check := e.policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: known})
+	check := e.policy.Check(rule, trust.Entry, d, signature.Evidence{Signatures: known})
 	if rule != nil && (check.Result != trust.Verified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d, known...)
 		e.keep(tag, looked, found)
@@ -191,9 +192,9 @@ func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag e
 	return carried
 }
 
-func evidenceOf(texts []jsontext.Value) (evidence trust.Evidence) {
+func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {
 	for _, text := range texts {
-		if signature, ok := trust.ParseSignature(text); ok {
+		if signature, ok := signature.Parse(text); ok {
 			evidence.Signatures = append(evidence.Signatures, signature)
 		}
 	}
@@ -239,11 +240,11 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 // than it takes. Those that are known already count only if the two together
 // prove what is wanted: who signed first may be in a snapshot, and who approved
 // later in the registry.
-func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from trust.Store, d digest.Digest, known ...trust.Signature) (check trust.Check, found []trust.Signature) {
+func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from signature.Store, d digest.Digest, known ...signature.Signature) (check trust.Check, found []signature.Signature) {
 	if e.offline || !mayLookUp(ctx) {
 		return trust.Check{What: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
 	}
-	decide := func(evidence trust.Evidence) trust.Check {
+	decide := func(evidence signature.Evidence) trust.Check {
 		check := e.policy.Check(rule, what, d, evidence)
 		if len(known) > 0 && (check.Result != trust.Verified || e.everybody) {
 			evidence.Signatures = slices.Concat(known, evidence.Signatures)
@@ -253,7 +254,7 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 		}
 		return check
 	}
-	evidence := trust.FindMore(ctx, from, d, func(evidence trust.Evidence) bool {
+	evidence := signature.FindMore(ctx, from, d, func(evidence signature.Evidence) bool {
 		if !e.everybody {
 			check = decide(evidence)
 		}

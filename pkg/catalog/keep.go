@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -15,7 +16,7 @@ const maxFound = 32 << 20
 
 // keep keeps the signatures that were found of a revision for the next snapshot,
 // if they prove what is wanted: what does not would be looked up again anyway.
-func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []trust.Signature) {
+func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []signature.Signature) {
 	if check.Result != trust.Verified {
 		return
 	}
@@ -33,13 +34,13 @@ func (e *evaluator) keep(tag entry.Tag, check trust.Check, found []trust.Signatu
 // texts returns signatures of a digest as a snapshot carries them. There is room
 // for few, so those come first that are by somebody whom the rule names: a
 // stranger can put any number beside them. A nil policy names nobody.
-func texts(policy *trust.Policy, rule *trust.Rule, d digest.Digest, found []trust.Signature) [][]byte {
+func texts(policy *trust.Policy, rule *trust.Rule, d digest.Digest, found []signature.Signature) [][]byte {
 	var first, others [][]byte
-	for _, signature := range found {
-		if policy != nil && len(found) > 1 && len(policy.Check(rule, trust.Entry, d, trust.Evidence{Signatures: []trust.Signature{signature}}).Signers) > 0 {
-			first = append(first, signature.JSON())
+	for _, one := range found {
+		if policy != nil && len(found) > 1 && len(policy.Check(rule, trust.Entry, d, signature.Evidence{Signatures: []signature.Signature{one}}).Signers) > 0 {
+			first = append(first, one.JSON())
 		} else {
-			others = append(others, signature.JSON())
+			others = append(others, one.JSON())
 		}
 	}
 	return slices.Concat(first, others)

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // What strangers put beside entries is not held in memory until all entries are
 // evaluated.
 func TestKeepsFewSignatures(t *testing.T) {
-	signature, ok := trust.ParseSignature([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"` + strings.Repeat("x", 1<<19) + `"}`))
+	made, ok := signature.Parse([]byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"` + strings.Repeat("x", 1<<19) + `"}`))
 	if !ok {
 		t.Fatal("no signature")
 	}
@@ -27,7 +28,7 @@ func TestKeepsFewSignatures(t *testing.T) {
 	}
 	fill := func(verdict trust.Verdict) {
 		for n := range 200 {
-			e.keep(entry.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []trust.Signature{signature})
+			e.keep(entry.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []signature.Signature{made})
 		}
 	}
 	for _, verdict := range []trust.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown} {

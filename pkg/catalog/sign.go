@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -93,7 +94,7 @@ func (p *publication) warnOfRefusal(tag entry.Tag, revision digest.Digest) {
 // signatures from others', so it adds one only where there is none.
 func (p *publication) signAgain(ctx context.Context) error {
 	o := p.options.Sign
-	if o != nil && trust.IsKeyless(o.Signer) && len(trust.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
+	if o != nil && trust.IsKeyless(o.Signer) && len(signature.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
 		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
 		return nil
 	}
@@ -128,9 +129,9 @@ func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *entry.
 func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *entry.Tag) (Signed, error) {
 	signed := Signed{Outcome: SignFailed, Digest: subject.Digest, Signer: trust.Describe(o.Signer)}
 	c.collects.Store(true)
-	signature, present, err := c.makeSignature(ctx, o, to, reference, subject)
+	made, present, err := c.makeSignature(ctx, o, to, reference, subject)
 	if err == nil && !present {
-		err = trust.Write(registry.WithCatalog(ctx, c.reference), to, subject, signature, c.options.Now())
+		err = signature.Write(registry.WithCatalog(ctx, c.reference), to, subject, made, c.options.Now())
 	}
 	if err != nil {
 		signed.Reason = err.Error()
@@ -140,18 +141,18 @@ func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Re
 	if present {
 		signed.Outcome = SignPresent
 	} else if tag != nil {
-		c.log.AddSignatures(ctx, *tag, signature.JSON())
+		c.log.AddSignatures(ctx, *tag, made.JSON())
 	}
 	return signed, nil
 }
 
-func (c *Catalog) makeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor) (signature trust.Signature, present bool, err error) {
-	present, err = trust.Signed(ctx, to, subject.Digest, o.format(), o.Signer)
+func (c *Catalog) makeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor) (made signature.Signature, present bool, err error) {
+	present, err = signature.Signed(ctx, to, subject.Digest, o.format(), o.Signer.PublicKey().Verifies)
 	if err != nil || present {
-		return trust.Signature{}, present, err
+		return signature.Signature{}, present, err
 	}
-	signature, err = trust.Sign(ctx, o.Signer, o.Services, o.format(), subject.Digest, reference)
-	return signature, false, err
+	made, err = trust.Sign(ctx, o.Signer, o.Services, o.format(), subject.Digest, reference)
+	return made, false, err
 }
 
 // SignResult is what became of signing an entry.
@@ -256,7 +257,7 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag entry.Tag, manifest
 	if policy == nil && !c.collects.Load() {
 		return nil
 	}
-	found := trust.Find(ctx, c.repository, manifest).Signatures
+	found := signature.Find(ctx, c.repository, manifest).Signatures
 	if policy == nil {
 		return texts(nil, nil, manifest, found)
 	}

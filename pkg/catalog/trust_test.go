@@ -17,6 +17,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -259,7 +260,7 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real := trust.Find(t.Context(), repository, d.Digest).Signatures[0].JSON()
+	real := signature.Find(t.Context(), repository, d.Digest).Signatures[0].JSON()
 	forger.AddSignatures(t.Context(), tag(bare), real)
 	forger.AddSignatures(t.Context(), tag(signed), []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
 	for i := range 32 {
@@ -300,8 +301,8 @@ func TestSnapshotsCarryWhatCounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 31 {
-		junk, _ := trust.ParseSignature(fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%0523900d"}`, n)) // each takes all the room
-		if err := trust.Write(t.Context(), repository, subject, junk, time.UnixMilli(int64(n))); err != nil {
+		junk, _ := signature.Parse(fmt.Appendf(nil, `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","x":"%0523900d"}`, n)) // each takes all the room
+		if err := signature.Write(t.Context(), repository, subject, junk, time.UnixMilli(int64(n))); err != nil {
 			t.Fatal(err)
 		}
 	}

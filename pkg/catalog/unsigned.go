@@ -9,6 +9,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -80,7 +81,7 @@ func (p *publication) mayBeUnsigned(ctx context.Context) error {
 // seemsSigned reports whether a revision has signatures, good or not, as far as is
 // known here, a view lists them, or one request tells. Nobody is refused for it.
 func (c *Catalog) seemsSigned(ctx context.Context, view *ocilog.View, revision *entry.Revision) bool {
-	if len(c.log.Signatures(revision.Tag)) > 0 || view.Lists(trust.LegacyTag(revision.Digest)) {
+	if len(c.log.Signatures(revision.Tag)) > 0 || view.Lists(signature.LegacyTag(revision.Digest)) {
 		return true
 	}
 	referrers, err := c.repository.Referrers(ctx, manifestDescriptor(revision))

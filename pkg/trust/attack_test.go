@@ -11,13 +11,14 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/sign"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // spoil changes one member of a bundle, found by its path.
 func spoil(t *testing.T, s Signature, change func(bundle map[string]any)) Signature {
 	t.Helper()
 	var tree map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(s.text))
+	decoder := json.NewDecoder(bytes.NewReader(s.JSON()))
 	decoder.UseNumber()
 	if err := decoder.Decode(&tree); err != nil {
 		t.Fatal(err)
@@ -27,7 +28,7 @@ func spoil(t *testing.T, s Signature, change func(bundle map[string]any)) Signat
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newSignature(s.Format, text)
+	return signature.New(s.Format, text)
 }
 
 func at(tree map[string]any, path ...string) map[string]any {
@@ -224,9 +225,9 @@ func TestAttacksOnKeySignatures(t *testing.T) {
 			{"over another digest", Invalid, []Signature{sign(team, other)}},
 			{"wrong key", Untrusted, []Signature{sign(stranger, d)}},
 			{"broken", brokenWant, []Signature{broken}},
-			{"no JSON", Invalid, []Signature{newSignature(format, []byte("{"))}},
+			{"no JSON", Invalid, []Signature{signature.New(format, []byte("{"))}},
 			{"a stranger's and a broken one", Untrusted, []Signature{sign(team, other), sign(stranger, d)}},
-			{"right among wrong ones", Verified, []Signature{newSignature(format, []byte("{")), sign(stranger, d), sign(team, other), sign(team, d)}},
+			{"right among wrong ones", Verified, []Signature{signature.New(format, []byte("{")), sign(stranger, d), sign(team, other), sign(team, d)}},
 		} {
 			t.Run(string(format)+"/"+test.name, func(t *testing.T) {
 				check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).judge(d, test.signatures...)
@@ -249,7 +250,7 @@ func TestAttestationsAreNoSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	attestation, err := pack(Bundle, content, made)
+	attestation, err := signature.Pack(Bundle, content, made)
 	if err != nil {
 		t.Fatal(err)
 	}

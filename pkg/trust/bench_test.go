@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // BenchmarkCheck is what each entry of a verified list costs.
@@ -13,7 +15,7 @@ func BenchmarkCheck(b *testing.B) {
 	policy := byKeys(b, &Rule{Keys: []*PublicKey{team.PublicKey()}})
 	rule := policy.Rule("", "")
 	for b.Loop() {
-		signature, _ := ParseSignature(text)
+		signature, _ := signature.Parse(text)
 		if policy.Check(rule, Entry, d, Evidence{Signatures: []Signature{signature}}).Result != Verified {
 			b.Fatal("not verified")
 		}
@@ -24,8 +26,8 @@ func BenchmarkOpen(b *testing.B) {
 	d, team := digest.FromString("revision"), testSigner(b)
 	text := signed(b, team, Bundle, d).JSON()
 	for b.Loop() {
-		signature, _ := ParseSignature(text)
-		if _, err := signature.open(d); err != nil {
+		signature, _ := signature.Parse(text)
+		if _, err := signature.Open(d); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 const (
@@ -80,7 +81,7 @@ func statusError(request *http.Request, response *http.Response, wanted []int) e
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		kind = entry.ErrUnauthorized
 	}
-	return fmt.Errorf("%w: %d: %s", kind, response.StatusCode, printable(text))
+	return fmt.Errorf("%w: %d: %s", kind, response.StatusCode, signature.Printable(text))
 }
 
 // serviceError returns the carrier's error from what a package made of it, and
@@ -96,5 +97,5 @@ func serviceError(what string, err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%s: %w: %s", what, entry.ErrUnreachable, printable(err.Error()))
+	return fmt.Errorf("%s: %w: %s", what, entry.ErrUnreachable, signature.Printable(err.Error()))
 }

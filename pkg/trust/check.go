@@ -7,21 +7,15 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-)
 
-// Evidence is what was found of the signatures of one digest. It is complete
-// only if Err is nil; otherwise there may be more.
-type Evidence struct {
-	Signatures []Signature
-	Gone       int // signatures that are listed, and that the registry does not have
-	Err        error
-}
+	"github.com/oci-catalog/caib/pkg/internal/signature"
+)
 
 // Check says whether the signatures of a digest satisfy a rule. It is the only
 // place where anything becomes Verified: when the signers that the rule names
 // were counted among valid signatures of this digest. A nil rule trusts
 // nobody. It is pure, and safe for concurrent use.
-func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Evidence) Check {
+func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence signature.Evidence) Check {
 	check := Check{What: what, Digest: d, Result: Unknown}
 	if rule == nil {
 		check.Result, check.Reason = Untrusted, "no rule of the policy applies to it, so nobody is trusted to sign it"
@@ -32,8 +26,8 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		return check
 	}
 	c := &count{rule: rule, root: p.root, digest: d, reasons: map[Verdict]string{}}
-	for _, signature := range evidence.Signatures[:min(len(evidence.Signatures), maxSignatures)] {
-		c.add(signature)
+	for _, one := range evidence.Signatures[:min(len(evidence.Signatures), signature.MaxSignatures)] {
+		c.add(one)
 	}
 	switch signed, wanted := c.signed.count(), rule.wanted(); {
 	case signed >= wanted && wanted > 0:
@@ -41,8 +35,8 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		c.describe(&check)
 	case evidence.Err != nil:
 		check.Reason = "its signatures could not be looked up: " + evidence.Err.Error()
-	case len(evidence.Signatures) > maxSignatures:
-		check.Reason = fmt.Sprintf("it has more than the %d signatures that are looked at", maxSignatures)
+	case len(evidence.Signatures) > signature.MaxSignatures:
+		check.Reason = fmt.Sprintf("it has more than the %d signatures that are looked at", signature.MaxSignatures)
 	case c.reasons[Unknown] != "":
 		check.Reason = c.reasons[Unknown]
 	case signed > 0:
@@ -56,10 +50,10 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence Eviden
 		check.Result, check.Reason = Untrusted, c.reasons[Untrusted]
 	case c.reasons[Invalid] != "":
 		check.Result, check.Reason = Invalid, c.reasons[Invalid]
-	case evidence.Gone == 1:
+	case evidence.Missing == 1:
 		check.Result, check.Reason = Unsigned, "1 listed signature is gone"
-	case evidence.Gone > 1:
-		check.Result, check.Reason = Unsigned, fmt.Sprintf("%d listed signatures are gone", evidence.Gone)
+	case evidence.Missing > 1:
+		check.Result, check.Reason = Unsigned, fmt.Sprintf("%d listed signatures are gone", evidence.Missing)
 	default:
 		check.Result, check.Reason = Unsigned, "it has no signature"
 	}
@@ -77,16 +71,16 @@ type count struct {
 	reasons map[Verdict]string // the first of each
 }
 
-func (c *count) add(signature Signature) {
-	m, err := signature.open(c.digest)
-	if errors.Is(err, errAttestation) {
+func (c *count) add(s signature.Signature) {
+	m, err := s.Open(c.digest)
+	if errors.Is(err, signature.ErrAttestation) {
 		return
 	}
 	switch {
 	case err != nil:
-	case c.byKey(m, signature.Format):
-	case m.leaf != nil:
-		err = c.keyless(m, signature.Format)
+	case c.byKey(m, s.Format):
+	case m.Leaf != nil:
+		err = c.keyless(m, s.Format)
 	default:
 		err = c.noKey(m)
 	}
@@ -94,6 +88,9 @@ func (c *count) add(signature Signature) {
 		return
 	}
 	why := &outcome{Invalid, err.Error()}
+	if errors.Is(err, signature.ErrLater) {
+		why.verdict = Unknown
+	}
 	errors.As(err, &why)
 	if c.reasons[why.verdict] == "" {
 		c.reasons[why.verdict] = why.reason
@@ -102,9 +99,9 @@ func (c *count) add(signature Signature) {
 
 // byKey looks for the key of the rule that made a signature, with a certificate or
 // without.
-func (c *count) byKey(m *content, format Format) bool {
+func (c *count) byKey(m *signature.Content, format signature.Format) bool {
 	for _, key := range c.rule.Keys {
-		if key.verifies(m.message, m.signature) {
+		if key.Verifies(m.Message, m.Signature) {
 			c.signed.add(byKey(key, format))
 			return true
 		}
@@ -114,8 +111,8 @@ func (c *count) byKey(m *content, format Format) bool {
 
 // noKey says why a signature counts for nothing that none of the rule's keys made:
 // it is by somebody else, unless it says that one of them made it.
-func (c *count) noKey(m *content) error {
-	claimed := slices.IndexFunc(c.rule.Keys, func(key *PublicKey) bool { return m.hint != "" && m.hint == key.Hint() })
+func (c *count) noKey(m *signature.Content) error {
+	claimed := slices.IndexFunc(c.rule.Keys, func(key *PublicKey) bool { return m.Hint != "" && m.Hint == key.Hint() })
 	switch {
 	case claimed >= 0:
 		return invalid("it says it was made with %s, and was not", c.rule.Keys[claimed])
@@ -126,7 +123,7 @@ func (c *count) noKey(m *content) error {
 }
 
 // keyless checks a signature by certificate, and looks for its identity.
-func (c *count) keyless(m *content, format Format) error {
+func (c *count) keyless(m *signature.Content, format signature.Format) error {
 	if c.root == nil || len(c.rule.Identities) == 0 {
 		return stranger("signed without a key, and the rule names only keys")
 	}
@@ -137,9 +134,9 @@ func (c *count) keyless(m *content, format Format) error {
 	if err != nil {
 		return err
 	}
-	one := byIdentity(c.rule, v, m.leaf, format)
+	one := byIdentity(c.rule, v, m.Leaf, format)
 	if one == nil {
-		return stranger("signed by %s (%s), whom the rule does not name", printable(v.subject), printable(v.issuer))
+		return stranger("signed by %s (%s), whom the rule does not name", signature.Printable(v.subject), signature.Printable(v.issuer))
 	}
 	c.signed.add(one)
 	return nil
@@ -152,15 +149,5 @@ func (c *count) describe(check *Check) {
 	for _, s := range check.Signers {
 		names = append(names, s.Name)
 	}
-	check.Signer, check.Format, check.Time = strings.Join(names, ", "), Format(check.Signers[0].Format), check.Signers[0].Time
-}
-
-// printable makes one line of what a certificate says.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f {
-			return '?'
-		}
-		return r
-	}, shorten(text))
+	check.Signer, check.Format, check.Time = strings.Join(names, ", "), signature.Format(check.Signers[0].Format), check.Signers[0].Time
 }

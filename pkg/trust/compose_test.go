@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 var verdicts = []Verdict{Verified, Unsigned, Untrusted, Invalid, Unknown}
@@ -83,7 +84,7 @@ func TestIncompleteEvidence(t *testing.T) {
 	policy := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}})
 	rule := policy.Rule("", "")
 	failed := errors.New("429")
-	many := make([]Signature, maxSignatures+1)
+	many := make([]Signature, signature.MaxSignatures+1)
 	for i := range many {
 		many[i] = signed(t, testSigner(t), Legacy, d)
 	}
@@ -96,7 +97,7 @@ func TestIncompleteEvidence(t *testing.T) {
 		{"a stranger's found", Evidence{Signatures: []Signature{many[0]}, Err: failed}, Unknown},
 		{"the right one found", Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}, Err: failed}, Verified},
 		{"too many", Evidence{Signatures: many}, Unknown},
-		{"the right one after too many", Evidence{Signatures: append(many[:maxSignatures:maxSignatures], signed(t, team, Bundle, d))}, Unknown},
+		{"the right one after too many", Evidence{Signatures: append(many[:signature.MaxSignatures:signature.MaxSignatures], signed(t, team, Bundle, d))}, Unknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if check := policy.Check(rule, Entry, d, test.evidence); check.Result != test.want {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // DeviceToken has a person prove who they are, in a browser on any machine, and
@@ -29,7 +30,7 @@ func DeviceToken(ctx context.Context, services *Services, show func(address, cod
 		case ctx.Err() != nil:
 			return "", context.Cause(ctx)
 		case errors.As(err, &refused):
-			return "", fmt.Errorf("identity provider %s: %w: %s", host(services.issuer), entry.ErrUnauthorized, printable(refused.ErrorCode))
+			return "", fmt.Errorf("identity provider %s: %w: %s", host(services.issuer), entry.ErrUnauthorized, signature.Printable(refused.ErrorCode))
 		}
 		return "", serviceError("identity provider "+host(services.issuer), err)
 	}
@@ -47,7 +48,7 @@ func DeviceToken(ctx context.Context, services *Services, show func(address, cod
 	if address == "" {
 		address = begun.VerificationURI
 	}
-	show(printable(address), printable(begun.UserCode))
+	show(signature.Printable(address), signature.Printable(begun.UserCode))
 	answer, err := config.DeviceAccessToken(ctx, begun, oauth2.VerifierOption(secret))
 	if err != nil {
 		return fail(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -114,7 +115,7 @@ func TestWriteAndFind(t *testing.T) {
 			counted := map[Format]int{}
 			for _, s := range evidence.Signatures {
 				counted[s.Format]++
-				if again, ok := ParseSignature(s.JSON()); !ok || again.Format != s.Format {
+				if again, ok := signature.Parse(s.JSON()); !ok || again.Format != s.Format {
 					t.Errorf("%s is not read again", s.JSON())
 				}
 			}
@@ -259,16 +260,17 @@ func TestOffline(t *testing.T) {
 // A legacy signature that cannot be read hides none of those behind it.
 func TestLegacySignatureBehindOneTooLarge(t *testing.T) {
 	p, signer := newPlace(t, true), testSigner(t)
-	signature := signed(t, signer, Legacy, p.image.Digest)
-	if err := Write(t.Context(), p, p.image, signature, time.Now()); err != nil {
+	made := signed(t, signer, Legacy, p.image.Digest)
+	if err := Write(t.Context(), p, p.image, made, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	layers, err := legacyLayers(t.Context(), p, p.image.Digest)
-	if err != nil {
+	_, text, err := p.Manifest(t.Context(), signature.LegacyTag(p.image.Digest))
+	var manifest ocispec.Manifest
+	if err := errors.Join(err, json.Unmarshal(text, &manifest)); err != nil {
 		t.Fatal(err)
 	}
 	large := ocispec.Descriptor{MediaType: mediaTypePayload, Digest: digest.FromString("large"), Size: maxSignature + 1}
-	p.push(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: append([]ocispec.Descriptor{large}, layers...)}, LegacyTag(p.image.Digest))
+	p.push(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: append([]ocispec.Descriptor{large}, manifest.Layers...)}, signature.LegacyTag(p.image.Digest))
 	policy, err := New(nil, nil, &Rule{Keys: []*PublicKey{signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)

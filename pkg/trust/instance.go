@@ -15,6 +15,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // maxTarget bounds a file of a TUF repository, in bytes.
@@ -60,7 +61,7 @@ func OpenInstance(ctx context.Context, options InstanceOptions) (*Instance, erro
 	if o.Root == nil {
 		o.Root = tuf.DefaultRoot()
 	} else if _, err := metadata.Root().FromBytes(o.Root); err != nil {
-		return nil, fmt.Errorf("%w: root of a TUF repository: %s", entry.ErrInvalid, printable(err.Error()))
+		return nil, fmt.Errorf("%w: root of a TUF repository: %s", entry.ErrInvalid, signature.Printable(err.Error()))
 	}
 	if options.Cache == "" || os.MkdirAll(options.Cache, 0o700) != nil {
 		o.DisableLocalCache = true

@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // PublicKey is a key that signatures are checked with: EC on a NIST curve, RSA
@@ -83,7 +84,7 @@ func parsePublic(block *pem.Block) (crypto.PublicKey, error) {
 		}
 		return certificate.PublicKey, nil
 	}
-	return nil, fmt.Errorf("a PEM block of type %q is not a public key", shorten(block.Type))
+	return nil, fmt.Errorf("a PEM block of type %q is not a public key", signature.Shorten(block.Type))
 }
 
 func newPublicKey(name string, key crypto.PublicKey) (*PublicKey, error) {
@@ -123,9 +124,9 @@ func (k *PublicKey) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.der})
 }
 
-// verifies reports whether the key made a signature of message. Which hash goes
+// Verifies reports whether the key made a signature of message. Which hash goes
 // with a key is not in the signature; clients differ for the larger curves.
-func (k *PublicKey) verifies(message, signature []byte) bool {
+func (k *PublicKey) Verifies(message, signature []byte) bool {
 	return verifies(k.key, message, signature)
 }
 

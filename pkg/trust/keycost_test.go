@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/internal/testwait"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // costly is an RSA key with which checking one signature takes seconds.
@@ -43,14 +44,14 @@ func certify(t *testing.T, key crypto.PublicKey) *x509.Certificate {
 func TestCostlyKeys(t *testing.T) {
 	d := digest.FromString("revision")
 	key := costly(t, 20<<10)
-	signature := bytes.Repeat([]byte{1}, 20<<10)
+	garbage := bytes.Repeat([]byte{1}, 20<<10)
 	certificate := certify(t, key)
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki(t, key)}))
 	entry := func(name string, change func(spec object)) func(s object) {
 		return func(s object) {
 			spec := object{
 				"data":      object{"hash": object{"algorithm": "sha256", "value": d.Encoded()}},
-				"signature": object{"content": signature, "publicKey": object{"content": []byte(text)}},
+				"signature": object{"content": garbage, "publicKey": object{"content": []byte(text)}},
 			}
 			change(spec)
 			logged := at(s, "verificationMaterial", "tlogEntries")
@@ -64,12 +65,12 @@ func TestCostlyKeys(t *testing.T) {
 	}{
 		"leaf": {craft{}, func(s object) {
 			s["verificationMaterial"].(object)["certificate"] = object{"rawBytes": certificate.Raw}
-			s["dsseEnvelope"].(object)["signatures"] = []any{object{"sig": signature}}
+			s["dsseEnvelope"].(object)["signatures"] = []any{object{"sig": garbage}}
 		}},
 		"chain":     {craft{media: mediaTypeV01, chain: []*x509.Certificate{certificate}}, nil},
 		"log entry": {craft{}, entry("spec", func(object) {})},
 		"log entry, in capitals": {craft{}, entry("Spec", func(spec object) {
-			spec["SIGNATURE"] = object{"Content": signature, "publickey": object{"CONTENT": []byte(text)}}
+			spec["SIGNATURE"] = object{"Content": garbage, "publickey": object{"CONTENT": []byte(text)}}
 			delete(spec, "signature")
 		})},
 		"timestamp": {craft{}, func(s object) {
@@ -84,8 +85,8 @@ func TestCostlyKeys(t *testing.T) {
 			var check Check
 			testwait.Return(t, "the verdict on 32 signatures", func() {
 				var all []Signature
-				for range maxSignatures {
-					all = append(all, newSignature(made.Format, made.text))
+				for range signature.MaxSignatures {
+					all = append(all, signature.New(made.Format, made.JSON()))
 				}
 				check = l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, all...)
 			})
@@ -143,7 +144,7 @@ func TestReferrerOfManyLayers(t *testing.T) {
 	}
 	p.refer(t, ocispec.Manifest{ArtifactType: mediaTypeV03, Config: ocispec.DescriptorEmptyJSON, Layers: layers, Subject: &p.image})
 	evidence := Find(context.Background(), p, p.image.Digest)
-	if len(evidence.Signatures) != maxSignatures+1 {
-		t.Errorf("%d signatures were read, want %d", len(evidence.Signatures), maxSignatures+1)
+	if len(evidence.Signatures) != signature.MaxSignatures+1 {
+		t.Errorf("%d signatures were read, want %d", len(evidence.Signatures), signature.MaxSignatures+1)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/oauthflow"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // KeylessOptions say how to sign without a lasting key.
@@ -147,7 +148,7 @@ func (k *Keyless) identity() *Identity {
 }
 
 // verify checks a signature as a reader will who trusts the identity.
-func (k *Keyless) verify(d digest.Digest, signature Signature) error {
+func (k *Keyless) verify(d digest.Digest, made signature.Signature) error {
 	if k.options.Root == nil {
 		return nil
 	}
@@ -156,7 +157,7 @@ func (k *Keyless) verify(d digest.Digest, signature Signature) error {
 	if err != nil {
 		return fmt.Errorf("%w: the certificate is of nobody: %v", entry.ErrUntrusted, err)
 	}
-	if check := policy.Check(rule, Entry, d, Evidence{Signatures: []Signature{signature}}); check.Result != Verified {
+	if check := policy.Check(rule, Entry, d, signature.Evidence{Signatures: []signature.Signature{made}}); check.Result != Verified {
 		return fmt.Errorf("%w: what the signing services answered does not hold by the trusted root: %s: %s", entry.ErrUntrusted, check.Result, check.Reason)
 	}
 	return nil

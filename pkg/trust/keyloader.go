@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // KeyLoader reads the keys that references name:
@@ -61,7 +62,7 @@ func (l *KeyLoader) PublicKeys(ctx context.Context, reference string) ([]*Public
 		if err != nil {
 			return nil, err
 		}
-		name := shorten(reference)
+		name := signature.Shorten(reference)
 		if scheme == "" {
 			name = filepath.Base(reference)
 		}
@@ -92,7 +93,7 @@ func (l *KeyLoader) Signer(ctx context.Context, reference string, password func(
 		}
 		signer, err := ParsePrivateKey(text, password)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", shorten(reference), err)
+			return nil, fmt.Errorf("%s: %w", signature.Shorten(reference), err)
 		}
 		return signer, nil
 	case "https":
@@ -227,7 +228,7 @@ func shownReference(reference string) string {
 	if strings.ContainsAny(reference, "@?") {
 		return strconv.Quote(webAddress(reference))
 	}
-	return shorten(reference)
+	return signature.Shorten(reference)
 }
 
 // webAddress names a web address without its user, password and query.
@@ -236,5 +237,5 @@ func webAddress(reference string) string {
 	if err != nil {
 		return "that is no address"
 	}
-	return printable((&url.URL{Scheme: address.Scheme, Host: address.Host, Path: address.Path}).String())
+	return signature.Printable((&url.URL{Scheme: address.Scheme, Host: address.Host, Path: address.Path}).String())
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/digitorus/timestamp"
 	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 type object = map[string]any
@@ -89,9 +91,9 @@ func (c craft) make(d digest.Digest) Signature {
 		payload = c.statement(payload)
 	}
 	message := dsse.PAE(typeInToto, []byte(payload))
-	signature := c.sign(message)
+	sig := c.sign(message)
 	verifier := encode(certificatePEM(leaf.Raw))
-	envelope := mustJSON(object{"payload": []byte(payload), "payloadType": typeInToto, "signatures": []object{{"sig": signature}}})
+	envelope := mustJSON(object{"payload": []byte(payload), "payloadType": typeInToto, "signatures": []object{{"sig": sig}}})
 	proposal := mustJSON(object{"apiVersion": "0.0.1", "kind": "dsse", "spec": object{
 		"proposedContent": object{"envelope": string(envelope), "verifiers": []string{verifier}},
 	}})
@@ -108,7 +110,7 @@ func (c craft) make(d digest.Digest) Signature {
 	if len(c.stamps) > 0 {
 		var stamps []object
 		for _, by := range c.stamps {
-			stamps = append(stamps, object{"signedTimestamp": by.stampOf(signature)})
+			stamps = append(stamps, object{"signedTimestamp": by.stampOf(sig)})
 		}
 		material["timestampVerificationData"] = object{"rfc3161Timestamps": stamps}
 	}
@@ -117,23 +119,23 @@ func (c craft) make(d digest.Digest) Signature {
 		media = mediaTypeV03
 	}
 	bundle := object{"mediaType": media, "verificationMaterial": material, "dsseEnvelope": object{
-		"payload": []byte(payload), "payloadType": typeInToto, "signatures": []object{{"sig": signature}},
+		"payload": []byte(payload), "payloadType": typeInToto, "signatures": []object{{"sig": sig}},
 	}}
-	return newSignature(Bundle, c.edited(bundle))
+	return signature.New(Bundle, c.edited(bundle))
 }
 
 func (c craft) makeLegacy(d digest.Digest, leaf *x509.Certificate) Signature {
-	payload, err := newPayload("registry.example.com/team/catalog", d)
-	if err != nil {
-		c.lab.t.Fatal(err)
-	}
-	signature := c.sign(payload)
+	payload := mustJSON(object{"optional": nil, "critical": object{
+		"identity": object{"docker-reference": "registry.example.com/team/catalog"},
+		"image":    object{"docker-manifest-digest": d.String()}, "type": "cosign container image signature",
+	}})
+	sig := c.sign(payload)
 	entry := c.lab.entry(mustJSON(object{"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": object{
 		"data":      object{"hash": object{"algorithm": "sha256", "value": hex.EncodeToString(sum256(payload))}},
-		"signature": object{"content": signature, "publicKey": object{"content": certificatePEM(leaf.Raw)}},
+		"signature": object{"content": sig, "publicKey": object{"content": certificatePEM(leaf.Raw)}},
 	}}))
 	annotations := object{
-		annotationSignature: encode(signature), annotationCertificate: string(certificatePEM(leaf.Raw)),
+		annotationSignature: encode(sig), annotationCertificate: string(certificatePEM(leaf.Raw)),
 	}
 	for _, one := range c.chain {
 		text, _ := annotations[annotationChain].(string)
@@ -144,13 +146,13 @@ func (c craft) makeLegacy(d digest.Digest, leaf *x509.Certificate) Signature {
 		"body": entry["canonicalizedBody"], "integratedTime": c.lab.now.Unix(), "logIndex": 7, "logID": hex.EncodeToString(id),
 	}}))
 	for _, by := range c.stamps {
-		annotations[annotationTimestamp] = string(mustJSON(object{"SignedRFC3161Timestamp": by.stampOf(signature)}))
+		annotations[annotationTimestamp] = string(mustJSON(object{"SignedRFC3161Timestamp": by.stampOf(sig)}))
 	}
 	if c.edit != nil {
 		c.edit(annotations)
 		c.edit = nil
 	}
-	return newSignature(Legacy, c.edited(object{"mediaType": mediaTypeSaved, "payload": payload, "annotations": annotations}))
+	return signature.New(Legacy, c.edited(object{"mediaType": mediaTypeSaved, "payload": payload, "annotations": annotations}))
 }
 
 func (c craft) edited(signature object) []byte {

@@ -83,7 +83,7 @@ func (l *lab) certify(r *http.Request, body []byte) any {
 	if err := json.Unmarshal(text, &claims); err != nil {
 		l.t.Error(err)
 	}
-	if !keys[0].verifies([]byte(claims.Sub), request.Request.Proof) {
+	if !keys[0].Verifies([]byte(claims.Sub), request.Request.Proof) {
 		l.t.Error("the bearer of the token does not have the key")
 	}
 	leaf := l.certificate(keys[0].key, claims.Sub, claims.Iss)

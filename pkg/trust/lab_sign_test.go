@@ -12,6 +12,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // labKeys are keys of each kind that people sign with.
@@ -43,11 +45,11 @@ func (l *lab) bundle(key crypto.Signer, d digest.Digest, logVersion int, stamped
 	l.t.Helper()
 	leaf := l.certificate(key.Public(), somebody, theirs)
 	e := newEnvelope(d)
-	signature := l.sign(key, e.pae())
-	e.Signatures = []envelopeSignature{{Sig: signature}}
+	sig := l.sign(key, e.pae())
+	e.Signatures = []envelopeSignature{{Sig: sig}}
 	material := object{"certificate": object{"rawBytes": leaf.Raw}}
 	if stamped {
-		material["timestampVerificationData"] = object{"rfc3161Timestamps": []object{{"signedTimestamp": l.stampOf(signature)}}}
+		material["timestampVerificationData"] = object{"rfc3161Timestamps": []object{{"signedTimestamp": l.stampOf(sig)}}}
 	}
 	switch logVersion {
 	case 1:
@@ -62,7 +64,7 @@ func (l *lab) bundle(key crypto.Signer, d digest.Digest, logVersion int, stamped
 			kind, hash = "PKIX_ED25519_PH", crypto.SHA512
 		}
 		proposed, _ := json.Marshal(object{"hashedRekordRequestV002": object{"digest": hashed(e.pae(), hash), "signature": object{
-			"content": signature, "verifier": object{"keyDetails": kind, "x509Certificate": object{"rawBytes": leaf.Raw}},
+			"content": sig, "verifier": object{"keyDetails": kind, "x509Certificate": object{"rawBytes": leaf.Raw}},
 		}}})
 		material["tlogEntries"] = []any{l.enterV2(proposed)}
 	}
@@ -70,7 +72,7 @@ func (l *lab) bundle(key crypto.Signer, d digest.Digest, logVersion int, stamped
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return newSignature(Bundle, text)
+	return signature.New(Bundle, text)
 }
 
 // What the lab signs with keys of each kind is verified, with both versions of
@@ -105,7 +107,7 @@ type envelopeSignature struct {
 }
 
 func newEnvelope(d digest.Digest) *envelope {
-	return &envelope{Payload: newStatement(d), PayloadType: typeInToto}
+	return &envelope{Payload: mustJSON(object{"_type": typeStatement, "subject": []object{{"digest": object{"sha256": d.Encoded()}}}, "predicateType": typeSignature, "predicate": object{}}), PayloadType: typeInToto}
 }
 
 func (e *envelope) pae() []byte { return dsse.PAE(e.PayloadType, e.Payload) }

@@ -19,6 +19,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 var full = flag.Bool("full", false, "make all mutations, not a tenth")
@@ -41,8 +43,8 @@ func TestMutations(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
 			counted := map[Verdict]int{}
 			for i := range mutations() {
-				text := mutate(random, right.text)
-				signature, ok := ParseSignature(text)
+				text := mutate(random, right.JSON())
+				signature, ok := signature.Parse(text)
 				if !ok {
 					continue
 				}
@@ -51,7 +53,7 @@ func TestMutations(t *testing.T) {
 				if check.Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
 					t.Errorf("mutation %d is verified, and not by sigstore-go:\n%s", i, text)
 				}
-				if check.Result == Verified && signature.Format == Legacy && !bytes.Equal(evidence(t, text), evidence(t, right.text)) {
+				if check.Result == Verified && signature.Format == Legacy && !bytes.Equal(evidence(t, text), evidence(t, right.JSON())) {
 					t.Errorf("mutation %d is verified, and is another signature:\n%s", i, text)
 				}
 			}
@@ -67,10 +69,10 @@ func FuzzJudge(f *testing.F) {
 	l, d := newLab(f), digest.FromString("revision")
 	policy, named := l.trusting(Identity{Subject: somebody, Issuer: theirs}), l.parsedRoot().named
 	for _, right := range seeds(l, d) {
-		f.Add(right.text)
+		f.Add(right.JSON())
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		signature, ok := ParseSignature(text)
+		signature, ok := signature.Parse(text)
 		if ok && policy.judge(d, signature).Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
 			t.Errorf("verified, and not by sigstore-go:\n%s", text)
 		}
@@ -230,7 +232,7 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := craft{lab: l, stamps: []*lab{l}}
-			text := c.make(d).text
+			text := c.make(d).JSON()
 			var tree object
 			if err := json.Unmarshal(text, &tree); err != nil {
 				t.Fatal(err)
@@ -244,8 +246,8 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 				t.Fatalf("%d bytes, more than a signature may have", len(text))
 			}
 			var many []Signature
-			for range maxSignatures {
-				signature, ok := ParseSignature(text)
+			for range signature.MaxSignatures {
+				signature, ok := signature.Parse(text)
 				if !ok {
 					return // refused before it is looked into
 				}
@@ -258,7 +260,7 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 			if check.Result == Verified != (name == "timestamp") {
 				t.Errorf("%+v", check) // a bad timestamp beside a log's entry counts for nothing
 			}
-			if per := (after.TotalAlloc - before.TotalAlloc) / maxSignatures; per > 40*maxSignature {
+			if per := (after.TotalAlloc - before.TotalAlloc) / signature.MaxSignatures; per > 40*maxSignature {
 				t.Errorf("%d MiB allocated for each signature of at most 1 MiB", per>>20)
 			}
 		})
@@ -295,6 +297,6 @@ func TestJudgeIsSilent(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if stderr.Len() > 0 {
-		t.Errorf("on stderr: %s", shorten(stderr.String()))
+		t.Errorf("on stderr: %s", signature.Shorten(stderr.String()))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -17,10 +18,10 @@ import (
 
 func checkPattern(pattern string) error {
 	if len(pattern) > 1024 || strings.ContainsAny(pattern, "?[]\\") {
-		return fmt.Errorf("%w: pattern %q: only * and ** stand for other characters", entry.ErrInvalid, shorten(pattern))
+		return fmt.Errorf("%w: pattern %q: only * and ** stand for other characters", entry.ErrInvalid, signature.Shorten(pattern))
 	}
 	if _, err := path.Match(pattern, ""); err != nil {
-		return fmt.Errorf("%w: pattern %q: %v", entry.ErrInvalid, shorten(pattern), err)
+		return fmt.Errorf("%w: pattern %q: %v", entry.ErrInvalid, signature.Shorten(pattern), err)
 	}
 	return nil
 }

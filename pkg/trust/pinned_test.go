@@ -180,7 +180,9 @@ func TestPinnedVerdicts(t *testing.T) {
 		}},
 
 		{"another predicate", Unsigned, func(_ *testing.T, l *lab) craft {
-			return craft{lab: l, statement: func(s string) string { return strings.Replace(s, typeSignature, "https://slsa.dev/provenance/v1", 1) }}
+			return craft{lab: l, statement: func(s string) string {
+				return strings.Replace(s, typeSignature, "https://slsa.dev/provenance/v1", 1)
+			}}
 		}},
 		{"two subjects", Invalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, statement: func(s string) string {

@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/kms/cliplugin/common"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 const (
@@ -111,7 +112,7 @@ func (s *pluginSigner) call(ctx context.Context, message []byte, method *common.
 		return nil, s.failed(errors.Join(err, errors.New("its answer is not that of a plugin")))
 	}
 	if answer.ErrorMessage != "" {
-		return nil, s.failed(errors.New(printable(answer.ErrorMessage)))
+		return nil, s.failed(errors.New(signature.Printable(answer.ErrorMessage)))
 	}
 	return &answer, nil
 }

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/schema"
 )
 
@@ -172,7 +173,7 @@ func explain(problems []schema.Problem) error {
 		if strings.HasPrefix(p.Reason, "oneOf:") {
 			p.Reason = "want one of subject and subjectRegexp, and one of issuer and issuerRegexp"
 		}
-		all[i] = fmt.Sprintf("%s: %s", printable(cmp.Or(p.Pointer, "/")), p.Reason)
+		all[i] = fmt.Sprintf("%s: %s", signature.Printable(cmp.Or(p.Pointer, "/")), p.Reason)
 	}
 	return errors.New(strings.Join(all, "; "))
 }

@@ -16,10 +16,11 @@ import (
 	sigroot "github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/sign"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
-	"github.com/sigstore/sigstore/pkg/signature"
+	algorithms "github.com/sigstore/sigstore/pkg/signature"
 	"github.com/sigstore/sigstore/pkg/signature/options"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // Services are those that certify and witness signatures: a certificate
@@ -38,7 +39,7 @@ type Services struct {
 // error is an entry.ErrInvalid.
 func ParseSigningConfig(text []byte, transport http.RoundTripper, now time.Time) (*Services, error) {
 	bad := func(err error) (*Services, error) {
-		return nil, fmt.Errorf("%w: signing config: %s", entry.ErrInvalid, printable(err.Error()))
+		return nil, fmt.Errorf("%w: signing config: %s", entry.ErrInvalid, signature.Printable(err.Error()))
 	}
 	if len(text) > maxRoot {
 		return bad(fmt.Errorf("longer than %d bytes", maxRoot))
@@ -85,7 +86,7 @@ func pick(from []sigroot.Service, how *prototrustroot.ServiceConfiguration, vers
 	for _, s := range from {
 		at, err := url.Parse(s.URL)
 		if err != nil || at.Host == "" || (at.Scheme != "https" && at.Scheme != "http") {
-			return nil, fmt.Errorf("%q is not the address of a service", shorten(s.URL))
+			return nil, fmt.Errorf("%q is not the address of a service", signature.Shorten(s.URL))
 		}
 	}
 	config := sigroot.ServiceConfiguration{Selector: how.GetSelector(), Count: how.GetCount()}
@@ -106,7 +107,7 @@ func (s *Services) checkTime() error {
 
 // checkUse reports why a format cannot hold what the services will answer, or
 // why they will not take signatures by a key.
-func (s *Services) checkUse(format Format, key crypto.PublicKey) error {
+func (s *Services) checkUse(format signature.Format, key crypto.PublicKey) error {
 	if s == nil {
 		return nil
 	}
@@ -114,11 +115,11 @@ func (s *Services) checkUse(format Format, key crypto.PublicKey) error {
 		if log.MajorAPIVersion == 1 {
 			continue
 		}
-		if format == Legacy {
+		if format == signature.Legacy {
 			return fmt.Errorf("%w: the format legacy cannot hold an entry of the transparency log %s: logs of version 2 make no promise; want the format bundle", entry.ErrInvalid, host(log.URL))
 		}
 		// They want the hash that goes with the kind of the key.
-		details, err := signature.GetDefaultAlgorithmDetails(key, options.WithED25519ph())
+		details, err := algorithms.GetDefaultAlgorithmDetails(key, options.WithED25519ph())
 		if err != nil || details.GetHashType() != crypto.SHA256 {
 			return fmt.Errorf("%w: the transparency log %s, of version 2, takes signatures by P-256 and RSA keys only", entry.ErrInvalid, host(log.URL))
 		}
@@ -161,21 +162,21 @@ func (s *Services) bundle(ctx context.Context, content sign.Content, pair *keypa
 // checkLogged checks that what the logs answered is about the signature: readers
 // of signatures by keys that are not told of the logs would not notice.
 func checkLogged(made *protobundle.Bundle) error {
-	signature := made.GetMessageSignature().GetSignature()
+	over := made.GetMessageSignature().GetSignature()
 	if signed := made.GetDsseEnvelope().GetSignatures(); len(signed) == 1 {
-		signature = signed[0].GetSig()
+		over = signed[0].GetSig()
 	}
 	for _, logged := range made.GetVerificationMaterial().GetTlogEntries() {
-		err := checkEntry(logged)
+		err := signature.CheckLogEntry(logged)
 		var parsed *tlog.Entry
 		if err == nil {
 			parsed, err = tlog.ParseTransparencyLogEntry(logged)
 		}
-		if err == nil && !bytes.Equal(parsed.Signature(), signature) {
+		if err == nil && !bytes.Equal(parsed.Signature(), over) {
 			err = errors.New("it is about another signature")
 		}
 		if err != nil {
-			return fmt.Errorf("%w: what the transparency log answered does not hold: %s", entry.ErrUntrusted, printable(err.Error()))
+			return fmt.Errorf("%w: what the transparency log answered does not hold: %s", entry.ErrUntrusted, signature.Printable(err.Error()))
 		}
 	}
 	return nil

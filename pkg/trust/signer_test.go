@@ -61,7 +61,7 @@ func TestPrivateKeys(t *testing.T) {
 			}
 			public := keys[0]
 			signature, err := signer.Sign(t.Context(), []byte("message"))
-			if err != nil || !public.verifies([]byte("message"), signature) || public.verifies([]byte("massage"), signature) {
+			if err != nil || !public.Verifies([]byte("message"), signature) || public.Verifies([]byte("massage"), signature) {
 				t.Errorf("signature %x, error %v", signature, err)
 			}
 		})

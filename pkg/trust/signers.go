@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // signers are those who made valid signatures of one digest, and may stand for
@@ -22,7 +23,7 @@ type signatory struct {
 	marks  map[string]bool // keys that signed, identities that were certified
 	named  map[string]bool // signers of the rule that this may be, by their ID
 	shown  string          // as reports call it
-	format Format
+	format signature.Format
 	at     time.Time // the earliest time that a service proves; zero for none
 }
 
@@ -68,13 +69,13 @@ func (s *signatory) merge(other *signatory) {
 }
 
 // byKey is the signatory of a signature that a key of the rule checks.
-func byKey(key *PublicKey, format Format) *signatory {
+func byKey(key *PublicKey, format signature.Format) *signatory {
 	return &signatory{marks: keyMark(key.der), named: map[string]bool{key.id(): true}, shown: key.String(), format: format}
 }
 
 // byIdentity is the signatory of a signature by a certificate, and nil if the
 // rule does not name it.
-func byIdentity(rule *Rule, v *vouched, certificate *x509.Certificate, format Format) *signatory {
+func byIdentity(rule *Rule, v *vouched, certificate *x509.Certificate, format signature.Format) *signatory {
 	named := map[string]bool{}
 	for _, identity := range rule.Identities {
 		if identity.matches(v) {
@@ -90,7 +91,7 @@ func byIdentity(rule *Rule, v *vouched, certificate *x509.Certificate, format Fo
 	}
 	marks := keyMark(der)
 	marks[fmt.Sprintf("identity %q %q", v.subject, v.issuer)] = true
-	return &signatory{marks: marks, named: named, shown: fmt.Sprintf("%s (%s)", printable(v.subject), printable(v.issuer)), format: format, at: v.at}
+	return &signatory{marks: marks, named: named, shown: fmt.Sprintf("%s (%s)", signature.Printable(v.subject), signature.Printable(v.issuer)), format: format, at: v.at}
 }
 
 func keyMark(der []byte) map[string]bool { return map[string]bool{"key " + string(der): true} }

@@ -14,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // again is a key under another name, as a policy may name it twice.
@@ -47,13 +48,13 @@ func TestThreshold(t *testing.T) {
 		{"one", Untrusted, "signed by 1 of the 2 whom the rule wants", []Signature{by(a, Bundle)}},
 		{"one, in both formats", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(a, Legacy)}},
 		{"one, named twice", Untrusted, "signed by 1 of the 2", []Signature{by(b, Bundle), by(b, Bundle)}},
-		{"one signature many times", Untrusted, "signed by 1 of the 2", slices.Repeat([]Signature{one}, maxSignatures)},
+		{"one signature many times", Untrusted, "signed by 1 of the 2", slices.Repeat([]Signature{one}, signature.MaxSignatures)},
 		{"one and a stranger", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(stranger, Bundle)}},
 		{"two strangers", Untrusted, "none of the keys", []Signature{by(stranger, Bundle), by(testSigner(t), Legacy)}},
 		{"one, and another over another digest", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signed(t, b, Bundle, other)}},
 		{"both over another digest", Invalid, "another digest", []Signature{signed(t, a, Bundle, other), signed(t, b, Legacy, other)}},
-		{"one, and one that is broken", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), newSignature(Bundle, []byte("{}"))}},
-		{"two among wrong ones", Verified, "", []Signature{newSignature(Legacy, []byte("{")), by(stranger, Bundle), one, one, signed(t, c, Bundle, other), by(c, Bundle)}},
+		{"one, and one that is broken", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signature.New(Bundle, []byte("{}"))}},
+		{"two among wrong ones", Verified, "", []Signature{signature.New(Legacy, []byte("{")), by(stranger, Bundle), one, one, signed(t, c, Bundle, other), by(c, Bundle)}},
 		{"none", Unsigned, "no signature", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"go.uber.org/zap"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // Rekor's packages log to stderr whatever is odd in an entry that they parse.
@@ -35,17 +37,17 @@ type outcome struct {
 func (o *outcome) Error() string { return o.reason }
 
 func invalid(format string, args ...any) error {
-	return &outcome{Invalid, printable(fmt.Sprintf(format, args...))}
+	return &outcome{Invalid, signature.Printable(fmt.Sprintf(format, args...))}
 }
 
 func stranger(format string, args ...any) error {
-	return &outcome{Untrusted, printable(fmt.Sprintf(format, args...))}
+	return &outcome{Untrusted, signature.Printable(fmt.Sprintf(format, args...))}
 }
 
 // vouch checks a keyless signature of a digest against the root: whatever the
 // root requires, sigstore-go's verifier checks, and only its yes is one. An error
 // is an outcome.
-func (r *Root) vouch(c *content, d digest.Digest) (v *vouched, err error) {
+func (r *Root) vouch(c *signature.Content, d digest.Digest) (v *vouched, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			v, err = nil, invalid("it makes no sense: %v", fault)
@@ -53,14 +55,14 @@ func (r *Root) vouch(c *content, d digest.Digest) (v *vouched, err error) {
 	}()
 	// Nothing of what others say is looked into for a signature that is not even
 	// by its own certificate.
-	if !verifies(c.leaf.PublicKey, c.message, c.signature) {
+	if !verifies(c.Leaf.PublicKey, c.Message, c.Signature) {
 		return nil, invalid("the certificate's key did not make the signature")
 	}
-	e, err := c.entity()
+	e, err := c.Entity()
 	if err != nil {
 		return nil, err
 	}
-	named := withChain{r.named, c.chain}
+	named := withChain{r.named, c.Chain}
 	verifier, err := verify.NewVerifier(named, required(named)...)
 	if err != nil {
 		return nil, invalid("%v", err)
@@ -70,16 +72,16 @@ func (r *Root) vouch(c *content, d digest.Digest) (v *vouched, err error) {
 		return nil, invalid("%v", err)
 	}
 	of := verify.WithArtifactDigest(d.Algorithm().String(), subject)
-	if c.payload != nil {
-		of = verify.WithArtifact(bytes.NewReader(c.payload))
+	if c.Payload != nil {
+		of = verify.WithArtifact(bytes.NewReader(c.Payload))
 	}
 	result, err := verifier.Verify(e, verify.NewPolicy(of, verify.WithoutIdentitiesUnsafe()))
 	if err != nil {
 		return nil, why(e, named, verifier, err)
 	}
-	if c.payload == nil {
+	if c.Payload == nil {
 		s := result.Statement
-		if s.GetPredicateType() != typeSignature || len(s.GetSubject()) != 1 || s.GetSubject()[0].GetDigest()[d.Algorithm().String()] != d.Encoded() {
+		if s.GetPredicateType() != signature.PredicateType || len(s.GetSubject()) != 1 || s.GetSubject()[0].GetDigest()[d.Algorithm().String()] != d.Encoded() {
 			return nil, invalid("its statement is not that of a signature of this digest")
 		}
 	}
@@ -103,12 +105,12 @@ func required(named root.TrustedMaterial) []verify.VerifierOption {
 // why says what is wrong with a signature that was refused, whose certificate's
 // key made it: in stages, since the verifier's errors do not tell a stranger's
 // evidence from evidence that does not check.
-func why(e *entity, named root.TrustedMaterial, verifier *verify.Verifier, refusal error) error {
+func why(e *signature.Entity, named root.TrustedMaterial, verifier *verify.Verifier, refusal error) error {
 	if logs := named.RekorLogs(); len(logs) > 0 {
 		switch {
-		case len(e.entries) == 0:
+		case len(e.Entries) == 0:
 			return invalid("no entry in a transparency log proves it")
-		case !slices.ContainsFunc(e.entries, func(logged *tlog.Entry) bool { return logs[hex.EncodeToString([]byte(logged.LogKeyID()))] != nil }):
+		case !slices.ContainsFunc(e.Entries, func(logged *tlog.Entry) bool { return logs[hex.EncodeToString([]byte(logged.LogKeyID()))] != nil }):
 			return stranger("the trusted root does not name the log that has it")
 		}
 	}
@@ -124,7 +126,7 @@ func why(e *entity, named root.TrustedMaterial, verifier *verify.Verifier, refus
 		return invalid("nothing proves when it was made, and its certificate is short-lived")
 	}
 	for _, at := range times {
-		leaf := e.leaf()
+		leaf := e.Leaf()
 		if at.Timestamp.Before(leaf.NotBefore) || at.Timestamp.After(leaf.NotAfter) {
 			return invalid("made at %s, when its certificate was not valid", at.Timestamp.UTC().Format(time.RFC3339))
 		}

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -34,7 +35,7 @@ func answerAt(part string, status int, body string) func(w http.ResponseWriter, 
 // signOnce signs as a catalog does: unless that was done before.
 func (p *place) signOnce(t *testing.T, signer Signer, format Format) (present bool, err error) {
 	t.Helper()
-	present, err = Signed(t.Context(), p, p.image.Digest, format, signer)
+	present, err = signature.Signed(t.Context(), p, p.image.Digest, format, signer.PublicKey().Verifies)
 	if err == nil && !present {
 		err = Write(t.Context(), p, p.image, signed(t, signer, format, p.image.Digest), time.Unix(0, 0))
 	}
@@ -147,7 +148,7 @@ func TestRefusedTagsAreNotOverwritten(t *testing.T) {
 		for _, status := range []int{401, 403} {
 			p.instead = func(w http.ResponseWriter, r *http.Request) bool {
 				tag := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-				refused := r.Method != http.MethodPut && (tag == LegacyTag(p.image.Digest) || tag == registry.ReferrersTag(p.image.Digest))
+				refused := r.Method != http.MethodPut && (tag == signature.LegacyTag(p.image.Digest) || tag == registry.ReferrersTag(p.image.Digest))
 				if refused {
 					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(status)
@@ -159,14 +160,14 @@ func TestRefusedTagsAreNotOverwritten(t *testing.T) {
 				t.Errorf("%s, %d: signing: %v, want unauthorized", format, status, err)
 			}
 			p.instead = nil
-			if present, err := Signed(t.Context(), p, p.image.Digest, format, first); !present || err != nil {
+			if present, err := signature.Signed(t.Context(), p, p.image.Digest, format, first.PublicKey().Verifies); !present || err != nil {
 				t.Errorf("%s, %d: the first signature is there %t, %v", format, status, present, err)
 			}
 		}
 	}
 	p := newPlace(t, true)
 	text := []byte(`{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`)
-	if err := p.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, text), text, LegacyTag(p.image.Digest)); err != nil {
+	if err := p.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, text), text, signature.LegacyTag(p.image.Digest)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.signOnce(t, testSigner(t), Legacy); !errors.Is(err, entry.ErrConflict) {

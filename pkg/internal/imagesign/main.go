@@ -26,6 +26,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -86,14 +87,14 @@ func runSign(ctx context.Context, args []string) error {
 	if *other != "" {
 		signed = digest.Digest(*other)
 	}
-	signature, err := trust.Sign(ctx, signer, nil, trust.Format(*format), signed, ref.Base())
+	made, err := trust.Sign(ctx, signer, nil, trust.Format(*format), signed, ref.Base())
 	if err != nil {
 		return err
 	}
-	if err := trust.Write(ctx, repository, image, signature, time.Now()); err != nil {
+	if err := signature.Write(ctx, repository, image, made, time.Now()); err != nil {
 		return err
 	}
-	fmt.Println(string(signature.JSON()))
+	fmt.Println(string(made.JSON()))
 	return nil
 }
 
@@ -124,7 +125,7 @@ func checkImage(ctx context.Context, image string, keys []string) error {
 	if err != nil {
 		return err
 	}
-	evidence := trust.Find(ctx, repository, d.Digest)
+	evidence := signature.Find(ctx, repository, d.Digest)
 	for _, file := range keys {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -164,11 +165,11 @@ func checkBundles(root string, who *trust.Identity, d digest.Digest, files []str
 		if err != nil {
 			return err
 		}
-		signature, ok := trust.ParseSignature(text)
+		made, ok := signature.Parse(text)
 		if !ok {
 			return fmt.Errorf("%s is no bundle", file)
 		}
-		if err := print(policy.Check(policy.Rule("", ""), trust.Entry, d, trust.Evidence{Signatures: []trust.Signature{signature}})); err != nil {
+		if err := print(policy.Check(policy.Rule("", ""), trust.Entry, d, signature.Evidence{Signatures: []signature.Signature{made}})); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
-package trust
+package signature
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -84,7 +85,7 @@ func newLegacy(payload []byte, annotations map[string]string) (Signature, error)
 	if err == nil && len(text) > maxSignature {
 		err = fmt.Errorf("a signature of %d bytes, more than the %d allowed", len(text), maxSignature)
 	}
-	return newSignature(Legacy, text), err
+	return New(Legacy, text), err
 }
 
 // newPayload is what a legacy signature of d covers: reference is the
@@ -96,7 +97,7 @@ func newPayload(reference string, d digest.Digest) ([]byte, error) {
 	})
 }
 
-func parseLegacy(text []byte) (*content, error) {
+func parseLegacy(text []byte) (*Content, error) {
 	var saved savedJSON
 	if err := json.Unmarshal(text, &saved); err != nil {
 		return nil, fmt.Errorf("legacy signature: %v", err)
@@ -106,11 +107,11 @@ func parseLegacy(text []byte) (*content, error) {
 		return nil, fmt.Errorf("legacy signature: payload: %v", err)
 	}
 	if payload.Critical.Type != typePayload {
-		return nil, fmt.Errorf("legacy signature: payload of type %q", shorten(payload.Critical.Type))
+		return nil, fmt.Errorf("legacy signature: payload of type %q", Shorten(payload.Critical.Type))
 	}
-	c := &content{message: saved.Payload, payload: saved.Payload, subject: payload.covers}
+	c := &Content{Message: saved.Payload, Payload: saved.Payload, subject: payload.covers}
 	var err error
-	if c.signature, err = base64.StdEncoding.DecodeString(saved.Annotations[annotationSignature]); err != nil {
+	if c.Signature, err = base64.StdEncoding.DecodeString(saved.Annotations[annotationSignature]); err != nil {
 		return nil, fmt.Errorf("legacy signature: %v", err)
 	}
 	certificates, err := parseCertificates(saved.Annotations[annotationCertificate], saved.Annotations[annotationChain])
@@ -127,7 +128,7 @@ func parseLegacy(text []byte) (*content, error) {
 // covers checks that the payload is a signature of want.
 func (p *payloadJSON) covers(want digest.Digest) error {
 	if got := p.Critical.Image.Digest; got != want.String() {
-		return errOther{shorten(got)}
+		return errOther{Shorten(got)}
 	}
 	return nil
 }
@@ -153,7 +154,7 @@ func parseCertificates(texts ...string) ([]*x509.Certificate, error) {
 
 // asBundle makes a bundle of version 0.1 of a legacy signature: the same
 // signature, and the same evidence in another place.
-func (c *content) asBundle(certificates []*x509.Certificate, annotations map[string]string) (*protobundle.Bundle, error) {
+func (c *Content) asBundle(certificates []*x509.Certificate, annotations map[string]string) (*protobundle.Bundle, error) {
 	material := &protobundle.VerificationMaterial{}
 	if len(certificates) > 0 {
 		leaf := &common.X509CertificateChain{Certificates: []*common.X509Certificate{{RawBytes: certificates[0].Raw}}}
@@ -175,11 +176,12 @@ func (c *content) asBundle(certificates []*x509.Certificate, annotations map[str
 			Rfc3161Timestamps: []*common.RFC3161SignedTimestamp{{SignedTimestamp: stamp.Signed}},
 		}
 	}
+	sum := sha256.Sum256(c.Message)
 	return &protobundle.Bundle{
 		MediaType: mediaTypeV01, VerificationMaterial: material,
 		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &common.MessageSignature{
-			MessageDigest: &common.HashOutput{Algorithm: common.HashAlgorithm_SHA2_256, Digest: sum256(c.message)},
-			Signature:     c.signature,
+			MessageDigest: &common.HashOutput{Algorithm: common.HashAlgorithm_SHA2_256, Digest: sum[:]},
+			Signature:     c.Signature,
 		}},
 	}, nil
 }

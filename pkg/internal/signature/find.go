@@ -1,4 +1,4 @@
-package trust
+package signature
 
 import (
 	"context"
@@ -20,6 +20,14 @@ type Store interface {
 	manifestReader
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
 	Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error)
+}
+
+// Evidence is what was found of the signatures of one digest. It is complete
+// only if Err is nil; otherwise there may be more.
+type Evidence struct {
+	Signatures []Signature
+	Missing    int // signatures that are listed, and that the registry does not have
+	Err        error
 }
 
 type manifestReader interface {
@@ -45,8 +53,29 @@ func FindMore(ctx context.Context, store Store, d digest.Digest, enough func(Evi
 	return f.evidence(err, f.legacy(ctx))
 }
 
+// Signed reports whether a digest has a signature, in a format, that verifies
+// accepts: one by a key that is about to sign. What certificates say is not
+// believed here. Only signatures of the format are looked for. It is for who is
+// going to write one: where the registry will not say whether there are any,
+// there are none, and writing shows what it lets happen.
+func Signed(ctx context.Context, store registry.Repository, d digest.Digest, format Format, verifies func(message, signature []byte) bool) (bool, error) {
+	f := &finder{store: store, subject: d, writer: store}
+	find := f.bundles
+	if format == Legacy {
+		find = f.legacy
+	}
+	err := find(ctx)
+	for _, signature := range f.found {
+		content, failed := signature.Open(d)
+		if failed == nil && signature.Format == format && verifies(content.Message, content.Signature) {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 func (f *finder) evidence(faults ...error) Evidence {
-	return Evidence{Signatures: f.found, Gone: f.gone, Err: errors.Join(faults...)}
+	return Evidence{Signatures: f.found, Missing: f.missing, Err: errors.Join(faults...)}
 }
 
 type finder struct {
@@ -54,7 +83,7 @@ type finder struct {
 	subject digest.Digest
 	writer  registry.Repository // for somebody who is about to add a signature; nil for a reader
 	found   []Signature
-	gone    int
+	missing int
 }
 
 // bundles reads the referrers that hold sigstore bundles. What the list says
@@ -75,7 +104,7 @@ func (f *finder) bundles(ctx context.Context) error {
 		if err := f.referrer(ctx, referrer); err != nil {
 			faults = errors.Join(faults, err)
 		}
-		if len(f.found) > maxSignatures {
+		if len(f.found) > MaxSignatures {
 			break
 		}
 	}
@@ -87,7 +116,7 @@ func (f *finder) bundles(ctx context.Context) error {
 func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error {
 	_, text, err := f.store.Manifest(ctx, listed.Digest.String())
 	if errors.Is(err, entry.ErrNotFound) {
-		f.gone++
+		f.missing++
 		return nil
 	}
 	if err != nil {
@@ -101,19 +130,19 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 		if !isBundleType(layer.MediaType) {
 			continue
 		}
-		if predicate := manifest.Annotations[annotationPredicate]; layer.Size > maxSignature && predicate != "" && predicate != typeSignature {
+		if predicate := manifest.Annotations[annotationPredicate]; layer.Size > maxSignature && predicate != "" && predicate != PredicateType {
 			continue // an attestation, and a large one
 		}
 		bundle, err := f.blob(ctx, layer)
 		if err != nil {
 			return err
 		}
-		if signature, ok := ParseSignature(bundle); ok && signature.Format == Bundle {
+		if signature, ok := Parse(bundle); ok && signature.Format == Bundle {
 			f.found = append(f.found, signature)
 		} else {
-			f.found = append(f.found, newSignature(Bundle, []byte("{}"))) // counts as one that does not check
+			f.found = append(f.found, New(Bundle, []byte("{}"))) // counts as one that does not check
 		}
-		if len(f.found) > maxSignatures {
+		if len(f.found) > MaxSignatures {
 			break
 		}
 	}
@@ -143,7 +172,7 @@ func (f *finder) legacy(ctx context.Context) error {
 		} else {
 			f.found = append(f.found, signature)
 		}
-		if len(f.found)+len(faults) > maxSignatures {
+		if len(f.found)+len(faults) > MaxSignatures {
 			break
 		}
 	}

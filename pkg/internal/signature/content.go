@@ -1,7 +1,8 @@
-package trust
+package signature
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,38 +15,38 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
-// errAttestation is a bundle that says something else about its subject than
+// ErrAttestation is a bundle that says something else about its subject than
 // that somebody stands behind it: provenance, a bill of materials.
-var errAttestation = fmt.Errorf("an attestation, not a signature")
+var ErrAttestation = errors.New("an attestation, not a signature")
 
 // errOther is a signature of another digest.
 type errOther struct{ of string }
 
 func (e errOther) Error() string { return "it is over another digest, " + e.of }
 
-// errLater is a signature in a form that a later version may understand.
-var errLater = &outcome{Unknown, "a signature of a kind that this version does not know"}
+// ErrLater is a signature in a form that a later version may understand.
+var ErrLater = errors.New("a signature of a kind that this version does not know")
 
-// content is a signature taken apart. Nothing in it is checked but its form.
-type content struct {
-	message   []byte // what the signature is over
-	signature []byte
-	hint      string              // which key made it, as its maker says
-	leaf      *x509.Certificate   // nil if a lasting key made it
-	chain     []*x509.Certificate // who issued the leaf, as its maker says; a root in it is no trusted one for that
-	payload   []byte              // of a legacy signature, else nil
+// Content is a signature taken apart. Nothing in it is checked but its form.
+type Content struct {
+	Message   []byte // what the signature is over
+	Signature []byte
+	Hint      string              // which key made it, as its maker says
+	Leaf      *x509.Certificate   // nil if a lasting key made it
+	Chain     []*x509.Certificate // who issued the leaf, as its maker says; a root in it is no trusted one for that
+	Payload   []byte              // of a legacy signature, else nil
 
 	bundle *protobundle.Bundle // nil for a legacy signature by a lasting key
-	entity func() (*entity, error)
+	entity func() (*Entity, error)
 
 	subject func(want digest.Digest) error // what it says it is a signature of
 }
 
-// open takes a signature apart and checks what it says it covers against want.
-func (s Signature) open(want digest.Digest) (*content, error) {
+// Open takes a signature apart and checks what it says it covers against want.
+func (s Signature) Open(want digest.Digest) (*Content, error) {
 	parsed := s.parsed
 	if parsed == nil {
-		parsed = newSignature(s.Format, s.text).parsed
+		parsed = New(s.Format, s.text).parsed
 	}
 	c, err := parsed()
 	if err != nil {
@@ -60,16 +61,16 @@ var bundleVersions = []string{
 	"application/vnd.dev.sigstore.bundle+json;version=0.3", mediaTypeV03,
 }
 
-func parseBundle(text []byte) (*content, error) {
+func parseBundle(text []byte) (*Content, error) {
 	b := &protobundle.Bundle{}
 	if err := protojson.Unmarshal(text, b); err != nil {
 		if isLater(text) {
-			return nil, errLater
+			return nil, ErrLater
 		}
 		return nil, fmt.Errorf("bundle: %v", err)
 	}
 	if isLaterType(b.GetMediaType()) {
-		return nil, errLater
+		return nil, ErrLater
 	}
 	envelope := b.GetDsseEnvelope()
 	switch {
@@ -82,9 +83,9 @@ func parseBundle(text []byte) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &content{
-		message: dsse.PAE(envelope.GetPayloadType(), envelope.GetPayload()), signature: envelope.GetSignatures()[0].GetSig(),
-		hint: b.GetVerificationMaterial().GetPublicKey().GetHint(), subject: about.covers,
+	c := &Content{
+		Message: dsse.PAE(envelope.GetPayloadType(), envelope.GetPayload()), Signature: envelope.GetSignatures()[0].GetSig(),
+		Hint: b.GetVerificationMaterial().GetPublicKey().GetHint(), subject: about.covers,
 	}
 	raw := b.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
 	if one := b.GetVerificationMaterial().GetCertificate(); one != nil {
@@ -116,7 +117,7 @@ func isLaterType(mediaType string) bool {
 }
 
 // complete adds to a signature by certificate what proves it.
-func (c *content) complete(b *protobundle.Bundle, certificates []*x509.Certificate) error {
+func (c *Content) complete(b *protobundle.Bundle, certificates []*x509.Certificate) error {
 	v := b.GetVerificationMaterial()
 	if len(certificates) > maxCertificates || len(v.GetTlogEntries()) > maxEntries || len(v.GetTimestampVerificationData().GetRfc3161Timestamps()) > maxEntries {
 		return fmt.Errorf("too many certificates, log entries or timestamps")
@@ -124,7 +125,7 @@ func (c *content) complete(b *protobundle.Bundle, certificates []*x509.Certifica
 	if len(certificates) == 0 {
 		return nil
 	}
-	c.leaf, c.chain, c.bundle = certificates[0], certificates[1:], b
+	c.Leaf, c.Chain, c.bundle = certificates[0], certificates[1:], b
 	c.entity = sync.OnceValues(c.newEntity)
 	return nil
 }
@@ -144,10 +145,10 @@ func parseStatement(payload []byte) (*statement, error) {
 		return nil, fmt.Errorf("bundle: statement: %v", err)
 	}
 	if s.Type != typeStatement && s.Type != typeStatement0 {
-		return nil, fmt.Errorf("bundle: statement of type %s", strconv.Quote(shorten(s.Type)))
+		return nil, fmt.Errorf("bundle: statement of type %s", strconv.Quote(Shorten(s.Type)))
 	}
-	if s.PredicateType != typeSignature {
-		return nil, errAttestation
+	if s.PredicateType != PredicateType {
+		return nil, ErrAttestation
 	}
 	if len(s.Subject) != 1 {
 		return nil, fmt.Errorf("bundle: a statement about %d subjects, want one", len(s.Subject))
@@ -158,7 +159,7 @@ func parseStatement(payload []byte) (*statement, error) {
 // covers checks that the statement is a signature of want.
 func (s *statement) covers(want digest.Digest) error {
 	if got := s.Subject[0].Digest[want.Algorithm().String()]; got == "" || got != want.Encoded() {
-		return errOther{shorten(got)}
+		return errOther{Shorten(got)}
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
-package trust
+package signature
 
 import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"errors"
+	"fmt"
 
 	"github.com/go-json-experiment/json"
 	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
@@ -14,19 +16,27 @@ import (
 // maxBody bounds the body of a log entry, in bytes.
 const maxBody = 64 << 10
 
-// entity is a signature by certificate as sigstore-go's verifier takes it. It is
+// Entity is a signature by certificate as sigstore-go's verifier takes it. It is
 // safe for concurrent use.
-type entity struct {
+type Entity struct {
 	*bundle.Bundle
-	entries []*tlog.Entry
+	Entries []*tlog.Entry
 	version string
 }
 
+// Entity makes, once, what sigstore-go's verifier takes of a signature by
+// certificate. The error says why the signature is invalid.
+func (c *Content) Entity() (*Entity, error) { return c.entity() }
+
+func invalid(format string, args ...any) error {
+	return errors.New(Printable(fmt.Sprintf(format, args...)))
+}
+
 // newEntity makes the entity of a signature, once what is in it is known to be
-// within bounds. An error is an outcome.
-func (c *content) newEntity() (*entity, error) {
+// within bounds. The error says why it is invalid.
+func (c *Content) newEntity() (*Entity, error) {
 	for _, logged := range c.bundle.GetVerificationMaterial().GetTlogEntries() {
-		if err := checkEntry(logged); err != nil {
+		if err := CheckLogEntry(logged); err != nil {
 			return nil, err
 		}
 	}
@@ -39,11 +49,11 @@ func (c *content) newEntity() (*entity, error) {
 	if err != nil {
 		return nil, invalid("%v", err)
 	}
-	e := &entity{Bundle: b}
-	if e.entries, err = b.TlogEntries(); err != nil {
+	e := &Entity{Bundle: b}
+	if e.Entries, err = b.TlogEntries(); err != nil {
 		return nil, invalid("%v", err)
 	}
-	if shortHash(c.leaf, c.message, c.signature) {
+	if shortHash(c.Leaf, c.Message, c.Signature) {
 		if e.version, err = b.Version(); err != nil {
 			return nil, invalid("%v", err)
 		}
@@ -52,14 +62,14 @@ func (c *content) newEntity() (*entity, error) {
 }
 
 // TlogEntries returns the entries, parsed before.
-func (e *entity) TlogEntries() ([]*tlog.Entry, error) { return e.entries, nil }
+func (e *Entity) TlogEntries() ([]*tlog.Entry, error) { return e.Entries, nil }
 
 // Version is "", with which the verifier takes only the hash that goes with a key,
 // except for signatures that are of the older kind: it tries the other on stderr.
-func (e *entity) Version() (string, error) { return e.version, nil }
+func (e *Entity) Version() (string, error) { return e.version, nil }
 
-// leaf returns the certificate, parsed anew: the verifier writes to it.
-func (e *entity) leaf() *x509.Certificate {
+// Leaf returns the certificate, parsed anew: the verifier writes to it.
+func (e *Entity) Leaf() *x509.Certificate {
 	content, err := e.VerificationContent()
 	if err != nil {
 		return nil
@@ -75,9 +85,9 @@ func shortHash(leaf *x509.Certificate, message, signature []byte) bool {
 	return ok && key.Curve.Params().BitSize > 256 && ecdsa.VerifyASN1(key, sum[:], signature)
 }
 
-// checkEntry checks that the body of a log entry is small, of a kind that holds
+// CheckLogEntry checks that the body of a log entry is small, of a kind that holds
 // signatures, and holds one, by a key that is soon checked.
-func checkEntry(logged *rekor.TransparencyLogEntry) error {
+func CheckLogEntry(logged *rekor.TransparencyLogEntry) error {
 	if len(logged.GetCanonicalizedBody()) > maxBody {
 		return invalid("a log entry of more than %d bytes", maxBody)
 	}
@@ -100,7 +110,7 @@ func checkEntry(logged *rekor.TransparencyLogEntry) error {
 			return invalid("its log entry holds %d signatures, want one", len(body.Spec.Signatures))
 		}
 	default:
-		return invalid("its log entry is of kind %q", shorten(body.Kind+" "+body.Version))
+		return invalid("its log entry is of kind %q", Shorten(body.Kind+" "+body.Version))
 	}
 	return nil
 }

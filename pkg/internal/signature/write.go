@@ -1,4 +1,4 @@
-package trust
+package signature
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func writeBundle(ctx context.Context, to registry.Repository, subject ocispec.De
 		Annotations: map[string]string{
 			ocispec.AnnotationCreated: now.UTC().Format(time.RFC3339),
 			annotationContent:         "dsse-envelope",
-			annotationPredicate:       typeSignature,
+			annotationPredicate:       PredicateType,
 		},
 	}, json.Deterministic(true))
 	if err != nil {

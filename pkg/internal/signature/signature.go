@@ -1,7 +1,7 @@
-package trust
+package signature
 
 import (
-	"encoding/base64"
+	"strings"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -19,7 +19,7 @@ const (
 // Bounds on what others stored.
 const (
 	maxSignature    = 1 << 20 // bytes of one signature with all that proves it
-	maxSignatures   = 32      // signatures of one digest that are looked at
+	MaxSignatures   = 32      // signatures of one digest that are looked at
 	maxReferrers    = 256     // referrers of one digest among which they are looked for
 	maxCertificates = 8       // of one signature
 	maxEntries      = 8       // log entries, and timestamps, of one signature
@@ -33,7 +33,7 @@ const (
 	typeInToto     = "application/vnd.in-toto+json"
 	typeStatement  = "https://in-toto.io/Statement/v1"
 	typeStatement0 = "https://in-toto.io/Statement/v0.1"
-	typeSignature  = "https://sigstore.dev/cosign/sign/v1"
+	PredicateType  = "https://sigstore.dev/cosign/sign/v1"
 )
 
 // Signature is one stored signature, in a form that a snapshot can carry: a
@@ -42,23 +42,24 @@ const (
 type Signature struct {
 	Format Format
 	text   []byte                   // JSON
-	parsed func() (*content, error) // once; nil parses each time
+	parsed func() (*Content, error) // once; nil parses each time
 }
 
-func newSignature(format Format, text []byte) Signature {
+// New makes a signature of its JSON text, which is not looked at yet.
+func New(format Format, text []byte) Signature {
 	parse := parseBundle
 	if format == Legacy {
 		parse = parseLegacy
 	}
-	return Signature{format, text, sync.OnceValues(func() (*content, error) { return parse(text) })}
+	return Signature{format, text, sync.OnceValues(func() (*Content, error) { return parse(text) })}
 }
 
-// JSON returns the form that ParseSignature reads; read-only.
+// JSON returns the form that Parse reads; read-only.
 func (s Signature) JSON() []byte { return s.text }
 
-// ParseSignature reads what JSON returned, or a sigstore bundle. ok is false
+// Parse reads what JSON returned, or a sigstore bundle. ok is false
 // for what is neither; it may be of a later version.
-func ParseSignature(text []byte) (s Signature, ok bool) {
+func Parse(text []byte) (s Signature, ok bool) {
 	var head struct {
 		MediaType string `json:"mediaType"`
 	}
@@ -67,9 +68,9 @@ func ParseSignature(text []byte) (s Signature, ok bool) {
 	}
 	switch {
 	case head.MediaType == mediaTypeSaved:
-		return newSignature(Legacy, text), true
+		return New(Legacy, text), true
 	case isBundleType(head.MediaType):
-		return newSignature(Bundle, text), true
+		return New(Bundle, text), true
 	}
 	return Signature{}, false
 }
@@ -78,11 +79,20 @@ func isBundleType(mediaType string) bool {
 	return len(mediaType) >= len(bundleFamily) && mediaType[:len(bundleFamily)] == bundleFamily
 }
 
-func shorten(text string) string {
+// Shorten cuts a text that others wrote to what fits into a message.
+func Shorten(text string) string {
 	if len(text) > 100 {
 		return text[:100] + "…"
 	}
 	return text
 }
 
-func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+// Printable makes one short line of what others wrote.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r >= 0x7f {
+			return '?'
+		}
+		return r
+	}, Shorten(text))
+}
