@@ -34,6 +34,7 @@ the registry was replaced or set back by those who run it.`,
 		Example: `  caib catalog accept-loss autosd --sign-key team.key
   caib catalog accept-loss --all
   caib catalog accept-loss --local --all`,
+		Args:              namesOr(&o.all),
 		ValidArgsFunction: a.completeNames,
 	}
 	command.Flags().BoolVar(&o.all, "all", false, "accept every loss")
@@ -43,9 +44,6 @@ the registry was replaced or set back by those who run it.`,
 }
 
 func (o *acceptLossOptions) run(ctx context.Context, names []string) error {
-	if o.all == (len(names) > 0) {
-		return fmt.Errorf("%w: give either NAME... or --all", entry.ErrInvalid)
-	}
 	sign, err := o.signing.open(ctx, o.app)
 	if err != nil {
 		return err

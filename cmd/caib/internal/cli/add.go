@@ -23,7 +23,7 @@ needs one: --sign-key or --sign-keyless; --unsigned does without.`,
 		Example: `  caib catalog add cs9-base quay.example.com/centos/cs9:latest
   caib catalog add cs9-base quay.example.com/centos/cs9:latest --target qemu \
       --digest sha256:2f4c8e…`,
-		Args: cobra.ExactArgs(2),
+		Args: arguments("NAME", "IMAGE"),
 	}
 	o.register(command.Flags())
 	o.signing.register(command.Flags(), false)

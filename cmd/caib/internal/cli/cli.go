@@ -54,20 +54,25 @@ Build teams publish images to it from their pipelines; operations teams find
 the right one for a board. The catalog needs no database and no server.`,
 		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4
   caib catalog list --target rpi4`,
+		Version:       version().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noSuchCommand,
 		RunE:          showHelp,
-
-		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(a.system.In)
 	root.SetOut(a.system.Out)
 	root.SetErr(a.system.Err)
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		if words := command.Flags().Args(); command.HasSubCommands() && len(words) > 0 {
+			return unknownCommand(command, words[0]) // whose flags these may be
+		}
 		return withHint(err, "`%s --help` lists its flags", command.CommandPath())
 	})
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = false
+	a.settings.register(root.PersistentFlags())
+	a.completeSettings(root)
 	root.AddCommand(newCatalog(a), newConfig(a), newVersion(a))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -75,9 +80,11 @@ the right one for a board. The catalog needs no database and no server.`,
 	return root
 }
 
+const catalogGroup = "catalog"
+
 func newCatalog(a *app) *cobra.Command {
 	command := &cobra.Command{
-		Use:   "catalog",
+		Use:   catalogGroup,
 		Short: "Publish OS images and find them again",
 		Long: `A catalog is one repository of a registry (registry.example.com/team/catalog) or
 one directory (oci:PATH). Without --catalog, CAIB_CATALOG or a config file it is
@@ -87,35 +94,13 @@ a directory of yours, so that everything works before any registry exists.`,
   caib catalog get autosd`,
 		Args: noSuchCommand,
 		RunE: showHelp,
-
-		SuggestionsMinimumDistance: 2,
 	}
-	a.settings.register(command.PersistentFlags())
 	command.AddCommand(
 		newList(a), newGet(a), newPublish(a), newAdd(a), newRemove(a), newHistory(a), newServe(a),
 		newSign(a), newGenerateKeyPair(a), newImportKeyPair(a), newVerify(a), newPolicy(a), newAcceptLoss(a),
 		newLoginCheck(a),
 	)
-	a.completeSettings(command)
 	return command
-}
-
-// longestVerb bounds, in bytes, what may be a verb with a slip in it.
-const longestVerb = 64
-
-// noSuchCommand refuses what is no verb, with the verb that may be meant.
-func noSuchCommand(command *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	err := fmt.Errorf("unknown command %q for %q", args[0], command.CommandPath())
-	if len(args[0]) > longestVerb {
-		return err // the time to look for one that is alike grows with it
-	}
-	if meant := command.SuggestionsFor(args[0]); len(meant) > 0 {
-		return withHint(err, "did you mean `%s %s`?", command.CommandPath(), meant[0])
-	}
-	return err
 }
 
 func showHelp(command *cobra.Command, _ []string) error { return command.Help() }

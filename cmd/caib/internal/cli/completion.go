@@ -36,6 +36,7 @@ func describeOwn(root *cobra.Command) {
 		command.RunE = showHelp
 		for _, shell := range command.Commands() {
 			shell.Long += "\n" + exitStatus()
+			shell.Args = arguments()
 			shell.Example = "  caib completion " + shell.Name()
 		}
 	}
@@ -44,7 +45,7 @@ func describeOwn(root *cobra.Command) {
 func showHelpOf(command *cobra.Command, args []string) error {
 	found, rest, err := command.Root().Find(args)
 	if err != nil || len(rest) > 0 {
-		return fmt.Errorf("unknown command %q", "caib "+strings.Join(args, " "))
+		return withHint(fmt.Errorf("unknown command %q", "caib "+strings.Join(args, " ")), "`caib --help` and `caib catalog --help` list the commands")
 	}
 	found.InitDefaultHelpFlag()
 	return found.Help()

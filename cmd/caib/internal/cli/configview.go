@@ -21,9 +21,7 @@ the rest of the config file, and from their defaults, in that order.`,
 		Args:    noSuchCommand,
 		RunE:    showHelp,
 	}
-	a.settings.register(command.PersistentFlags())
 	command.AddCommand(newConfigView(a))
-	a.completeSettings(command)
 	return command
 }
 
@@ -36,7 +34,7 @@ func newConfigView(a *app) *cobra.Command {
 masked. No registry is asked.`,
 		Example: `  caib config view
   caib config view --profile staging -o json`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 	}
 	return a.verb(command, nil, o.run)
 }

@@ -19,7 +19,7 @@ nothing, or is asked for twice. A file that exists is replaced after a question,
 or with --force. No registry is asked.`,
 		Example: `  caib catalog generate-key-pair
   caib catalog generate-key-pair --output-key-prefix team`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 	}
 	o.register(command.Flags(), "cosign")
 	return a.verb(command, []int{exitConflict}, func(ctx context.Context, _ []string) error {

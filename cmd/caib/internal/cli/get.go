@@ -21,8 +21,9 @@ type getOptions struct {
 func newGet(a *app) *cobra.Command {
 	o := &getOptions{app: a}
 	command := &cobra.Command{
-		Use:   "get NAME",
-		Short: "Show everything about one entry",
+		Use:        "get NAME",
+		SuggestFor: []string{"show", "describe", "inspect", "info"},
+		Short:      "Show everything about one entry",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
 files to flash with references and checksums, what is attached to it, and where
 it came from. Of several catalogs, the first that has the entry answers. Under a
@@ -34,7 +35,7 @@ proves it, when.`,
   caib catalog get autosd -o json
   caib catalog get autosd --version 1.3
   caib catalog get autosd --verified --key release.pub --require both`,
-		Args:              cobra.ExactArgs(1),
+		Args:              arguments("NAME"),
 		ValidArgsFunction: a.completeNames,
 	}
 	command.Flags().StringVar(&o.version, "version", "", "the newest publication with this version")

@@ -27,7 +27,7 @@ published or removed stays here; nothing overwrites it. Under a trust policy, or
 with --verified, SIGNED is the verdict on each revision; none is refused.`,
 		Example: `  caib catalog history autosd
   caib catalog history -o json`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              arguments("[NAME]"),
 		ValidArgsFunction: a.completeNames,
 	}
 	o.demand.register(command.Flags())

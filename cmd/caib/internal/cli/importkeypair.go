@@ -29,7 +29,7 @@ and the public key in PREFIX.pub. The password is that of COSIGN_PASSWORD, which
 may be set to nothing, or is asked for twice. A file that exists is replaced
 after a question, or with --force. No registry is asked.`,
 		Example: `  caib catalog import-key-pair --key openssl.pem --output-key-prefix team`,
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 	}
 	o.register(command.Flags(), "import-cosign")
 	command.Flags().StringVar(&o.key, "key", "", "the private key (PEM file, not encrypted)")

@@ -40,7 +40,7 @@ Through --server, SIGNED is the word of the server and says so: "verified
   caib catalog list --tags nightly,qa --label team=platform -o wide
   caib catalog list --as-of 2026-03-01 -o json
   caib catalog list --verified --key release.pub`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.query.Architecture, "architecture", "", "only images for this architecture (amd64, arm64, x86_64, aarch64)")

@@ -32,7 +32,7 @@ then in podman's auth.json, or in the file of --authfile alone; then the
 service-account token is taken, for the hosts that the config file names.`,
 		Example: `  caib catalog login-check registry.example.com/automotive/catalog
   caib catalog login-check registry.example.com/automotive/catalog --push -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments("REF"),
 	}
 	command.Flags().BoolVar(&o.push, "push", false, "fail if the login may not push")
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)

@@ -39,7 +39,7 @@ demands, and what the verdict on the entry is. The exit status is that which
 a reading command would have.`,
 		Example: `  caib catalog policy test autosd --policy policy.yaml
   caib catalog policy test autosd -o json`,
-		Args:              cobra.ExactArgs(1),
+		Args:              arguments("NAME"),
 		ValidArgsFunction: a.completeNames,
 	}
 	o.demand.register(command.Flags())

@@ -84,8 +84,9 @@ type publishOptions struct {
 func newPublish(a *app) *cobra.Command {
 	o := &publishOptions{app: a}
 	command := &cobra.Command{
-		Use:   "publish IMAGE | -f FILE",
-		Short: "Publish an image of yours",
+		Use:        "publish IMAGE | -f FILE",
+		SuggestFor: []string{"push", "upload"},
+		Short:      "Publish an image of yours",
 		Long: `Inspect an image and publish it as an entry of the catalog: a new one, or the new
 state of the entry with that name. Architecture, platforms, sizes, distro,
 target and files come from the image where it says them; where a flag says
@@ -119,7 +120,7 @@ others.`,
   caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless
   caib catalog publish registry.example.com/automotive/autosd:1.4 --init
   kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
-		Args: cobra.MaximumNArgs(1),
+		Args: imageOr(&o.file),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
@@ -136,9 +137,6 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 	err := o.complete()
 	if err != nil {
 		return err
-	}
-	if (len(args) == 0) == (o.file == "") {
-		return fmt.Errorf("%w: give either an IMAGE or -f FILE", entry.ErrInvalid)
 	}
 	o.signing.dry = o.options.DryRun
 	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {

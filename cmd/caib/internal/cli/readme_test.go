@@ -29,6 +29,7 @@ func TestReadmeCommandsParse(t *testing.T) {
 			continue
 		}
 		found++
+		text, _, _ = strings.Cut(text, " #") // a comment for people
 		args := word.FindAllString(text, -1)
 		for i := range args {
 			args[i] = strings.Trim(args[i], `"`)

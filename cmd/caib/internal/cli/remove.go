@@ -25,9 +25,10 @@ type removeOptions struct {
 func newRemove(a *app) *cobra.Command {
 	o := &removeOptions{app: a}
 	command := &cobra.Command{
-		Use:     "remove NAME",
-		Aliases: []string{"rm"},
-		Short:   "End an entry",
+		Use:        "remove NAME",
+		Aliases:    []string{"rm"},
+		SuggestFor: []string{"delete", "del"},
+		Short:      "End an entry",
 		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
 not touched. On a terminal the command asks first; elsewhere it needs --force.
 Where readers demand signatures, the removal needs one too: --sign-key or
@@ -35,7 +36,7 @@ Where readers demand signatures, the removal needs one too: --sign-key or
 it; --unsigned goes on all the same.`,
 		Example: `  caib catalog remove autosd
   caib catalog remove autosd --force --reason "superseded by autosd-rpi4"`,
-		Args:              cobra.ExactArgs(1),
+		Args:              arguments("NAME"),
 		ValidArgsFunction: a.completeNames,
 	}
 	command.Flags().BoolVar(&o.force, "force", false, "do not ask")

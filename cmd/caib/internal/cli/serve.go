@@ -97,7 +97,7 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
   caib catalog serve --allow-publish --token-file tokens --log-format json
   caib catalog serve --policy policy.yaml
   caib catalog serve --allow-registry 'registry.example.com/automotive/*' --allow-registry quay.example.com`,
-		Args: cobra.NoArgs,
+		Args: arguments(),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")

@@ -45,6 +45,7 @@ cosign, TUF_MIRROR and TUF_ROOT_JSON name another instance.`,
   caib catalog sign --all --name 'prod-*' --sign-key qa.key
   caib catalog sign autosd --sign-keyless
   caib catalog sign autosd --sign-keyless --signing-config signing-config.json --trusted-root root.json`,
+		Args:              namesOr(&o.all),
 		ValidArgsFunction: a.completeNames,
 	}
 	command.Flags().BoolVar(&o.all, "all", false, "sign every live entry")
@@ -55,10 +56,7 @@ cosign, TUF_MIRROR and TUF_ROOT_JSON name another instance.`,
 }
 
 func (o *signOptions) run(ctx context.Context, args []string) error {
-	switch {
-	case o.all == (len(args) > 0):
-		return fmt.Errorf("%w: give either NAME... or --all", entry.ErrInvalid)
-	case !o.all && (o.name != "" || o.resume):
+	if !o.all && (o.name != "" || o.resume) {
 		return fmt.Errorf("%w: --name and --resume are for --all", entry.ErrInvalid)
 	}
 	signing, err := o.signing.open(ctx, o.app)

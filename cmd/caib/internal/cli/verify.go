@@ -50,6 +50,7 @@ order is not looked at again.`,
   caib catalog verify autosd \
       --certificate-identity https://github.com/team/build/.github/workflows/release.yml@refs/heads/main \
       --certificate-oidc-issuer https://token.actions.githubusercontent.com`,
+		Args:              namesOr(&o.all),
 		ValidArgsFunction: a.completeNames,
 	}
 	flags := command.Flags()
@@ -60,10 +61,7 @@ order is not looked at again.`,
 }
 
 func (o *verifyOptions) run(ctx context.Context, args []string) error {
-	switch {
-	case o.all == (len(args) > 0):
-		return fmt.Errorf("%w: give either NAME... or --all", entry.ErrInvalid)
-	case o.resume && !o.all:
+	if o.resume && !o.all {
 		return fmt.Errorf("%w: --resume is for --all", entry.ErrInvalid)
 	}
 	policy, err := o.policy(ctx, &o.demand)

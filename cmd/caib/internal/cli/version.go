@@ -34,6 +34,15 @@ func version() build {
 	return b
 }
 
+// String is the build in one line.
+func (b build) String() string {
+	revision := ""
+	if b.Revision != "" {
+		revision = " (" + b.Revision + ")"
+	}
+	return fmt.Sprintf("caib %s%s %s %s", b.Version, revision, b.Go, b.Platform)
+}
+
 func newVersion(a *app) *cobra.Command {
 	var output string
 	command := &cobra.Command{
@@ -41,7 +50,7 @@ func newVersion(a *app) *cobra.Command {
 		Short:   "Show which caib this is",
 		Long:    "Show the version of caib, and what it was built with.\n\n" + exitStatus(),
 		Example: "  caib version\n  caib version -o json",
-		Args:    cobra.NoArgs,
+		Args:    arguments(),
 	}
 	command.Flags().VarP(&choice{&output, []string{"table", "json", "yaml"}}, "output", "o", "table, json or yaml")
 	command.RunE = func(command *cobra.Command, _ []string) error {
@@ -56,10 +65,6 @@ func (a *app) showVersion(_ context.Context, output string) error {
 	if output == "json" || output == "yaml" {
 		return a.document(output, b)
 	}
-	text := "caib " + b.Version
-	if b.Revision != "" {
-		text += " (" + b.Revision + ")"
-	}
-	_, err := fmt.Fprintf(a.system.Out, "%s %s %s\n", text, b.Go, b.Platform)
+	_, err := fmt.Fprintln(a.system.Out, b)
 	return err
 }
