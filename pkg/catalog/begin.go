@@ -30,7 +30,7 @@ type beginKey struct{}
 // refusal to read it means and the publisher wants to begin it. What this reader
 // saw in the catalog before is asked for all the same.
 func (p *publication) begin(ctx context.Context, refused error) (*ocilog.View, error) {
-	var answer *registry.AnswerError
+	var answer *registry.Error
 	hidden := registry.HidesAbsence(refused) || errors.As(refused, &answer) && answer.Cause == registry.CauseHidden
 	if !hidden || p.options.DryRun && !p.options.Init {
 		return nil, refused

@@ -17,10 +17,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// ErrThrottled is why a registry is entry.ErrUnreachable that answers, but not
-// so many requests.
-var ErrThrottled = errors.New("throttled")
-
 // errRefused is what a registry answers that finds something wrong with what it
 // was sent. Asking again changes nothing.
 var errRefused error = refusedError{}
@@ -80,7 +76,7 @@ func (r *remoteRepository) classifyFailure(operation string, err error) error {
 	case strings.Contains(err.Error(), "missing username or password"): // oras-go has no name for it
 		return r.answered(CauseRefused, nil, fmt.Errorf("%s: %w: the registry asks for a user and a password, and only a token is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as()))
 	}
-	cause := CauseOther
+	var cause Cause
 	switch {
 	case errors.As(err, &certificate):
 		cause = CauseCertificate
@@ -106,12 +102,12 @@ func (r *remoteRepository) classifyStatus(operation string, answer *refusal) err
 	// A token service answers an identity token that it does not take by 400
 	// (RFC 6749, section 5.2); nobody else is sent a form.
 	refusedToken := status == http.StatusBadRequest && answer.method == http.MethodPost && !isAPI
-	cause, err := CauseOther, error(nil)
+	cause, err := Cause(""), error(nil)
 	switch {
 	case status == http.StatusProxyAuthRequired:
 		cause, err = CauseProxy, fmt.Errorf("%s: %w: the proxy wants another login: %s", operation, entry.ErrUnauthorized, where)
 	case answer.isThrottled():
-		err = fmt.Errorf("%s: %w: %w: %s", operation, entry.ErrUnreachable, ErrThrottled, where)
+		cause, err = CauseThrottled, fmt.Errorf("%s: %w: throttled: %s", operation, entry.ErrUnreachable, where)
 	case isPush && isReadOnly(answer):
 		cause, err = CauseReadOnly, fmt.Errorf("%s: %w: the registry takes no writes: it is read-only, or a cache: %s (%s)", operation, entry.ErrUnauthorized, where, r.login.as())
 	case isPush && status == http.StatusNotFound:

@@ -208,22 +208,6 @@ func (l *layout) path(d digest.Digest) (string, error) {
 	return filepath.Join(l.root, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded()), nil
 }
 
-// LayoutError is what went wrong with a layout directory. It wraps one of the
-// kinds of package entry, or context.Canceled.
-type LayoutError struct {
-	Operation string
-	Root      string // the directory
-	Err       error
-}
-
-// Error names the operation and the directory.
-func (e *LayoutError) Error() string {
-	return fmt.Sprintf("%s in oci:%s: %v", e.Operation, e.Root, e.Err)
-}
-
-// Unwrap returns what went wrong.
-func (e *LayoutError) Unwrap() error { return e.Err }
-
 // failed names the operation and the layout, and gives file errors their kind.
 func (l *layout) failed(operation string, err error) error {
 	if err == nil {
@@ -244,5 +228,10 @@ func (l *layout) failed(operation string, err error) error {
 	if kind != nil {
 		err = fmt.Errorf("%w: %w", kind, err)
 	}
-	return &LayoutError{operation, l.root, err}
+	failed := &Error{Layout: l.root, Err: fmt.Errorf("%s in oci:%s: %w", operation, l.root, err)}
+	var ambiguous *ambiguousError
+	if errors.As(err, &ambiguous) {
+		failed.Names = ambiguous.names
+	}
+	return failed
 }

@@ -63,24 +63,20 @@ func (l *layout) find(index *layoutIndex, reference string) (found listing, ok b
 	}
 	found, ok, err = index.named("latest")
 	if err == nil && !ok && index.count > 0 {
-		err = &AmbiguousError{index.nameList(), fmt.Errorf("%w: the layout holds several images, and none is meant more than another: name one of them: %s", entry.ErrInvalid, index.names())}
+		err = &ambiguousError{index.nameList(), fmt.Errorf("%w: the layout holds several images, and none is meant more than another: name one of them: %s", entry.ErrInvalid, index.names())}
 	}
 	return found, ok, err
 }
 
 func isDigest(reference string) bool { return digest.Digest(reference).Validate() == nil }
 
-// AmbiguousError is a reference that names several images of a layout.
-type AmbiguousError struct {
-	Names []string // of single images: tags, or digests after an @; at most maxNames, and …
-	err   error
+// ambiguousError is a reference that names several images of a layout.
+type ambiguousError struct {
+	names []string // as those of Error
+	error
 }
 
-// Error says what is ambiguous.
-func (e *AmbiguousError) Error() string { return e.err.Error() }
-
-// Unwrap returns the kind.
-func (e *AmbiguousError) Unwrap() error { return e.err }
+func (e *ambiguousError) Unwrap() error { return e.error }
 
 // named returns the descriptor of a name.
 func (x *layoutIndex) named(reference string) (found listing, ok bool, err error) {
@@ -88,7 +84,7 @@ func (x *layoutIndex) named(reference string) (found listing, ok bool, err error
 		if l := x.listed[at]; i == 0 {
 			found = l
 		} else if l.digest != found.digest {
-			return found, false, &AmbiguousError{[]string{"@" + found.digest, "@" + l.digest},
+			return found, false, &ambiguousError{[]string{"@" + found.digest, "@" + l.digest},
 				fmt.Errorf("%w: two images are called %s: %s and %s; name one by its digest, or another of: %s", entry.ErrMalformed, reference, found.digest, l.digest, x.names())}
 		}
 	}

@@ -87,7 +87,7 @@ func tlsConfig(options Options) (*tls.Config, error) {
 	if options.CAFile != "" {
 		pool, err := authorities(options.CAFile)
 		if err != nil {
-			return nil, &AnswerError{Option: "CAFile", err: err}
+			return nil, &Error{Option: "CAFile", Err: err}
 		}
 		config.RootCAs = pool
 	}

@@ -113,7 +113,7 @@ func (o *Options) findAccounts() error {
 	for _, file := range files {
 		keychain, err := AuthFile(file, required)
 		if err != nil {
-			return &AnswerError{Option: "AuthFile", err: err}
+			return &Error{Option: "AuthFile", Err: err}
 		}
 		all = append(all, keychain)
 	}
@@ -128,7 +128,7 @@ func (o *Options) findProxies() error {
 	}
 	proxies, err := environmentProxies(o.Getenv)
 	if err != nil {
-		return &AnswerError{Option: "Proxy", err: err}
+		return &Error{Option: "Proxy", Err: err}
 	}
 	o.Proxy = proxies
 	return nil

@@ -75,7 +75,7 @@ func TestWrongOptions(t *testing.T) {
 		{Options{Getenv: env}, "Proxy"},
 	} {
 		_, err := New(tt.options)
-		var wrong *AnswerError
+		var wrong *Error
 		if !errors.As(err, &wrong) || wrong.Option != tt.want || !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("New: got error %v (option %v), want an invalid %s", err, wrong, tt.want)
 		}

@@ -54,8 +54,8 @@ func isProxy(value string) bool {
 // proxyAnswer gives a proxy that wants a login the kind of error that has.
 func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, response *http.Response) error {
 	if response.StatusCode == http.StatusProxyAuthRequired {
-		return &AnswerError{Cause: CauseProxy, Host: proxy.Host, Status: http.StatusProxyAuthRequired,
-			err: fmt.Errorf("%w: the proxy %s wants another login", entry.ErrUnauthorized, proxy.Host)}
+		return &Error{Cause: CauseProxy, Host: proxy.Host, Status: http.StatusProxyAuthRequired,
+			Err: fmt.Errorf("%w: the proxy %s wants another login", entry.ErrUnauthorized, proxy.Host)}
 	}
 	return nil
 }

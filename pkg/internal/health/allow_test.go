@@ -18,7 +18,7 @@ import (
 func TestStatusesTellNoAnswers(t *testing.T) {
 	const answer = "GET 10.0.0.7:8500/v2/: 503: vault is sealed"
 	for _, kind := range []error{entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrInvalid, entry.ErrUnreachable, entry.ErrTimeout, health.ErrMismatch,
-		fmt.Errorf("%w: %w", entry.ErrUnreachable, registry.ErrThrottled)} {
+		&registry.Error{Cause: registry.CauseThrottled, Err: entry.ErrUnreachable}} {
 		synctest.Test(t, func(t *testing.T) {
 			item := image(1, "registry.example.com")
 			var mu sync.Mutex

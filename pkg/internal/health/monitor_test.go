@@ -194,7 +194,7 @@ func TestFiveFailuresInARow(t *testing.T) {
 		item := image(1, "registry.example.com")
 		l := newLab(t, health.Options{}, item)
 		l.during(time.Hour)
-		l.answers(fmt.Errorf("%w: %w: 429", entry.ErrUnreachable, registry.ErrThrottled))
+		l.answers(&registry.Error{Cause: registry.CauseThrottled, Err: fmt.Errorf("%w: 429", entry.ErrUnreachable)})
 		var at []time.Time
 		for range 4 * 60 {
 			for range l.during(time.Minute) {

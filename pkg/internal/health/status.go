@@ -37,10 +37,15 @@ func judge(err error) verdict {
 		return verdict{entry.PhaseFailed, entry.ReasonUnauthorized, true}
 	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
 		return verdict{entry.PhaseFailed, entry.ReasonInvalidManifest, true}
-	case errors.Is(err, registry.ErrThrottled):
+	case isThrottled(err):
 		return verdict{entry.PhaseUnavailable, entry.ReasonThrottled, false}
 	}
 	return verdict{entry.PhaseUnavailable, entry.ReasonRegistryUnreachable, false}
+}
+
+func isThrottled(err error) bool {
+	var answer *registry.Error
+	return errors.As(err, &answer) && answer.Cause == registry.CauseThrottled
 }
 
 // Message is what is said, beside the reason, of a status that is not Available.

@@ -46,7 +46,7 @@ func (a *app) registryOptions() (registry.Options, error) {
 
 // atOption names the setting that an option of package registry came from.
 func (s *settings) atOption(err error) error {
-	var wrong *registry.AnswerError
+	var wrong *registry.Error
 	if errors.As(err, &wrong) {
 		return s.at(map[string]string{"CAFile": "ca-file", "AuthFile": "authfile"}[wrong.Option], err)
 	}

@@ -24,7 +24,7 @@ func TestLayoutHints(t *testing.T) {
 		"damaged":    {entry.ErrUnreachable, exitUnreachable, ""},
 		"full":       {entry.ErrInvalid, exitInvalid, ""},
 	} {
-		err := fmt.Errorf("publish: %w", &registry.LayoutError{Operation: "write t", Root: "/srv/catalog", Err: c.err})
+		err := fmt.Errorf("publish: %w", &registry.Error{Layout: "/srv/catalog", Err: c.err})
 		got := hint(err)
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) || strings.Contains(got, "login") {
 			t.Errorf("%s: the hint is %q, want one with %q", name, got, c.want)

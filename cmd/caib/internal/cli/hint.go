@@ -41,9 +41,7 @@ func hint(err error) string {
 	var lost *catalog.LostError
 	var hidden *catalog.HiddenError
 	var unsigned *catalog.UnsignedError
-	var ambiguous *registry.AmbiguousError
-	var layout *registry.LayoutError
-	var answer *registry.AnswerError
+	var answer *registry.Error
 	var certificate *tls.CertificateVerificationError
 	var misused *usageError
 	switch {
@@ -61,12 +59,12 @@ func hint(err error) string {
 		return "set the clock of this machine, or the registry's"
 	case errors.As(err, &hidden):
 		return fmt.Sprintf("if there is no catalog at %[1]s yet, begin it with --init; if there is one, it cannot be read%[2]s: `caib catalog login-check %[1]s`", hidden.Catalog, as(err))
-	case errors.As(err, &ambiguous):
-		return ambiguousHint(err, ambiguous)
-	case errors.As(err, &layout):
-		return layoutHint(layout)
+	case errors.As(err, &answer) && len(answer.Names) > 0:
+		return ambiguousHint(answer)
+	case answer != nil && answer.Layout != "":
+		return layoutHint(answer)
 	}
-	if errors.As(err, &answer) {
+	if answer != nil {
 		if help := answerHint(answer); help != "" {
 			return help
 		}
@@ -88,7 +86,7 @@ func hint(err error) string {
 
 // as names the account that a registry was asked as, for a hint.
 func as(err error) string {
-	var answer *registry.AnswerError
+	var answer *registry.Error
 	if !errors.As(err, &answer) || answer.Account == "" {
 		return ""
 	}
@@ -103,7 +101,7 @@ var anonymous = registry.Account{}.String()
 
 // answerHint is the help for what a registry answered: its own words, the
 // account that it answered, and a command.
-func answerHint(answer *registry.AnswerError) string {
+func answerHint(answer *registry.Error) string {
 	said := ""
 	if answer.Words != "" {
 		said = fmt.Sprintf(" (%q)", answer.Words)
@@ -139,12 +137,8 @@ func answerHint(answer *registry.AnswerError) string {
 }
 
 // ambiguousHint lists the references that name one image each.
-func ambiguousHint(err error, ambiguous *registry.AmbiguousError) string {
-	root := "DIRECTORY"
-	var layout *registry.LayoutError
-	if errors.As(err, &layout) {
-		root = layout.Root
-	}
+func ambiguousHint(ambiguous *registry.Error) string {
+	root := ambiguous.Layout
 	references := make([]string, 0, len(ambiguous.Names))
 	for _, name := range ambiguous.Names {
 		switch {
@@ -161,10 +155,10 @@ func ambiguousHint(err error, ambiguous *registry.AmbiguousError) string {
 
 // layoutHint is the help for an error of a directory: no login and no second
 // attempt helps there.
-func layoutHint(err *registry.LayoutError) string {
+func layoutHint(err *registry.Error) string {
 	switch {
 	case errors.Is(err, entry.ErrUnauthorized):
-		return fmt.Sprintf("ask the owner of the files to let your group in: `chgrp -R GROUP %[1]s && chmod -R g+rwX %[1]s && chmod g+s %[1]s`", err.Root)
+		return fmt.Sprintf("ask the owner of the files to let your group in: `chgrp -R GROUP %[1]s && chmod -R g+rwX %[1]s && chmod g+s %[1]s`", err.Layout)
 	case errors.Is(err, entry.ErrTimeout):
 		return "somebody else is writing to the directory; try again, or give more time with --timeout"
 	case errors.Is(err, entry.ErrMalformed):
@@ -198,7 +192,7 @@ func publishHint(err error) error {
 // isWrongPath reports whether a registry has no place for what was to be
 // written.
 func isWrongPath(err error) bool {
-	var answer *registry.AnswerError
+	var answer *registry.Error
 	return errors.As(err, &answer) && answer.Cause == registry.CausePath
 }
 

@@ -42,9 +42,9 @@ func TestAnswerErrors(t *testing.T) {
 		{"a wrong path", push, 404, "text/plain", "Not here.", entry.ErrNotFound, CausePath, "Not here.", false, false},
 		{"a cache", push, 405, "", "", entry.ErrUnauthorized, CauseReadOnly, "", false, true},
 		{"a registry under repair", push, 503, "", `{"errors":[{"code":"READ_ONLY_MODE"}]}`, entry.ErrUnauthorized, CauseReadOnly, "read only mode", false, false},
-		{"no referrers", referrers, 400, "", "", entry.ErrUnreachable, CauseOther, "", false, true},
-		{"no referrers either", referrers, 501, "", "", entry.ErrUnreachable, CauseOther, "", false, true},
-		{"a page for referrers", referrers, 400, "text/html", "<html>", entry.ErrUnreachable, CauseOther, "", false, false},
+		{"no referrers", referrers, 400, "", "", entry.ErrUnreachable, "", "", false, true},
+		{"no referrers either", referrers, 501, "", "", entry.ErrUnreachable, "", "", false, true},
+		{"a page for referrers", referrers, 400, "text/html", "<html>", entry.ErrUnreachable, "", "", false, false},
 		{"referrers that are refused", referrers, 405, "", `{"errors":[{"code":"DENIED"}]}`, entry.ErrUnauthorized, CauseRefused, "denied", true, false},
 		{"a proxy", tags, 407, "", "", entry.ErrUnauthorized, CauseProxy, "", false, false},
 	} {
@@ -60,9 +60,9 @@ func TestAnswerErrors(t *testing.T) {
 			host := strings.TrimPrefix(server.URL, "http://")
 			repository := open(t, host, Options{Attempts: 1})
 			err := tt.ask(t, repository)
-			var got *AnswerError
+			var got *Error
 			if !errors.Is(err, tt.want) || !errors.As(err, &got) {
-				t.Fatalf("%T %v, want an AnswerError that is %v", err, err, tt.want)
+				t.Fatalf("%T %v, want an Error that is %v", err, err, tt.want)
 			}
 			if got.Cause != tt.cause || got.Words != tt.words || got.Status != tt.status || got.Account != "anonymous" || got.Repository != host+"/team/image" || got.Host != host {
 				t.Errorf("got %+v, want cause %q and words %q", got, tt.cause, tt.words)
@@ -75,7 +75,7 @@ func TestAnswerErrors(t *testing.T) {
 }
 
 // A registry that speaks plain HTTP, and one whose certificate nobody trusts.
-func TestAnswerErrorsOfTransports(t *testing.T) {
+func TestErrorsOfTransports(t *testing.T) {
 	plain := httptest.NewServer(http.NotFoundHandler())
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
 	secure.Config.ErrorLog = quietLog()
@@ -84,7 +84,7 @@ func TestAnswerErrorsOfTransports(t *testing.T) {
 	t.Cleanup(secure.Close)
 	for address, want := range map[string]Cause{plain.Listener.Addr().String(): CausePlainHTTP, secure.Listener.Addr().String(): CauseCertificate} {
 		_, err := open(t, address, Options{Attempts: 1, PlainHTTP: HTTPNever}).Tags(t.Context())
-		var got *AnswerError
+		var got *Error
 		if !errors.As(err, &got) || got.Cause != want || !errors.Is(err, entry.ErrUnreachable) {
 			t.Errorf("%v is %+v, want cause %q", err, got, want)
 		}
@@ -102,9 +102,8 @@ func TestAmbiguousNames(t *testing.T) {
 		}
 	}
 	_, err := newLayout(dir).Resolve(t.Context(), onlyImage)
-	var ambiguous *AmbiguousError
-	var layout *LayoutError
-	if !errors.As(err, &ambiguous) || strings.Join(ambiguous.Names, " ") != "v1 v2" || !errors.As(err, &layout) || layout.Root != dir {
-		t.Errorf("%v names %+v, want v1 and v2", err, ambiguous)
+	var got *Error
+	if !errors.As(err, &got) || strings.Join(got.Names, " ") != "v1 v2" || got.Layout != dir {
+		t.Errorf("got %v with %+v, want the names v1 and v2", err, got)
 	}
 }

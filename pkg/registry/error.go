@@ -6,9 +6,8 @@ import "errors"
 // it matters for what helps.
 type Cause string
 
-// The causes that somebody can do something about.
+// The causes that somebody can do something about; "" is any other.
 const (
-	CauseOther             Cause = ""
 	CauseNoLogin           Cause = "no login"           // one is wanted, and none is stored
 	CauseRefused           Cause = "refused"            // the account may not do this
 	CauseProxy             Cause = "proxy"              // the proxy wants another login
@@ -18,46 +17,52 @@ const (
 	CauseReadOnly          Cause = "read-only"          // the registry takes no writes
 	CausePath              Cause = "path"               // nothing can be written there
 	CauseHidden            Cause = "hidden"             // a 404 that is not in the words of a registry
+	CauseThrottled         Cause = "throttled"          // it answers, but not so many requests
 )
 
-// AnswerError is what a registry answered, or why it gave no answer, for callers
-// who help people with it. It wraps one of the kinds of package entry.
-type AnswerError struct {
+// Error is what went wrong with a repository, for callers who help people with
+// it. It wraps one of the kinds of package entry, or context.Canceled.
+type Error struct {
 	Cause      Cause
-	Repository string // HOST/REPOSITORY, as it was named
-	Host       string
-	Status     int    // of the answer; 0 where there was none
+	Repository string // HOST/REPOSITORY, as it was named; "" for a layout
+	Host       string // of the registry; "" for a layout
+	Status     int    // of the registry's answer; 0 where there was none
 	Words      string // the answer's own, in one line and without secrets; "" for none
 	Account    string // who was asked as, and where that is stored; "anonymous" for nobody
-	Option     string // the field of Options that is wrong; "" for none
-	page       bool   // an HTML page: no registry's word
-	err        error
+
+	Layout string   // the directory, of an image layout
+	Names  []string // the images in it of which one must be named: tags, or digests after an @; … ends a list that goes on
+
+	Option string // the field of Options that is wrong; "" for none
+
+	Err  error // operation, object and reason, for people
+	page bool  // an HTML page: no registry's word
 }
 
 // Error names the operation, what was asked, and what was answered.
-func (e *AnswerError) Error() string { return e.err.Error() }
+func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap returns the kind, among others.
-func (e *AnswerError) Unwrap() error { return e.err }
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
 
 // HidesAbsence reports whether an error may mean that something does not exist,
 // to somebody who knows from elsewhere that the registry lets this account in:
 // some registries refuse what is not there.
 func HidesAbsence(err error) bool {
-	var answer *AnswerError
+	var answer *Error
 	return errors.As(err, &answer) && (answer.Cause == CauseRefused || answer.Cause == CauseNoLogin)
 }
 
 // LacksReferrers reports whether an error of Referrers tells somebody who is
 // about to write that there is no Referrers API, and nothing in its place.
 func LacksReferrers(err error) bool {
-	var answer *AnswerError
+	var answer *Error
 	return errors.As(err, &answer) && lacksAPIStatus(answer.Status) && !answer.page && answer.Cause != CauseRefused
 }
 
 // answered makes the error of an answer.
 func (r *remoteRepository) answered(cause Cause, answer *refusal, err error) error {
-	e := &AnswerError{Cause: cause, Repository: r.base, Host: r.host, Account: r.login.accountName(), err: err}
+	e := &Error{Cause: cause, Repository: r.base, Host: r.host, Account: r.login.accountName(), Err: err}
 	if answer != nil {
 		e.Status, e.page = answer.status, answer.page
 		if !answer.page {
