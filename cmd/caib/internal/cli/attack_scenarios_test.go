@@ -33,12 +33,12 @@ var farFuture = time.UnixMilli(101559956668415)
 
 var attacks = map[string]attack{
 	"snapshot forged": {snapshot: true, do: func(v *victim) map[string]string {
-		v.pushSnapshot(ahead, record(revision{v.v2.tag, v.v1.manifest}), record(revision{"never.0mm7p6yxl.p0000000000000000", nil}))
+		v.pushSnapshot(ahead, record(crafted{v.v2.tag, v.v1.manifest}), record(crafted{"never.0mm7p6yxl.p0000000000000000", nil}))
 		return nil
 	}},
 	"snapshot forged, v2 deleted": {snapshot: true, do: func(v *victim) map[string]string {
 		v.remove(v.v2.tag)
-		v.pushSnapshot(ahead, record(revision{v.v2.tag, v.v1.manifest}), record(revision{"never.0mm7p6yxl.p0000000000000000", nil}))
+		v.pushSnapshot(ahead, record(crafted{v.v2.tag, v.v1.manifest}), record(crafted{"never.0mm7p6yxl.p0000000000000000", nil}))
 		return nil
 	}},
 	"snapshot newer than ours, v2 deleted": {snapshot: true, do: func(v *victim) map[string]string {
@@ -54,7 +54,7 @@ var attacks = map[string]attack{
 	"snapshot unreadable, v2 deleted": {snapshot: true, do: func(v *victim) map[string]string {
 		v.remove(v.v2.tag)
 		garbage := []byte("this is no segment")
-		d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(garbage), Size: int64(len(garbage))}
+		d := ocispec.Descriptor{MediaType: typeSegment, Digest: digest.FromBytes(garbage), Size: int64(len(garbage))}
 		if err := v.to.PushBlob(v.t.Context(), d, garbage); err != nil {
 			v.t.Fatal(err)
 		}
@@ -75,16 +75,16 @@ var attacks = map[string]attack{
 	"tag of v2 hidden from the list":                    {do: hideV2},
 	"tag of v2 hidden from the list, a snapshot has v2": {snapshot: true, do: hideV2},
 	"later format": {do: func(v *victim) map[string]string {
-		at := entry.NewTime(testTime.Add(time.Second))
+		at := testTime.Add(time.Second)
 		manifest, err := json.Marshal(map[string]any{
 			"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": "application/vnd.caib.catalog.entry.v9+json",
 			"config": ocispec.DescriptorEmptyJSON, "layers": []any{},
-			"annotations": map[string]string{ocispec.AnnotationTitle: "app", ocispec.AnnotationCreated: at.String()},
+			"annotations": map[string]string{ocispec.AnnotationTitle: "app", ocispec.AnnotationCreated: stamp(at)},
 		})
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		v.push(v.to, revision{entry.NewTag("app", at, entry.OpPublish, digest.FromBytes(manifest)).String(), manifest})
+		v.push(v.to, crafted{publishTag("app", at, digest.FromBytes(manifest)), manifest})
 		return nil
 	}, after: func(v *victim) {
 		code, stdout, _ := v.underPolicy("verify", "--all")
@@ -114,13 +114,13 @@ var attacks = map[string]attack{
 func (v *victim) recordsBeforeV2() (records [][]byte) {
 	for _, name := range append(v.others, "app") {
 		first := v.revisions(name)[0]
-		records = append(records, record(first, v.signature(first)))
+		records = append(records, record(first, v.signature(v.to, first)))
 	}
 	return records
 }
 
 func overwriteV2(v *victim) map[string]string {
-	v.push(v.to, revision{v.v2.tag, v.v1.manifest})
+	v.push(v.to, crafted{v.v2.tag, v.v1.manifest})
 	return nil
 }
 
@@ -136,10 +136,10 @@ func hugeSnapshot(v *victim) map[string]string {
 	var records [][]byte
 	for i := range each {
 		garbage := fmt.Appendf(nil, "no manifest %d", i)
-		named := entry.NewTag(fmt.Sprintf("garbage-%d", i), entry.NewTime(testTime), entry.OpPublish, digest.FromBytes(garbage)).String()
+		named := publishTag(fmt.Sprintf("garbage-%d", i), testTime, digest.FromBytes(garbage))
 		records = append(records,
-			record(revision{fmt.Sprintf("false-%d.0mm7p6yxl.p0000000000000000", i), nil}),
-			record(revision{named, garbage}),
+			record(crafted{fmt.Sprintf("false-%d.0mm7p6yxl.p0000000000000000", i), nil}),
+			record(crafted{named, garbage}),
 			record(v.unsigned(v.catalog, fmt.Sprintf("claim-%d", i), "1", testTime)))
 	}
 	v.pushSnapshot(ahead, records...)
@@ -149,13 +149,12 @@ func hugeSnapshot(v *victim) map[string]string {
 // copiedSnapshot copies the snapshot of a catalog of the same owner, which has
 // entries that the victim never had, and another version of app.
 func copiedSnapshot(v *victim) map[string]string {
-	var records [][]byte
+	staging := v.host + "/staging/catalog"
+	all := []crafted{v.unsigned(staging, "app", "3", testTime.Add(time.Minute))}
 	for i := range 7 {
-		r, signature := v.signed(v.host+"/staging/catalog", fmt.Sprintf("staging-%02d", i), "1", testTime)
-		records = append(records, record(r, signature.JSON()))
+		all = append(all, v.unsigned(staging, fmt.Sprintf("staging-%02d", i), "1", testTime))
 	}
-	r, signature := v.signed(v.host+"/staging/catalog", "app", "3", testTime.Add(time.Minute))
-	v.pushSnapshot(ahead, append(records, record(r, signature.JSON()))...)
+	v.pushSnapshot(ahead, v.sign(staging, all...)...)
 	return map[string]string{"how many": "that were deleted from the registry, or never in it"}
 }
 
@@ -163,12 +162,12 @@ func farFutureTags(v *victim) map[string]string {
 	far := v.unsigned(v.catalog, "app", "9", farFuture)
 	v.push(v.to, far)
 	snapshot := v.pushSnapshotOf(farFuture)
-	status := strings.Replace(snapshot, entry.SnapshotName, entry.StatusName, 1)
+	status := strings.Replace(snapshot, "_snapshot", "_status", 1)
 	_, manifest, err := v.to.Manifest(v.t.Context(), snapshot)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	v.push(v.to, revision{status, manifest})
+	v.push(v.to, crafted{status, manifest})
 	return map[string]string{"the tags to delete": strings.Join([]string{far.tag, snapshot, status}, "\n")}
 }
 
@@ -183,8 +182,8 @@ func flood(v *victim) map[string]string {
 		if i%2 > 0 {
 			manifest = []byte(`{"flood":"of other bytes"}`)
 		}
-		last = entry.NewTag("app", entry.NewTime(testTime.Add(time.Duration(i+1)*time.Minute)), entry.OpPublish, named).String()
-		v.push(v.to, revision{last, manifest})
+		last = publishTag("app", testTime.Add(time.Duration(i+1)*time.Minute), named)
+		v.push(v.to, crafted{last, manifest})
 	}
 	return map[string]string{"the tag to delete": last}
 }

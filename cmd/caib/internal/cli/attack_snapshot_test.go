@@ -5,25 +5,18 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // record is a line of a segment.
-func record(r revision, signatures ...[]byte) []byte {
-	values := make([]jsontext.Value, len(signatures))
-	for i, signature := range signatures {
-		values[i] = jsontext.Value(signature)
-	}
+func record(r crafted, signatures ...json.RawMessage) []byte {
 	text, _ := json.Marshal(struct { // cannot fail: signatures are JSON
-		Tag        string           `json:"tag"`
-		Manifest   string           `json:"manifest"`
-		Signatures []jsontext.Value `json:"signatures,omitempty"`
-	}{r.tag, string(r.manifest), values})
+		Tag        string            `json:"tag"`
+		Manifest   string            `json:"manifest"`
+		Signatures []json.RawMessage `json:"signatures,omitempty"`
+	}{r.tag, string(r.manifest), signatures})
 	return text
 }
 
@@ -37,7 +30,7 @@ func (v *victim) pushSnapshot(at time.Time, records ...[]byte) string {
 	}
 	defer writer.Close()
 	blob := writer.EncodeAll(append(bytes.Join(records, []byte("\n")), '\n'), nil)
-	segment := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+	segment := ocispec.Descriptor{MediaType: typeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
 	if err := v.to.PushBlob(v.t.Context(), segment, blob); err != nil {
 		v.t.Fatal(err)
 	}
@@ -50,13 +43,13 @@ func (v *victim) pushSnapshotOf(at time.Time, segments ...ocispec.Descriptor) st
 	config := ocispec.DescriptorEmptyJSON
 	config.Data = nil
 	manifest, err := json.Marshal(map[string]any{
-		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": entry.MediaTypeSnapshot,
+		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": typeSnapshot,
 		"config": config, "layers": segments,
 	})
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	tag := entry.SnapshotTag(entry.NewTime(at), digest.FromBytes(manifest)).String()
-	v.push(v.to, revision{tag, manifest})
+	tag := tagOf("_snapshot", at, 's', digest.FromBytes(manifest))
+	v.push(v.to, crafted{tag, manifest})
 	return tag
 }

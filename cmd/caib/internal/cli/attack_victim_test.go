@@ -19,25 +19,18 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/examples/samples"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // owner is the team that publishes, and whom the readers' policy trusts.
 type owner struct {
-	dir    string // with owner.key, owner.pub and policy.yaml
-	signer trust.Signer
+	dir string // with owner.key, owner.pub and policy.yaml
 }
 
 func newOwner(t *testing.T) *owner {
 	t.Helper()
 	o := &owner{dir: t.TempDir()}
-	key, err := writeKeypair(filepath.Join(o.dir, "owner"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.signer, err = trust.NewSigner(key); err != nil {
+	if _, err := writeKeypair(filepath.Join(o.dir, "owner")); err != nil {
 		t.Fatal(err)
 	}
 	policy := "version: 1\ndefault: {keys: [{file: owner.pub}]}\n"
@@ -50,12 +43,6 @@ func newOwner(t *testing.T) *owner {
 func (o *owner) key() string    { return filepath.Join(o.dir, "owner.key") }
 func (o *owner) policy() string { return filepath.Join(o.dir, "policy.yaml") }
 
-// revision is a manifest under its tag.
-type revision struct {
-	tag      string
-	manifest []byte
-}
-
 // victim is a catalog of signed entries, in a registry of its own, for an attack:
 // some that nobody attacks, and then app in two versions.
 type victim struct {
@@ -64,9 +51,9 @@ type victim struct {
 	owner    *owner
 	catalog  string // reference
 	to       registry.Repository
-	others   []string    // names of the entries that nobody attacks
-	image    entry.Image // of them
-	v1, v2   revision
+	others   []string       // names of the entries that nobody attacks
+	image    map[string]any // of them
+	v1, v2   crafted
 	snapshot string // tag of the snapshot that has all of it; "" is none
 
 	requests atomic.Int64 // to the registry
@@ -88,18 +75,14 @@ func newVictimIn(t *testing.T, o *owner, handler http.Handler, others int, withS
 	v.catalog = v.host + "/team/catalog"
 	v.to = v.open(v.catalog)
 	d := v.pushImage("other:1", "1")
-	v.image = entry.Image{Reference: v.host + "/team/other:1", Digest: d.Digest, MediaType: d.MediaType, Size: d.Size}
-	var records [][]byte
+	v.image = map[string]any{"reference": v.host + "/team/other:1", "digest": d.Digest, "mediaType": d.MediaType, "size": d.Size}
+	var all []crafted
 	for i := range others {
 		name := fmt.Sprintf("other-%02d", i)
-		r, signature := v.signed(v.catalog, name, "1", testTime.Add(time.Duration(i-others)*time.Minute))
-		v.push(v.to, r)
-		if err := trust.Write(t.Context(), v.to, describe(r.manifest), signature, testTime); err != nil {
-			t.Fatal(err)
-		}
 		v.others = append(v.others, name)
-		records = append(records, record(r, signature.JSON()))
+		all = append(all, v.unsigned(v.catalog, name, "1", testTime.Add(time.Duration(i-others)*time.Minute)))
 	}
+	records := v.sign(v.catalog, all...)
 	for _, version := range []string{"1", "2"} {
 		v.pushImage("app:"+version, version)
 		v.must("publish", v.host+"/team/app:"+version, "--name", "app", "--version", version, "--sign-key", o.key())
@@ -108,7 +91,7 @@ func newVictimIn(t *testing.T, o *owner, handler http.Handler, others int, withS
 	v.v1, v.v2 = published[0], published[1]
 	if withSnapshot {
 		for _, r := range published {
-			records = append(records, record(r, v.signature(r)))
+			records = append(records, record(r, v.signature(v.to, r)))
 		}
 		v.snapshot = v.pushSnapshot(testTime.Add(time.Second), records...)
 	}
@@ -185,67 +168,80 @@ func (v *victim) must(args ...string) {
 	}
 }
 
-// signed is a publication of the owner, and its signature.
-func (v *victim) signed(catalog, name, version string, at time.Time) (revision, trust.Signature) {
+// sign pushes publications to a catalog, where the owner signs all that there
+// are, and returns their records.
+func (v *victim) sign(catalog string, all ...crafted) (records [][]byte) {
 	v.t.Helper()
-	r := v.unsigned(catalog, name, version, at)
-	signature, err := trust.Sign(v.t.Context(), v.owner.signer, nil, trust.Bundle, digest.FromBytes(r.manifest), catalog)
-	if err != nil {
-		v.t.Fatal(err)
+	to := v.open(catalog)
+	v.push(to, all...)
+	if code, _, stderr := run(v.t, homeEnv(v.t), "catalog", "sign", "--all", "--sign-key", v.owner.key(), "--catalog", catalog); code != 0 {
+		v.t.Fatalf("sign --all: exit code %d, want 0\n%s", code, stderr)
 	}
-	return r, signature
+	for _, r := range all {
+		records = append(records, record(r, v.signature(to, r)))
+	}
+	return records
 }
 
 // unsigned is a publication that says what it likes.
-func (v *victim) unsigned(catalog, name, version string, at time.Time) revision {
+func (v *victim) unsigned(catalog, name, version string, at time.Time) crafted {
 	v.t.Helper()
-	packed, err := entry.Pack(&entry.Document{
-		Name: name, Version: version, Catalog: catalog, Image: v.image,
-		Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
-	}, entry.Seen{})
+	document, err := json.Marshal(map[string]any{
+		"name": name, "version": version, "catalog": catalog, "image": v.image,
+		"source": map[string]any{"type": "Manual"}, "publishedAt": stamp(at),
+	})
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return revision{packed.Tag.String(), packed.Manifest}
+	manifest, err := craft(typeEntry, document, nil)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return crafted{publishTag(name, at, digest.FromBytes(manifest)), manifest}
 }
 
-// signature is what the registry has for a revision.
-func (v *victim) signature(r revision) []byte {
+// signature is the one that a catalog has for a revision: the layer of its only
+// referrer.
+func (v *victim) signature(in registry.Repository, r crafted) json.RawMessage {
 	v.t.Helper()
-	found := trust.Find(v.t.Context(), v.to, digest.FromBytes(r.manifest))
-	if found.Err != nil || len(found.Signatures) != 1 {
-		v.t.Fatalf("%s has %d signatures (%v), want 1", r.tag, len(found.Signatures), found.Err)
+	referrers, err := in.Referrers(v.t.Context(), describe(r.manifest))
+	if err != nil || len(referrers) != 1 {
+		v.t.Fatalf("%s has %d signatures (%v), want 1", r.tag, len(referrers), err)
 	}
-	return found.Signatures[0].JSON()
+	_, text, err := in.Manifest(v.t.Context(), referrers[0].Digest.String())
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	var manifest ocispec.Manifest
+	if err := json.Unmarshal(text, &manifest); err != nil || len(manifest.Layers) != 1 {
+		v.t.Fatalf("the signature of %s is %s (%v), want one layer", r.tag, text, err)
+	}
+	bundle, err := in.Blob(v.t.Context(), manifest.Layers[0])
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return bundle
 }
 
 // revisions are those of a name, oldest first.
-func (v *victim) revisions(name string) (found []revision) {
+func (v *victim) revisions(name string) (found []crafted) {
 	v.t.Helper()
 	listed, err := v.to.Tags(v.t.Context())
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	tags, _ := entry.ParseTags(listed)
-	for _, tag := range tags {
-		if tag.Name != name {
-			continue
-		}
-		_, manifest, err := v.to.Manifest(v.t.Context(), tag.String())
+	for _, tag := range tagsOf(name, listed) {
+		_, manifest, err := v.to.Manifest(v.t.Context(), tag)
 		if err != nil {
 			v.t.Fatal(err)
 		}
-		found = append(found, revision{tag.String(), manifest})
+		found = append(found, crafted{tag, manifest})
 	}
 	return found
 }
 
-func describe(manifest []byte) ocispec.Descriptor {
-	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
-}
-
 // push writes manifests under their tags, whatever stands there.
-func (v *victim) push(to registry.Repository, all ...revision) {
+func (v *victim) push(to registry.Repository, all ...crafted) {
 	v.t.Helper()
 	for _, r := range all {
 		if err := to.PushManifest(v.t.Context(), describe(r.manifest), r.manifest, r.tag); err != nil {

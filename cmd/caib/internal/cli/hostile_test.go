@@ -18,7 +18,6 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/internal/testwait"
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // evil has what a terminal obeys: an escape sequence, a C1 one, a carriage
@@ -81,7 +80,7 @@ func TestHostileEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := forge(reference, entry.MediaTypeEntry, text, map[string]string{"a": evil}); err != nil {
+		if err := forge(reference, typeEntry, text, map[string]string{"a": evil}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,13 +25,11 @@ func cmdUntag(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	listed, err := repository.Tags(context.Background())
 	ts.Check(err)
-	var newest string
-	revisions, _ := entry.ParseTags(listed)
-	for _, tag := range revisions {
-		if tag.Name == args[1] {
-			newest = tag.String()
-		}
+	tags := tagsOf(args[1], listed)
+	if len(tags) == 0 {
+		ts.Fatalf("%s has no revision of %s: %q", args[0], args[1], listed)
 	}
+	newest := tags[len(tags)-1]
 	ts.Check(repository.(registry.Deleter).Delete(context.Background(), newest))
 	ts.Setenv("UNTAGGED", newest)
 	for _, f := range worldOf(ts).registries {
@@ -171,7 +169,7 @@ func TestAVanishedSignatureIsNoticed(t *testing.T) {
 
 // collectSignature deletes what a registry without the Referrers API takes for
 // garbage: the untagged manifest of a signature. The index still lists it.
-func (v *victim) collectSignature(r revision) {
+func (v *victim) collectSignature(r crafted) {
 	v.t.Helper()
 	subject := describe(r.manifest)
 	referrers, err := v.to.Referrers(v.t.Context(), subject)

@@ -25,7 +25,6 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/internal/testwait"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -328,8 +327,8 @@ func pushSample(kind, reference string, build samples.Build) (ocispec.Descriptor
 func forge(reference, artifactType string, document []byte, annotations map[string]string) error {
 	ctx := context.Background()
 	var said struct {
-		Name        string     `json:"name"`
-		PublishedAt entry.Time `json:"publishedAt"`
+		Name        string    `json:"name"`
+		PublishedAt time.Time `json:"publishedAt"`
 	}
 	if err := json.Unmarshal(document, &said); err != nil {
 		return err
@@ -338,25 +337,18 @@ func forge(reference, artifactType string, document []byte, annotations map[stri
 	if err != nil {
 		return err
 	}
-	layer := ocispec.Descriptor{MediaType: artifactType, Digest: digest.FromBytes(document), Size: int64(len(document))}
-	config := ocispec.DescriptorEmptyJSON
-	if err := repository.PushBlob(ctx, config, config.Data); err != nil {
-		return err
+	for _, blob := range [][]byte{ocispec.DescriptorEmptyJSON.Data, document} {
+		d := ocispec.Descriptor{MediaType: "application/octet-stream", Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+		if err := repository.PushBlob(ctx, d, blob); err != nil {
+			return err
+		}
 	}
-	if err := repository.PushBlob(ctx, layer, document); err != nil {
-		return err
-	}
-	config.Data, layer.Data = nil, document
-	manifest, err := json.Marshal(map[string]any{
-		"schemaVersion": 2, "mediaType": ocispec.MediaTypeImageManifest, "artifactType": artifactType,
-		"config": config, "layers": []ocispec.Descriptor{layer}, "annotations": annotations,
-	})
+	manifest, err := craft(artifactType, document, annotations)
 	if err != nil {
 		return err
 	}
-	d := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
-	tag := entry.NewTag(said.Name, said.PublishedAt, entry.OpPublish, d.Digest)
-	return repository.PushManifest(ctx, d, manifest, tag.String())
+	d := describe(manifest)
+	return repository.PushManifest(ctx, d, manifest, publishTag(said.Name, said.PublishedAt, d.Digest))
 }
 
 // cmdLogin is `login HOST USER PASSWORD FILE`: a credentials file in docker's
