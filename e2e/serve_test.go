@@ -19,7 +19,7 @@ import (
 	"github.com/oci-catalog/caib/e2e/tools"
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/server"
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/schema/apitest"
 )
 
@@ -136,7 +136,7 @@ func TestServer(t *testing.T) {
 		for range 3 {
 			fetch(t, url+"/v1/catalog/images/autosd")
 		}
-		for _, route := range server.Routes() {
+		for _, route := range api.Routes() {
 			path, reads := strings.CutPrefix(route, "GET ")
 			if !reads || strings.HasSuffix(path, "/events") {
 				continue

@@ -14,8 +14,8 @@ import (
 
 // Problem is one place where a document violates its schema.
 type Problem struct {
-	Pointer string // JSON pointer (RFC 6901) to the offending value; "" is the whole document
-	Reason  string
+	Pointer string `json:"pointer"` // JSON pointer (RFC 6901) to the offending value; "" is the whole document
+	Reason  string `json:"reason"`
 }
 
 // MaxProblems bounds the problems that are told of one document.

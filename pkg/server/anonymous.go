@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
@@ -55,7 +56,7 @@ func (s *Server) hasToken(r *http.Request) bool {
 // told is an error as a client may be told it. Of what is not told, the log has a
 // line. Without a token, the server's own words about a request are told, and of
 // an image's registry nothing.
-func (s *Server) told(w http.ResponseWriter, r *http.Request, err error) *apiError {
+func (s *Server) told(w http.ResponseWriter, r *http.Request, err error) *api.Problem {
 	e := problemOf(err)
 	ours := slices.Contains([]string{"invalid", "not_found", "conflict"}, e.Code) || health.NotAllowed(err)
 	if ours || s.hasToken(r) {
@@ -68,20 +69,20 @@ func (s *Server) told(w http.ResponseWriter, r *http.Request, err error) *apiErr
 }
 
 // withheld is a problem with a sentence for everybody.
-func (s *Server) withheld(w http.ResponseWriter, r *http.Request, e *apiError) *apiError {
+func (s *Server) withheld(w http.ResponseWriter, r *http.Request, e *api.Problem) *api.Problem {
 	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))
-	return problem(e.status, e.Code, withoutToken[e.Code]+moreForTokens)
+	return problem(e.Status, e.Code, withoutToken[e.Code]+moreForTokens)
 }
 
 // verified is what was found out about the entry of an image, given by its
 // reference, as a client may be told it.
-func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference string, found catalog.Verification, err error) (*catalog.Verification, *Problem) {
-	var failure *apiError
+func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference string, found catalog.Verification, err error) (*catalog.Verification, *api.Problem) {
+	var failure *api.Problem
 	if err != nil {
 		failure = problemOf(err)
 	}
 	if s.hasToken(r) || health.NotAllowed(err) {
-		return &found, failure.orNil()
+		return &found, failure
 	}
 	if failure != nil {
 		failure = s.withheld(w, r, failure)
@@ -98,7 +99,7 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 		checks[n].Reason = reason
 	}
 	found.Checks = checks
-	return &found, failure.orNil()
+	return &found, failure
 }
 
 // kindOf is the kind of an error, in words.
@@ -109,13 +110,6 @@ func kindOf(err error) string {
 		}
 	}
 	return "failed"
-}
-
-func (e *apiError) orNil() *Problem {
-	if e == nil {
-		return nil
-	}
-	return &e.Problem
 }
 
 // withoutAnswers leaves out of an item what somebody recorded in the words of a

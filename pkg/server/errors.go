@@ -8,8 +8,10 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/oci-catalog/caib/pkg/api"
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/schema"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 )
 
 // kinds is the one table from error kinds to HTTP status. The first row whose
@@ -30,25 +32,17 @@ var kinds = []struct {
 	{entry.ErrNotFound, http.StatusNotFound, "not_found"},
 }
 
-// apiError is an error that has a status of HTTP.
-type apiError struct {
-	Problem
-	status int
-}
-
-func (e *apiError) Error() string { return e.Sentence }
-
-func problem(status int, code, sentence string) *apiError {
-	return &apiError{Problem{Sentence: sentence, Code: code}, status}
+func problem(status int, code, sentence string) *api.Problem {
+	return &api.Problem{Sentence: sentence, Code: code, Status: status}
 }
 
 // fail answers an error, as far as the client may be told it.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var e *apiError
-	if !errors.As(err, &e) {
-		e = s.told(w, r, err)
+	var p *api.Problem
+	if !errors.As(err, &p) {
+		p = s.told(w, r, err)
 	}
-	body, err := json.Marshal(e.Problem)
+	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte(`{"error":"the error cannot be shown","code":"failure"}`)
 	}
@@ -56,38 +50,33 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Cache-Control", "no-store")
-	w.WriteHeader(e.status)
+	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that went away needs no answer
 	}
 }
 
-// fault is one thing that is wrong with a document.
-type fault struct {
-	Pointer string `json:"pointer"` // JSON pointer
-	Reason  string `json:"reason"`
-}
-
-func faults(problems []schema.Problem) []fault {
-	all := make([]fault, len(problems))
-	for i, p := range problems {
-		all[i] = fault(p)
+// problemOf is an error as the API tells it; one that is a problem already is
+// that.
+func problemOf(err error) *api.Problem {
+	if p, ok := errors.AsType[*api.Problem](err); ok {
+		return p
 	}
-	return all
-}
-
-// problemOf is an error as the API shows it.
-func problemOf(err error) *apiError {
-	var invalid *entry.ValidationError
+	p := problem(http.StatusInternalServerError, "failure", err.Error())
 	for _, row := range kinds {
-		if !errors.Is(err, row.kind) {
-			continue
+		if errors.Is(err, row.kind) {
+			p.Code, p.Status = row.code, row.status
+			break
 		}
-		e := problem(row.status, row.code, err.Error())
-		if errors.As(err, &invalid) {
-			e.Details = faults(invalid.Problems)
-		}
-		return e
 	}
-	return problem(http.StatusInternalServerError, "failure", err.Error())
+	if invalid, ok := errors.AsType[*entry.ValidationError](err); ok {
+		p.Details = invalid.Problems
+	}
+	if conflict, ok := errors.AsType[*catalog.ConflictError](err); ok && p.Code == "conflict" {
+		p.Name, p.Image = conflict.Name, conflict.Image
+	}
+	if p.Code == "unauthorized" && health.NotAllowed(err) {
+		p.Reason = api.ReasonNotAllowed
+	}
+	return p
 }

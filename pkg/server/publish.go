@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -64,9 +65,9 @@ func (s *Server) writing(w http.ResponseWriter, r *http.Request, step func(conte
 	}
 }
 
-// asked returns what somebody says of an image, if it makes sense.
-func (d *Details) asked(who string) (catalog.PublishOptions, error) {
-	options := d.options()
+// optionsOf returns what somebody says of an image, if it makes sense.
+func optionsOf(d *api.Details, who string) (catalog.PublishOptions, error) {
+	options := d.Options()
 	options.Author = who
 	if d.Digest != "" && d.Digest.Validate() != nil {
 		return options, fmt.Errorf("%w: digest: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
@@ -76,10 +77,10 @@ func (d *Details) asked(who string) (catalog.PublishOptions, error) {
 
 // create answers POST /v1/catalog/images.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
-	var asked CreateRequest
+	var asked api.AddRequest
 	s.publication(w, r, "add", &asked, func(ctx context.Context, d *deed) (catalog.PublishResult, error) {
 		d.name = printable(asked.Name)
-		options, err := asked.asked(who(ctx))
+		options, err := optionsOf(&asked.Details, who(ctx))
 		if err == nil {
 			err = s.mayPublish(asked.RegistryURL, asked.Disk)
 		}
@@ -95,10 +96,10 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 
 // publish answers POST /v1/catalog/publish.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
-	var asked PublishRequest
+	var asked api.PublishRequest
 	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *deed) (catalog.PublishResult, error) {
 		d.name = printable(cmp.Or(asked.Name, asked.CatalogImageName, asked.ImageBuildName, asked.Image))
-		options, err := asked.asked(who(ctx))
+		options, err := optionsOf(&asked.Details, who(ctx))
 		if err == nil {
 			err = s.mayPublish(asked.Image, asked.Disk)
 		}
@@ -171,7 +172,7 @@ func (s *Server) publication(w http.ResponseWriter, r *http.Request, action stri
 	if result.Outcome != catalog.Planned {
 		w.Header().Set("Location", imagePath+result.Item.Name)
 	}
-	s.respond(w, r, status, NewPublication(result))
+	s.respond(w, r, status, api.NewPublication(result))
 }
 
 // remove answers DELETE /v1/catalog/images/{name}.
@@ -197,7 +198,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !done:
 	case strings.Contains(r.Header.Get("Prefer"), "return=representation"):
-		s.respond(w, r, http.StatusOK, Removal{removed, warnings})
+		s.respond(w, r, http.StatusOK, api.Removal{Event: removed, Warnings: warnings})
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/internal/testwait"
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -23,7 +24,7 @@ func TestReadOnlyServerWritesNothing(t *testing.T) {
 	w.startReady(nil)
 	before := w.writes.Load()
 	paths := []string{"/", "/v2/"}
-	for _, route := range server.Routes() {
+	for _, route := range api.Routes() {
 		_, path, _ := strings.Cut(route, " ")
 		paths = append(paths, strings.ReplaceAll(path, "{name}", "a"))
 	}

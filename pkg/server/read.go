@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
@@ -202,7 +203,7 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 			return nil, absent(name)
 		}
 		slices.SortStableFunc(events, func(a, b entry.Event) int { return a.At.Compare(b.At.Time) })
-		return History{events, len(events)}, nil
+		return api.History{Items: events, Total: len(events)}, nil
 	})
 }
 

@@ -13,8 +13,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/server"
 )
 
 // contractFields are the item fields that clients rely on. Those marked are
@@ -268,7 +268,7 @@ func TestDescriptionIsServed(t *testing.T) {
 		t.Errorf("openapi %v", document["openapi"])
 	}
 	paths, _ := json.Marshal(document["paths"])
-	for _, route := range server.Routes() {
+	for _, route := range api.Routes() {
 		_, path, _ := strings.Cut(route, " ")
 		if !strings.Contains(string(paths), `"`+path+`"`) {
 			t.Errorf("%s is not described", route)

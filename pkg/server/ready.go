@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"time"
+
+	"github.com/oci-catalog/caib/pkg/api"
 )
 
 // alive answers GET /healthz: the process serves.
@@ -12,37 +14,16 @@ func (s *Server) alive(w http.ResponseWriter, r *http.Request) {
 	}{"ok"})
 }
 
-// readiness is the answer of GET /readyz.
-type readiness struct {
-	Ready    bool           `json:"ready"`
-	Stale    bool           `json:"stale"` // served from the cache, or not read lately
-	Entries  int            `json:"entries"`
-	Age      *float64       `json:"ageSeconds"` // since the last look at the log; null: it was not read yet
-	Catalogs []catalogReady `json:"catalogs"`
-	Policy   *policyReady   `json:"policy,omitempty"` // null without one
-}
-
-type policyReady struct {
-	Hash  string `json:"hash"`            // of the one that was read last
-	Error string `json:"error,omitempty"` // why that is not the one of now
-}
-
-type catalogReady struct {
-	Catalog string   `json:"catalog"`
-	Age     *float64 `json:"ageSeconds"`
-	Error   string   `json:"error,omitempty"` // of the last look
-}
-
 // ready answers GET /readyz: there is an index that may be shown, and how old it
 // is.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	answer := readiness{Stale: true, Catalogs: []catalogReady{}}
+	answer := api.Readiness{Stale: true, Catalogs: []api.CatalogReadiness{}}
 	if age, known := s.follower.age(); known {
 		seconds := age.Seconds()
 		answer.Age = &seconds
 	}
 	for _, one := range s.follower.followed {
-		c := catalogReady{Catalog: one.catalog.Reference()}
+		c := api.CatalogReadiness{Catalog: one.catalog.Reference()}
 		one.mu.Lock()
 		if !one.read.IsZero() {
 			seconds := time.Since(one.read).Seconds()
@@ -55,7 +36,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		answer.Catalogs = append(answer.Catalogs, c)
 	}
 	if t := s.trust.Load(); t != nil {
-		answer.Policy = &policyReady{Hash: t.policy.Hash()}
+		answer.Policy = &api.PolicyReadiness{Hash: t.policy.Hash()}
 		if t.failure != nil {
 			answer.Policy.Error = problemOf(t.failure).Code
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -111,12 +112,12 @@ func (s *state) tally() map[string]int {
 
 // toldOfTrust is a refusal as a client without a token may be told it: not what
 // the registry of an image answered, or has there.
-func (s *Server) toldOfTrust(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *apiError) *apiError {
+func (s *Server) toldOfTrust(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *api.Problem) *api.Problem {
 	if refused.Verdict != trust.Unknown && refused.Check != trust.Image {
 		return e
 	}
 	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))
 	bare := *refused
 	bare.Reason = ""
-	return problem(e.status, e.Code, bare.Error()+moreForTokens)
+	return problem(e.Status, e.Code, bare.Error()+moreForTokens)
 }

@@ -6,57 +6,49 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/oci-catalog/caib/pkg/api"
 )
 
 const (
-	imagesPath = "/v1/catalog/images"
+	imagesPath = api.Root + "/images"
 	imagePath  = imagesPath + "/"
 	readyRoute = "GET /readyz"
 )
 
-// route is one operation of the API.
+// route is how one of the routes of the API is answered.
 type route struct {
-	pattern string
 	writes  string // what it does to the catalog: only for those who may publish; "" reads
 	handler func(*Server, http.ResponseWriter, *http.Request)
 }
 
-// table returns all routes there are.
-func table() []route {
-	return []route{
-		{"GET " + imagesPath, "", (*Server).list},
-		{"GET " + imagesPath + "/{name}", "", (*Server).get},
-		{"GET " + imagesPath + "/{name}/history", "", (*Server).history},
-		{"GET /v1/catalog/history", "", (*Server).history},
-		{"GET /v1/catalog/events", "", (*Server).listen},
-		{"POST " + imagesPath + "/{name}/verify", "", (*Server).verifyImage},
-		{"POST " + imagesPath, "add", (*Server).create},
-		{"POST /v1/catalog/publish", "publish", (*Server).publish},
-		{"DELETE " + imagesPath + "/{name}", "remove", (*Server).remove},
-		{"GET /openapi.json", "", (*Server).openAPI},
-		{"GET /healthz", "", (*Server).alive},
-		{readyRoute, "", (*Server).ready},
-		{"GET /metrics", "", (*Server).scrape},
+// table returns the answers to all routes of the API, by their patterns.
+func table() map[string]route {
+	return map[string]route{
+		"GET " + imagesPath:                     {"", (*Server).list},
+		"GET " + imagesPath + "/{name}":         {"", (*Server).get},
+		"GET " + imagesPath + "/{name}/history": {"", (*Server).history},
+		"GET " + api.Root + "/history":          {"", (*Server).history},
+		"GET " + api.Root + "/events":           {"", (*Server).listen},
+		"POST " + imagesPath + "/{name}/verify": {"", (*Server).verifyImage},
+		"POST " + imagesPath:                    {"add", (*Server).create},
+		"POST " + api.Root + "/publish":         {"publish", (*Server).publish},
+		"DELETE " + imagesPath + "/{name}":      {"remove", (*Server).remove},
+		"GET /openapi.json":                     {"", (*Server).openAPI},
+		"GET /healthz":                          {"", (*Server).alive},
+		readyRoute:                              {"", (*Server).ready},
+		"GET /metrics":                          {"", (*Server).scrape},
 	}
-}
-
-// Routes returns the patterns of all routes, as http.ServeMux has them.
-func Routes() []string {
-	var all []string
-	for _, route := range table() {
-		all = append(all, route.pattern)
-	}
-	return all
 }
 
 func (s *Server) routes() {
 	s.mux = http.NewServeMux()
-	for _, route := range table() {
+	for pattern, route := range table() {
 		handler := func(w http.ResponseWriter, r *http.Request) { route.handler(s, w, r) }
 		if route.writes != "" {
 			handler = s.authorised(route.writes, handler)
 		}
-		s.mux.HandleFunc(route.pattern, s.metrics.counted(route.pattern, handler))
+		s.mux.HandleFunc(pattern, s.metrics.counted(pattern, handler))
 	}
 	s.mux.HandleFunc("/", s.metrics.counted("other", s.unknown))
 }

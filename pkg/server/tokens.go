@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -120,13 +121,18 @@ func (t *Tokens) who(presented string) (string, error) {
 	return name, nil
 }
 
+var errReadOnly = &api.Problem{
+	Sentence: "this server is read-only: it was started without --allow-publish",
+	Code:     "unauthorized", Reason: api.ReasonReadOnly, Status: http.StatusForbidden,
+}
+
 type whoKey struct{}
 
 // authorised lets only those through to an action who may publish.
 func (s *Server) authorised(action string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s.options.Publisher == nil {
-			s.fail(w, r, problem(http.StatusForbidden, "unauthorized", "this server is read-only: it was started without --allow-publish"))
+			s.fail(w, r, errReadOnly)
 			return
 		}
 		who, err := s.presented(r)

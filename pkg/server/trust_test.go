@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
@@ -38,7 +39,7 @@ func TestServerRefusesByItsPolicy(t *testing.T) {
 	w.mixed(owner, newTeam(t))
 	w.startUnder(trusting(t, owner), nil)
 	a := w.ask("GET", "/v1/catalog/images", "")
-	list := decode[server.ImageList](t, a)
+	list := decode[api.List](t, a)
 	if len(list.Items) != 1 || list.Total != 1 || list.Refused != 4 || list.Items[0].Name != "good" {
 		t.Fatalf("the list is %s, want good alone and four refused", a.body)
 	}
@@ -79,7 +80,7 @@ func TestServerRefusesByItsPolicy(t *testing.T) {
 			t.Errorf("the metrics lack %s", line)
 		}
 	}
-	then := decode[server.ImageList](t, w.ask("GET", "/v1/catalog/images?as-of="+time.Now().Add(time.Hour).UTC().Format(time.RFC3339), ""))
+	then := decode[api.List](t, w.ask("GET", "/v1/catalog/images?as-of="+time.Now().Add(time.Hour).UTC().Format(time.RFC3339), ""))
 	if len(then.Items) != 1 || then.Items[0].Verdict != "verified" || then.Refused != 4 {
 		t.Errorf("the catalog as of a time shows %v and refuses %d, want good alone and four refused", then.Items, then.Refused)
 	}
@@ -93,7 +94,7 @@ func TestServerVerifiesUnderItsPolicy(t *testing.T) {
 	w.startUnder(trusting(t, owner), nil)
 	for name, want := range map[string]string{"good": "verified", "plain": "unsigned", "other": "untrusted"} {
 		a := w.ask("POST", "/v1/catalog/images/"+name+"/verify?wait=true", "")
-		found := decode[server.Verification](t, a)
+		found := decode[api.Verification](t, a)
 		if a.status != 200 || found.Verdict != want || found.Verification == nil || string(found.Verification.Verdict) != want {
 			t.Errorf("%s: %d %s, want the verdict %s", name, a.status, a.body, want)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 )
@@ -89,11 +90,11 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := s.allowed(i.outline.Catalog, i.subject.reference); err != nil {
-		s.respond(w, r, http.StatusOK, Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Verdict: i.outline.Verdict, Failure: &problemOf(err).Problem})
+		s.respond(w, r, http.StatusOK, api.Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Verdict: i.outline.Verdict, Failure: problemOf(err)})
 		return
 	}
 	if values.Get("wait") == "" && s.monitor.Blocked(i.key()) {
-		s.respond(w, r, http.StatusOK, Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed", Verdict: i.outline.Verdict})
+		s.respond(w, r, http.StatusOK, api.Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed", Verdict: i.outline.Verdict})
 		return
 	}
 	done, free := s.mayVerify(w, r, i)
@@ -115,7 +116,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server ends: nothing is probed any more"))
 		return
 	}
-	s.respond(w, r, http.StatusOK, Verification{Message: "verification of " + name + " is under way", Triggered: true, Verdict: i.outline.Verdict})
+	s.respond(w, r, http.StatusOK, api.Verification{Message: "verification of " + name + " is under way", Triggered: true, Verdict: i.outline.Verdict})
 }
 
 // mayVerify takes what a verification needs: room for it, for its client, and
@@ -178,7 +179,7 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 			break
 		}
 		found, err := verifier.Verify(ctx, i.name())
-		answer := Verification{Message: i.name() + " was verified", Triggered: true}
+		answer := api.Verification{Message: i.name() + " was verified", Triggered: true}
 		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
 		if answer.Verdict = string(found.Verdict); answer.Verdict != i.outline.Verdict {
 			_ = s.follower.renew(ctx, one, i.name()) // else the next refresh shows it

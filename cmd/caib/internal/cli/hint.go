@@ -49,6 +49,8 @@ func hint(err error) string {
 		return ""
 	case errors.As(err, &own):
 		return own.hint
+	case serverHint(err) != "":
+		return serverHint(err)
 	case errors.As(err, &missing):
 		return "a cache in front of the registry, or a rule that deletes tags, may hide them: ask the registry itself; if it was replaced, `caib catalog accept-loss --local --all` forgets what was seen"
 	case errors.As(err, &lost):
@@ -171,12 +173,8 @@ func layoutHint(err *registry.Error) string {
 func publishHint(err error) error {
 	var conflict *catalog.ConflictError
 	var name *entry.NameError
-	var said *serverError
-	if errors.As(err, &said) {
-		conflict = conflictOf(said)
-	}
 	switch {
-	case conflict != nil || errors.As(err, &conflict):
+	case errors.As(err, &conflict):
 		if conflict.Image == "" {
 			return withHint(err, "`caib catalog publish IMAGE --name NAME` gives it a new state, `caib catalog remove NAME` ends it")
 		}

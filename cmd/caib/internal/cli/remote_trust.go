@@ -1,16 +1,121 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/client"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// demand returns an error for an entry that the server did not verify, where that
-// is demanded. The verdict is the server's word.
-func (r *remote) demand(name string, verdict trust.Verdict) error {
+// With --verified and without a policy of its own, the command takes the server's
+// word about signatures, and nothing that the server has not verified.
+
+// List lists what the query selects. Without --verified, that the server keeps
+// names back is a warning; with it, a *catalog.RefusedError names them, and those
+// that the policy of the server only warns of.
+func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
+	if r.verified {
+		options.Query.Signed = []string{string(trust.Verified)}
+	}
+	page, err := r.Client.List(ctx, options)
+	refused, failed := cutRefused(err)
+	switch {
+	case failed != nil:
+		return entry.Page{}, failed
+	case r.verified:
+		return r.withoutOthers(ctx, page, refused, options)
+	case refused != nil:
+		r.refuses.Do(func() { r.warn(refused.Error()) })
+	}
+	return page, nil
+}
+
+// withoutOthers returns a page of what is verified, with an error for all else.
+func (r *remote) withoutOthers(ctx context.Context, page entry.Page, refused *client.RefusedError, options catalog.ListOptions) (entry.Page, error) {
+	options.Query.Signed = []string{string(trust.Unsigned), string(trust.Untrusted), string(trust.Invalid), string(trust.Unknown)}
+	options.Query.Limit = 0
+	others, err := r.Client.List(ctx, options)
+	if _, failed := cutRefused(err); failed != nil {
+		return entry.Page{}, failed
+	}
+	return page, r.refusal(refused, others.Items)
+}
+
+// cutRefused takes the error of a list apart: which names are missing, or why there
+// is no list.
+func cutRefused(err error) (refused *client.RefusedError, failed error) {
+	if errors.As(err, &refused) {
+		return refused, nil
+	}
+	return nil, err
+}
+
+// refusal is the error of a list without the names that the server keeps back, and
+// without others that it did not verify; nil if there are none.
+func (r *remote) refusal(refused *client.RefusedError, others []entry.Item) error {
+	var all []error
+	if refused != nil {
+		all = append(all, refused)
+	}
+	for _, item := range others {
+		all = append(all, r.require(item.Name, trust.Verdict(item.Verdict)))
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	return &catalog.RefusedError{Catalog: r.Reference(), Refused: all}
+}
+
+// Heads lists what there is to verify. The names that the server keeps back are
+// said once, with the first of several catalogs.
+func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) {
+	heads, err := r.Client.Heads(ctx)
+	refused, err := cutRefused(err)
+	if refused != nil {
+		r.refuses.Do(func() { err = r.refusal(refused, nil) })
+	}
+	return heads, err
+}
+
+// Get returns one entry.
+func (r *remote) Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error) {
+	item, err := r.Client.Get(ctx, name, options)
+	if err == nil {
+		err = r.require(name, trust.Verdict(item.Verdict))
+	}
+	if err != nil {
+		return entry.Item{}, err
+	}
+	return item, nil
+}
+
+// History returns the revisions of one entry, or of all for "".
+func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error) {
+	events, err := r.Client.History(ctx, name)
+	for _, event := range events {
+		if r.verified && event.Verdict == "" {
+			return nil, r.checksNothing()
+		}
+	}
+	return events, err
+}
+
+// Verify has the server check an entry.
+func (r *remote) Verify(ctx context.Context, name string) (catalog.Verification, error) {
+	found, err := r.Client.Verify(ctx, name)
+	if err == nil {
+		err = r.require(name, found.Verdict)
+	}
+	return found, err
+}
+
+// require returns an error for an entry that the server did not verify, where that
+// is required.
+func (r *remote) require(name string, verdict trust.Verdict) error {
 	switch {
 	case !r.verified || verdict == trust.Verified:
 		return nil
@@ -20,40 +125,10 @@ func (r *remote) demand(name string, verdict trust.Verdict) error {
 	return &trust.Error{What: fmt.Sprintf("entry %q", name), Verdict: verdict, Reason: "so the server says, whose policy only warns of it"}
 }
 
-// checksNothing is why nothing of a server can be demanded to be verified.
+// checksNothing is why nothing of a server can be required to be verified.
 func (r *remote) checksNothing() error {
-	return withHint(fmt.Errorf("%w: --verified: the server %s checks no signatures: it has no trust policy", entry.ErrInvalid, r.base.Host),
+	return withHint(fmt.Errorf("%w: --verified: the server %s checks no signatures: it has no trust policy", entry.ErrInvalid, r.host),
 		"ask the registry itself: give --catalog and --key, and no --server; or start the server with `caib catalog serve --policy FILE`")
-}
-
-// keptBack says how many names the policy of a server refuses: the server does not
-// list them. It is an entry.ErrUntrusted.
-type keptBack struct {
-	host  string
-	names int
-}
-
-func (e *keptBack) Error() string {
-	return fmt.Sprintf("the policy of the server %s refuses %d of its names: get NAME says why", e.host, e.names)
-}
-
-// Is makes it an entry.ErrUntrusted.
-func (e *keptBack) Is(target error) bool { return target == entry.ErrUntrusted }
-
-// refusal is the error of a list without the names that the server keeps back, and
-// without others that it did not verify; nil if there are none.
-func (r *remote) refusal(names int, others []entry.Item) error {
-	var refused []error
-	if names > 0 {
-		refused = append(refused, &keptBack{r.base.Host, names})
-	}
-	for _, item := range others {
-		refused = append(refused, r.demand(item.Name, trust.Verdict(item.Verdict)))
-	}
-	if len(refused) == 0 {
-		return nil
-	}
-	return &catalog.RefusedError{Catalog: r.Reference(), Refused: refused}
 }
 
 // signedCell is a verdict as tables show it: one that was not found out here is a

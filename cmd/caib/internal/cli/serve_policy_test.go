@@ -50,7 +50,7 @@ func TestServeFollowsItsPolicyFiles(t *testing.T) {
 	write("trusted.pub", read("team.pub"))
 	s, _ := servedCatalog(t, env, "--policy", file("policy.yaml"))
 	list := func() (int, string) {
-		return get(t, client, "http://"+s.address+"/v1/catalog/images?latest=false")
+		return get(t, httpClient, "http://"+s.address+"/v1/catalog/images?latest=false")
 	}
 	only := func(name, not string) func() bool {
 		return func() bool {

@@ -80,14 +80,14 @@ func startServer(t testwait.T, getenv func(string) string, args ...string) *serv
 	return s
 }
 
-// client asks servers, and gives up at the limit of a wait.
-var client = &http.Client{Timeout: testwait.Limit}
+// httpClient asks servers, and gives up at the limit of a wait.
+var httpClient = &http.Client{Timeout: testwait.Limit}
 
 // current waits until what is served is.
 func (s *serving) current(t testwait.T) {
 	t.Helper()
 	testwait.Until(t, "the server to be current", func() bool {
-		response, err := client.Get("http://" + s.address + "/readyz")
+		response, err := httpClient.Get("http://" + s.address + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -152,7 +152,7 @@ func get(t *testing.T, client *http.Client, url string) (int, string) {
 func TestServeEndsGracefully(t *testing.T) {
 	env := homeEnv(t)
 	s := startServer(t, func(name string) string { return env[name] }, "--status-store")
-	response, err := client.Get("http://" + s.address + "/v1/catalog/events")
+	response, err := httpClient.Get("http://" + s.address + "/v1/catalog/events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ func TestServeFinishesRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startServer(t, func(name string) string { return env[name] }, "--allow-publish", "--token-file", tokens, "--catalog", host+"/team/catalog", "--status-store")
-	events, err := client.Get("http://" + s.address + "/v1/catalog/events")
+	events, err := httpClient.Get("http://" + s.address + "/v1/catalog/events")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +269,7 @@ func TestServeSpeaksTLS(t *testing.T) {
 			t.Errorf("%s: %s %s, %d bytes, %v", want, response.Proto, response.Status, len(text), err)
 		}
 	}
-	if code, text := get(t, client, "http://"+s.address+"/healthz"); code != 400 {
+	if code, text := get(t, httpClient, "http://"+s.address+"/healthz"); code != 400 {
 		t.Errorf("plain HTTP is answered %d %s", code, text)
 	}
 }
@@ -394,7 +394,7 @@ func TestServeEndsBadClients(t *testing.T) {
 			t.Errorf("%s is answered %q", what, answer)
 		}
 	}
-	if status, _ := get(t, client, "http://"+s.address+"/healthz"); status != 200 {
+	if status, _ := get(t, httpClient, "http://"+s.address+"/healthz"); status != 200 {
 		t.Errorf("afterwards: %d", status)
 	}
 }

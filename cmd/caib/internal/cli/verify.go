@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/client"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -161,8 +162,8 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, notes *jo
 // entries that were taken away.
 func hidden(err error) int {
 	var refused *catalog.RefusedError
-	if kept, ok := errors.AsType[*keptBack](err); ok {
-		return kept.names
+	if withheld, ok := errors.AsType[*client.RefusedError](err); ok {
+		return withheld.Names
 	}
 	if errors.As(err, &refused) {
 		return len(refused.Refused)

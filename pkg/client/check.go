@@ -1,4 +1,4 @@
-package cli
+package client
 
 import (
 	"errors"
@@ -6,39 +6,39 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/server"
 )
 
-// checkAnswer tells what no index server would answer: JSON that decodes is not
+// checkAnswer reports what no index server would answer: JSON that decodes is not
 // enough, because one without any member of ours does.
 func checkAnswer(answer any) error {
 	switch a := answer.(type) {
-	case *server.ImageList:
+	case *api.List:
 		if a.Items == nil || a.Total < len(a.Items) || a.Continue != "" && len(a.Items) == 0 {
 			return errors.New("it is no list of entries")
 		}
 		return checkEach(a.Items, checkItem)
 	case *entry.Item:
 		return checkItem(a)
-	case *server.Publication:
+	case *api.Publication:
 		if a.Outcome == "" {
 			return errors.New("it does not say what was done")
 		}
 		return checkItem(&a.Item)
-	case *server.History:
+	case *api.History:
 		if a.Items == nil || a.Total != len(a.Items) {
 			return errors.New("it is no history")
 		}
 		return checkEach(a.Items, checkEvent)
-	case *server.Removal:
+	case *api.Removal:
 		return checkEvent(&a.Event)
-	case *server.Verification:
+	case *api.Verification:
 		if a.Message == "" || a.Verification == nil && a.Failure == nil {
 			return errors.New("it does not say what was found")
 		}
 		return nil
-	case *served:
+	case *api.Readiness:
 		if a.Catalogs == nil {
 			return errors.New("it does not say what it serves")
 		}

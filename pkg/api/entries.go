@@ -1,4 +1,4 @@
-package server
+package api
 
 import (
 	"github.com/opencontainers/go-digest"
@@ -7,11 +7,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// The objects of the API (schema/openapi.yaml) beside those of package entry,
-// for servers and their clients.
-
-// ImageList is the answer of the list route.
-type ImageList struct {
+// List is the answer of the list route.
+type List struct {
 	Items    []entry.Item `json:"items"`
 	Total    int          `json:"total"`              // on all pages
 	Refused  int          `json:"refused,omitempty"`  // names that the server's policy keeps back, whatever the query
@@ -24,24 +21,25 @@ type History struct {
 	Total int           `json:"total"`
 }
 
-// CreateRequest asks for an image that somebody else built to be added.
-type CreateRequest struct {
+// AddRequest asks for an image that somebody else built to be added.
+type AddRequest struct {
 	Details
 	Name        string `json:"name"`
 	RegistryURL string `json:"registryUrl"`
 }
 
-// PublishRequest asks for a build that the catalog knows to be published, or
-// for an image.
+// PublishRequest asks for a build that the catalog knows to be published again, or
+// for an image: either ImageBuildName or Image is given.
 type PublishRequest struct {
 	Details
 	ImageBuildName   string `json:"imageBuildName,omitzero"`
-	CatalogImageName string `json:"catalogImageName,omitzero"`
+	CatalogImageName string `json:"catalogImageName,omitzero"` // the name of the entry, with ImageBuildName
 	Image            string `json:"image,omitzero"`
-	Name             string `json:"name,omitzero"`
+	Name             string `json:"name,omitzero"` // of the entry, with Image
 }
 
-// Details are what a request may say about an image besides.
+// Details are what a request may say about an image besides: the fields of
+// catalog.PublishOptions that a server takes from others.
 type Details struct {
 	Digest        digest.Digest     `json:"digest,omitzero"`
 	Version       string            `json:"version,omitzero"`
@@ -78,8 +76,9 @@ func NewDetails(o catalog.PublishOptions) Details {
 	}
 }
 
-// options is NewDetails, back.
-func (d *Details) options() catalog.PublishOptions {
+// Options returns the publication options that NewDetails was given, as far as the
+// details say them.
+func (d *Details) Options() catalog.PublishOptions {
 	return catalog.PublishOptions{
 		Version: d.Version, Description: d.Description, Tags: d.Tags, Labels: d.Labels, Digest: d.Digest,
 		Metadata: entry.Metadata{
@@ -106,15 +105,16 @@ func NewPublication(r catalog.PublishResult) Publication {
 	return Publication{r.Item, r.Outcome, r.Tag, r.Attachment, r.Snapshot, r.MovedFrom, r.Warnings}
 }
 
-// Result is NewPublication, back.
-func (p Publication) Result() catalog.PublishResult {
+// Result returns the result that NewPublication was given.
+func (p *Publication) Result() catalog.PublishResult {
 	return catalog.PublishResult{
 		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment,
 		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
 	}
 }
 
-// Removal is what came of a request to remove, where the client asks for it.
+// Removal is what came of a request to remove, for a client that asks for it by
+// "Prefer: return=representation".
 type Removal struct {
 	entry.Event
 	Warnings []string `json:"warnings,omitempty"`
@@ -128,12 +128,4 @@ type Verification struct {
 	// What was found out, where the request waits for it.
 	Verification *catalog.Verification `json:"verification,omitempty"`
 	Failure      *Problem              `json:"failure,omitempty"`
-}
-
-// Problem is an error as the API shows it: one sentence, the word of its kind,
-// and what more there is to say.
-type Problem struct {
-	Sentence string `json:"error"`
-	Code     string `json:"code"`
-	Details  any    `json:"details,omitempty"`
 }
