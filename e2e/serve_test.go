@@ -18,8 +18,8 @@ import (
 
 	"github.com/oci-catalog/caib/e2e/tools"
 	"github.com/oci-catalog/caib/internal/testwait"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/api"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/schema/apitest"
 )
 
