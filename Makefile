@@ -20,10 +20,23 @@ help:
 build:
 	$(GO) build -trimpath -o bin/caib ./cmd/caib
 
+## man: write the man pages of all commands and help topics to bin/man
+.PHONY: man
+man:
+	$(GO) run ./cmd/caib/internal/man -dir bin/man
+
 ## demo: show the main job on an in-process registry
 .PHONY: demo
 demo: build
 	$(GO) run ./examples/demo -caib bin/caib
+
+# Scripts, fuzz seeds and what starts processes are left out; everything else runs
+# from the cache where nothing changed.
+## quick: what one runs while working: format, vet and unit tests, in seconds
+.PHONY: quick
+quick: format
+	$(GO) vet ./...
+	$(GO) test -short ./...
 
 ## test: run every test, those with real registries included
 .PHONY: test

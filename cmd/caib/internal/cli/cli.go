@@ -77,6 +77,7 @@ the right one for a board. The catalog needs no database and no server.`,
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	describeOwn(root)
+	root.AddCommand(newTopics()...)
 	return root
 }
 

@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// The exit codes, as README lists them.
+// The exit codes.
 const (
 	exitOK           = 0
 	exitFailure      = 1
@@ -28,15 +27,18 @@ const (
 
 var errInterrupted = errors.New("interrupted")
 
-// exits is the one table from error kinds to exit codes. The first row whose
-// kind an error wraps decides: an answer that nobody could give weighs more
-// than what the others said.
-var exits = []struct {
+// exit is one row of the table of exit codes.
+type exit struct {
 	code    int
 	kind    error  // nil: any other error
 	word    string // code of the error object of -o json
 	meaning string
-}{
+}
+
+// exits is the one table from error kinds to exit codes. The first row whose
+// kind an error wraps decides: an answer that nobody could give weighs more
+// than what the others said.
+var exits = []exit{
 	{exitOK, nil, "", "done, everything asked for holds"},
 	{exitFailure, nil, "failure", "any other failure"},
 	{exitInterrupted, errInterrupted, "interrupted", "interrupted"},
@@ -67,18 +69,7 @@ func exitCode(err error) (code int, word string) {
 // exitStatus is the section of a verb's help that lists its codes.
 func exitStatus(codes ...int) string {
 	codes = append([]int{exitOK, exitFailure, exitInvalid}, codes...)
-	slices.Sort(codes)
-	var b strings.Builder
-	b.WriteString("Exit status:")
-	for _, code := range slices.Compact(codes) {
-		for _, row := range exits {
-			if row.code == code {
-				fmt.Fprintf(&b, "\n  %-4d %s", code, row.meaning)
-				break
-			}
-		}
-	}
-	return b.String()
+	return "Exit status:\n" + strings.TrimRight(exitTable(codes...), "\n")
 }
 
 // maxMessage bounds an error message, in bytes: it may quote what was given.

@@ -38,7 +38,8 @@ import (
 //	uncoloured stdout|stderr FILE  they are the same but for colours, and coloured
 //	unsteered                nothing that was printed steers a terminal
 //
-// and those of registries_test.go, trust_test.go and sigstore_test.go. After a run, the files out and err hold what
+// and those of registries_test.go, trust_test.go, sigstore_test.go and
+// topics_test.go. After a run, the files out and err hold what
 // it printed, with digests, sizes, times in tags, hosts and directories
 // replaced by words, for a comparison that does not depend on them.
 func TestScripts(t *testing.T) {
@@ -72,6 +73,8 @@ func TestScripts(t *testing.T) {
 			"envkey":     cmdEnvKey,
 			"keyserver":  cmdKeyServer,
 			"untag":      cmdUntag,
+			"shown":      cmdShown,
+			"block":      cmdBlock,
 		},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,

@@ -94,6 +94,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 		if !found {
 			t.Errorf("%s: its help has no section on exit status", path)
 		}
+		section = strings.ReplaceAll(section, "\n       ", " ") // a meaning of several lines
 		said := map[int]string{}
 		for _, line := range statusLine.FindAllStringSubmatch(section, -1) {
 			code, err := strconv.Atoi(line[1])
