@@ -78,6 +78,7 @@ the right one for a board. The catalog needs no database and no server.`,
 	root.InitDefaultCompletionCmd()
 	describeOwn(root)
 	root.AddCommand(newTopics()...)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", textWidth)))
 	return root
 }
 
