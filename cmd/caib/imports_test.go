@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"go/ast"
-	"go/parser"
-	"go/token"
+	"fmt"
 	"io"
-	"io/fs"
+	"maps"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -22,90 +20,191 @@ const (
 	root   = "../.."
 )
 
-// layers says which packages of ours each package may import. One that is not
-// here may import what it likes, but nothing below pkg may be missing.
-var layers = map[string][]string{
-	"schema":         {},
-	"schema/apitest": {"schema"},
-	"pkg/entry":      {"schema"},
-	"pkg/registry":   {"internal/keylock", "pkg/entry"},
-	"pkg/ocilog":     {"pkg/entry"},
-	"pkg/inspect":    {"pkg/entry", "pkg/registry"},
-	"pkg/imagebuild": {"pkg/entry"},
-	"pkg/trust":      {"schema", "pkg/entry", "pkg/registry"},
-	"pkg/catalog":    {"internal/keylock", "pkg/entry", "pkg/registry", "pkg/ocilog", "pkg/inspect", "pkg/imagebuild", "pkg/trust"},
-	"pkg/health":     {"pkg/entry", "pkg/registry"},
-	"pkg/server":     {"schema", "pkg/entry", "pkg/registry", "pkg/trust", "pkg/catalog", "pkg/health"},
+// modules are the directories of the Go modules that this repository has.
+var modules = []string{root, root + "/e2e", root + "/e2e/sigstore"}
+
+// public are the packages that other modules import.
+const public = "schema schema/apitest pkg/entry pkg/registry pkg/trust pkg/catalog pkg/api pkg/client pkg/server"
+
+// support is what tests of every module may import beside.
+const support = "internal/testwait internal/testtuf examples/samples"
+
+// arrows says what each package imports of ours, and nothing else of ours may it
+// import. What comes first imports nothing that comes later.
+var arrows = []struct{ name, imports string }{
+	{"schema", ""},
+	{"schema/apitest", "schema"},
+	{"pkg/entry", "schema"},
+
+	{"pkg/internal/atomicfile", ""},
+	{"pkg/internal/keylock", ""},
+	{"pkg/registry", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock"},
+
+	{"pkg/internal/revision", "pkg/entry schema"},
+	{"pkg/internal/signature", "pkg/entry pkg/internal/revision pkg/registry"},
+	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/signature pkg/registry"},
+
+	{"pkg/internal/health", "pkg/entry pkg/internal/revision pkg/registry"},
+	{"pkg/internal/imagebuild", "pkg/entry"},
+	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
+	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/revision"},
+	{"pkg/catalog", "pkg/entry pkg/internal/atomicfile pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/revision pkg/internal/signature pkg/registry pkg/trust"},
+
+	{"pkg/api", "schema pkg/catalog pkg/entry"},
+	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/trust"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/health pkg/registry pkg/trust"},
+
+	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/internal/signature pkg/registry pkg/trust"},
+	{"pkg/internal/imagesign", "pkg/entry pkg/internal/signature pkg/registry pkg/trust"},
+
+	{"internal/testtuf", ""},
+	{"internal/testwait", ""},
+
+	{"cmd/caib/internal/cli", public},
+	{"cmd/caib", "cmd/caib/internal/cli"},
+	{"examples/samples", "pkg/entry pkg/registry"},
+	{"examples/demo", "examples/samples " + public},
+	{"e2e/tools", ""},
+	{"e2e/registries", "e2e/tools " + support},
+	{"e2e/faultproxy", "e2e/registries"},
+	{"e2e/bench", "e2e/registries examples/samples " + public},
+	{"e2e", "e2e/faultproxy e2e/registries e2e/tools " + support + " " + public},
+	{"e2e/sigstore/timestamps", ""},
 }
 
+// listed is a package as `go list` describes it.
 type listed struct {
-	ImportPath string
-	Dir        string
-	GoFiles    []string
-	Imports    []string
+	ImportPath, Dir                    string
+	Imports, TestImports, XTestImports []string
 }
 
-func goList(t *testing.T, args ...string) []listed {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), "go", append([]string{"list", "-json=ImportPath,Dir,GoFiles,Imports"}, args...)...)
-	command.Dir = root
+func (p listed) name() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+// ours are the packages of this repository among what is imported.
+func ours(imported ...[]string) (names []string) {
+	for _, path := range slices.Concat(imported...) {
+		if name, own := strings.CutPrefix(path, module+"/"); own {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func goList(dir string, args ...string) (packages []listed, err error) {
+	command := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,Imports,TestImports,XTestImports"}, args...)...)
+	command.Dir = dir
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()
 	if err != nil {
-		t.Fatalf("%v: %v\n%s", command, err, &stderr)
+		return nil, fmt.Errorf("%v: %w\n%s", command, err, &stderr)
 	}
-	var packages []listed
 	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p listed
 		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		packages = append(packages, p)
 	}
 	if len(packages) == 0 {
-		t.Fatalf("%v lists nothing", command)
+		return nil, fmt.Errorf("%v lists no package", command)
+	}
+	return packages, nil
+}
+
+// tree lists the packages of every module by their names.
+var tree = sync.OnceValues(func() (map[string]listed, error) {
+	packages := map[string]listed{}
+	for _, dir := range modules {
+		found, err := goList(dir, "./...")
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			packages[p.name()] = p
+		}
+	}
+	return packages, nil
+})
+
+func all(t *testing.T) map[string]listed {
+	t.Helper()
+	packages, err := tree()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return packages
 }
 
-// Each layer imports the ones below it only. Test files are not counted.
-func TestLayers(t *testing.T) {
-	seen := map[string]bool{}
-	for _, p := range goList(t, "./schema/...", "./pkg/...") {
-		name := strings.TrimPrefix(p.ImportPath, module+"/")
-		seen[name] = true
-		allowed, known := layers[name]
-		if !known {
-			t.Errorf("%s: say in this test what it may import", name)
+// TestArrows compares every import with the table. A test file imports what its
+// package reaches, and support; outside of pkg it imports what its package may.
+func TestArrows(t *testing.T) {
+	packages := all(t)
+	allowed, reached := map[string][]string{}, map[string][]string{}
+	for _, row := range arrows {
+		if _, exists := packages[row.name]; !exists {
+			t.Errorf("the table has %s, and there is no such package", row.name)
 		}
-		for _, imported := range p.Imports {
-			own, isOwn := strings.CutPrefix(imported, module+"/")
-			switch {
-			case isOwn && !slices.Contains(allowed, own):
-				t.Errorf("%s imports %s", name, own)
-			case strings.HasPrefix(imported, "github.com/spf13/"):
-				t.Errorf("%s imports %s: only the command does", name, imported)
-			case strings.HasPrefix(imported, "oras.land/oras-go") && name != "pkg/registry":
-				t.Errorf("%s imports %s: only pkg/registry does", name, imported)
+		imports := strings.Fields(row.imports)
+		allowed[row.name] = imports
+		reached[row.name] = append(imports, row.name)
+		for _, name := range imports {
+			if _, before := allowed[name]; !before {
+				t.Errorf("the table lets %s import %s, which comes later", row.name, name)
+			}
+			if strings.HasPrefix(row.name, "pkg/") {
+				reached[row.name] = append(reached[row.name], reached[name]...)
 			}
 		}
 	}
-	for name := range layers {
-		if !seen[name] {
-			t.Errorf("there is no %s", name)
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		p := packages[name]
+		if _, known := allowed[name]; !known {
+			t.Errorf("%s: got no row in the table, want one that says what it imports", name)
+			continue
+		}
+		for _, imported := range ours(p.Imports) {
+			if !slices.Contains(allowed[name], imported) {
+				t.Errorf("%s imports %s, want only %q", name, imported, allowed[name])
+			}
+		}
+		tests := slices.Concat(reached[name], strings.Fields(support+" schema/apitest"))
+		for _, imported := range ours(p.TestImports, p.XTestImports) {
+			if !slices.Contains(tests, imported) {
+				t.Errorf("a test of %s imports %s, want only what %s imports, and %s", name, imported, name, support)
+			}
 		}
 	}
 }
 
-// Nor does the command, or an example, reach past pkg/registry.
-func TestOnlyRegistryImportsOras(t *testing.T) {
-	for _, p := range goList(t, "./...") {
+// What embeds the library has no packages of ours that others cannot have.
+func TestEmbeddersImportPublicPackagesOnly(t *testing.T) {
+	for name, p := range all(t) {
+		if strings.HasPrefix(name, "pkg/") || strings.HasPrefix(name, "schema") {
+			continue
+		}
+		for _, imported := range ours(p.Imports, p.TestImports, p.XTestImports) {
+			if strings.HasPrefix(imported, "pkg/internal/") {
+				t.Errorf("%s imports %s, want public packages only", name, imported)
+			}
+		}
+	}
+}
+
+// Some dependencies have one place, and the command stays free of others.
+func TestDependenciesHaveTheirPlace(t *testing.T) {
+	for name, p := range all(t) {
+		if strings.HasPrefix(name, "e2e") {
+			continue
+		}
 		for _, imported := range p.Imports {
-			if strings.HasPrefix(imported, "oras.land/oras-go") && p.ImportPath != module+"/pkg/registry" {
-				t.Errorf("%s imports %s", p.ImportPath, imported)
+			switch {
+			case strings.HasPrefix(imported, "oras.land/oras-go") && name != "pkg/registry":
+				t.Errorf("%s imports %s, want pkg/registry alone to import it", name, imported)
+			case strings.HasPrefix(imported, "github.com/spf13/") && name != "cmd/caib/internal/cli":
+				t.Errorf("%s imports %s, want the command alone to import it", name, imported)
 			}
 		}
 	}
@@ -115,75 +214,37 @@ func TestOnlyRegistryImportsOras(t *testing.T) {
 // comes along, by whatever way. Some of what they use does: sigstore's packages
 // log through klog, and link grpc.
 func TestNoCloudLibraries(t *testing.T) {
-	for _, p := range goList(t, "-deps", "./cmd/caib") {
+	packages, err := goList(root, "-deps", "./cmd/caib")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages {
 		for _, heavy := range []string{
 			"k8s.io/client-go", "k8s.io/api", "k8s.io/apimachinery",
 			"github.com/aws/", "github.com/Azure/", "cloud.google.com/", "github.com/hashicorp/vault",
+			"github.com/sigstore/cosign/v2/pkg/signature", "github.com/sigstore/cosign/v2/pkg/providers/all", "github.com/sigstore/cosign/v2/cmd/cosign/cli",
 		} {
 			if strings.HasPrefix(p.ImportPath, heavy) {
-				t.Errorf("caib depends on %s", p.ImportPath)
+				t.Errorf("caib depends on %s, want nothing of %s", p.ImportPath, heavy)
 			}
 		}
 	}
 }
 
-// forbidden are the functions that a library leaves to its caller: streams,
-// environment, the end of the process, and where a context comes from.
-var forbidden = map[string]*regexp.Regexp{
-	"os":      regexp.MustCompile(`^(Getenv|LookupEnv|Environ|ExpandEnv|Exit|Stdin|Stdout|Stderr)$`),
-	"fmt":     regexp.MustCompile(`^Print`),
-	"log":     regexp.MustCompile(`^(Print|Fatal|Panic|Default$)`),
-	"context": regexp.MustCompile(`^(Background|TODO)$`),
-}
-
-func TestLibraryLeavesTheProcessAlone(t *testing.T) {
-	scanned := 0
-	err := filepath.WalkDir(filepath.Join(root, "pkg"), func(path string, file fs.DirEntry, err error) error {
-		if err != nil || file.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		scanned++
-		for _, found := range uses(t, path) {
-			t.Error(found)
-		}
-		return nil
-	})
-	if err != nil || scanned < 30 {
-		t.Errorf("%d files scanned: %v", scanned, err)
-	}
-}
-
-// uses returns where a file uses something forbidden, whatever it calls the
-// package.
-func uses(t *testing.T, path string) (found []string) {
+// sources are the Go files below a directory of the repository, but for what
+// tests read.
+func sources(t *testing.T, below string) (files []string) {
 	t.Helper()
-	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, path, nil, 0)
-	if err != nil {
-		t.Fatal(err)
+	packages := all(t)
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		if below != "" && name != below && !strings.HasPrefix(name, below+"/") {
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(packages[name].Dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
-	names := map[string]string{} // by what the file calls it
-	for _, spec := range file.Imports {
-		imported := strings.Trim(spec.Path.Value, `"`)
-		switch {
-		case forbidden[imported] == nil:
-		case spec.Name == nil:
-			names[imported] = imported
-		case spec.Name.Name == ".":
-			found = append(found, files.Position(spec.Pos()).String()+": imports all of "+imported)
-		default:
-			names[spec.Name.Name] = imported
-		}
-	}
-	ast.Inspect(file, func(node ast.Node) bool {
-		selector, ok := node.(*ast.SelectorExpr)
-		if !ok {
-			return true
-		}
-		if name, ok := selector.X.(*ast.Ident); ok && names[name.Name] != "" && forbidden[names[name.Name]].MatchString(selector.Sel.Name) {
-			found = append(found, files.Position(selector.Pos()).String()+": "+name.Name+"."+selector.Sel.Name)
-		}
-		return true
-	})
-	return found
+	return files
 }
