@@ -122,9 +122,9 @@ type Removal struct {
 
 // Verification is the answer to a request to verify.
 type Verification struct {
-	Message   string `json:"message"`
-	Triggered bool   `json:"triggered"`
-	Verdict   string `json:"verdict,omitempty"` // on the entry's signatures; empty: they are not checked
+	Message   string        `json:"message"`
+	Triggered bool          `json:"triggered"`
+	Verdict   entry.Verdict `json:"verdict,omitempty"` // on the entry's signatures; empty: they are not checked
 	// What was found out, where the request waits for it.
 	Verification *catalog.Verification `json:"verification,omitempty"`
 	Failure      *Problem              `json:"failure,omitempty"`

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -32,7 +33,7 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 	if err != nil {
 		return nil, err
 	}
-	standing := map[string]entry.Tag{}
+	standing := map[string]revision.Tag{}
 	for _, head := range heads {
 		standing[head.Tag.Name] = head.Tag
 	}
@@ -40,9 +41,9 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 	names := slices.Concat(view.VanishedNames(zeroTime), view.UnreadableNames())
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		if last := lastLost(ctx, view, name, standing[name]); last.Tag != (entry.Tag{}) {
+		if last := lastLost(ctx, view, name, standing[name]); last.Tag != (revision.Tag{}) {
 			loss := Loss{Name: name, Tag: last.Tag.String(), At: last.Tag.Time()}
-			if standing[name] != (entry.Tag{}) {
+			if standing[name] != (revision.Tag{}) {
 				loss.Standing = standing[name].String()
 			}
 			losses = append(losses, loss)
@@ -54,11 +55,11 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 // lastLost returns the latest that is lost of a name behind what stands: it
 // vanished or, where something stands, cannot be read. It is zero where nothing
 // is lost.
-func lastLost(ctx context.Context, view *ocilog.View, name string, standing entry.Tag) (last ocilog.Head) {
+func lastLost(ctx context.Context, view *ocilog.View, name string, standing revision.Tag) (last ocilog.Head) {
 	for _, vanished := range view.Vanished(ctx, name, standing, zeroTime) {
 		last = vanished.Head
 	}
-	if standing == (entry.Tag{}) {
+	if standing == (revision.Tag{}) {
 		return last // what never was a revision is not lost
 	}
 	for _, tag := range view.Unreadable(name, standing, zeroTime) {
@@ -77,7 +78,7 @@ type AcceptOptions struct {
 
 // mayStand reports whether the policy lets a revision through: it verifies it, or
 // only warns.
-func (c *Catalog) mayStand(ctx context.Context, revision *entry.Revision) bool {
+func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision) bool {
 	return c.verifies(ctx, revision) || c.policy().Rule(c.Reference(), revision.Tag.Name).Warn()
 }
 
@@ -106,7 +107,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 		return entry.Event{}, err
 	}
 	last := lastLost(ctx, view, name, tagOf(head))
-	if last.Tag == (entry.Tag{}) {
+	if last.Tag == (revision.Tag{}) {
 		return entry.Event{}, fmt.Errorf("nothing of entry %q is lost: %w", name, entry.ErrNotFound)
 	}
 	if c.policy() != nil && options.Sign == nil && !c.policy().Rule(c.Reference(), name).Warn() {
@@ -132,7 +133,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 
 // isOwn returns an error if what stands is to be signed once more, no policy says
 // whose it may be, and the key has not signed it before: it may be anybody's.
-func (c *Catalog) isOwn(ctx context.Context, head *entry.Revision, sign *Signing) error {
+func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Signing) error {
 	if head == nil || sign == nil || c.policy() != nil {
 		return nil
 	}
@@ -152,10 +153,10 @@ func (c *Catalog) isOwn(ctx context.Context, head *entry.Revision, sign *Signing
 }
 
 // moveOn appends what stands of a name, or a removal.
-func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *entry.Revision, last ocilog.Head, options AcceptOptions) (entry.Event, error) {
+func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.Revision, last ocilog.Head, options AcceptOptions) (entry.Event, error) {
 	defer c.forget()
-	if head == nil || head.Tag.Op == entry.OpRemove {
-		lost := &entry.Revision{Tag: last.Tag, Digest: last.Digest}
+	if head == nil || head.Tag.Op == revision.OpRemove {
+		lost := &revision.Revision{Tag: last.Tag, Digest: last.Digest}
 		if lost.Digest == "" {
 			lost = head // what cannot be read has no digest of its own, and is lost only behind something
 		}
@@ -163,13 +164,13 @@ func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *entry.Rev
 		if err != nil {
 			return entry.Event{}, err
 		}
-		return entry.NewEvent(removal), nil
+		return removal.Event(), nil
 	}
 	return c.republish(ctx, view, head, options)
 }
 
 // republish appends what an entry says once more, as of now.
-func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *entry.Revision, options AcceptOptions) (entry.Event, error) {
+func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptOptions) (entry.Event, error) {
 	name := head.Tag.Name
 	if head.Newer != "" {
 		return entry.Event{}, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, name)
@@ -179,21 +180,21 @@ func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *entry.
 		return entry.Event{}, err
 	}
 	document := *head.Document
-	document.PublishedAt = entry.NextTime(c.options.Now(), name, view.Tags())
+	document.PublishedAt = revision.NextTime(c.options.Now(), name, view.Tags())
 	document.PublishedBy = cmp.Or(options.Author, c.options.Author)
 	document.Catalog = c.normal
-	packed, err := entry.PackRewrite(&document, text, view.Seen())
+	packed, err := revision.PackRewrite(&document, text, view.Seen())
 	if err != nil {
 		return entry.Event{}, err
 	}
-	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
+	revision, err := revision.Unpack(packed.Tag, packed.Manifest)
 	if err != nil {
 		return entry.Event{}, err
 	}
 	if err := c.log.Append(ctx, packed, c.signer(options.Sign, revision)); err != nil {
 		return entry.Event{}, fmt.Errorf("accept the loss of %s: %w", name, err)
 	}
-	return entry.NewEvent(revision), nil
+	return revision.Event(), nil
 }
 
 // ForgetLosses forgets, in this reader only, what was seen of an entry, or of all

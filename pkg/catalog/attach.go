@@ -11,6 +11,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -35,8 +36,8 @@ type Attachment struct {
 
 // attach writes the revision as a referrer of its image, so that whoever has
 // the image finds the entry.
-func (c *Catalog) attach(ctx context.Context, repository registry.Repository, revision []byte, image ocispec.Descriptor) Attachment {
-	packed, err := entry.PackAttachment(revision, image)
+func (c *Catalog) attach(ctx context.Context, repository registry.Repository, rev []byte, image ocispec.Descriptor) Attachment {
+	packed, err := revision.PackAttachment(rev, image)
 	if err != nil {
 		return attachmentOf(err)
 	}
@@ -47,15 +48,15 @@ func (c *Catalog) attach(ctx context.Context, repository registry.Repository, re
 // attachment is there: listed when the image was inspected, and not cleaned up,
 // which registries do to what stays listed. Where nobody said what refers to the
 // image, attaching shows it.
-func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, revision *entry.Revision, image *inspect.Image) Attachment {
-	manifest, err := c.log.Manifest(ctx, revision.Tag)
-	if err == nil && digest.FromBytes(manifest) != revision.Digest {
-		err = fmt.Errorf("%w: tag %s was overwritten", entry.ErrConflict, revision.Tag)
+func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, rev *revision.Revision, image *inspect.Image) Attachment {
+	manifest, err := c.log.Manifest(ctx, rev.Tag)
+	if err == nil && digest.FromBytes(manifest) != rev.Digest {
+		err = fmt.Errorf("%w: tag %s was overwritten", entry.ErrConflict, rev.Tag)
 	}
 	if err != nil {
 		return attachmentOf(err)
 	}
-	packed, err := entry.PackAttachment(manifest, image.Descriptor)
+	packed, err := revision.PackAttachment(manifest, image.Descriptor)
 	if err != nil {
 		return attachmentOf(err)
 	}
@@ -64,7 +65,7 @@ func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repositor
 
 // putBeside writes a referrer of an image, unless it is among those that are
 // listed, and there.
-func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor, listed []digest.Digest) Attachment {
+func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor, listed []digest.Digest) Attachment {
 	attached, err := isAttached(ctx, repository, packed, listed)
 	switch {
 	case err != nil:
@@ -77,7 +78,7 @@ func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository,
 
 // isAttached reports whether an attachment is among the listed referrers of an
 // image, and there: what registries clean up may stay listed.
-func isAttached(ctx context.Context, repository registry.Repository, packed *entry.Packed, listed []digest.Digest) (bool, error) {
+func isAttached(ctx context.Context, repository registry.Repository, packed *revision.Packed, listed []digest.Digest) (bool, error) {
 	if !slices.Contains(listed, packed.Descriptor.Digest) {
 		return false, nil
 	}
@@ -101,7 +102,7 @@ func attachmentOf(err error) Attachment {
 	return Attachment{Outcome: AttachRefused, Reason: err.Error()}
 }
 
-func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Repository, packed *entry.Packed, image ocispec.Descriptor) error {
+func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor) error {
 	for _, blob := range packed.Blobs {
 		if err := repository.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
 			return err

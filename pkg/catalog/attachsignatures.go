@@ -8,6 +8,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -16,10 +17,10 @@ import (
 // that the revision can be verified where the catalog is not at hand (SPEC
 // section 9): those that are known here, else those in the registry. What is
 // among the listed referrers of the image, and there, is not written.
-func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, revision *entry.Revision, image ocispec.Descriptor, listed []digest.Digest) Attachment {
-	signatures := c.log.Signatures(revision.Tag)
+func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, rev *revision.Revision, image ocispec.Descriptor, listed []digest.Digest) Attachment {
+	signatures := c.log.Signatures(rev.Tag)
 	if len(signatures) == 0 {
-		evidence := signature.Find(ctx, c.repository, revision.Digest)
+		evidence := signature.Find(ctx, c.repository, rev.Digest)
 		if evidence.Err != nil {
 			return attachmentOf(evidence.Err)
 		}
@@ -30,7 +31,7 @@ func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repo
 			}
 		}
 	}
-	packed, err := entry.PackSignatures(revision.Digest, signatures, image)
+	packed, err := revision.PackSignatures(rev.Digest, signatures, image)
 	if err != nil {
 		return attachmentOf(err)
 	}
@@ -44,18 +45,18 @@ func (p *publication) attachSignatures(ctx context.Context, again bool) {
 	if o.Sign == nil || o.NoAttach || !attached {
 		return
 	}
-	revision, listed := p.old, p.image.Listed
+	rev, listed := p.old, p.image.Listed
 	if !again {
-		revision, listed = &entry.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}, nil
+		rev, listed = &revision.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}, nil
 	}
-	result := p.catalog.attachSignatures(ctx, p.repository, revision, p.image.Descriptor, listed)
+	result := p.catalog.attachSignatures(ctx, p.repository, rev, p.image.Descriptor, listed)
 	p.result.SignatureAttachment = &result
 }
 
 // followSignature puts the signatures of a publication beside its image, if the
 // publication is attached there; nil stands for what is never attached. again
 // tells that nothing was signed.
-func (c *Catalog) followSignature(ctx context.Context, revision *entry.Revision, again bool) *Attachment {
+func (c *Catalog) followSignature(ctx context.Context, revision *revision.Revision, again bool) *Attachment {
 	if revision.Document == nil || revision.Document.Source.Type == entry.SourceExternal {
 		return nil
 	}
@@ -76,19 +77,19 @@ func (c *Catalog) followSignature(ctx context.Context, revision *entry.Revision,
 
 // findAttachment opens the repository of a revision's image, lists what refers to
 // the image, and reports whether the revision is attached there.
-func (c *Catalog) findAttachment(ctx context.Context, revision *entry.Revision, image ocispec.Descriptor) (repository registry.Repository, listed []digest.Digest, attached bool, err error) {
-	ref, err := registry.ParseReference(revision.Document.Image.Reference)
+func (c *Catalog) findAttachment(ctx context.Context, rev *revision.Revision, image ocispec.Descriptor) (repository registry.Repository, listed []digest.Digest, attached bool, err error) {
+	ref, err := registry.ParseReference(rev.Document.Image.Reference)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	if repository, err = c.open(ref); err != nil {
 		return nil, nil, false, err
 	}
-	manifest, err := c.log.Manifest(ctx, revision.Tag)
+	manifest, err := c.log.Manifest(ctx, rev.Tag)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	packed, err := entry.PackAttachment(manifest, image)
+	packed, err := revision.PackAttachment(manifest, image)
 	if err != nil {
 		return nil, nil, false, err
 	}

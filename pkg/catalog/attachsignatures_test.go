@@ -11,7 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -25,7 +25,7 @@ func (w *world) fresh(options catalog.Options) *catalog.Catalog {
 
 // besideImage reads what is attached to an image, without the catalog: the
 // revision, the signatures, and how many artifacts hold them.
-func (w *world) besideImage(image string) (revision digest.Digest, evidence signature.Evidence, artifacts int) {
+func (w *world) besideImage(image string) (rev digest.Digest, evidence signature.Evidence, artifacts int) {
 	w.t.Helper()
 	repository, subject := w.openImage(image)
 	for d := range w.attached(image) {
@@ -37,8 +37,8 @@ func (w *world) besideImage(image string) (revision digest.Digest, evidence sign
 		if err := json.Unmarshal(text, &manifest); err != nil {
 			w.t.Fatal(err)
 		}
-		if attachment, err := entry.UnpackAttachment(text); err == nil {
-			revision = digest.FromBytes(attachment)
+		if attachment, err := revision.UnpackAttachment(text); err == nil {
+			rev = digest.FromBytes(attachment)
 		}
 		if manifest.ArtifactType != "application/vnd.caib.catalog.signatures.v1+json" {
 			continue
@@ -60,11 +60,11 @@ func (w *world) besideImage(image string) (revision digest.Digest, evidence sign
 				evidence.Signatures = append(evidence.Signatures, signature)
 			}
 		}
-		if revision != "" && record.Revision != revision {
-			w.t.Errorf("signatures of %s beside revision %s", record.Revision, revision)
+		if rev != "" && record.Revision != rev {
+			w.t.Errorf("signatures of %s beside revision %s", record.Revision, rev)
 		}
 	}
-	return revision, evidence, artifacts
+	return rev, evidence, artifacts
 }
 
 // What is attached to an image is verified without the catalog, by whoever signed

@@ -5,6 +5,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // ConflictError is an entry that a publication met. It is an entry.ErrConflict.
@@ -39,7 +40,7 @@ type (
 // entry is now cannot be said. AcceptLoss moves on from it.
 type LostError struct {
 	Name string
-	Tag  entry.Tag // of the revision
+	Tag  revision.Tag // of the revision
 }
 
 func (e *LostError) Error() string {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -58,15 +59,15 @@ type evaluator struct {
 	doubtful map[string]bool
 
 	mu         sync.Mutex
-	found      map[entry.Tag][][]byte // signatures that no snapshot carried
+	found      map[revision.Tag][][]byte // signatures that no snapshot carried
 	foundBytes int
-	confirmed  []entry.Tag
+	confirmed  []revision.Tag
 }
 
 // newEvaluator makes the evaluator of a view whose heads of asOf were looked up,
 // or of single revisions for nil.
 func (c *Catalog) newEvaluator(view *ocilog.View, asOf time.Time) *evaluator {
-	e := &evaluator{Catalog: c, policy: c.policy(), view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[entry.Tag][][]byte{}}
+	e := &evaluator{Catalog: c, policy: c.policy(), view: view, asOf: asOf, doubtful: map[string]bool{}, found: map[revision.Tag][][]byte{}}
 	if view != nil {
 		for _, name := range slices.Concat(view.VanishedNames(asOf), view.UnreadableNames()) {
 			e.doubtful[name] = true
@@ -88,7 +89,7 @@ func (e *evaluator) done(ctx context.Context) {
 func (e *evaluator) rule(name string) *trust.Rule { return e.policy.Rule(e.Reference(), name) }
 
 // report says what the policy makes of a revision of the log.
-func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.Report {
+func (e *evaluator) report(ctx context.Context, revision *revision.Revision) trust.Report {
 	rule := e.rule(revision.Tag.Name)
 	var checks []trust.Check
 	for _, what := range rule.Subjects() {
@@ -118,7 +119,7 @@ func (e *evaluator) report(ctx context.Context, revision *entry.Revision) trust.
 }
 
 // confirm notes that a revision is verified: it is missed when it is gone.
-func (e *evaluator) confirm(tag entry.Tag) {
+func (e *evaluator) confirm(tag revision.Tag) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.confirmed = append(e.confirmed, tag)
@@ -127,14 +128,14 @@ func (e *evaluator) confirm(tag entry.Tag) {
 // vouch tells whoever asked for it that the writer of an entry is believed, and
 // so its reference: nobody signed that where only the image need be signed. A
 // policy that was replaced meanwhile vouches for nothing.
-func (e *evaluator) vouch(revision *entry.Revision) {
+func (e *evaluator) vouch(revision *revision.Revision) {
 	if e.options.Vouched != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
 		e.options.Vouched(revision.Document.Image.Reference)
 	}
 }
 
 // foreignOrigin says where a revision was published, if not where its rule wants.
-func foreignOrigin(revision *entry.Revision) string {
+func foreignOrigin(revision *revision.Revision) string {
 	if revision.Catalog() == "" {
 		return "it does not say in which catalog it was published, and the rule names some"
 	}
@@ -145,13 +146,13 @@ func foreignOrigin(revision *entry.Revision) string {
 // before; those that a snapshot carries, which count only if they prove
 // something, because a snapshot is its writer's word; and then those in the
 // registry.
-func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
+func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
 	e.verdicts.Remember(e.policy, rule, check)
 	return check
 }
 
-func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest, fresh bool) trust.Check {
+func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
@@ -176,7 +177,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag e
 
 // freshSignatures looks into the registry first, so that what is missing there is
 // noticed, although a snapshot may prove it.
-func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag entry.Tag, d digest.Digest) trust.Check {
+func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag revision.Tag, d digest.Digest) trust.Check {
 	check, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d)
 	e.keep(tag, check, found)
 	if check.Result == trust.Verified || rule == nil {
@@ -204,7 +205,7 @@ func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {
 // learned checks the signatures that a snapshot carries while the rest of it
 // is still being decoded. What they prove is remembered; what they do not is
 // looked up when the revision is evaluated.
-func (c *Catalog) learned(revision *entry.Revision, signatures []jsontext.Value) {
+func (c *Catalog) learned(revision *revision.Revision, signatures []jsontext.Value) {
 	policy := c.policy()
 	rule := policy.Rule(c.Reference(), revision.Tag.Name)
 	if _, known := c.verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
@@ -269,7 +270,7 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 // latest checks that nothing verified, and nothing that cannot be read, is later
 // than what decides a name; head is its tag, or zero. Otherwise an older state is
 // shown as the newest, and no signature on that says so.
-func (e *evaluator) latest(ctx context.Context, name string, head entry.Tag) trust.Check {
+func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) trust.Check {
 	check := trust.Check{What: trust.Latest, Result: trust.Verified}
 	if unreadable := e.view.Unreadable(name, head, e.asOf); len(unreadable) > 0 {
 		check.Result = trust.Invalid
@@ -312,26 +313,26 @@ func rolledBack(lost ocilog.Vanished) string {
 
 // verifies reports whether the policy verifies a revision by itself, whatever
 // else there is of its name. Without a policy, everybody is believed.
-func (c *Catalog) verifies(ctx context.Context, revision *entry.Revision) bool {
+func (c *Catalog) verifies(ctx context.Context, revision *revision.Revision) bool {
 	return c.policy() == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
 }
 
 // signed reports whether a revision has the signatures that the policy wants of
 // it, whatever it wants of the image: so it was this team's.
-func (c *Catalog) signed(ctx context.Context, revision *entry.Revision) bool {
+func (c *Catalog) signed(ctx context.Context, revision *revision.Revision) bool {
 	e := c.newEvaluator(nil, zeroTime)
 	rule := e.rule(revision.Tag.Name)
 	return rule.Admits(revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == trust.Verified
 }
 
 // all evaluates revisions in parallel, and returns a report of each.
-func (e *evaluator) all(ctx context.Context, revisions []*entry.Revision) []trust.Report {
+func (e *evaluator) all(ctx context.Context, revisions []*revision.Revision) []trust.Report {
 	reports, _ := e.allInTime(ctx, revisions)
 	return reports
 }
 
 // allInTime is all, and returns which reports were made before ctx ended.
-func (e *evaluator) allInTime(ctx context.Context, revisions []*entry.Revision) (reports []trust.Report, inTime []bool) {
+func (e *evaluator) allInTime(ctx context.Context, revisions []*revision.Revision) (reports []trust.Report, inTime []bool) {
 	reports, inTime = make([]trust.Report, len(revisions)), make([]bool, len(revisions))
 	group := errgroup.Group{}
 	group.SetLimit(lookups)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -129,8 +130,8 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 }
 
 // renew looks into what heads of names say.
-func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []*entry.Revision, before, next *Evaluation) {
-	var found []*entry.Revision
+func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []*revision.Revision, before, next *Evaluation) {
+	var found []*revision.Revision
 	for i, revision := range revisions {
 		if revision != nil {
 			found = append(found, revision)

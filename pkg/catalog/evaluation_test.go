@@ -17,6 +17,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -155,10 +156,10 @@ func TestSetPolicy(t *testing.T) {
 func (w *world) plant(count int) {
 	w.t.Helper()
 	for n := range count {
-		packed, err := entry.Pack(&entry.Document{
+		packed, err := revision.Pack(&entry.Document{
 			Name: fmt.Sprintf("e%03d", n), Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(time.Now()),
 			Image: entry.Image{Reference: w.host + "/os/none:1", Digest: digest.FromString("none"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
-		}, entry.Seen{})
+		}, revision.Seen{})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -112,7 +112,7 @@ func TestOldCatalogsReadAsBefore(t *testing.T) {
 		t.Errorf("under the policy: %d entries, %v; want all but the one that nobody signed", len(page.Items), err)
 	}
 	for _, item := range page.Items {
-		if item.Verdict != string(trust.Verified) {
+		if item.Verdict != trust.Verified {
 			t.Errorf("%s is %s", item.Name, item.Verdict)
 		}
 	}

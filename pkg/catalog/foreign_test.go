@@ -14,6 +14,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -42,8 +43,8 @@ func (w *world) live(name string) []byte {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var newest entry.Tag
-	revisions, _ := entry.ParseTags(tags)
+	var newest revision.Tag
+	revisions, _ := revision.ParseTags(tags)
 	for _, tag := range revisions {
 		if tag.Name == name {
 			newest = tag
@@ -57,7 +58,7 @@ func (w *world) live(name string) []byte {
 }
 
 // write puts a packed revision into the repository.
-func (w *world) write(packed *entry.Packed) {
+func (w *world) write(packed *revision.Packed) {
 	w.t.Helper()
 	repository := w.catalogRepository()
 	for _, blob := range packed.Blobs {
@@ -76,7 +77,7 @@ func TestRepublishingKeepsWhatNewerWritersAdded(t *testing.T) {
 	w := newWorld(t, true, nil)
 	image := w.push("os/autosd", "1", "1")
 	w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
-	text, err := entry.Text(w.live("autosd"))
+	text, err := revision.DocumentText(w.live("autosd"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,14 +87,14 @@ func TestRepublishingKeepsWhatNewerWritersAdded(t *testing.T) {
 	}
 	document.PublishedAt = entry.NewTime(document.PublishedAt.Add(time.Millisecond))
 	newer := strings.Replace(string(text), `"image":{`, `"future":{"a":[1]},"image":{"cosigned":true,`, 1)
-	packed, err := entry.PackRewrite(&document, []byte(newer), entry.Seen{})
+	packed, err := revision.PackRewrite(&document, []byte(newer), revision.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.write(packed)
 
 	future := func() bool {
-		text, err := entry.Text(w.live("autosd"))
+		text, err := revision.DocumentText(w.live("autosd"))
 		return err == nil && strings.Contains(string(text), `"future":{"a":[1]}`) && strings.Contains(string(text), `"cosigned":true`)
 	}
 	if result := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Tags: []string{"qa"}}); result.Outcome != catalog.Published || !future() {
@@ -112,10 +113,10 @@ func TestAnEntryOfALaterFormatIsNotReplaced(t *testing.T) {
 		`"config":{"mediaType":"application/vnd.oci.empty.v1+json","digest":"` + ocispec.DescriptorEmptyJSON.Digest.String() + `","size":2},"layers":[],` +
 		`"annotations":{"org.opencontainers.image.title":"autosd","org.opencontainers.image.created":"` + at.String() + `"}}`)
 	sum := digest.FromBytes(manifest)
-	w.write(&entry.Packed{
-		Tag: entry.NewTag("autosd", at, entry.OpPublish, sum), Manifest: manifest,
+	w.write(&revision.Packed{
+		Tag: revision.NewTag("autosd", at, revision.OpPublish, sum), Manifest: manifest,
 		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sum, Size: int64(len(manifest))},
-		Blobs:      []entry.Blob{{Descriptor: ocispec.DescriptorEmptyJSON, Content: ocispec.DescriptorEmptyJSON.Data}},
+		Blobs:      []revision.Blob{{Descriptor: ocispec.DescriptorEmptyJSON, Content: ocispec.DescriptorEmptyJSON.Data}},
 	})
 	var warned []error
 	c := w.open(catalog.Options{Warn: func(err error) { warned = append(warned, err) }})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // GetOptions select which state of an entry Get returns.
@@ -48,14 +49,14 @@ func (c *Catalog) get(ctx context.Context, view *ocilog.View, name string, optio
 	if options.Version != "" {
 		return c.getVersion(ctx, view, name, options)
 	}
-	revision, err := view.Head(ctx, name, options.AsOf)
+	rev, err := view.Head(ctx, name, options.AsOf)
 	switch {
 	case err != nil:
 		return entry.Item{}, err
-	case revision == nil || revision.Tag.Op == entry.OpRemove:
-		return entry.Item{}, c.absent(ctx, view, name, options.AsOf, revision)
+	case rev == nil || rev.Tag.Op == revision.OpRemove:
+		return entry.Item{}, c.absent(ctx, view, name, options.AsOf, rev)
 	}
-	item, err := c.admit(ctx, view, revision, options)
+	item, err := c.admit(ctx, view, rev, options)
 	if err == nil && options.AsOf.IsZero() {
 		applyStatuses(view.Statuses(ctx).ByName, &item)
 	}
@@ -71,7 +72,7 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 		return entry.Item{}, err
 	}
 	history = before(history, options.AsOf)
-	found := newestOf(entry.Current(history), options.Version)
+	found := newestOf(revision.Current(history), options.Version)
 	if found == nil {
 		err := c.checkRemovals(ctx, history, newestOf(history, options.Version))
 		return entry.Item{}, cmp.Or(err, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound))
@@ -84,7 +85,7 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 }
 
 // newestOf returns the newest publication of a version, or nil.
-func newestOf(history []*entry.Revision, version string) (found *entry.Revision) {
+func newestOf(history []*revision.Revision, version string) (found *revision.Revision) {
 	for _, revision := range history {
 		if revision.Document != nil && revision.Document.Version == version {
 			found = revision
@@ -95,14 +96,14 @@ func newestOf(history []*entry.Revision, version string) (found *entry.Revision)
 
 // checkRemovals returns an error if the policy lets none of the removals through
 // that came after a publication, if there was one: that of the last.
-func (c *Catalog) checkRemovals(ctx context.Context, history []*entry.Revision, ended *entry.Revision) (err error) {
+func (c *Catalog) checkRemovals(ctx context.Context, history []*revision.Revision, ended *revision.Revision) (err error) {
 	if c.policy() == nil || ended == nil {
 		return nil
 	}
-	var removals []*entry.Revision
-	for _, revision := range history[slices.Index(history, ended):] {
-		if revision.Tag.Op == entry.OpRemove {
-			removals = append(removals, revision)
+	var removals []*revision.Revision
+	for _, rev := range history[slices.Index(history, ended):] {
+		if rev.Tag.Op == revision.OpRemove {
+			removals = append(removals, rev)
 		}
 	}
 	e := c.newEvaluator(nil, zeroTime)
@@ -125,14 +126,14 @@ func (c *Catalog) checkHistory(ctx context.Context, view *ocilog.View, name stri
 	}
 	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)
-	if head != nil && head.Tag.Op == entry.OpRemove {
+	if head != nil && head.Tag.Op == revision.OpRemove {
 		return c.refusal(head, e.report(ctx, head))
 	}
 	return e.newest(ctx, fmt.Sprintf("entry %q", name), name, tagOf(head))
 }
 
 // before drops the revisions that came after asOf; a zero asOf keeps all.
-func before(history []*entry.Revision, asOf time.Time) []*entry.Revision {
+func before(history []*revision.Revision, asOf time.Time) []*revision.Revision {
 	for i, revision := range history {
 		if !asOf.IsZero() && revision.Tag.Millis > asOf.UnixMilli() {
 			return history[:i]

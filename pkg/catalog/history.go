@@ -46,13 +46,13 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 	}
 	events := make([]entry.Event, len(revisions))
 	for i, revision := range revisions {
-		events[i] = entry.NewEvent(revision)
+		events[i] = revision.Event()
 	}
 	if c.policy() != nil {
 		e := c.newEvaluator(nil, zeroTime)
 		defer e.done(ctx)
 		for i, report := range e.all(ctx, revisions) {
-			events[i].Verdict = string(report.Verdict)
+			events[i].Verdict = report.Verdict
 		}
 	}
 	return events, nil

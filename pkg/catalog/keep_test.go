@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -17,7 +17,7 @@ func TestKeepsFewSignatures(t *testing.T) {
 	if !ok {
 		t.Fatal("no signature")
 	}
-	e := &evaluator{Catalog: &Catalog{}, policy: &trust.Policy{}, found: map[entry.Tag][][]byte{}}
+	e := &evaluator{Catalog: &Catalog{}, policy: &trust.Policy{}, found: map[revision.Tag][][]byte{}}
 	kept := func() (sum int) {
 		for _, texts := range e.found {
 			for _, text := range texts {
@@ -28,7 +28,7 @@ func TestKeepsFewSignatures(t *testing.T) {
 	}
 	fill := func(verdict trust.Verdict) {
 		for n := range 200 {
-			e.keep(entry.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []signature.Signature{made})
+			e.keep(revision.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []signature.Signature{made})
 		}
 	}
 	for _, verdict := range []trust.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown} {

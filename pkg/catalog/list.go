@@ -35,7 +35,7 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (entry.Page, er
 	} else {
 		for _, head := range heads {
 			if head.Document != nil {
-				items = append(items, entry.NewItem(head))
+				items = append(items, head.Item())
 			}
 		}
 	}

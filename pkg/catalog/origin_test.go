@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -28,7 +29,7 @@ func (w *world) copyAs(tag, from, to, as string) {
 	if err := target.PushManifest(w.t.Context(), d, manifest, as); err != nil {
 		w.t.Fatal(err)
 	}
-	parsed, _ := entry.ParseTag(tag)
+	parsed, _ := revision.ParseTag(tag)
 	for _, signature := range signature.Find(w.t.Context(), source, d.Digest).Signatures {
 		if err := trust.Write(w.t.Context(), target, d, signature, parsed.Time().Time); err != nil {
 			w.t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -30,11 +31,11 @@ type publication struct {
 	repository registry.Repository // by inspect: where the image is
 	image      *inspect.Image
 	document   *entry.Document
-	view       *ocilog.View    // by compare
-	head       *entry.Revision // what decides the name now; nil for nothing
-	old        *entry.Revision
-	elsewhere  []*entry.Revision // live under other names
-	packed     *entry.Packed     // by pack
+	view       *ocilog.View       // by compare
+	head       *revision.Revision // what decides the name now; nil for nothing
+	old        *revision.Revision
+	elsewhere  []*revision.Revision // live under other names
+	packed     *revision.Packed     // by pack
 }
 
 func (p *publication) run(ctx context.Context, image string) error {
@@ -97,12 +98,12 @@ func (p *publication) identify(image string) error {
 	}
 	// What is typed must be valid also where the image's word will replace it.
 	o := &p.options
-	_, err = entry.Pack(&entry.Document{
+	_, err = revision.Pack(&entry.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,
 		Image: entry.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
 		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),
-	}, entry.Seen{})
+	}, revision.Seen{})
 	return err
 }
 
@@ -154,7 +155,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		}
 		same := d != nil && registry.NormalText(d.Image.Reference) == reference
 		switch {
-		case head.Tag.Name != p.name && !same, head.Tag.Op == entry.OpRemove:
+		case head.Tag.Name != p.name && !same, head.Tag.Op == revision.OpRemove:
 		case !p.catalog.verifies(ctx, head):
 			// A stranger's word blocks, ends and moves nothing. What is not to be
 			// signed is not published again for that.
@@ -205,15 +206,15 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	if p.options.Sign != nil {
 		p.result.Signature = &Signed{Outcome: SignSkipped}
 	}
-	if p.old != nil && p.old.Document.SameContent(p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (entry.Tag{}) {
-		p.result.Outcome, p.result.Item = Unchanged, entry.NewItem(p.old)
+	if p.old != nil && revision.SameContent(p.old.Document, p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (revision.Tag{}) {
+		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
 		return nil
 	}
 	if err := p.mayBeUnsigned(ctx); err != nil {
 		return err
 	}
 	now := p.catalog.options.Now()
-	p.document.PublishedAt = entry.NextTime(now, p.name, p.view.Tags())
+	p.document.PublishedAt = revision.NextTime(now, p.name, p.view.Tags())
 	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)
 	p.document.Catalog = p.catalog.normal
 	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
@@ -222,20 +223,20 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
 		var text []byte
 		if text, err = p.catalog.log.Text(ctx, p.old.Tag); err == nil {
-			p.packed, err = entry.PackRewrite(p.document, text, p.view.Seen())
+			p.packed, err = revision.PackRewrite(p.document, text, p.view.Seen())
 		}
 	} else {
-		p.packed, err = entry.Pack(p.document, p.view.Seen())
+		p.packed, err = revision.Pack(p.document, p.view.Seen())
 	}
 	if err != nil {
 		return err
 	}
-	revision, err := entry.Unpack(p.packed.Tag, p.packed.Manifest)
+	revision, err := revision.Unpack(p.packed.Tag, p.packed.Manifest)
 	if err != nil {
 		return err
 	}
 	p.result.Outcome = Planned
-	p.result.Item, p.result.Tag = entry.NewItem(revision), p.packed.Tag.String()
+	p.result.Item, p.result.Tag = revision.Item(), p.packed.Tag.String()
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // RemoveOptions say why an entry goes.
@@ -35,12 +36,12 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if _, err := c.log.Compact(ctx, view); err != nil {
 		warnings = append(warnings, fmt.Sprintf("the entry is removed, but no snapshot was written: %v", err))
 	}
-	return entry.NewEvent(revision), warnings, nil
+	return revision.Event(), warnings, nil
 }
 
 // endHead appends the removal of what is live, while no other writer of this
 // catalog decides about the name.
-func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *entry.Revision, []string, error) {
+func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *revision.Revision, []string, error) {
 	unlock, err := c.writers.Lock(ctx, "name "+name)
 	if err != nil {
 		return nil, nil, nil, err
@@ -55,7 +56,7 @@ func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOption
 	switch {
 	case err != nil:
 		return nil, nil, nil, err
-	case head == nil, head.Tag.Op == entry.OpRemove && c.verifies(ctx, head):
+	case head == nil, head.Tag.Op == revision.OpRemove && c.verifies(ctx, head):
 		return nil, nil, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
 	var warnings []string
@@ -73,17 +74,17 @@ func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOption
 }
 
 // end appends the removal of a revision.
-func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *entry.Revision, options RemoveOptions) (*entry.Revision, error) {
+func (c *Catalog) end(ctx context.Context, view *ocilog.View, head *revision.Revision, options RemoveOptions) (*revision.Revision, error) {
 	name := head.Tag.Name
-	packed, err := entry.PackRemoval(&entry.Removal{
+	packed, err := revision.PackRemoval(&revision.Removal{
 		Name: name, Reason: options.Reason, Revision: head.Digest,
-		RemovedAt: entry.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: cmp.Or(options.Author, c.options.Author),
+		RemovedAt: revision.NextTime(c.options.Now(), name, view.Tags()), RemovedBy: cmp.Or(options.Author, c.options.Author),
 		Catalog: c.normal,
 	}, view.Seen())
 	if err != nil {
 		return nil, err
 	}
-	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
+	revision, err := revision.Unpack(packed.Tag, packed.Manifest)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -40,7 +41,7 @@ func (e *RefusedError) Unwrap() []error { return e.Refused }
 // verdicts, and an error for all else: whatever decides a name and is not
 // verified, be it a publication, a removal or of a later format, and names whose
 // last state was taken away. asOf is the state of the view that is looked at.
-func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*entry.Revision) ([]entry.Item, error) {
+func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*revision.Revision) ([]entry.Item, error) {
 	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)
 	var items []entry.Item
@@ -52,8 +53,8 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time,
 		if err := c.refusal(head, report); err != nil {
 			refused = append(refused, err)
 		} else if head.Document != nil {
-			item := entry.NewItem(head)
-			item.Verdict, item.Signers = string(report.Verdict), report.Signers()
+			item := head.Item()
+			item.Verdict, item.Signers = report.Verdict, report.Signers()
 			items = append(items, item)
 		}
 	}
@@ -83,7 +84,7 @@ func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refu
 
 // refusal returns the error that refuses a revision, or tells of one that only
 // warns.
-func (c *Catalog) refusal(revision *entry.Revision, report trust.Report) error {
+func (c *Catalog) refusal(revision *revision.Revision, report trust.Report) error {
 	what := subject(revision)
 	err := report.Err(what, revision.Digest)
 	if err == nil && report.Verdict != trust.Verified {
@@ -93,12 +94,12 @@ func (c *Catalog) refusal(revision *entry.Revision, report trust.Report) error {
 }
 
 // subject is what messages call a revision.
-func subject(revision *entry.Revision) string {
-	what := fmt.Sprintf("entry %q", revision.Tag.Name)
+func subject(rev *revision.Revision) string {
+	what := fmt.Sprintf("entry %q", rev.Tag.Name)
 	switch {
-	case revision.Tag.Op == entry.OpRemove:
+	case rev.Tag.Op == revision.OpRemove:
 		return "the removal of " + what
-	case revision.Newer != "":
+	case rev.Newer != "":
 		return what + ", of a later format,"
 	}
 	return what
@@ -107,12 +108,12 @@ func subject(revision *entry.Revision) string {
 // absence returns an error if it is not to be believed that a name has no state:
 // it had one that was signed, or something stands there that nobody can read.
 func (e *evaluator) absence(ctx context.Context, name string) error {
-	return e.newest(ctx, fmt.Sprintf("the absence of entry %q", name), name, entry.Tag{})
+	return e.newest(ctx, fmt.Sprintf("the absence of entry %q", name), name, revision.Tag{})
 }
 
 // newest returns an error, about what, unless the tag that decides a name is the
 // latest there was of it.
-func (e *evaluator) newest(ctx context.Context, what, name string, head entry.Tag) error {
+func (e *evaluator) newest(ctx context.Context, what, name string, head revision.Tag) error {
 	check := e.latest(ctx, name, head)
 	if check.Result == trust.Verified {
 		return nil
@@ -128,7 +129,7 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head entry.Ta
 // refuses it; one of a later format is an entry.ErrInvalid unless the policy
 // refuses it. options say which state of the view was asked for; a nil view is for
 // a single revision.
-func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.Revision, options GetOptions) (entry.Item, error) {
+func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *revision.Revision, options GetOptions) (entry.Item, error) {
 	var report trust.Report
 	if c.policy() != nil {
 		e := c.newEvaluator(view, options.AsOf)
@@ -142,15 +143,15 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *entry.
 	if revision.Newer != "" {
 		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, revision.Tag.Name, revision.Newer)
 	}
-	item := entry.NewItem(revision)
-	item.Verdict, item.Signers = string(report.Verdict), report.Signers()
+	item := revision.Item()
+	item.Verdict, item.Signers = report.Verdict, report.Signers()
 	return item, nil
 }
 
 // absent returns what it means that a name is not live: not found, unless the
 // policy does not believe it, because nobody signed the removal or the last
 // state was taken away.
-func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, asOf time.Time, removal *entry.Revision) error {
+func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, asOf time.Time, removal *revision.Revision) error {
 	missing := fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	if c.policy() == nil {
 		return missing

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -51,7 +52,7 @@ type Signed struct {
 
 // sign signs a revision of this publication, and the image where that is asked
 // for.
-func (p *publication) sign(ctx context.Context, tag entry.Tag, revision ocispec.Descriptor) error {
+func (p *publication) sign(ctx context.Context, tag revision.Tag, revision ocispec.Descriptor) error {
 	o := p.options.Sign
 	if o == nil {
 		return nil
@@ -75,7 +76,7 @@ func (p *publication) sign(ctx context.Context, tag entry.Tag, revision ocispec.
 
 // warnOfRefusal warns if the policy refuses a revision with the signatures that are
 // known of it: another key is meant to sign, or one more.
-func (p *publication) warnOfRefusal(tag entry.Tag, revision digest.Digest) {
+func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 	policy := p.catalog.policy()
 	if policy == nil {
 		return
@@ -103,12 +104,12 @@ func (p *publication) signAgain(ctx context.Context) error {
 	return err
 }
 
-func manifestDescriptor(revision *entry.Revision) ocispec.Descriptor {
+func manifestDescriptor(revision *revision.Revision) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: revision.Digest, Size: revision.Size}
 }
 
 // signer signs a revision that is about to be appended; nil signs nothing.
-func (c *Catalog) signer(o *Signing, revision *entry.Revision) func(context.Context) error {
+func (c *Catalog) signer(o *Signing, revision *revision.Revision) func(context.Context) error {
 	if o == nil {
 		return nil
 	}
@@ -119,14 +120,14 @@ func (c *Catalog) signer(o *Signing, revision *entry.Revision) func(context.Cont
 }
 
 // signRevision signs a revision of the log.
-func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *entry.Revision) (Signed, error) {
+func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *revision.Revision) (Signed, error) {
 	return c.writeSignature(ctx, o, c.repository, c.Reference(), manifestDescriptor(revision), &revision.Tag)
 }
 
 // writeSignature signs a digest, unless the same key did so before, and puts
 // the signature beside it; that of a revision is remembered for the next
 // snapshot.
-func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *entry.Tag) (Signed, error) {
+func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *revision.Tag) (Signed, error) {
 	signed := Signed{Outcome: SignFailed, Digest: subject.Digest, Signer: trust.Describe(o.Signer)}
 	c.collects.Store(true)
 	made, present, err := c.makeSignature(ctx, o, to, reference, subject)
@@ -252,7 +253,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 
 // lookUpForSnapshot finds the signatures of a revision for a snapshot to carry,
 // if this process has to do with signatures at all.
-func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag entry.Tag, manifest digest.Digest) [][]byte {
+func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte {
 	policy := c.policy()
 	if policy == nil && !c.collects.Load() {
 		return nil

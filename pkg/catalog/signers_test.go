@@ -61,7 +61,7 @@ func TestApprovals(t *testing.T) {
 			want = append(want, approver.Signer.PublicKey().String())
 			slices.Sort(want)
 			item, err := get()
-			if err != nil || item.Verdict != string(trust.Verified) || !slices.Equal(signerNames(item.Signers), want) {
+			if err != nil || item.Verdict != trust.Verified || !slices.Equal(signerNames(item.Signers), want) {
 				t.Errorf("%s: %s by %v, %v; want verified by %v", format, item.Verdict, signerNames(item.Signers), err, want)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -74,7 +75,7 @@ func TestVerifiedColdListBudget(t *testing.T) {
 		}
 		_, plain := list(nil)
 		page, verified := list(trusting(t, sign))
-		if len(page.Items) != 32 || page.Items[0].Verdict != string(trust.Verified) {
+		if len(page.Items) != 32 || page.Items[0].Verdict != trust.Verified {
 			t.Errorf("%d items, the first is %q", len(page.Items), page.Items[0].Verdict)
 		}
 		if diff := cmp.Diff(plain, verified); diff != "" {
@@ -119,7 +120,7 @@ func TestVerdictsAreRememberedPerPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	item, second, err := get(policy)
-	if err != nil || item.Verdict != string(trust.Verified) || len(second) >= len(first) {
+	if err != nil || item.Verdict != trust.Verified || len(second) >= len(first) {
 		t.Errorf("%q, %v: %d requests, then %d", item.Verdict, err, len(first), len(second))
 	}
 	var refused *trust.Error
@@ -255,7 +256,7 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	forger := ocilog.New(repository, "forger", ocilog.Options{})
-	tag := func(result catalog.PublishResult) entry.Tag { tag, _ := entry.ParseTag(result.Tag); return tag }
+	tag := func(result catalog.PublishResult) revision.Tag { tag, _ := revision.ParseTag(result.Tag); return tag }
 	d, err := repository.Resolve(t.Context(), signed.Tag)
 	if err != nil {
 		t.Fatal(err)
@@ -274,7 +275,7 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, sign)})
-	if item, err := cold.Get(t.Context(), "signed", catalog.GetOptions{}); err != nil || item.Verdict != string(trust.Verified) {
+	if item, err := cold.Get(t.Context(), "signed", catalog.GetOptions{}); err != nil || item.Verdict != trust.Verified {
 		t.Errorf("signed: %q, %v", item.Verdict, err)
 	}
 	var refused *trust.Error
@@ -315,7 +316,7 @@ func TestSnapshotsCarryWhatCounts(t *testing.T) {
 	}
 	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, ours)})
 	requests := w.counter.during(func() {
-		if item, err := cold.Get(t.Context(), heads[0].Name, catalog.GetOptions{}); err != nil || item.Verdict != string(trust.Verified) {
+		if item, err := cold.Get(t.Context(), heads[0].Name, catalog.GetOptions{}); err != nil || item.Verdict != trust.Verified {
 			t.Errorf("%q, %v", item.Verdict, err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -35,7 +36,7 @@ func (e *UnsignedError) Is(target error) bool { return target == entry.ErrUntrus
 // name now and is nil for a new one, to a publication of image, or to a removal
 // for nil. The policy may refuse it; a *UnsignedError says so unless that is
 // meant. Otherwise a warning says what the change takes away or meets; "" is none.
-func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *entry.Revision, image *entry.Image, meant bool) (warning string, err error) {
+func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *revision.Revision, image *entry.Image, meant bool) (warning string, err error) {
 	if c.policy() == nil {
 		if head != nil && c.seemsSigned(ctx, view, head) {
 			return fmt.Sprintf("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
@@ -62,7 +63,7 @@ func (p *publication) mayBeUnsigned(ctx context.Context) error {
 	if p.options.Sign != nil {
 		return nil
 	}
-	for _, head := range append([]*entry.Revision{p.head}, p.elsewhere...) {
+	for _, head := range append([]*revision.Revision{p.head}, p.elsewhere...) {
 		name, image := p.name, &p.document.Image
 		if head != nil && head.Tag.Name != p.name {
 			name, image = head.Tag.Name, nil
@@ -80,7 +81,7 @@ func (p *publication) mayBeUnsigned(ctx context.Context) error {
 
 // seemsSigned reports whether a revision has signatures, good or not, as far as is
 // known here, a view lists them, or one request tells. Nobody is refused for it.
-func (c *Catalog) seemsSigned(ctx context.Context, view *ocilog.View, revision *entry.Revision) bool {
+func (c *Catalog) seemsSigned(ctx context.Context, view *ocilog.View, revision *revision.Revision) bool {
 	if len(c.log.Signatures(revision.Tag)) > 0 || view.Lists(signature.LegacyTag(revision.Digest)) {
 		return true
 	}

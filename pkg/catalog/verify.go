@@ -12,6 +12,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -78,7 +79,7 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 	switch {
 	case err != nil:
 		return v, err
-	case head == nil || head.Tag.Op == entry.OpRemove:
+	case head == nil || head.Tag.Op == revision.OpRemove:
 		if vanished := view.Vanished(ctx, name, tagOf(head), zeroTime); len(vanished) > 0 && c.policy() == nil {
 			return v, newLostError(name, vanished)
 		}
@@ -88,11 +89,11 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 }
 
 // tagOf returns the tag of a revision, or zero for none.
-func tagOf(revision *entry.Revision) entry.Tag {
-	if revision == nil {
-		return entry.Tag{}
+func tagOf(rev *revision.Revision) revision.Tag {
+	if rev == nil {
+		return revision.Tag{}
 	}
-	return revision.Tag
+	return rev.Tag
 }
 
 // Head is a live entry and the revision that makes it so.
@@ -117,11 +118,11 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 		return nil, err
 	}
 	var heads []Head
-	var removed []*entry.Revision
+	var removed []*revision.Revision
 	decided := map[string]bool{}
 	for _, head := range all {
 		decided[head.Tag.Name] = true
-		if head.Tag.Op == entry.OpRemove {
+		if head.Tag.Op == revision.OpRemove {
 			removed = append(removed, head)
 		} else {
 			heads = append(heads, Head{head.Tag.Name, head.Digest})
@@ -133,7 +134,7 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 // hidden returns a *RefusedError for names that are not live and should not be
 // so: by a removal that nobody signed, or for no reason that is left. decided are
 // the names that something decides.
-func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*entry.Revision, decided map[string]bool) error {
+func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*revision.Revision, decided map[string]bool) error {
 	var refused []error
 	if c.policy() != nil {
 		e := c.newEvaluator(view, zeroTime)
@@ -147,7 +148,7 @@ func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*entr
 	}
 	for _, name := range view.VanishedNames(zeroTime) {
 		if !decided[name] {
-			refused = append(refused, newLostError(name, view.Vanished(ctx, name, entry.Tag{}, zeroTime)))
+			refused = append(refused, newLostError(name, view.Vanished(ctx, name, revision.Tag{}, zeroTime)))
 		}
 	}
 	return c.refused(refused)
@@ -157,11 +158,11 @@ func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*entr
 type verification struct {
 	*Catalog
 	Verification
-	revision *entry.Revision
+	revision *revision.Revision
 	failed   error
 }
 
-func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *entry.Revision) (Verification, error) {
+func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revision.Revision) (Verification, error) {
 	v := &verification{Catalog: c, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
 	v.checkRevision(ctx, view)
@@ -257,7 +258,7 @@ func (v *verification) attachment(ctx context.Context, repository registry.Repos
 			err = cmp.Or(err, failed)
 			continue
 		}
-		revision, failed := entry.UnpackAttachment(manifest)
+		revision, failed := revision.UnpackAttachment(manifest)
 		if failed == nil && digest.FromBytes(revision) == v.revision.Digest {
 			c.Result, c.Digest, err = ResultOK, referrer.Digest, nil
 			break

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // View is the catalog as one reading of the log showed it. It is for programs
@@ -19,7 +20,7 @@ type View struct {
 	heads    []ocilog.Head // by name
 	others   []ocilog.Head // that decide names which are not live
 	statuses map[string]*entry.Status
-	recorded entry.Tag // of the artifact that the statuses are from
+	recorded revision.Tag // of the artifact that the statuses are from
 }
 
 // Read asks the registry for the state of the catalog.
@@ -80,7 +81,7 @@ func (v *View) Items(ctx context.Context, names map[string]bool) ([]entry.Item, 
 	items := make([]entry.Item, 0, len(revisions))
 	for _, revision := range revisions {
 		if revision != nil {
-			items = append(items, entry.NewItem(revision))
+			items = append(items, revision.Item())
 		}
 	}
 	return items, nil
@@ -121,7 +122,7 @@ func (v *View) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
 	}
 	items := make([]entry.Item, len(live))
 	for i, revision := range live {
-		items[i] = entry.NewItem(revision)
+		items[i] = revision.Item()
 	}
 	return items, nil
 }

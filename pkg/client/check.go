@@ -63,7 +63,8 @@ func checkItem(item *entry.Item) error {
 		return errors.New("an entry has no name")
 	case digest.Digest(item.Digest).Validate() != nil, item.RegistryURL == "":
 		return fmt.Errorf("entry %s has no image", item.Name)
-	case !entry.IsPhase(item.Phase):
+	}
+	if _, ok := entry.ParsePhase(string(item.Phase)); !ok {
 		return fmt.Errorf("entry %s is in no phase", item.Name)
 	}
 	return nil

@@ -80,7 +80,7 @@ func (c *Client) list(ctx context.Context, options catalog.ListOptions) (page en
 // routeQuery returns the parameters of the list route for a query, without its
 // limit; whole reports whether they say all of it.
 func routeQuery(q entry.Query) (query url.Values, whole bool) {
-	query = url.Values{"phase": {cmp.Or(q.Phase, "all")}, "latest": {strconv.FormatBool(q.Latest)}, "sort": {cmp.Or(string(q.Sort), string(entry.SortCreated))}}
+	query = url.Values{"phase": {cmp.Or(string(q.Phase), "all")}, "latest": {strconv.FormatBool(q.Latest)}, "sort": {cmp.Or(string(q.Sort), string(entry.SortCreated))}}
 	for name, value := range map[string]string{"architecture": q.Architecture, "distro": q.Distro, "target": q.Target} {
 		if value != "" {
 			query.Set(name, value)
@@ -93,9 +93,14 @@ func routeQuery(q entry.Query) (query url.Values, whole bool) {
 		query.Add("label", key+"="+value)
 	}
 	if len(q.Signed) > 0 {
-		query.Set("signed", strings.Join(q.Signed, ","))
+		signed := make([]string, len(q.Signed))
+		for n, verdict := range q.Signed {
+			signed[n] = string(verdict)
+		}
+		query.Set("signed", strings.Join(signed, ","))
 	}
-	whole = entry.IsPhase(query.Get("phase")) || q.Phase == ""
+	_, known := entry.ParsePhase(string(q.Phase))
+	whole = known || q.Phase == ""
 	for _, values := range query {
 		for _, value := range values {
 			whole = whole && strings.Trim(value, routeAlphabet) == ""

@@ -1,6 +1,10 @@
 package entry
 
-import "github.com/opencontainers/go-digest"
+import (
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // Document is the published state of one name: what a publish revision carries
 // (SPEC section 6, schema/entry.v1.schema.json). Empty fields are left out of
@@ -94,6 +98,15 @@ type Mismatch struct {
 	Overridden bool   `json:"overridden,omitempty"` // the publisher's word is published
 }
 
+// String says who said what, and whose word is published.
+func (m Mismatch) String() string {
+	stands := "the image's word is published"
+	if m.Overridden {
+		stands = "the publisher's word is published"
+	}
+	return fmt.Sprintf("%s is %q according to the image, not %q: %s", m.Field, m.Image, m.Publisher, stands)
+}
+
 // SourceType says where an entry came from.
 type SourceType string
 
@@ -110,15 +123,4 @@ type Source struct {
 	Type       SourceType `json:"type"`
 	ImageBuild string     `json:"imageBuild,omitempty"`
 	Schedule   string     `json:"schedule,omitempty"`
-}
-
-// Removal is the document of a removal revision (SPEC section 7,
-// schema/removal.v1.schema.json).
-type Removal struct {
-	Name      string        `json:"name"`
-	Reason    string        `json:"reason,omitempty"`
-	RemovedAt Time          `json:"removedAt"` // the time of the revision's tag
-	RemovedBy string        `json:"removedBy,omitempty"`
-	Catalog   string        `json:"catalog,omitempty"` // where it was removed, in normal form; "" is not said
-	Revision  digest.Digest `json:"revision"`          // manifest digest of the publication it ends
 }

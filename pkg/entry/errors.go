@@ -35,19 +35,6 @@ var (
 	ErrUnreachable = errors.New("unreachable")
 )
 
-// NameError reports what cannot be the name of an entry. It is an ErrInvalid.
-type NameError struct {
-	Name string // or its beginning
-}
-
-// Error says what a name is made of.
-func (e *NameError) Error() string {
-	return fmt.Sprintf("%v: name %q: want at most %d of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit", ErrInvalid, e.Name, maxName)
-}
-
-// Is makes the error an ErrInvalid.
-func (e *NameError) Is(target error) bool { return target == ErrInvalid }
-
 // Problem is one violation found in a document.
 type Problem = schema.Problem
 

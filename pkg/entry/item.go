@@ -14,7 +14,7 @@ type Item struct {
 	RegistryURL      string            `json:"registryUrl"` // the image's reference, as published
 	Digest           string            `json:"digest"`      // the image's digest
 	Tags             []string          `json:"tags,omitempty"`
-	Phase            string            `json:"phase"`
+	Phase            Phase             `json:"phase"`
 	Architecture     string            `json:"architecture,omitempty"` // empty for an image of several architectures
 	Distro           string            `json:"distro,omitempty"`
 	DistroVersion    string            `json:"distroVersion,omitempty"`
@@ -43,7 +43,7 @@ type Item struct {
 	StatusReason     string            `json:"statusReason,omitempty"`
 	StatusMessage    string            `json:"statusMessage,omitempty"`
 	Revision         string            `json:"revision"`          // manifest digest of the revision
-	Verdict          string            `json:"verdict,omitempty"` // empty: signatures were not checked
+	Verdict          Verdict           `json:"verdict,omitempty"` // empty: signatures were not checked
 	Signers          []Signer          `json:"signers,omitempty"` // those whom the trust policy names, as far as they were looked for
 	Conditions       []Condition       `json:"conditions,omitempty"`
 	Catalog          string            `json:"catalog,omitempty"` // set when several catalogs are read together
@@ -78,46 +78,6 @@ type Signer struct {
 	What   string `json:"what"` // what they signed: entry or image
 	Format string `json:"format"`
 	Time   *Time  `json:"time,omitempty"` // when, where a trusted service proves it
-}
-
-// NewItem shows a publication. The item shares no mutable state with callers:
-// treat its slices and maps as read-only, they are the document's.
-func NewItem(revision *Revision) Item {
-	d := revision.Document
-	item := Item{
-		Name: d.Name, Version: d.Version, Description: d.Description,
-		RegistryURL: d.Image.Reference, Digest: d.Image.Digest.String(),
-		Tags: d.Tags, Phase: PhaseAvailable,
-		Architecture: d.Metadata.Architecture, Distro: d.Metadata.Distro,
-		DistroVersion: d.Metadata.DistroVersion, KernelVersion: d.Metadata.KernelVersion,
-		Targets: d.Metadata.Targets, Bootc: d.Metadata.Bootc,
-		BuildMode: d.Metadata.BuildMode, ExportFormat: d.Metadata.ExportFormat,
-		SizeBytes: d.Registry.SizeBytes, LayerCount: d.Registry.LayerCount,
-		LastVerified: d.PublishedAt, PublishedAt: d.PublishedAt, PublishedBy: d.PublishedBy,
-		CreatedAt: d.PublishedAt, ImageCreatedAt: d.Registry.CreatedAt,
-		SourceType: string(d.Source.Type), SourceImageBuild: d.Source.ImageBuild, ScheduleName: d.Source.Schedule,
-		Labels: d.Labels, DownloadURL: d.Image.Reference,
-		Revision: revision.Digest.String(),
-	}
-	for _, p := range d.Registry.Platforms {
-		item.PlatformVariants = append(item.PlatformVariants, PlatformVariant{
-			Architecture: p.Architecture, OS: p.OS, Variant: p.Variant,
-			Digest: p.Digest.String(), SizeBytes: p.SizeBytes, LayerCount: p.LayerCount,
-		})
-	}
-	item.IsMultiArch = len(item.PlatformVariants) > 1
-	for _, a := range d.Artifacts {
-		item.ArtifactRefs = append(item.ArtifactRefs, ArtifactRef{
-			Type: a.Type, URL: a.Reference, Digest: a.Digest.String(), SizeBytes: a.SizeBytes,
-			Format: a.Format, Compression: a.Compression, Title: a.Title, Partition: a.Partition, DecompressedSize: a.DecompressedSize,
-		})
-	}
-	if len(item.ArtifactRefs) > 0 {
-		item.DownloadURL = item.ArtifactRefs[0].URL
-	}
-	item.Referrers = referrerRefs(d)
-	item.Conditions = mismatchConditions(d)
-	return item
 }
 
 // Architectures returns every architecture the entry runs on, in the order of

@@ -7,14 +7,14 @@ import "slices"
 type Outline struct {
 	Name          string
 	Catalog       string
-	Phase         string
+	Phase         Phase
 	Distro        string
 	Schedule      string
 	Architectures []string // all of them, in the order of the image's index
 	Targets       []string
 	Tags          []string
 	Labels        map[string]string
-	Verdict       string
+	Verdict       Verdict
 	CreatedAt     Time
 	SizeBytes     int64
 }

@@ -24,13 +24,13 @@ type Query struct {
 	Architecture string // any spelling; matches any platform of the image
 	Distro       string
 	Target       string
-	Phase        string // in any case
+	Phase        Phase // in any case
 	Tags         []string
 	Labels       map[string]string
-	Signed       []string `json:",omitempty"` // any of these verdicts
-	Sort         Sort     // "" is SortCreated
-	Latest       bool     // only the newest per distro, architecture and target, or per schedule
-	Limit        int      // at most this many; 0 is all
+	Signed       []Verdict `json:",omitempty"` // any of these verdicts
+	Sort         Sort      // "" is SortCreated
+	Latest       bool      // only the newest per distro, architecture and target, or per schedule
+	Limit        int       // at most this many; 0 is all
 }
 
 // Page is what a query found.
@@ -83,7 +83,7 @@ func Pick[T Outlined](q Query, all []T) []T {
 func (q Query) matches(o *Outline) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	has := func(want string, have []string) bool { return want == "" || slices.Contains(have, want) }
-	if !is(q.Distro, o.Distro) || !has(q.Target, o.Targets) || (q.Phase != "" && !strings.EqualFold(q.Phase, o.Phase)) {
+	if !is(q.Distro, o.Distro) || !has(q.Target, o.Targets) || (q.Phase != "" && !strings.EqualFold(string(q.Phase), string(o.Phase))) {
 		return false
 	}
 	if q.Architecture != "" && !has(Architecture(q.Architecture), o.Architectures) {

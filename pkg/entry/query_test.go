@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+var sampleTime = NewTime(time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC))
+
 // shelf is a small catalog: minute n of its day is when item n was published.
 func shelf() []Item {
 	at := func(minute int) Time { return NewTime(sampleTime.Add(time.Duration(minute) * time.Minute)) }
@@ -48,9 +50,9 @@ func TestQuery(t *testing.T) {
 		{"everything, newest first", Query{}, "sched.2 sched.1 other/sched.1 new cs both old", 7},
 		{"by name", Query{Sort: SortName}, "both cs new old sched.1 other/sched.1 sched.2", 7},
 		{"by size, largest first", Query{Sort: SortSize}, "both old cs new sched.1 other/sched.1 sched.2", 7},
-		{"signed", Query{Signed: []string{"verified"}}, "cs", 1},
-		{"of any of several verdicts", Query{Signed: []string{"unsigned", "unknown", "verified"}}, "cs both", 2},
-		{"of a verdict that nothing has", Query{Signed: []string{"invalid"}}, "", 0},
+		{"signed", Query{Signed: []Verdict{"verified"}}, "cs", 1},
+		{"of any of several verdicts", Query{Signed: []Verdict{"unsigned", "unknown", "verified"}}, "cs both", 2},
+		{"of a verdict that nothing has", Query{Signed: []Verdict{"invalid"}}, "", 0},
 		{"the first two", Query{Limit: 2}, "sched.2 sched.1", 7},
 		{"a limit beyond the end", Query{Limit: 100, Distro: "cs9"}, "sched.2 cs", 2},
 		{"architecture", Query{Architecture: "amd64"}, "sched.2 cs both", 3},

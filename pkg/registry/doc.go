@@ -48,7 +48,7 @@ type Fetcher interface {
 	// Resolve returns the descriptor of a tag or digest without its content.
 	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
 	// Manifest returns the manifest or index that a tag or digest names: at
-	// most entry.MaxManifest bytes, which hash to the descriptor's digest.
+	// most 4 MiB, which hash to the descriptor's digest.
 	Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error)
 	// Blob returns the content of a descriptor: at most MaxBlob bytes.
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)

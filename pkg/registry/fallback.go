@@ -198,7 +198,7 @@ func (r *remoteRepository) putFallback(ctx context.Context, subject ocispec.Desc
 	if err != nil {
 		return err
 	}
-	if len(body) > entry.MaxManifest {
+	if len(body) > maxManifest {
 		return fmt.Errorf("%w: an index of %d referrers is longer than a registry takes", entry.ErrMalformed, len(referrers))
 	}
 	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(body), Size: int64(len(body))}

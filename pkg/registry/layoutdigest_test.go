@@ -10,8 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // listedAs is a descriptor as an index.json lists it, with further members.
@@ -118,7 +116,7 @@ func TestSizesOfReferrersInLayouts(t *testing.T) {
 			t.Errorf("a size of %s: %v, %v; want %s with its %d bytes", size, found, err, attached.Digest, attached.Size)
 		}
 	}
-	long := append(signature, strings.Repeat(" ", entry.MaxManifest)...)
+	long := append(signature, strings.Repeat(" ", maxManifest)...)
 	for _, size := range []int64{-1, 0, 474, int64(len(long))} {
 		claimed := describe(image.MediaType, long)
 		claimed.Size = size

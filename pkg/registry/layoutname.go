@@ -116,7 +116,7 @@ func (l *layout) only(index *layoutIndex) (image listing, ok bool) {
 // addParts marks the manifests that an index names, and a manifest that refers
 // to another.
 func (l *layout) addParts(listed listing, parts map[string]bool) {
-	text, err := l.read(digest.Digest(listed.digest), entry.MaxManifest)
+	text, err := l.read(digest.Digest(listed.digest), maxManifest)
 	var manifest struct {
 		Subject   *ocispec.Descriptor  `json:"subject"`
 		Manifests []ocispec.Descriptor `json:"manifests"`

@@ -38,8 +38,8 @@ func (e *endpoint) manifest(ctx context.Context, reference string) (ocispec.Desc
 	if err != nil {
 		return none, nil, err
 	}
-	if len(manifest) > entry.MaxManifest {
-		return none, nil, fmt.Errorf("%w: a manifest of %d bytes, more than the %d allowed", entry.ErrUnreachable, len(manifest), entry.MaxManifest)
+	if len(manifest) > maxManifest {
+		return none, nil, fmt.Errorf("%w: a manifest of %d bytes, more than the %d allowed", entry.ErrUnreachable, len(manifest), maxManifest)
 	}
 	descriptor := ocispec.Descriptor{Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
 	stored := false

@@ -10,8 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 func TestWriteAndRead(t *testing.T) {
@@ -231,7 +229,7 @@ func TestPushChecksTheDescriptor(t *testing.T) {
 
 func TestReadsLargeManifests(t *testing.T) {
 	repository := open(t, inProcess(t, true), quick())
-	_, manifest := manifestOf(t, strings.Repeat("x", entry.MaxManifest-1000), nil)
+	_, manifest := manifestOf(t, strings.Repeat("x", maxManifest-1000), nil)
 	d := describe(ocispec.MediaTypeImageManifest, manifest)
 	if err := repository.PushBlob(t.Context(), ocispec.DescriptorEmptyJSON, []byte("{}")); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -118,7 +119,7 @@ func withoutAnswers(item *entry.Item) {
 	item.StatusMessage = health.Message(item.Phase, item.StatusReason)
 	conditions := slices.Clone(item.Conditions)
 	for n := range conditions {
-		if conditions[n].Type == entry.ConditionAvailable {
+		if conditions[n].Type == revision.ConditionAvailable {
 			conditions[n].Message = item.StatusMessage
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const (
@@ -22,14 +23,14 @@ const (
 
 // event is what happened to one entry.
 type event struct {
-	Kind     string `json:"-"` // published, removed or phase
-	Name     string `json:"name"`
-	Digest   string `json:"digest,omitempty"`
-	Revision string `json:"revision,omitempty"`
-	Phase    string `json:"phase,omitempty"`
-	Before   string `json:"before,omitempty"` // the phase that it was in
-	Reason   string `json:"reason,omitempty"`
-	Catalog  string `json:"catalog,omitempty"`
+	Kind     string      `json:"-"` // published, removed or phase
+	Name     string      `json:"name"`
+	Digest   string      `json:"digest,omitempty"`
+	Revision string      `json:"revision,omitempty"`
+	Phase    entry.Phase `json:"phase,omitempty"`
+	Before   entry.Phase `json:"before,omitempty"` // the phase that it was in
+	Reason   string      `json:"reason,omitempty"`
+	Catalog  string      `json:"catalog,omitempty"`
 }
 
 // events keeps what happened last, and wakes whoever listens. Listeners read

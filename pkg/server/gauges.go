@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -58,7 +59,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	s := c.server
 	gauge(listenersGauge, float64(len(s.events.slots)))
-	phases := map[string]int{"Pending": 0, "Verifying": 0, "Available": 0, "Unavailable": 0, "Failed": 0}
+	phases := map[entry.Phase]int{"Pending": 0, "Verifying": 0, "Available": 0, "Unavailable": 0, "Failed": 0}
 	if now := s.state.Load(); now != nil {
 		gauge(entriesGauge, float64(len(now.images)))
 		for _, i := range now.images {
@@ -72,7 +73,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	c.collectTrust(gauge)
 	for phase, count := range phases {
-		gauge(imagesGauge, float64(count), phase)
+		gauge(imagesGauge, float64(count), string(phase))
 	}
 	if age, known := s.follower.age(); known {
 		gauge(ageGauge, age.Seconds())
@@ -110,10 +111,10 @@ func (c *stateCollector) collectTrust(gauge func(*prometheus.Desc, float64, ...s
 	if c.server.usable(now) != nil {
 		all := len(now.images) + len(now.refusals)
 		clear(counts)
-		counts[string(trust.Unknown)] = all
+		counts[trust.Unknown] = all
 	}
 	for _, verdict := range verdicts {
-		gauge(verdictsGauge, float64(counts[verdict]), verdict)
+		gauge(verdictsGauge, float64(counts[verdict]), string(verdict))
 	}
 	gauge(refusedGauge, float64(len(now.refusals)))
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -35,7 +36,7 @@ func (w *world) append(documents ...*entry.Document) {
 	}
 	log := ocilog.New(repository, w.catalog.Reference(), ocilog.Options{})
 	for _, document := range documents {
-		packed, err := entry.Pack(document, entry.Seen{})
+		packed, err := revision.Pack(document, revision.Seen{})
 		if err == nil {
 			err = log.Append(w.t.Context(), packed, nil)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // image is one entry, ready to be served. It is immutable but for the answer,
@@ -40,10 +41,10 @@ type subject struct {
 // it.
 func newImage(item entry.Item, status entry.Status, finding *catalog.Finding) (*image, error) {
 	if finding != nil {
-		item.Verdict, item.Signers = string(finding.Verdict), finding.Signers
+		item.Verdict, item.Signers = finding.Verdict, finding.Signers
 	}
 	if status.Name != "" {
-		item.Apply(&status)
+		revision.ApplyStatus(&item, &status)
 	}
 	text, err := marshal(&item)
 	if err != nil {
@@ -77,7 +78,7 @@ func (i *image) index(item *entry.Item) {
 	i.outline = item.Outline()
 	i.subject = subject{item.Revision, item.RegistryURL, item.Digest, item.SourceType, item.SourceImageBuild}
 	for _, s := range []*string{
-		&i.outline.Name, &i.outline.Catalog, &i.outline.Phase, &i.outline.Verdict, &i.outline.Distro, &i.outline.Schedule,
+		&i.outline.Name, &i.outline.Catalog, &i.outline.Distro, &i.outline.Schedule,
 		&i.subject.revision, &i.subject.reference, &i.subject.digest, &i.subject.sourceType, &i.subject.imageBuild,
 	} {
 		part(s)

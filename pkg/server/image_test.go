@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func wholeItem() entry.Item {
@@ -21,7 +22,7 @@ func wholeItem() entry.Item {
 		ArtifactRefs: []entry.ArtifactRef{{Type: "t", URL: "u", Digest: "d"}}, DownloadURL: "u", IsMultiArch: true,
 		PlatformVariants: []entry.PlatformVariant{{Architecture: "arm64", Digest: "x"}, {Architecture: "amd64", Digest: "y"}},
 		Referrers:        []entry.ReferrerRef{{}}, AccessCount: 3, Revision: "sha256:r", Catalog: "registry.example.com/team/catalog",
-		Conditions: []entry.Condition{{Type: entry.ConditionMetadataMismatch, Status: "True", Reason: "ImageStands", LastTransitionTime: at}},
+		Conditions: []entry.Condition{{Type: revision.ConditionMetadataMismatch, Status: "True", Reason: "ImageStands", LastTransitionTime: at}},
 	}
 }
 
@@ -31,13 +32,13 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 	item := wholeItem()
 	available := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseAvailable, LastVerified: item.PublishedAt, Since: item.PublishedAt, Accesses: 3}
 	stale := item.PublishedAt
-	failed := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseFailed, Reason: entry.ReasonUnauthorized, Message: "no", Since: item.PublishedAt, StaleSince: &stale, Failures: 2}
+	failed := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseFailed, Reason: revision.ReasonUnauthorized, Message: "no", Since: item.PublishedAt, StaleSince: &stale, Failures: 2}
 	first, err := newImage(item, available, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := item
-	shown.Apply(&available)
+	revision.ApplyStatus(&shown, &available)
 	text, err := marshal(&shown)
 	if err != nil || first.text != string(text) {
 		t.Errorf("%s\nwant %s, error %v", first.text, text, err)
@@ -73,7 +74,7 @@ func TestImageIsOneText(t *testing.T) {
 	}
 	begin := uintptr(unsafe.Pointer(unsafe.StringData(i.text)))
 	for what, part := range map[string]string{
-		"name": i.outline.Name, "catalog": i.outline.Catalog, "phase": i.outline.Phase, "tag": i.outline.Tags[0], "target": i.outline.Targets[1],
+		"name": i.outline.Name, "catalog": i.outline.Catalog, "tag": i.outline.Tags[0], "target": i.outline.Targets[1],
 		"architecture": i.outline.Architectures[1], "label": i.outline.Labels["team"], "revision": i.subject.revision, "reference": i.subject.reference,
 	} {
 		if at := uintptr(unsafe.Pointer(unsafe.StringData(part))); at < begin || at+uintptr(len(part)) > begin+uintptr(len(i.text)) {

@@ -23,6 +23,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -39,12 +40,12 @@ func (w *world) fill(count int) {
 	group.SetLimit(16)
 	for i := range count {
 		group.Go(func() error {
-			packed, err := entry.Pack(&entry.Document{
+			packed, err := revision.Pack(&entry.Document{
 				Name: fmt.Sprintf("image-%05d", i), Version: "1", Source: entry.Source{Type: entry.SourceManual},
 				Image:       entry.Image{Reference: fmt.Sprintf("registry.example.com/os/image:%d", i), Digest: digest.FromString(fmt.Sprint(i)), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
 				Metadata:    entry.Metadata{Architecture: "arm64", Distro: "autosd", Targets: []entry.Target{{Name: []string{"qemu", "rpi4"}[i%2]}}},
 				PublishedAt: entry.NewTime(at.Add(time.Duration(i) * time.Second)),
-			}, entry.Seen{})
+			}, revision.Seen{})
 			if err != nil {
 				return err
 			}

@@ -7,11 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const (
@@ -87,7 +86,7 @@ func (m *metrics) published(d deed, err error) {
 
 func (m *metrics) probed(host, reason string, took time.Duration) {
 	if reason == "" {
-		reason = entry.ReasonVerified
+		reason = revision.ReasonVerified
 	}
 	m.probes.WithLabelValues(m.hosts.label(host), reason).Observe(took.Seconds())
 }

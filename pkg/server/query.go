@@ -87,10 +87,11 @@ func parseListQuery(raw string) (listQuery, error) {
 	if phase := values.Get("phase"); strings.EqualFold(phase, "all") {
 		q.query.Phase = ""
 	} else if phase != "" {
-		if !entry.IsPhase(phase) {
+		known, ok := entry.ParsePhase(phase)
+		if !ok {
 			return q, badQuery("phase %q: want all, or the name of a phase", printable(phase))
 		}
-		q.query.Phase = phase
+		q.query.Phase = known
 	}
 	if text := values.Get("sort"); text != "" {
 		q.query.Sort = entry.Sort(text)
@@ -155,10 +156,10 @@ func (q *listQuery) filters(values url.Values) error {
 	}
 	for _, text := range values["signed"] {
 		for verdict := range strings.SplitSeq(text, ",") {
-			if !slices.Contains(verdicts, verdict) {
-				return badQuery("signed %q: want one or some of %s", printable(verdict), strings.Join(verdicts, ", "))
+			if !slices.Contains(verdicts, entry.Verdict(verdict)) {
+				return badQuery("signed %q: want one or some of %s, %s, %s, %s, %s", printable(verdict), verdicts[0], verdicts[1], verdicts[2], verdicts[3], verdicts[4])
 			}
-			q.query.Signed = append(q.query.Signed, verdict)
+			q.query.Signed = append(q.query.Signed, entry.Verdict(verdict))
 		}
 	}
 	if len(q.query.Tags)+len(q.query.Labels)+len(q.query.Signed) > maxFilters {

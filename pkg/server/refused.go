@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -27,7 +28,7 @@ func (r *refusal) same(other *refusal) bool {
 }
 
 // verdicts are all that there are, in the order of the API's description.
-var verdicts = []string{string(trust.Verified), string(trust.Unsigned), string(trust.Untrusted), string(trust.Invalid), string(trust.Unknown)}
+var verdicts = []entry.Verdict{trust.Verified, trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown}
 
 // findingOf is what a policy makes of a live entry; nil without a policy. What was
 // not looked into, because the entry is newer, is unknown.
@@ -94,8 +95,8 @@ func (s *state) find(key health.Key) *image {
 }
 
 // tally counts the names of a state by verdict.
-func (s *state) tally() map[string]int {
-	counts := make(map[string]int, len(verdicts))
+func (s *state) tally() map[entry.Verdict]int {
+	counts := make(map[entry.Verdict]int, len(verdicts))
 	for _, verdict := range verdicts {
 		counts[verdict] = 0
 	}
@@ -104,7 +105,7 @@ func (s *state) tally() map[string]int {
 	}
 	for _, r := range s.refusals {
 		if refused, ok := errors.AsType[*trust.Error](r.err); ok {
-			counts[string(refused.Verdict)]++
+			counts[refused.Verdict]++
 		}
 	}
 	return counts

@@ -18,6 +18,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -131,14 +132,14 @@ func (w *world) signed(name string, by *catalog.Signing) {
 func (w *world) later(name string) {
 	w.t.Helper()
 	document := planted(name, w.host+"/os/later:1")
-	packed, err := entry.Pack(document, entry.Seen{})
+	packed, err := revision.Pack(document, revision.Seen{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	packed.Manifest = []byte(strings.ReplaceAll(string(packed.Manifest), entry.MediaTypeEntry, "application/vnd.caib.catalog.entry.v9+json"))
+	packed.Manifest = []byte(strings.ReplaceAll(string(packed.Manifest), revision.MediaTypeEntry, "application/vnd.caib.catalog.entry.v9+json"))
 	sum := digest.FromBytes(packed.Manifest)
 	packed.Descriptor = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sum, Size: int64(len(packed.Manifest))}
-	packed.Tag = entry.NewTag(name, document.PublishedAt, entry.OpPublish, sum)
+	packed.Tag = revision.NewTag(name, document.PublishedAt, revision.OpPublish, sum)
 	repository, err := w.client.Open(parse(w.t, w.catalog.Reference()))
 	if err == nil {
 		err = ocilog.New(repository, w.catalog.Reference(), ocilog.Options{}).Append(w.t.Context(), packed, nil)
@@ -163,7 +164,7 @@ func (w *world) verdictsOf(query string) string {
 	w.t.Helper()
 	var all []string
 	for _, item := range w.list("?latest=false&sort=name&" + query).Items {
-		all = append(all, item.Name+" "+item.Verdict)
+		all = append(all, item.Name+" "+string(item.Verdict))
 	}
 	return fmt.Sprint(all)
 }

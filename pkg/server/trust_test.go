@@ -92,10 +92,10 @@ func TestServerVerifiesUnderItsPolicy(t *testing.T) {
 	w, owner := newWorld(t), newTeam(t)
 	w.mixed(owner, newTeam(t))
 	w.startUnder(trusting(t, owner), nil)
-	for name, want := range map[string]string{"good": "verified", "plain": "unsigned", "other": "untrusted"} {
+	for name, want := range map[string]entry.Verdict{"good": "verified", "plain": "unsigned", "other": "untrusted"} {
 		a := w.ask("POST", "/v1/catalog/images/"+name+"/verify?wait=true", "")
 		found := decode[api.Verification](t, a)
-		if a.status != 200 || found.Verdict != want || found.Verification == nil || string(found.Verification.Verdict) != want {
+		if a.status != 200 || found.Verdict != want || found.Verification == nil || found.Verification.Verdict != want {
 			t.Errorf("%s: %d %s, want the verdict %s", name, a.status, a.body, want)
 		}
 		if refused := found.Failure != nil && found.Failure.Code == "untrusted"; refused != (name != "good") {

@@ -181,7 +181,7 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 		found, err := verifier.Verify(ctx, i.name())
 		answer := api.Verification{Message: i.name() + " was verified", Triggered: true}
 		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
-		if answer.Verdict = string(found.Verdict); answer.Verdict != i.outline.Verdict {
+		if answer.Verdict = found.Verdict; answer.Verdict != i.outline.Verdict {
 			_ = s.follower.renew(ctx, one, i.name()) // else the next refresh shows it
 		}
 		s.audit(ctx, requestID(w), verification(i), err)

@@ -7,9 +7,9 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -49,7 +49,7 @@ func (w *world) plant(name, image string, sum digest.Digest) {
 	w.t.Helper()
 	document := planted(name, image)
 	document.Image.Digest = sum
-	packed, err := entry.Pack(document, entry.Seen{})
+	packed, err := revision.Pack(document, revision.Seen{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

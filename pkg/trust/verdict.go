@@ -10,21 +10,16 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// Verdict says what is known about the signatures of something.
-type Verdict string
+// Verdict is the domain's.
+type Verdict = entry.Verdict
 
-// The verdicts. The zero Verdict means that signatures were not looked at.
+// The verdicts.
 const (
-	Verified Verdict = "verified"
-	// Unsigned: whoever keeps the signatures was asked, and has none.
-	Unsigned Verdict = "unsigned"
-	// Untrusted: there are signatures, but not by those whom the policy names,
-	// or vouched for by a service that the trusted root does not name.
-	Untrusted Verdict = "untrusted"
-	// Invalid: there are signatures, and they do not hold for this digest.
-	Invalid Verdict = "invalid"
-	// Unknown: it could not be found out.
-	Unknown Verdict = "unknown"
+	Verified  = entry.VerdictVerified
+	Unsigned  = entry.VerdictUnsigned
+	Untrusted = entry.VerdictUntrusted
+	Invalid   = entry.VerdictInvalid
+	Unknown   = entry.VerdictUnknown
 )
 
 // Subjects of checks.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // batch is how many entries are published between two looks for a snapshot that
@@ -28,12 +29,12 @@ func (c *catalog) publish(ctx context.Context, count int, sign signing) (publish
 			size = min(batch, count-published)
 		}
 		var lock sync.Mutex
-		signatures := map[entry.Tag][][]byte{}
+		signatures := map[revision.Tag][][]byte{}
 		group, within := errgroup.WithContext(ctx)
 		group.SetLimit(8)
 		for i := published; i < published+size; i++ {
 			group.Go(func() error {
-				packed, err := entry.Pack(document(i, at.Add(time.Duration(i)*time.Second)), entry.Seen{})
+				packed, err := revision.Pack(document(i, at.Add(time.Duration(i)*time.Second)), revision.Seen{})
 				if err != nil {
 					return err
 				}
@@ -70,7 +71,7 @@ func (c *catalog) compact(ctx context.Context) (bool, error) {
 
 // append publishes one entry.
 func (c *catalog) append(ctx context.Context, d *entry.Document) error {
-	packed, err := entry.Pack(d, entry.Seen{})
+	packed, err := revision.Pack(d, revision.Seen{})
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // shapes are the ways in which a catalog can be hostile. Each takes how many of
@@ -63,25 +64,25 @@ func (c *catalog) pushHuge(ctx context.Context, text string) error {
 
 // pushNoManifests pushes a snapshot of texts that are no manifests.
 func (c *catalog) pushNoManifests(ctx context.Context, count int) (int, error) {
-	return 0, c.pushClaims(ctx, count, func(i int) (entry.Tag, []byte, error) {
+	return 0, c.pushClaims(ctx, count, func(i int) (revision.Tag, []byte, error) {
 		text := fmt.Appendf(nil, `{"n":%d}`, i)
-		return entry.NewTag(fmt.Sprint("n", i), entry.NewTime(time.Now()), entry.OpPublish, digest.FromBytes(text)), text, nil
+		return revision.NewTag(fmt.Sprint("n", i), entry.NewTime(time.Now()), revision.OpPublish, digest.FromBytes(text)), text, nil
 	})
 }
 
 // pushNeverWritten pushes a snapshot of revisions that are nowhere else.
 func (c *catalog) pushNeverWritten(ctx context.Context, count int) (int, error) {
-	return 0, c.pushClaims(ctx, count, func(i int) (entry.Tag, []byte, error) {
-		packed, err := entry.Pack(document(firstMore+i, time.Now()), entry.Seen{})
+	return 0, c.pushClaims(ctx, count, func(i int) (revision.Tag, []byte, error) {
+		packed, err := revision.Pack(document(firstMore+i, time.Now()), revision.Seen{})
 		if err != nil {
-			return entry.Tag{}, nil, err
+			return revision.Tag{}, nil, err
 		}
 		return packed.Tag, packed.Manifest, nil
 	})
 }
 
 // pushClaims pushes a snapshot of records of what is nowhere else.
-func (c *catalog) pushClaims(ctx context.Context, count int, claim func(i int) (entry.Tag, []byte, error)) error {
+func (c *catalog) pushClaims(ctx context.Context, count int, claim func(i int) (revision.Tag, []byte, error)) error {
 	s := newSegment()
 	for i := range count {
 		tag, manifest, err := claim(i)
@@ -109,7 +110,7 @@ func (c *catalog) pushFlood(ctx context.Context, count int) (int, error) {
 		return 0, err
 	}
 	for i := range count {
-		tag := entry.NewTag(name(0), entry.NewTime(time.Now()), entry.OpPublish, digest.FromString(fmt.Sprint(i)))
+		tag := revision.NewTag(name(0), entry.NewTime(time.Now()), revision.OpPublish, digest.FromString(fmt.Sprint(i)))
 		if err := c.repository.PushManifest(ctx, describe(junk), junk, tag.String()); err != nil {
 			return 0, err
 		}
@@ -168,7 +169,7 @@ func (c *catalog) pushRecords(ctx context.Context, segments int, more func(i int
 	if err != nil {
 		return err
 	}
-	tags, _ := entry.ParseTags(listed)
+	tags, _ := revision.ParseTags(listed)
 	open := make([]*segment, segments)
 	for n := range open {
 		open[n] = newSegment()

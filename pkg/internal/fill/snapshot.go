@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // segment compresses what a snapshot's segment says. It keeps its first error
@@ -36,7 +37,7 @@ func (s *segment) write(text []byte) {
 }
 
 // record writes a record, and more of its members as they are.
-func (s *segment) record(tag entry.Tag, manifest []byte, more string) {
+func (s *segment) record(tag revision.Tag, manifest []byte, more string) {
 	text, err := json.Marshal(string(manifest))
 	if s.err == nil {
 		s.err = err
@@ -55,11 +56,11 @@ func (s *segment) close() ([]byte, error) {
 func (c *catalog) pushSnapshot(ctx context.Context, more time.Duration, segments ...[]byte) error {
 	manifest := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		ArtifactType: entry.MediaTypeSnapshot, Config: ocispec.DescriptorEmptyJSON,
+		ArtifactType: revision.MediaTypeSnapshot, Config: ocispec.DescriptorEmptyJSON,
 		Annotations: map[string]string{"ahead": more.String()},
 	}
 	for _, blob := range segments {
-		d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+		d := ocispec.Descriptor{MediaType: revision.MediaTypeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
 		if err := c.repository.PushBlob(ctx, d, blob); err != nil {
 			return err
 		}
@@ -70,7 +71,7 @@ func (c *catalog) pushSnapshot(ctx context.Context, more time.Duration, segments
 		return err
 	}
 	d := describe(text)
-	tag := entry.SnapshotTag(entry.NewTime(time.Now().Add(time.Hour+more)), d.Digest)
+	tag := revision.SnapshotTag(entry.NewTime(time.Now().Add(time.Hour+more)), d.Digest)
 	return c.repository.PushManifest(ctx, d, text, tag.String())
 }
 

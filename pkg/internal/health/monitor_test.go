@@ -13,6 +13,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -157,7 +158,7 @@ func TestRegistryAwayForHours(t *testing.T) {
 				t.Fatalf("%s is Failed: %+v", item.Name, s)
 			case s.Phase == entry.PhaseUnavailable:
 				unavailable++
-				if s.Reason != entry.ReasonRegistryUnreachable || s.Failures != 1 {
+				if s.Reason != revision.ReasonRegistryUnreachable || s.Failures != 1 {
 					t.Errorf("%+v", s)
 				}
 			}
@@ -208,7 +209,7 @@ func TestFiveFailuresInARow(t *testing.T) {
 			if len(at) > 0 && s.Phase != want {
 				t.Fatalf("after %d failures: %+v", len(at), s)
 			}
-			if len(at) > 0 && (s.Reason != entry.ReasonThrottled || s.Failures != min(len(at), 5)) {
+			if len(at) > 0 && (s.Reason != revision.ReasonThrottled || s.Failures != min(len(at), 5)) {
 				t.Fatalf("after %d failures: %+v", len(at), s)
 			}
 		}
@@ -223,10 +224,10 @@ func TestWhatTheRegistrySaysCounts(t *testing.T) {
 		err    error
 		reason string
 	}{
-		{fmt.Errorf("x: %w", entry.ErrNotFound), entry.ReasonManifestUnknown},
-		{fmt.Errorf("x: %w", health.ErrMismatch), entry.ReasonDigestMismatch},
-		{fmt.Errorf("x: %w", entry.ErrUnauthorized), entry.ReasonUnauthorized},
-		{fmt.Errorf("x: %w", entry.ErrInvalid), entry.ReasonInvalidManifest},
+		{fmt.Errorf("x: %w", entry.ErrNotFound), revision.ReasonManifestUnknown},
+		{fmt.Errorf("x: %w", health.ErrMismatch), revision.ReasonDigestMismatch},
+		{fmt.Errorf("x: %w", entry.ErrUnauthorized), revision.ReasonUnauthorized},
+		{fmt.Errorf("x: %w", entry.ErrInvalid), revision.ReasonInvalidManifest},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			items := images(10, "registry.example.com")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -20,8 +21,9 @@ var ErrMismatch = errors.New("another digest")
 
 // verdict is what the answer to a probe says about an entry.
 type verdict struct {
-	phase, reason string
-	answered      bool // the registry did its work: the breaker counts a success
+	phase    entry.Phase
+	reason   string
+	answered bool // the registry did its work: the breaker counts a success
 }
 
 // judge gives the answer to a probe its meaning (SPEC section 17).
@@ -30,17 +32,17 @@ func judge(err error) verdict {
 	case err == nil:
 		return verdict{phase: entry.PhaseAvailable, answered: true}
 	case errors.Is(err, ErrMismatch):
-		return verdict{entry.PhaseFailed, entry.ReasonDigestMismatch, true}
+		return verdict{entry.PhaseFailed, revision.ReasonDigestMismatch, true}
 	case errors.Is(err, entry.ErrNotFound):
-		return verdict{entry.PhaseFailed, entry.ReasonManifestUnknown, true}
+		return verdict{entry.PhaseFailed, revision.ReasonManifestUnknown, true}
 	case errors.Is(err, entry.ErrUnauthorized):
-		return verdict{entry.PhaseFailed, entry.ReasonUnauthorized, true}
+		return verdict{entry.PhaseFailed, revision.ReasonUnauthorized, true}
 	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
-		return verdict{entry.PhaseFailed, entry.ReasonInvalidManifest, true}
+		return verdict{entry.PhaseFailed, revision.ReasonInvalidManifest, true}
 	case isThrottled(err):
-		return verdict{entry.PhaseUnavailable, entry.ReasonThrottled, false}
+		return verdict{entry.PhaseUnavailable, revision.ReasonThrottled, false}
 	}
-	return verdict{entry.PhaseUnavailable, entry.ReasonRegistryUnreachable, false}
+	return verdict{entry.PhaseUnavailable, revision.ReasonRegistryUnreachable, false}
 }
 
 func isThrottled(err error) bool {
@@ -51,22 +53,22 @@ func isThrottled(err error) bool {
 // Message is what is said, beside the reason, of a status that is not Available.
 // It is the same whatever the registry answered: statuses are shown to everybody,
 // and what a host of an internal network answers to a server is not for everybody.
-func Message(phase, reason string) string {
-	if phase == entry.PhaseFailed && (reason == entry.ReasonRegistryUnreachable || reason == entry.ReasonThrottled) {
+func Message(phase entry.Phase, reason string) string {
+	if phase == entry.PhaseFailed && (reason == revision.ReasonRegistryUnreachable || reason == revision.ReasonThrottled) {
 		return "the registry did not answer five times in a row"
 	}
 	switch reason {
-	case entry.ReasonRegistryUnreachable:
+	case revision.ReasonRegistryUnreachable:
 		return "the registry does not answer, or not as a registry does"
-	case entry.ReasonManifestUnknown:
+	case revision.ReasonManifestUnknown:
 		return "the registry has no such image"
-	case entry.ReasonDigestMismatch:
+	case revision.ReasonDigestMismatch:
 		return "the reference names another image than the one that was published"
-	case entry.ReasonUnauthorized:
+	case revision.ReasonUnauthorized:
 		return "the registry refuses the account that it is asked as"
-	case entry.ReasonThrottled:
+	case revision.ReasonThrottled:
 		return "the registry does not answer so many requests"
-	case entry.ReasonInvalidManifest:
+	case revision.ReasonInvalidManifest:
 		return "what the registry has there is no image"
 	}
 	return ""

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func TestHostileManifests(t *testing.T) {
@@ -241,7 +242,7 @@ func TestSizesThatLie(t *testing.T) {
 		{"manifests of a gigabyte together", func(m *memory) {
 			children := layers(250)
 			for i := range children {
-				children[i].Size = entry.MaxManifest
+				children[i].Size = revision.MaxManifest
 			}
 			m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
 		}, "manifests of more than 67108864 bytes together"},

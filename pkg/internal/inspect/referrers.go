@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 const (
@@ -52,7 +53,7 @@ func (l *look) attached(ctx context.Context, root *node, manifests []*node) erro
 	root.each(l.addAttestation)
 	l.addArtifacts(root, manifests)
 	slices.SortFunc(l.image.Observed.Referrers, func(a, b entry.Referrer) int {
-		return cmp.Or(unnamed(a)-unnamed(b), strings.Compare(a.Kind(), b.Kind()), strings.Compare(a.Type, b.Type),
+		return cmp.Or(unnamed(a)-unnamed(b), strings.Compare(revision.ReferrerKind(&a), revision.ReferrerKind(&b)), strings.Compare(a.Type, b.Type),
 			strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.FileDigest.String(), b.FileDigest.String()))
 	})
 	return nil
@@ -110,7 +111,7 @@ func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor)
 // attach anything must not push out what matters.
 func (r *referrer) rank() int {
 	claimed := entry.Referrer{Type: r.descriptor.ArtifactType}
-	if _, _, disk := diskFormat(r.descriptor.ArtifactType); disk || claimed.Kind() != "" {
+	if _, _, disk := diskFormat(r.descriptor.ArtifactType); disk || revision.ReferrerKind(&claimed) != "" {
 		return 0
 	}
 	return 1
@@ -141,7 +142,7 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 
 // unnamed puts referrers without a plain name last.
 func unnamed(r entry.Referrer) int {
-	if r.Kind() == "" {
+	if revision.ReferrerKind(&r) == "" {
 		return 1
 	}
 	return 0

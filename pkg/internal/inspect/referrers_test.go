@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 const (
@@ -49,7 +50,7 @@ func TestReferrers(t *testing.T) {
 	provenance.Annotations = map[string]string{"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}
 	slsa := m.attachManifest(t, image, provenance)
 	sbom := m.attach(t, platform, typeSPDX, layer("sbom", 7), layer("more", 8))
-	own := m.attach(t, image, entry.MediaTypeEntry, layer("revision", 9)) // a catalog's own
+	own := m.attach(t, image, revision.MediaTypeEntry, layer("revision", 9)) // a catalog's own
 	signature := m.attach(t, platform, typeBundle, layer("signature", 5))
 	m.attached[image.Digest] = append(m.attached[image.Digest], m.attached[image.Digest][0]) // listed twice
 	want := []entry.Referrer{
@@ -150,11 +151,11 @@ func TestManyReferrers(t *testing.T) {
 	}
 	var kinds []string
 	for _, r := range found.Observed.Referrers {
-		if r.Kind() != "" {
-			kinds = append(kinds, r.Kind())
+		if revision.ReferrerKind(&r) != "" {
+			kinds = append(kinds, revision.ReferrerKind(&r))
 		}
 	}
-	if diff := cmp.Diff([]string{entry.KindSBOM}, kinds); diff != "" {
+	if diff := cmp.Diff([]string{revision.KindSBOM}, kinds); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -165,7 +166,7 @@ func TestHostileReferrers(t *testing.T) {
 		"sizes that overflow": func(m *ocispec.Manifest) { m.Layers = []ocispec.Descriptor{layer("a", maxBytes), layer("b", 1)} },
 		"a broken digest":     func(m *ocispec.Manifest) { m.Layers[0].Digest = "sha256:../x" },
 		"a type that steers":  func(m *ocispec.Manifest) { m.ArtifactType = "\x1b[2J" },
-		"a catalog's own":     func(m *ocispec.Manifest) { m.ArtifactType = entry.MediaTypeRemoval },
+		"a catalog's own":     func(m *ocispec.Manifest) { m.ArtifactType = revision.MediaTypeRemoval },
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMemory()

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Bounds of the tree below an image.
@@ -139,7 +140,7 @@ func (n *node) adopt(seen map[digest.Digest]bool) error {
 		if !isDigest(d.Digest) { // else it might be taken for a tag
 			return fmt.Errorf("%w: index: %q is no digest", entry.ErrMalformed, d.Digest)
 		}
-		if d.Size < 0 || d.Size > entry.MaxManifest {
+		if d.Size < 0 || d.Size > revision.MaxManifest {
 			return fmt.Errorf("%w: index: %s has a size of %d bytes", entry.ErrMalformed, d.Digest, d.Size)
 		}
 		for above := n; above != nil; above = above.parent {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // What is known and not listed is asked for by itself: some registries cut
@@ -46,7 +47,7 @@ func (v *View) checkLoss(ctx context.Context) error {
 	v.log.known.mu.Lock()
 	heads := v.log.known.heads(horizon, func(f *fact) bool { return f.verified || !policy })
 	v.log.known.mu.Unlock()
-	var missing []entry.Tag
+	var missing []revision.Tag
 	for _, tag := range heads {
 		if v.unlisted[tag] {
 			missing = append(missing, tag)
@@ -55,11 +56,11 @@ func (v *View) checkLoss(ctx context.Context) error {
 	if !tooMany(len(missing), len(heads)) {
 		return nil
 	}
-	slices.SortFunc(missing, entry.Tag.Compare)
+	slices.SortFunc(missing, revision.Tag.Compare)
 	// If the first are gone, there is no need to ask for all of them.
 	enough := min(len(missing), max(3, len(heads)/20)+1)
-	var gone []entry.Tag
-	for _, some := range [][]entry.Tag{missing[:enough], missing[enough:]} {
+	var gone []revision.Tag
+	for _, some := range [][]revision.Tag{missing[:enough], missing[enough:]} {
 		absent, err := v.look(ctx, some)
 		if err != nil {
 			return err
@@ -77,7 +78,7 @@ func (v *View) checkSnapshot(ctx context.Context) error {
 	v.log.known.mu.Lock()
 	newest := v.log.newest
 	v.log.known.mu.Unlock()
-	if newest == (entry.Tag{}) || len(v.snapshots) > 0 && newest.Compare(v.snapshots[len(v.snapshots)-1]) <= 0 {
+	if newest == (revision.Tag{}) || len(v.snapshots) > 0 && newest.Compare(v.snapshots[len(v.snapshots)-1]) <= 0 {
 		return nil
 	}
 	switch _, err := v.log.target.Resolve(ctx, newest.String()); {
@@ -90,8 +91,8 @@ func (v *View) checkSnapshot(ctx context.Context) error {
 }
 
 // standing drops the unlisted tags that the registry does not have.
-func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, error) {
-	var ask []entry.Tag
+func (v *View) standing(ctx context.Context, want []revision.Tag) ([]revision.Tag, error) {
+	var ask []revision.Tag
 	v.mu.Lock()
 	for _, tag := range want {
 		if _, asked := v.answers[tag]; v.unlisted[tag] && !asked {
@@ -108,8 +109,8 @@ func (v *View) standing(ctx context.Context, want []entry.Tag) ([]entry.Tag, err
 }
 
 // ask finds out which unlisted tags are there.
-func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
-	var seen, claimed []entry.Tag
+func (v *View) ask(ctx context.Context, tags []revision.Tag) error {
+	var seen, claimed []revision.Tag
 	for _, tag := range tags {
 		if f, _ := v.log.known.get(tag); f.stood {
 			seen = append(seen, tag)
@@ -138,7 +139,7 @@ func (v *View) ask(ctx context.Context, tags []entry.Tag) error {
 
 // withRefuted adds to claims all others of those names of which one was found to
 // be false: they are asked for at once, and not in a round for every few of them.
-func (v *View) withRefuted(claimed []entry.Tag) []entry.Tag {
+func (v *View) withRefuted(claimed []revision.Tag) []revision.Tag {
 	names := map[string]bool{}
 	for _, tag := range claimed {
 		names[tag.Name] = true
@@ -159,14 +160,14 @@ func (v *View) withRefuted(claimed []entry.Tag) []entry.Tag {
 			claimed = append(claimed, tag)
 		}
 	}
-	slices.SortFunc(claimed, entry.Tag.Compare)
+	slices.SortFunc(claimed, revision.Tag.Compare)
 	return slices.Compact(claimed)
 }
 
 // sample splits claims into at most so many of them and the rest. Each segment that claims
 // some has its share, so that no forged one hides what a genuine one claims.
-func (v *View) sample(tags []entry.Tag, n int) (some, rest []entry.Tag) {
-	bySegment := map[digest.Digest][]entry.Tag{}
+func (v *View) sample(tags []revision.Tag, n int) (some, rest []revision.Tag) {
+	bySegment := map[digest.Digest][]revision.Tag{}
 	for _, tag := range tags {
 		f, _ := v.log.known.get(tag)
 		if len(f.segments) == 0 {
@@ -176,10 +177,10 @@ func (v *View) sample(tags []entry.Tag, n int) (some, rest []entry.Tag) {
 			bySegment[d] = append(bySegment[d], tag)
 		}
 	}
-	groups := slices.SortedFunc(maps.Values(bySegment), func(a, b []entry.Tag) int { return len(a) - len(b) })
-	taken := map[entry.Tag]bool{}
+	groups := slices.SortedFunc(maps.Values(bySegment), func(a, b []revision.Tag) int { return len(a) - len(b) })
+	taken := map[revision.Tag]bool{}
 	for i, group := range groups {
-		group = slices.DeleteFunc(group, func(tag entry.Tag) bool { return taken[tag] })
+		group = slices.DeleteFunc(group, func(tag revision.Tag) bool { return taken[tag] })
 		for _, tag := range spread(group, (n-len(taken))/(len(groups)-i)) {
 			taken[tag] = true
 		}
@@ -195,7 +196,7 @@ func (v *View) sample(tags []entry.Tag, n int) (some, rest []entry.Tag) {
 }
 
 // spread returns so many of some tags, from all over.
-func spread(tags []entry.Tag, n int) (some []entry.Tag) {
+func spread(tags []revision.Tag, n int) (some []revision.Tag) {
 	for i, tag := range tags {
 		if n >= len(tags) || i*n/len(tags) != (i+1)*n/len(tags) {
 			some = append(some, tag)
@@ -206,7 +207,7 @@ func spread(tags []entry.Tag, n int) (some []entry.Tag) {
 
 // lookAt looks for tags, and returns how many of them are there. Claims that are
 // no genuine records are not asked for.
-func (v *View) lookAt(ctx context.Context, tags []entry.Tag) (there int, err error) {
+func (v *View) lookAt(ctx context.Context, tags []revision.Tag) (there int, err error) {
 	genuine, err := v.genuine(ctx, tags)
 	if err != nil {
 		return 0, err
@@ -220,8 +221,8 @@ func (v *View) lookAt(ctx context.Context, tags []entry.Tag) (there int, err err
 }
 
 // genuine drops the tags that are only claimed, by records that are none.
-func (v *View) genuine(ctx context.Context, tags []entry.Tag) ([]entry.Tag, error) {
-	var unproven, genuine []entry.Tag
+func (v *View) genuine(ctx context.Context, tags []revision.Tag) ([]revision.Tag, error) {
+	var unproven, genuine []revision.Tag
 	for _, tag := range tags {
 		if f, _ := v.log.known.get(tag); f.digest == "" {
 			unproven = append(unproven, tag)
@@ -232,7 +233,7 @@ func (v *View) genuine(ctx context.Context, tags []entry.Tag) ([]entry.Tag, erro
 	if len(unproven) == 0 {
 		return tags, nil
 	}
-	found := map[entry.Tag]*entry.Revision{}
+	found := map[revision.Tag]*revision.Revision{}
 	v.fromSegments(ctx, unproven, found)
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
@@ -242,7 +243,7 @@ func (v *View) genuine(ctx context.Context, tags []entry.Tag) ([]entry.Tag, erro
 		case f.stood, found[tag] != nil:
 			genuine = append(genuine, tag)
 		default:
-			v.answer([]entry.Tag{tag}, false)
+			v.answer([]revision.Tag{tag}, false)
 		}
 	}
 	return genuine, nil
@@ -250,12 +251,12 @@ func (v *View) genuine(ctx context.Context, tags []entry.Tag) ([]entry.Tag, erro
 
 // look asks the registry for tags, twice where it says that they are not there,
 // and returns those that are absent. The answers count for this view.
-func (v *View) look(ctx context.Context, tags []entry.Tag) (absent []entry.Tag, err error) {
+func (v *View) look(ctx context.Context, tags []revision.Tag) (absent []revision.Tag, err error) {
 	absent, err = v.resolve(ctx, tags)
 	if err != nil {
 		return nil, err
 	}
-	var again, before []entry.Tag // before: said so in an earlier reading, and need not be asked twice
+	var again, before []revision.Tag // before: said so in an earlier reading, and need not be asked twice
 	for _, tag := range absent {
 		if f, _ := v.log.known.get(tag); f.absent {
 			before = append(before, tag)
@@ -278,7 +279,7 @@ func (v *View) look(ctx context.Context, tags []entry.Tag) (absent []entry.Tag, 
 
 // resolve asks for tags at once and returns those that the registry answers are
 // not there. The others are there.
-func (v *View) resolve(ctx context.Context, tags []entry.Tag) (absent []entry.Tag, err error) {
+func (v *View) resolve(ctx context.Context, tags []revision.Tag) (absent []revision.Tag, err error) {
 	var mu sync.Mutex
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(v.log.options.Parallel)
@@ -294,7 +295,7 @@ func (v *View) resolve(ctx context.Context, tags []entry.Tag) (absent []entry.Ta
 			case err != nil:
 				return err
 			}
-			v.answer([]entry.Tag{tag}, true)
+			v.answer([]revision.Tag{tag}, true)
 			v.log.known.saw(tag)
 			v.notices.hide()
 			if f, _ := v.log.known.get(tag); f.digest != "" && f.digest != found.Digest {
@@ -309,11 +310,11 @@ func (v *View) resolve(ctx context.Context, tags []entry.Tag) (absent []entry.Ta
 		}
 		return nil, err
 	}
-	slices.SortFunc(absent, entry.Tag.Compare)
+	slices.SortFunc(absent, revision.Tag.Compare)
 	return absent, nil
 }
 
-func (v *View) answer(tags []entry.Tag, there bool) {
+func (v *View) answer(tags []revision.Tag, there bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, tag := range tags {

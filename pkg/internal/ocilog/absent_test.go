@@ -13,26 +13,27 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // publicationIn is a publication that names its catalog.
-func publicationIn(t testing.TB, catalog, name string, at time.Time, version string) *entry.Packed {
+func publicationIn(t testing.TB, catalog, name string, at time.Time, version string) *revision.Packed {
 	t.Helper()
-	packed, err := entry.Pack(&entry.Document{
+	packed, err := revision.Pack(&entry.Document{
 		Name: name, Version: version, Catalog: catalog,
 		Image: entry.Image{
 			Reference: "registry.example.com/os/" + name + ":" + version, Digest: digest.FromString(name + version),
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 		},
 		Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
-	}, entry.Seen{})
+	}, revision.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return packed
 }
 
-func appendAll(t testing.TB, log *Log, all ...*entry.Packed) {
+func appendAll(t testing.TB, log *Log, all ...*revision.Packed) {
 	t.Helper()
 	for _, packed := range all {
 		if err := log.Append(t.Context(), packed, nil); err != nil {
@@ -53,7 +54,7 @@ func read(t testing.TB, target *memory, options Options) (versions map[string]st
 	if err != nil {
 		return nil, nil, "", err
 	}
-	versions, at := map[string]string{}, map[string]entry.Tag{}
+	versions, at := map[string]string{}, map[string]revision.Tag{}
 	for _, head := range heads {
 		at[head.Tag.Name] = head.Tag
 		if head.Document != nil {
@@ -71,7 +72,7 @@ func read(t testing.TB, target *memory, options Options) (versions map[string]st
 	return versions, vanished, warnings, nil
 }
 
-func (m *memory) delete(tags ...entry.Tag) {
+func (m *memory) delete(tags ...revision.Tag) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, tag := range tags {
@@ -211,16 +212,16 @@ func pushLines(t *testing.T, target *memory, lines ...[]byte) {
 // A snapshot is a stranger's word: what it claims and the registry does not have
 // was never here, unless the policy verifies it and it names this catalog.
 func TestRumoursAreNoLoss(t *testing.T) {
-	verified := func(context.Context, *entry.Revision) bool { return true }
+	verified := func(context.Context, *revision.Revision) bool { return true }
 	for _, tt := range []struct {
 		name    string
 		catalog string
-		policy  func(context.Context, *entry.Revision) bool
+		policy  func(context.Context, *revision.Revision) bool
 		want    int
 	}{
 		{"no policy", "log", nil, 0},
 		{"of this catalog, and verified", "log", verified, 32},
-		{"of this catalog, and not verified", "log", func(context.Context, *entry.Revision) bool { return false }, 0},
+		{"of this catalog, and not verified", "log", func(context.Context, *revision.Revision) bool { return false }, 0},
 		{"of another catalog", "other", verified, 0},
 		{"of no catalog", "", verified, 0},
 	} {
@@ -286,7 +287,7 @@ func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
 				want = nil
 			}
 			var got []Head
-			for _, vanished := range view.Vanished(t.Context(), "a", entry.Tag{}, time.Time{}) {
+			for _, vanished := range view.Vanished(t.Context(), "a", revision.Tag{}, time.Time{}) {
 				got = append(got, vanished.Head)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -303,11 +304,11 @@ func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
 // stranger's later revision was all that was read since.
 func TestOwnRevisionsAreMissedBehindAStrangers(t *testing.T) {
 	target, c := newMemory(), &clock{}
-	options := Options{State: NewState(t.TempDir()), Verified: func(_ context.Context, revision *entry.Revision) bool {
+	options := Options{State: NewState(t.TempDir()), Verified: func(_ context.Context, revision *revision.Revision) bool {
 		return revision.Document.PublishedBy == "team"
 	}}
 	first, own := publicationBy(t, "team", "a", c.Now(), "1"), publicationBy(t, "team", "a", c.Now(), "2")
-	for _, packed := range []*entry.Packed{first, own} {
+	for _, packed := range []*revision.Packed{first, own} {
 		if err := newLog(target, "log", options).Append(t.Context(), packed, func(context.Context) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
@@ -336,7 +337,7 @@ func TestCopiesAreNoLoss(t *testing.T) {
 				options.Cache = NewCache(t.TempDir(), 0)
 			}
 			packed := publication(t, "a", c.Now(), "1")
-			copied := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, packed.Descriptor.Digest)
+			copied := revision.NewTag("a", entry.NewTime(c.Now()), revision.OpPublish, packed.Descriptor.Digest)
 			appendAll(t, newLog(target, "writer", Options{}), packed)
 			if err := target.PushManifest(t.Context(), packed.Descriptor, packed.Manifest, copied.String()); err != nil {
 				t.Fatal(err)
@@ -362,7 +363,7 @@ func TestCopiesThatWereNeverDecodedAreNoLoss(t *testing.T) {
 	target, c, options := newMemory(), &clock{}, Options{State: NewState(t.TempDir()), Cache: NewCache(t.TempDir(), 0)}
 	packed := publication(t, "a", c.Now(), "1")
 	appendAll(t, newLog(target, "writer", Options{}), packed)
-	copied := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, packed.Descriptor.Digest)
+	copied := revision.NewTag("a", entry.NewTime(c.Now()), revision.OpPublish, packed.Descriptor.Digest)
 	if err := target.PushManifest(t.Context(), packed.Descriptor, packed.Manifest, copied.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -391,10 +392,10 @@ func TestCopiesThatWereNeverDecodedAreNoLoss(t *testing.T) {
 	}
 }
 
-func snapshotTags(t *testing.T, target *memory) (tags []entry.Tag) {
+func snapshotTags(t *testing.T, target *memory) (tags []revision.Tag) {
 	t.Helper()
 	for _, text := range target.snapshots() {
-		tag, _ := entry.ParseTag(text)
+		tag, _ := revision.ParseTag(text)
 		tags = append(tags, tag)
 	}
 	return tags
@@ -461,8 +462,8 @@ func TestStrangersMakeNothingMissing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			target, c := newMemory(), &clock{}
-			var own, strange []entry.Tag
-			publish := func(tags *[]entry.Tag, name string, count int) {
+			var own, strange []revision.Tag
+			publish := func(tags *[]revision.Tag, name string, count int) {
 				for i := range count {
 					packed := publication(t, fmt.Sprintf("%s-%03d", name, i), c.Now(), "1")
 					appendAll(t, newLog(target, "writer", Options{}), packed)
@@ -473,7 +474,7 @@ func TestStrangersMakeNothingMissing(t *testing.T) {
 			publish(&strange, "strange", tt.strangers)
 			options := Options{
 				State:    NewState(t.TempDir()),
-				Verified: func(_ context.Context, r *entry.Revision) bool { return strings.HasPrefix(r.Tag.Name, "own-") },
+				Verified: func(_ context.Context, r *revision.Revision) bool { return strings.HasPrefix(r.Tag.Name, "own-") },
 			}
 			log := newLog(target, "log", options)
 			live(t, log)

@@ -9,18 +9,19 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Bounds that readers hold snapshots to and writers stay within (SPEC section
 // 8). A writer checks its own before it writes, and they are the smaller ones.
 const (
-	maxLine       = 2*entry.MaxManifest + 4<<20 // bytes of one record
-	maxWindow     = 16 << 20                    // bytes a decompressor looks back
-	readSegments  = 64                          // segments of a snapshot that a reader takes
-	writeSegments = 8                           // that a writer makes, until some are full
-	writeRecords  = 40_000                      // records of a segment beyond which none are added
-	writeText     = 128 << 20                   // bytes of a segment, decompressed, likewise
-	writeBlob     = 24 << 20                    // bytes of a segment, compressed, likewise
+	maxLine       = 2*revision.MaxManifest + 4<<20 // bytes of one record
+	maxWindow     = 16 << 20                       // bytes a decompressor looks back
+	readSegments  = 64                             // segments of a snapshot that a reader takes
+	writeSegments = 8                              // that a writer makes, until some are full
+	writeRecords  = 40_000                         // records of a segment beyond which none are added
+	writeText     = 128 << 20                      // bytes of a segment, decompressed, likewise
+	writeBlob     = 24 << 20                       // bytes of a segment, compressed, likewise
 	writeWindow   = 1 << 20
 
 	// Of all snapshots that one reading tries, together.

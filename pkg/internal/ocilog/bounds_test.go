@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // compressed repeats a text into a segment of so many bytes.
@@ -41,7 +42,7 @@ func pushLayers(t *testing.T, target *memory, snapshots int, segments ...[]byte)
 	t.Helper()
 	var layers []ocispec.Descriptor
 	for _, blob := range segments {
-		d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+		d := ocispec.Descriptor{MediaType: revision.MediaTypeSegment, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
 		if err := target.PushBlob(t.Context(), d, blob); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +53,7 @@ func pushLayers(t *testing.T, target *memory, snapshots int, segments ...[]byte)
 		if err != nil {
 			t.Fatal(err)
 		}
-		tag := entry.SnapshotTag(entry.NewTime(epoch.Add(time.Hour+time.Duration(i)*time.Second)), digest.FromBytes(manifest))
+		tag := revision.SnapshotTag(entry.NewTime(epoch.Add(time.Hour+time.Duration(i)*time.Second)), digest.FromBytes(manifest))
 		if err := target.PushManifest(t.Context(), descriptorOf(manifest), manifest, tag.String()); err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +185,7 @@ func TestManyClaimsOfOneName(t *testing.T) {
 // What one segment claims by the thousand hides nothing that another one claims.
 func TestEachSegmentHasAShareOfTheClaims(t *testing.T) {
 	log, c := newLog(newMemory(), "test", Options{}), &clock{}
-	var tags []entry.Tag
+	var tags []revision.Tag
 	claim := func(segment string, count int) {
 		for range count {
 			tag := publication(t, "a", c.Now(), "1").Tag
@@ -222,7 +223,7 @@ func TestArtifactsOfTheFarFutureBindNobody(t *testing.T) {
 	statuses, err := log.WriteStatuses(t.Context(), view, []*entry.Status{{
 		Name: "last", Revision: string(digest.FromString("x")), Phase: entry.PhaseAvailable, LastVerified: entry.NewTime(epoch), Since: entry.NewTime(epoch),
 	}})
-	if err != nil || len(entry.ParseStatusTags([]string{statuses.Tag.String()})) != 1 {
+	if err != nil || len(revision.ParseStatusTags([]string{statuses.Tag.String()})) != 1 {
 		t.Errorf("statuses are written under %s, %v", statuses.Tag, err)
 	}
 	said := fmt.Sprint(view.Warnings())
@@ -241,7 +242,7 @@ func TestAFloodIsRemembered(t *testing.T) {
 	appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now(), "1"), publication(t, "b", c.Now(), "1"))
 	junk := []byte(`{"schemaVersion":2}`)
 	for i := range flood {
-		tag := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, digest.FromString(fmt.Sprint(i)))
+		tag := revision.NewTag("a", entry.NewTime(c.Now()), revision.OpPublish, digest.FromString(fmt.Sprint(i)))
 		if err := target.PushManifest(t.Context(), descriptorOf(junk), junk, tag.String()); err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +265,7 @@ func TestAFloodIsRemembered(t *testing.T) {
 }
 
 // large is a publication of about 130 KB that does not compress.
-func large(t *testing.T, name string, at time.Time) *entry.Packed {
+func large(t *testing.T, name string, at time.Time) *revision.Packed {
 	t.Helper()
 	labels := map[string]string{}
 	noise := make([]byte, 768)
@@ -272,10 +273,10 @@ func large(t *testing.T, name string, at time.Time) *entry.Packed {
 		_, _ = rand.Read(noise)
 		labels[fmt.Sprint("label-", i)] = base64.RawURLEncoding.EncodeToString(noise)
 	}
-	packed, err := entry.Pack(&entry.Document{
+	packed, err := revision.Pack(&entry.Document{
 		Name: name, Labels: labels, Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
 		Image: entry.Image{Reference: "registry.example.com/os/" + name + ":1", Digest: digest.FromString(name), MediaType: ocispec.MediaTypeImageManifest, Size: 1234},
-	}, entry.Seen{})
+	}, revision.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -337,7 +338,7 @@ func TestClaims(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tag entry.Tag
+	var tag revision.Tag
 	for _, tag = range view.listed {
 		if f, _ := log.known.get(tag); len(f.segments) > 0 {
 			break
@@ -349,7 +350,7 @@ func TestClaims(t *testing.T) {
 		cancel()
 		return gone.Err()
 	}
-	view.fromSegments(gone, []entry.Tag{tag}, map[entry.Tag]*entry.Revision{})
+	view.fromSegments(gone, []revision.Tag{tag}, map[revision.Tag]*revision.Revision{})
 	target.failOn = nil
 	if f, _ := log.known.get(tag); len(f.segments) != len(genuine.segments) {
 		t.Errorf("%d claims of %d are left after a reading that was broken off", len(f.segments), len(genuine.segments))
@@ -395,7 +396,9 @@ func TestClaims(t *testing.T) {
 	if requests["blob"] > maxClaims || !tag.Names(digest.FromBytes(manifest)) {
 		t.Errorf("%v requests and %d bytes, want at most %d segments and the manifest that was known before", requests, len(manifest), maxClaims)
 	}
-	requests = target.counted(func() { view.fromSegments(t.Context(), []entry.Tag{never.tag}, map[entry.Tag]*entry.Revision{}) })
+	requests = target.counted(func() {
+		view.fromSegments(t.Context(), []revision.Tag{never.tag}, map[revision.Tag]*revision.Revision{})
+	})
 	if requests["blob"] > maxClaims {
 		t.Errorf("%v requests for what %d segments claim falsely, want at most %d", requests, 10*maxClaims, maxClaims)
 	}
@@ -409,7 +412,7 @@ func TestAFloodThatIsReadInParts(t *testing.T) {
 	appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now(), "1"))
 	for i := range flood {
 		junk := fmt.Appendf(nil, `{"schemaVersion":2,"n":%d}`, i/2) // half of them of other bytes than the tag's
-		tag := entry.NewTag("a", entry.NewTime(c.Now()), entry.OpPublish, digest.FromString(fmt.Sprintf(`{"schemaVersion":2,"n":%d}`, i)))
+		tag := revision.NewTag("a", entry.NewTime(c.Now()), revision.OpPublish, digest.FromString(fmt.Sprintf(`{"schemaVersion":2,"n":%d}`, i)))
 		if err := target.PushManifest(t.Context(), descriptorOf(junk), junk, tag.String()); err != nil {
 			t.Fatal(err)
 		}

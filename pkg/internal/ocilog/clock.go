@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 const (
@@ -52,7 +52,7 @@ func (l *Log) horizon() int64 {
 }
 
 // upTo splits tags in log order into those up to the horizon and those beyond.
-func upTo(tags []entry.Tag, horizon int64) (within, beyond []entry.Tag) {
+func upTo(tags []revision.Tag, horizon int64) (within, beyond []revision.Tag) {
 	i := len(tags)
 	for i > 0 && tags[i-1].Millis > horizon {
 		i--

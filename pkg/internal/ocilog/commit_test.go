@@ -10,11 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // trusting is a policy that verifies everything, or nothing.
-func trusting(all bool) func(context.Context, *entry.Revision) bool {
-	return func(context.Context, *entry.Revision) bool { return all }
+func trusting(all bool) func(context.Context, *revision.Revision) bool {
+	return func(context.Context, *revision.Revision) bool { return all }
 }
 
 // The tag commits: a revision is signed while no reader sees it.

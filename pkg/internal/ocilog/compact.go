@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Annotations of a snapshot (SPEC section 8).
@@ -69,7 +70,7 @@ func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
 		_ = l.Save(ctx) // what holds no revision is not asked for again
 		return false, err
 	}
-	c := &compaction{log: l, view: view, base: base, tail: tail, written: map[entry.Tag]bool{}}
+	c := &compaction{log: l, view: view, base: base, tail: tail, written: map[revision.Tag]bool{}}
 	if err := c.run(ctx); err != nil {
 		return false, fmt.Errorf("snapshot: %w", err)
 	}
@@ -119,7 +120,7 @@ func (l *Log) behind(view *View, base *snapshot, covered int) int {
 
 // uncovered returns the revisions that a snapshot does not cover, in log order:
 // what the registry lists, and what it showed this reader otherwise.
-func (l *Log) uncovered(view *View, base *snapshot) []entry.Tag {
+func (l *Log) uncovered(view *View, base *snapshot) []revision.Tag {
 	l.known.mu.Lock()
 	tags := slices.Clone(view.listed)
 	for tag, f := range l.known.facts {
@@ -127,8 +128,8 @@ func (l *Log) uncovered(view *View, base *snapshot) []entry.Tag {
 			tags = append(tags, tag)
 		}
 	}
-	slices.SortFunc(tags, entry.Tag.Compare)
-	tags = slices.DeleteFunc(slices.Compact(tags), func(tag entry.Tag) bool {
+	slices.SortFunc(tags, revision.Tag.Compare)
+	tags = slices.DeleteFunc(slices.Compact(tags), func(tag revision.Tag) bool {
 		f := l.known.facts[tag]
 		return f != nil && (f.kind == foreign || slices.ContainsFunc(f.segments, base.has))
 	})
@@ -138,7 +139,7 @@ func (l *Log) uncovered(view *View, base *snapshot) []entry.Tag {
 
 // readable returns the tags whose manifests are those that they were made for,
 // fetching what was never seen.
-func (l *Log) readable(ctx context.Context, view *View, tags []entry.Tag) ([]entry.Tag, error) {
+func (l *Log) readable(ctx context.Context, view *View, tags []revision.Tag) ([]revision.Tag, error) {
 	there := make([]bool, len(tags))
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(l.options.Parallel)
@@ -162,7 +163,7 @@ func (l *Log) readable(ctx context.Context, view *View, tags []entry.Tag) ([]ent
 		})
 	}
 	err := group.Wait()
-	var readable []entry.Tag
+	var readable []revision.Tag
 	for i, tag := range tags {
 		if there[i] {
 			readable = append(readable, tag)

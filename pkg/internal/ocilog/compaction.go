@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // compaction is a snapshot under way: from the base's segments and the tail.
@@ -21,12 +22,12 @@ type compaction struct {
 	log     *Log
 	view    *View
 	base    *snapshot
-	tail    []entry.Tag
+	tail    []revision.Tag
 	next    snapshot
-	written map[entry.Tag]bool // into the segments that are new
+	written map[revision.Tag]bool // into the segments that are new
 
 	writer  *segmentWriter // of the segment under way
-	tags    []entry.Tag    // in it
+	tags    []revision.Tag // in it
 	records int
 	text    int
 }
@@ -135,7 +136,7 @@ func (c *compaction) addTail(ctx context.Context) error {
 
 // tailLine makes the record of a revision. One without text is not to be had, or
 // fits into no record: it is not UTF-8.
-func (l *Log) tailLine(ctx context.Context, tag entry.Tag) (line, error) {
+func (l *Log) tailLine(ctx context.Context, tag revision.Tag) (line, error) {
 	manifest, err := l.Manifest(ctx, tag)
 	if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
 		return line{}, nil
@@ -188,7 +189,7 @@ func (c *compaction) flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	d := ocispec.Descriptor{MediaType: revision.MediaTypeSegment, Digest: digest.FromBytes(content), Size: int64(len(content))}
 	if err := c.log.target.PushBlob(ctx, d, content); err != nil {
 		return err
 	}
@@ -216,7 +217,7 @@ func (c *compaction) commit(ctx context.Context) error {
 	}
 	next := &c.next
 	next.manifest, next.digest = manifest, digest.FromBytes(manifest)
-	next.tag = entry.SnapshotTag(entry.NextTime(l.options.Now(), entry.SnapshotName, append(slices.Clone(c.view.snapshots), c.base.tag)), next.digest)
+	next.tag = revision.SnapshotTag(revision.NextTime(l.options.Now(), revision.SnapshotName, append(slices.Clone(c.view.snapshots), c.base.tag)), next.digest)
 	empty := ocispec.DescriptorEmptyJSON
 	if err := l.target.PushBlob(ctx, empty, empty.Data); err != nil {
 		return err
@@ -251,7 +252,7 @@ func snapshotManifest(config ocispec.Descriptor, segments []ocispec.Descriptor, 
 	return json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
-		ArtifactType: entry.MediaTypeSnapshot,
+		ArtifactType: revision.MediaTypeSnapshot,
 		Config:       config,
 		Layers:       segments,
 		Annotations:  annotations,

@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // OverwrittenError says that other bytes stand under a tag than those it was
 // made for. It is an entry.ErrInvalid: they are no revision.
 type OverwrittenError struct {
-	Tag  entry.Tag
+	Tag  revision.Tag
 	Now  digest.Digest // what stands there; "" is not known any more
 	Then digest.Digest // what was seen there before; "" is not known
 }
@@ -34,13 +35,13 @@ func (e *OverwrittenError) Error() string {
 // Is makes it an entry.ErrInvalid.
 func (e *OverwrittenError) Is(target error) bool { return target == entry.ErrInvalid }
 
-func (l *Log) overwritten(tag entry.Tag, now digest.Digest) error {
+func (l *Log) overwritten(tag revision.Tag, now digest.Digest) error {
 	f, _ := l.known.get(tag)
 	return &OverwrittenError{Tag: tag, Now: now, Then: f.digest}
 }
 
 // cachedRevision returns a decoded revision from memory, or nil.
-func (l *Log) cachedRevision(tag entry.Tag) *entry.Revision {
+func (l *Log) cachedRevision(tag revision.Tag) *revision.Revision {
 	f, ok := l.known.get(tag)
 	if !ok || f.digest == "" {
 		return nil
@@ -55,8 +56,8 @@ func (l *Log) cachedRevision(tag entry.Tag) *entry.Revision {
 // load returns the revisions of tags that stand, without those that turn out not
 // to be revisions. An error means that something could not be asked: then
 // nothing can be said about any of them.
-func (v *View) load(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
-	found := make(map[entry.Tag]*entry.Revision, len(want))
+func (v *View) load(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
+	found := make(map[revision.Tag]*revision.Revision, len(want))
 	missing := v.fromMemory(want, found)
 	missing = v.fromSegments(ctx, missing, found)
 	if ctx.Err() != nil {
@@ -67,7 +68,7 @@ func (v *View) load(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry
 
 // fromMemory takes what is decoded already, or held as a manifest, and returns
 // the rest.
-func (v *View) fromMemory(want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
+func (v *View) fromMemory(want []revision.Tag, found map[revision.Tag]*revision.Revision) (missing []revision.Tag) {
 	for _, tag := range want {
 		if revision := v.log.cachedRevision(tag); revision != nil {
 			found[tag] = revision
@@ -89,7 +90,7 @@ func (v *View) fromMemory(want []entry.Tag, found map[entry.Tag]*entry.Revision)
 }
 
 // take decodes a genuine manifest into found, or notes that it is no revision.
-func (v *View) take(tag entry.Tag, sum digest.Digest, manifest []byte, found map[entry.Tag]*entry.Revision) {
+func (v *View) take(tag revision.Tag, sum digest.Digest, manifest []byte, found map[revision.Tag]*revision.Revision) {
 	revision, err := v.log.learn(tag, sum, manifest)
 	if err != nil {
 		v.notRevision(tag, err)
@@ -113,9 +114,9 @@ func (f *fact) claim(i int) digest.Digest {
 
 // fromSegments takes what snapshots have records of, and returns the rest. A claim
 // that turns out to be false is dropped; one that could not be looked into stays.
-func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) (missing []entry.Tag) {
+func (v *View) fromSegments(ctx context.Context, want []revision.Tag, found map[revision.Tag]*revision.Revision) (missing []revision.Tag) {
 	for round := 0; len(want) > 0 && ctx.Err() == nil && round < maxClaims; round++ {
-		claimed := map[digest.Digest]map[entry.Tag]bool{}
+		claimed := map[digest.Digest]map[revision.Tag]bool{}
 		for _, tag := range want {
 			f, _ := v.log.known.get(tag)
 			if len(f.segments) == 0 {
@@ -124,7 +125,7 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 			}
 			d := f.claim(round % 2) // those before are dropped
 			if claimed[d] == nil {
-				claimed[d] = map[entry.Tag]bool{}
+				claimed[d] = map[revision.Tag]bool{}
 			}
 			claimed[d][tag] = true
 		}
@@ -154,14 +155,14 @@ func (v *View) fromSegments(ctx context.Context, want []entry.Tag, found map[ent
 
 // genuineRecord is an opened record with its tag.
 type genuineRecord struct {
-	tag entry.Tag
+	tag revision.Tag
 	opened
 }
 
 // openRecords returns the genuine ones among some records of a segment. An error
 // means that nobody looked for the others: the segment could not be had, for now,
 // or there was no time. Its own faults are none: the target has all revisions.
-func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.Tag]bool) (all []genuineRecord, err error) {
+func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[revision.Tag]bool) (all []genuineRecord, err error) {
 	l.known.mu.Lock()
 	read := l.known.segments[d]
 	l.known.mu.Unlock()
@@ -195,7 +196,7 @@ func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[entry.T
 }
 
 // disclaim drops a segment's claim to have a record of a tag.
-func (k *knowledge) disclaim(tag entry.Tag, d digest.Digest) {
+func (k *knowledge) disclaim(tag revision.Tag, d digest.Digest) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.facts[tag]
@@ -211,7 +212,7 @@ func (k *knowledge) disclaim(tag entry.Tag, d digest.Digest) {
 }
 
 // fromTarget fetches tags one by one, some at a time.
-func (v *View) fromTarget(ctx context.Context, want []entry.Tag, found map[entry.Tag]*entry.Revision) error {
+func (v *View) fromTarget(ctx context.Context, want []revision.Tag, found map[revision.Tag]*revision.Revision) error {
 	var mu sync.Mutex
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(v.log.options.Parallel)
@@ -245,7 +246,7 @@ func (v *View) fromTarget(ctx context.Context, want []entry.Tag, found map[entry
 
 // fetch returns the manifest that a tag was made for. One that was overwritten is
 // looked for by its digest, where that is known; else it is an entry.ErrInvalid.
-func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, error) {
+func (l *Log) fetch(ctx context.Context, tag revision.Tag) ([]byte, digest.Digest, error) {
 	_, manifest, err := l.target.Manifest(ctx, tag.String())
 	f, _ := l.known.get(tag)
 	var sum digest.Digest
@@ -271,20 +272,20 @@ func (l *Log) fetch(ctx context.Context, tag entry.Tag) ([]byte, digest.Digest, 
 }
 
 // mismatch remembers for a while that other bytes stand under a tag.
-func (k *knowledge) mismatch(tag entry.Tag, now time.Time) {
+func (k *knowledge) mismatch(tag revision.Tag, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.of(tag).mismatched, k.changed = now, true
 }
 
 // manifestAtHand returns a manifest without asking the registry, or nil.
-func (l *Log) manifestAtHand(ctx context.Context, tag entry.Tag) []byte {
+func (l *Log) manifestAtHand(ctx context.Context, tag revision.Tag) []byte {
 	f, _ := l.known.get(tag)
 	if f.manifest != nil {
 		return f.manifest
 	}
 	for i := range min(len(f.segments), maxClaims) {
-		records, _ := l.openRecords(ctx, f.claim(i), map[entry.Tag]bool{tag: true})
+		records, _ := l.openRecords(ctx, f.claim(i), map[revision.Tag]bool{tag: true})
 		for _, o := range records {
 			l.learnSignatures(tag, o.signatures)
 			return o.manifest
@@ -295,7 +296,7 @@ func (l *Log) manifestAtHand(ctx context.Context, tag entry.Tag) []byte {
 
 // Manifest returns the exact manifest of a revision: what is at hand, else what
 // the registry has.
-func (l *Log) Manifest(ctx context.Context, tag entry.Tag) ([]byte, error) {
+func (l *Log) Manifest(ctx context.Context, tag revision.Tag) ([]byte, error) {
 	if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
 		return manifest, nil
 	}
@@ -305,10 +306,10 @@ func (l *Log) Manifest(ctx context.Context, tag entry.Tag) ([]byte, error) {
 
 // Text returns the exact document of a revision. It is not kept in memory: only
 // rewriting an entry needs it.
-func (l *Log) Text(ctx context.Context, tag entry.Tag) ([]byte, error) {
+func (l *Log) Text(ctx context.Context, tag revision.Tag) ([]byte, error) {
 	manifest, err := l.Manifest(ctx, tag)
 	if err != nil {
 		return nil, err
 	}
-	return entry.Text(manifest)
+	return revision.DocumentText(manifest)
 }

@@ -5,14 +5,13 @@ import (
 	"maps"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Head is a revision that decides its name, without what it says.
 type Head struct {
-	Tag    entry.Tag
+	Tag    revision.Tag
 	Digest digest.Digest // of the revision's manifest
 }
 
@@ -26,7 +25,7 @@ func (v *View) LiveHeads(ctx context.Context) (live, others []Head, err error) {
 	}
 	for _, revision := range replay.Heads() {
 		head := Head{Tag: revision.Tag, Digest: revision.Digest}
-		if revision.Tag.Op == entry.OpPublish && revision.Newer == "" {
+		if revision.Live() {
 			live = append(live, head)
 		} else {
 			others = append(others, head)
@@ -37,8 +36,8 @@ func (v *View) LiveHeads(ctx context.Context) (live, others []Head, err error) {
 
 // Load returns what heads of this view say, in their order; nil for one that
 // the registry deleted since.
-func (v *View) Load(ctx context.Context, heads []Head) ([]*entry.Revision, error) {
-	want := make([]entry.Tag, len(heads))
+func (v *View) Load(ctx context.Context, heads []Head) ([]*revision.Revision, error) {
+	want := make([]revision.Tag, len(heads))
 	for i, head := range heads {
 		want[i] = head.Tag
 	}
@@ -46,7 +45,7 @@ func (v *View) Load(ctx context.Context, heads []Head) ([]*entry.Revision, error
 	if err != nil {
 		return nil, err
 	}
-	revisions := make([]*entry.Revision, len(heads))
+	revisions := make([]*revision.Revision, len(heads))
 	for i, head := range heads {
 		revisions[i] = found[head.Tag]
 	}
@@ -59,17 +58,17 @@ func (l *Log) Release() { l.decoded.Purge() }
 
 // stubs is the loader of revisions that need not say more than that they are
 // there: of those that were decoded once, only tag and digest are set.
-func (v *View) stubs(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
+func (v *View) stubs(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
 	want, err := v.standing(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[entry.Tag]*entry.Revision, len(want))
-	var unknown []entry.Tag
+	known := make(map[revision.Tag]*revision.Revision, len(want))
+	var unknown []revision.Tag
 	v.log.known.mu.Lock()
 	for _, tag := range want {
 		if f := v.log.known.facts[tag]; f != nil && f.kind == valid {
-			known[tag] = &entry.Revision{Tag: tag, Digest: f.digest}
+			known[tag] = &revision.Revision{Tag: tag, Digest: f.digest}
 		} else {
 			unknown = append(unknown, tag)
 		}

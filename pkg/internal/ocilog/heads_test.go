@@ -5,8 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func heads(t *testing.T, log *Log) (view *View, live []Head, empty bool) {
@@ -31,7 +30,7 @@ func TestLiveHeads(t *testing.T) {
 	}
 	fill(t, target, c, 100)
 	writer := newLog(target, "writer", Options{})
-	for _, packed := range []*entry.Packed{removal(t, "entry-0007", c.Now()), publication(t, "entry-0008", c.Now(), "2")} {
+	for _, packed := range []*revision.Packed{removal(t, "entry-0007", c.Now()), publication(t, "entry-0008", c.Now(), "2")} {
 		if err := writer.Append(t.Context(), packed, nil); err != nil {
 			t.Fatal(err)
 		}

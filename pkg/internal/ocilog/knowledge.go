@@ -5,9 +5,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // knowledge is what a reader knows of the tags of one log. It only grows, until
@@ -16,7 +15,7 @@ import (
 // is in it is read and changed under its lock only.
 type knowledge struct {
 	mu       sync.Mutex
-	facts    map[entry.Tag]*fact
+	facts    map[revision.Tag]*fact
 	segments map[digest.Digest]*segment // that were read
 	held     int                        // manifests in facts
 	bytes    int                        // of them
@@ -69,12 +68,12 @@ func (f *fact) isKnown() bool {
 const mismatchFor = 10 * time.Minute
 
 func newKnowledge() *knowledge {
-	return &knowledge{facts: map[entry.Tag]*fact{}, segments: map[digest.Digest]*segment{}}
+	return &knowledge{facts: map[revision.Tag]*fact{}, segments: map[digest.Digest]*segment{}}
 }
 
 // of returns the fact of a tag, a new one if there is none. The caller holds
 // the lock.
-func (k *knowledge) of(tag entry.Tag) *fact {
+func (k *knowledge) of(tag revision.Tag) *fact {
 	f := k.facts[tag]
 	if f == nil {
 		f = &fact{}
@@ -84,7 +83,7 @@ func (k *knowledge) of(tag entry.Tag) *fact {
 }
 
 // get returns a copy of what is known of a tag.
-func (k *knowledge) get(tag entry.Tag) (fact, bool) {
+func (k *knowledge) get(tag revision.Tag) (fact, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if f := k.facts[tag]; f != nil {
@@ -96,7 +95,7 @@ func (k *knowledge) get(tag entry.Tag) (fact, bool) {
 // hold keeps a genuine manifest that was fetched or written by itself, within
 // bounds. It reports false if the tag is known with another digest: two
 // manifests with one hash, of which the first counts.
-func (k *knowledge) hold(tag entry.Tag, sum digest.Digest, manifest []byte) bool {
+func (k *knowledge) hold(tag revision.Tag, sum digest.Digest, manifest []byte) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.of(tag)
@@ -133,7 +132,7 @@ func (k *knowledge) carried(f *fact) bool {
 
 // learn notes what a genuine manifest turned out to be. It reports false for a
 // second digest under one tag.
-func (k *knowledge) learn(tag entry.Tag, sum digest.Digest, what kind) bool {
+func (k *knowledge) learn(tag revision.Tag, sum digest.Digest, what kind) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.of(tag)
@@ -146,7 +145,7 @@ func (k *knowledge) learn(tag entry.Tag, sum digest.Digest, what kind) bool {
 
 // isValid reports whether a tag is known to be that of a revision of this
 // format.
-func (k *knowledge) isValid(tag entry.Tag) bool {
+func (k *knowledge) isValid(tag revision.Tag) bool {
 	f, ok := k.get(tag)
 	return ok && f.kind == valid
 }
@@ -154,8 +153,8 @@ func (k *knowledge) isValid(tag entry.Tag) bool {
 // heads returns, of each name, the latest revision that this reader saw in the
 // registry, up to the horizon, and that is not known to be absent, among those
 // that count. The caller holds the lock.
-func (k *knowledge) heads(horizon int64, counts func(*fact) bool) map[string]entry.Tag {
-	heads := map[string]entry.Tag{}
+func (k *knowledge) heads(horizon int64, counts func(*fact) bool) map[string]revision.Tag {
+	heads := map[string]revision.Tag{}
 	for tag, f := range k.facts {
 		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || tag.Millis > horizon && !f.verified || !counts(f) {
 			continue
@@ -168,7 +167,7 @@ func (k *knowledge) heads(horizon int64, counts func(*fact) bool) map[string]ent
 }
 
 // saw notes that the registry showed a tag.
-func (k *knowledge) saw(tags ...entry.Tag) {
+func (k *knowledge) saw(tags ...revision.Tag) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, tag := range tags {

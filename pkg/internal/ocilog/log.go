@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Options configure a Log. The zero value works.
@@ -40,16 +41,16 @@ type Options struct {
 	// Learned is told of each revision that is decoded from a snapshot, with
 	// the signatures beside it, while others are still being decoded. It may
 	// be called from several goroutines at once; nil ignores them.
-	Learned func(revision *entry.Revision, signatures []jsontext.Value)
+	Learned func(revision *revision.Revision, signatures []jsontext.Value)
 	// Lookup finds the signatures of a revision that are in the registry and
 	// not known here, for the next snapshot to carry; nil looks for none. It
 	// is asked of the revisions that the snapshot adds, Parallel at a time.
-	Lookup func(ctx context.Context, tag entry.Tag, manifest digest.Digest) [][]byte
+	Lookup func(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte
 	// Verified reports whether the policy in force verifies a revision; nil
 	// stands for no policy. Only such a revision may be dated far ahead, and
 	// be missed by a reader who never saw it. It may be called from several
 	// goroutines at once.
-	Verified func(ctx context.Context, revision *entry.Revision) bool
+	Verified func(ctx context.Context, revision *revision.Revision) bool
 }
 
 // Log is the revision log of one catalog. It is safe for concurrent use.
@@ -57,21 +58,21 @@ type Log struct {
 	target  Target
 	id      string
 	options Options
-	decoded *lru.Cache[digest.Digest, *entry.Revision]
+	decoded *lru.Cache[digest.Digest, *revision.Revision]
 	known   *knowledge
 
 	restoring sync.Once
-	saving    sync.Mutex          // guards saved, and the order of writes
-	saved     map[entry.Tag]saved // what the state has
+	saving    sync.Mutex             // guards saved, and the order of writes
+	saved     map[revision.Tag]saved // what the state has
 
-	reading    chan struct{}       // taken by the one that reads snapshots: the next finds what it found
-	unreadable map[entry.Tag]error // snapshots, for good; guarded by reading
-	scanning   chan struct{}       // taken by those that decompress segments
-	memory     *semaphore.Weighted // of segments that are being read
+	reading    chan struct{}          // taken by the one that reads snapshots: the next finds what it found
+	unreadable map[revision.Tag]error // snapshots, for good; guarded by reading
+	scanning   chan struct{}          // taken by those that decompress segments
+	memory     *semaphore.Weighted    // of segments that are being read
 
 	// Guarded by known.mu.
 	snapshots []*snapshot      // that were read, or are in the cache; oldest first
-	newest    entry.Tag        // the newest snapshot that was seen
+	newest    revision.Tag     // the newest snapshot that was seen
 	forgotten map[string]int64 // see State
 	statuses  Statuses         // the newest ones read
 }
@@ -87,14 +88,14 @@ func New(target Target, id string, options Options) *Log {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
-	decoded, err := lru.New[digest.Digest, *entry.Revision](options.Revisions)
+	decoded, err := lru.New[digest.Digest, *revision.Revision](options.Revisions)
 	if err != nil {
 		panic("ocilog: " + err.Error()) // only a size below 1, which cannot be
 	}
 	return &Log{
 		target: target, id: id, options: options, decoded: decoded,
-		known: newKnowledge(), saved: map[entry.Tag]saved{},
-		reading: make(chan struct{}, 1), unreadable: map[entry.Tag]error{},
+		known: newKnowledge(), saved: map[revision.Tag]saved{},
+		reading: make(chan struct{}, 1), unreadable: map[revision.Tag]error{},
 		scanning: make(chan struct{}, min(runtime.GOMAXPROCS(0), 4)), memory: semaphore.NewWeighted(maxSegmentBytes),
 	}
 }
@@ -107,7 +108,7 @@ func New(target Target, id string, options Options) *Log {
 // the tag does not show up in time, the error is an entry.ErrTimeout: the
 // revision is written, and readers will see it later. Where the clocks of this
 // machine and the registry are too far apart, it is a *ClockError.
-func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(context.Context) error) error {
+func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(context.Context) error) error {
 	l.restore(ctx)
 	if err := l.checkClock(); err != nil {
 		return err
@@ -143,18 +144,18 @@ func (l *Log) Append(ctx context.Context, packed *entry.Packed, sign func(contex
 
 // confirmOwn notes that the policy in force verifies what was just signed: it is
 // missed when it is gone, even if all that a reader saw since was a stranger's.
-func (l *Log) confirmOwn(ctx context.Context, packed *entry.Packed) {
+func (l *Log) confirmOwn(ctx context.Context, packed *revision.Packed) {
 	if l.options.Verified == nil {
 		return
 	}
-	if revision, err := entry.Unpack(packed.Tag, packed.Manifest); err == nil && l.options.Verified(ctx, revision) {
+	if revision, err := revision.Unpack(packed.Tag, packed.Manifest); err == nil && l.options.Verified(ctx, revision) {
 		l.Confirm(packed.Tag)
 	}
 }
 
 // awaitVisible asks for the tag until the registry has it: some show a write
 // to readers seconds later (SPEC section 11).
-func (l *Log) awaitVisible(ctx context.Context, packed *entry.Packed) error {
+func (l *Log) awaitVisible(ctx context.Context, packed *revision.Packed) error {
 	within, cancel := context.WithTimeout(ctx, l.options.Visible)
 	defer cancel()
 	for wait := 25 * time.Millisecond; ; wait = min(wait*2, time.Second) {

@@ -12,12 +12,13 @@ import (
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func TestRevisionsDecideInOrder(t *testing.T) {
 	target, log := newMemory(), (*Log)(nil)
 	log = newLog(target, "test", Options{})
-	steps := []*entry.Packed{
+	steps := []*revision.Packed{
 		publication(t, "a", epoch, "1"),
 		publication(t, "b", epoch, "1"),
 		publication(t, "a", epoch.Add(time.Second), "2"),
@@ -58,7 +59,7 @@ func TestRevisionsDecideInOrder(t *testing.T) {
 		})
 	}
 	history, err := view.History(t.Context(), "b")
-	if err != nil || len(history) != 2 || history[1].Tag.Op != entry.OpRemove {
+	if err != nil || len(history) != 2 || history[1].Tag.Op != revision.OpRemove {
 		t.Errorf("history of b: %v, %v", history, err)
 	}
 }
@@ -148,17 +149,17 @@ func TestAppendNoticesAnOverwrittenTag(t *testing.T) {
 
 func TestWhatIsNoRevisionIsIgnored(t *testing.T) {
 	a, b := publication(t, "a", epoch, "1"), publication(t, "b", epoch, "1")
-	later := entry.NewTag("a", entry.NewTime(epoch.Add(time.Second)), entry.OpPublish, b.Descriptor.Digest)
+	later := revision.NewTag("a", entry.NewTime(epoch.Add(time.Second)), revision.OpPublish, b.Descriptor.Digest)
 	for _, tt := range []struct {
 		name  string
 		tag   string
-		holds *entry.Packed
+		holds *revision.Packed
 		warns bool
 	}{
-		{"a tag that holds another manifest", entry.NewTag("a", entry.NewTime(epoch.Add(time.Second)), entry.OpPublish, a.Descriptor.Digest).String(), b, true},
+		{"a tag that holds another manifest", revision.NewTag("a", entry.NewTime(epoch.Add(time.Second)), revision.OpPublish, a.Descriptor.Digest).String(), b, true},
 		{"a revision copied under another name", later.String(), b, true},
-		{"a revision copied to another time", entry.NewTag("a", entry.NewTime(epoch.Add(time.Second)), entry.OpPublish, a.Descriptor.Digest).String(), a, true},
-		{"a publication as a removal", entry.NewTag("a", entry.NewTime(epoch.Add(time.Second)), entry.OpRemove, a.Descriptor.Digest).String(), a, true},
+		{"a revision copied to another time", revision.NewTag("a", entry.NewTime(epoch.Add(time.Second)), revision.OpPublish, a.Descriptor.Digest).String(), a, true},
+		{"a publication as a removal", revision.NewTag("a", entry.NewTime(epoch.Add(time.Second)), revision.OpRemove, a.Descriptor.Digest).String(), a, true},
 		{"people's own tags", "latest", b, false},
 		{"other tools' tags", "sha256-" + b.Descriptor.Digest.Encoded() + ".sig", b, false},
 	} {
@@ -186,12 +187,12 @@ func TestACopyOfARevisionBringsNothingBack(t *testing.T) {
 	target := newMemory()
 	log := newLog(target, "test", Options{})
 	a := publication(t, "a", epoch, "1")
-	for _, step := range []*entry.Packed{a, removal(t, "a", epoch.Add(time.Second))} {
+	for _, step := range []*revision.Packed{a, removal(t, "a", epoch.Add(time.Second))} {
 		if err := log.Append(t.Context(), step, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	copied := entry.NewTag("a", entry.NewTime(epoch.Add(time.Minute)), entry.OpPublish, a.Descriptor.Digest)
+	copied := revision.NewTag("a", entry.NewTime(epoch.Add(time.Minute)), revision.OpPublish, a.Descriptor.Digest)
 	if err := target.PushManifest(t.Context(), a.Descriptor, a.Manifest, copied.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +241,7 @@ func TestLaterFormatsHideTheirName(t *testing.T) {
 		t.Fatal(err)
 	}
 	newer := publication(t, "a", epoch.Add(time.Second), "2")
-	text := strings.ReplaceAll(string(newer.Manifest), entry.MediaTypeEntry, "application/vnd.caib.catalog.entry.v2+json")
+	text := strings.ReplaceAll(string(newer.Manifest), revision.MediaTypeEntry, "application/vnd.caib.catalog.entry.v2+json")
 	pushRaw(t, target, "a", epoch.Add(time.Second), text)
 	names, warnings := live(t, newLog(target, "test", Options{}))
 	if diff := cmp.Diff([]string{"b"}, names); diff != "" {
@@ -255,7 +256,7 @@ func TestLaterFormatsHideTheirName(t *testing.T) {
 func pushRaw(t *testing.T, target *memory, name string, at time.Time, manifest string) {
 	t.Helper()
 	d := descriptorOf([]byte(manifest))
-	tag := entry.NewTag(name, entry.NewTime(at), entry.OpPublish, d.Digest)
+	tag := revision.NewTag(name, entry.NewTime(at), revision.OpPublish, d.Digest)
 	if err := target.PushManifest(t.Context(), d, []byte(manifest), tag.String()); err != nil {
 		t.Fatal(err)
 	}

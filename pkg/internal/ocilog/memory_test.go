@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // memory is a repository whose faults a test switches on.
@@ -153,7 +154,7 @@ func (m *memory) snapshots() []string {
 	defer m.mu.Unlock()
 	var found []string
 	for tag := range m.tags {
-		if parsed, ok := entry.ParseTag(tag); ok && parsed.Op == entry.OpSnapshot {
+		if parsed, ok := revision.ParseTag(tag); ok && parsed.Op == revision.OpSnapshot {
 			found = append(found, tag)
 		}
 	}
@@ -186,30 +187,30 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func publication(t testing.TB, name string, at time.Time, version string) *entry.Packed {
+func publication(t testing.TB, name string, at time.Time, version string) *revision.Packed {
 	t.Helper()
 	return publicationBy(t, "tester", name, at, version)
 }
 
-func publicationBy(t testing.TB, author, name string, at time.Time, version string) *entry.Packed {
+func publicationBy(t testing.TB, author, name string, at time.Time, version string) *revision.Packed {
 	t.Helper()
-	packed, err := entry.Pack(&entry.Document{
+	packed, err := revision.Pack(&entry.Document{
 		Name: name, Version: version,
 		Image: entry.Image{
 			Reference: "registry.example.com/os/" + name + ":" + version, Digest: digest.FromString(name + version),
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 		},
 		Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at), PublishedBy: author,
-	}, entry.Seen{})
+	}, revision.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return packed
 }
 
-func removal(t testing.TB, name string, at time.Time) *entry.Packed {
+func removal(t testing.TB, name string, at time.Time) *revision.Packed {
 	t.Helper()
-	packed, err := entry.PackRemoval(&entry.Removal{Name: name, RemovedAt: entry.NewTime(at), Revision: digest.FromString("x")}, entry.Seen{})
+	packed, err := revision.PackRemoval(&revision.Removal{Name: name, RemovedAt: entry.NewTime(at), Revision: digest.FromString("x")}, revision.Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // notices are what was noticed and did not change the result. The zero value is
@@ -35,7 +35,7 @@ func (n *notices) hide() {
 	n.hidden++
 }
 
-func (n *notices) drop(tags ...entry.Tag) {
+func (n *notices) drop(tags ...revision.Tag) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.dropped += len(tags)
@@ -78,7 +78,7 @@ func (v *View) Warnings() []error {
 // noneWarnings tells of tags that hold no revision: of a name that has many of
 // them in one line.
 func (v *View) noneWarnings() (all []error) {
-	byName := map[string][]entry.Tag{}
+	byName := map[string][]revision.Tag{}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for tag := range v.none {
@@ -94,7 +94,7 @@ func (v *View) noneWarnings() (all []error) {
 			}
 			return append(all, fmt.Errorf("ignored: no revision in %s of %s more", plural(more, "tag"), plural(len(names)-i, "name")))
 		}
-		slices.SortFunc(tags, entry.Tag.Compare)
+		slices.SortFunc(tags, revision.Tag.Compare)
 		if len(tags) > fewTags {
 			all = append(all, fmt.Errorf("ignored: %d tags of %s hold no revision; delete them, from %s to %s", len(tags), name, tags[0], tags[len(tags)-1]))
 			continue
@@ -107,7 +107,7 @@ func (v *View) noneWarnings() (all []error) {
 }
 
 // beyondWarnings tells of tags that are dated too far ahead.
-func beyondWarnings(tags []entry.Tag) (all []error) {
+func beyondWarnings(tags []revision.Tag) (all []error) {
 	if len(tags) > fewTags {
 		return []error{fmt.Errorf("ignored: %d tags are dated more than a day ahead; delete them, from %s to %s", len(tags), tags[0], tags[len(tags)-1])}
 	}

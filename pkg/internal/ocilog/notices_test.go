@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // However many tags and names hold no revision, what is said of them has a
@@ -31,7 +32,7 @@ func TestManyBogusTagsAreFewLines(t *testing.T) {
 			v := (&Log{}).emptyView()
 			for name := range tt.names {
 				for i := range tt.tags {
-					tag := entry.NewTag(fmt.Sprintf("name-%02d", name), entry.NewTime(epoch), entry.OpPublish, digest.FromString(fmt.Sprint(name, i)))
+					tag := revision.NewTag(fmt.Sprintf("name-%02d", name), entry.NewTime(epoch), revision.OpPublish, digest.FromString(fmt.Sprint(name, i)))
 					v.notRevision(tag, fmt.Errorf("%w: tag %s", entry.ErrInvalid, tag))
 				}
 			}
@@ -52,12 +53,12 @@ func TestManyNamesThatHoldNothing(t *testing.T) {
 	v := (&Log{}).emptyView()
 	for i := range 100_000 {
 		name := fmt.Sprintf("name-%d", i)
-		v.notRevision(entry.NewTag(name, entry.NewTime(epoch), entry.OpPublish, digest.FromString(name)), entry.ErrInvalid)
+		v.notRevision(revision.NewTag(name, entry.NewTime(epoch), revision.OpPublish, digest.FromString(name)), entry.ErrInvalid)
 	}
 	found := 0
 	testwait.Return(t, "what each name's tags hold", func() {
 		for _, name := range v.UnreadableNames() {
-			found += len(v.Unreadable(name, entry.Tag{}, time.Time{})) + len(v.Vanished(t.Context(), name, entry.Tag{}, time.Time{}))
+			found += len(v.Unreadable(name, revision.Tag{}, time.Time{})) + len(v.Vanished(t.Context(), name, revision.Tag{}, time.Time{}))
 		}
 	})
 	if found != 100_000 {

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Recall returns the log as the cache holds it: as the last process left it,
@@ -44,11 +45,11 @@ func (l *Log) Recall(ctx context.Context) (*View, error) {
 		return nil, missing("nothing")
 	}
 	if tag, ok := l.recallStatus(); ok {
-		view.statuses = []entry.Tag{tag}
+		view.statuses = []revision.Tag{tag}
 	}
 	// What decides is decoded at once, segment by segment.
-	found := map[entry.Tag]*entry.Revision{}
-	want := entry.NewReplay(view.tags, time.Time{}).Undecided()
+	found := map[revision.Tag]*revision.Revision{}
+	want := revision.NewReplay(view.tags, time.Time{}).Undecided()
 	if unheld := view.fromSegments(ctx, view.fromMemory(want, found), found); len(unheld) > 0 {
 		return nil, missing(fmt.Sprintf("%s is not", unheld[0]))
 	}
@@ -66,21 +67,21 @@ func (l *Log) recalled() *View {
 			view.tags = append(view.tags, tag)
 		}
 	}
-	slices.SortFunc(view.tags, entry.Tag.Compare)
+	slices.SortFunc(view.tags, revision.Tag.Compare)
 	view.listed = view.tags
 	return view
 }
 
 // recallStatus finds the tag of the status artifact in the cache.
-func (l *Log) recallStatus() (entry.Tag, bool) {
+func (l *Log) recallStatus() (revision.Tag, bool) {
 	text, ok := l.options.Cache.log(l.statusID())
 	if !ok {
-		return entry.Tag{}, false
+		return revision.Tag{}, false
 	}
 	var manifest ocispec.Manifest
 	if json.Unmarshal(text, &manifest) != nil {
-		return entry.Tag{}, false
+		return revision.Tag{}, false
 	}
 	at, err := time.Parse(time.RFC3339Nano, manifest.Annotations[ocispec.AnnotationCreated])
-	return entry.StatusTag(entry.NewTime(at), digest.FromBytes(text)), err == nil
+	return revision.StatusTag(entry.NewTime(at), digest.FromBytes(text)), err == nil
 }

@@ -8,9 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Two places outlast a process. The cache has what makes the next reading cheap:
@@ -37,7 +36,7 @@ func (l *Log) restore(ctx context.Context) {
 		l.forgotten = kept.forgotten
 		for tag, h := range kept.heads {
 			l.saved[tag] = saved{h.Absent, h.Verified}
-			if tag.Op == entry.OpSnapshot {
+			if tag.Op == revision.OpSnapshot {
 				if l.newest.Compare(tag) < 0 {
 					l.newest = tag
 				}
@@ -67,14 +66,14 @@ func (l *Log) restoreCache(ctx context.Context) {
 		if err != nil || json.Unmarshal(text, &c) != nil {
 			return
 		}
-		tag, ok := entry.ParseTag(c.Tag)
+		tag, ok := revision.ParseTag(c.Tag)
 		if !ok {
 			continue
 		}
 		sum := digest.FromString(c.Manifest)
 		genuine := c.Manifest != "" && tag.Names(sum)
 		switch {
-		case tag.Op == entry.OpSnapshot:
+		case tag.Op == revision.OpSnapshot:
 			if s, err := parseSnapshot(tag, sum, []byte(c.Manifest)); genuine && err == nil {
 				l.snapshots = append(l.snapshots, s)
 			}
@@ -106,7 +105,7 @@ func (l *Log) Save(ctx context.Context) error {
 		return err
 	}
 	for _, h := range heads {
-		tag, _ := entry.ParseTag(h.Tag)
+		tag, _ := revision.ParseTag(h.Tag)
 		l.saved[tag] = saved{h.Absent, h.Verified}
 	}
 	return nil
@@ -143,7 +142,7 @@ func (l *Log) unsaved() []head {
 			l.addEvidence(&heads[i])
 		}
 	}
-	if _, ok := l.saved[newest]; !ok && newest != (entry.Tag{}) {
+	if _, ok := l.saved[newest]; !ok && newest != (revision.Tag{}) {
 		heads = append(heads, head{Tag: newest.String()})
 	}
 	slices.SortFunc(heads, func(a, b head) int { return strings.Compare(a.Tag, b.Tag) })
@@ -153,7 +152,7 @@ func (l *Log) unsaved() []head {
 // addEvidence keeps with an absent head what proves it, as far as it is at hand:
 // nobody else may have it any more.
 func (l *Log) addEvidence(h *head) {
-	tag, _ := entry.ParseTag(h.Tag)
+	tag, _ := revision.ParseTag(h.Tag)
 	size := 0
 	for _, value := range l.Signatures(tag) {
 		if size += len(value); size > keepEvidence {
@@ -255,7 +254,7 @@ func (l *Log) Forget(ctx context.Context, name string) error {
 		}
 	}
 	if name == "" {
-		l.snapshots, l.newest, l.saved = nil, entry.Tag{}, map[entry.Tag]saved{}
+		l.snapshots, l.newest, l.saved = nil, revision.Tag{}, map[revision.Tag]saved{}
 		l.known.segments = map[digest.Digest]*segment{}
 	}
 	l.known.changed = true

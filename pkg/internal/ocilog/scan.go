@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // segment is a segment of a snapshot that was read.
@@ -32,7 +33,7 @@ const (
 // readSegment reads one segment, unless that was done: the tags of its records
 // become known, and the wanted ones are decoded. A wanted record that is not
 // genuine is no record; the others are checked when they are wanted.
-func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[entry.Tag]bool) error {
+func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[revision.Tag]bool) error {
 	l.known.mu.Lock()
 	done := l.known.segments[d.Digest]
 	l.known.mu.Unlock()
@@ -62,7 +63,7 @@ func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[entry
 
 // scan returns the tags of a segment's records, in order and each once, and how
 // many bytes they are. With an error it is those before the fault.
-func (l *Log) scan(blob []byte, budget *budget, wanted map[entry.Tag]bool) (tags []entry.Tag, text int, fault error) {
+func (l *Log) scan(blob []byte, budget *budget, wanted map[revision.Tag]bool) (tags []revision.Tag, text int, fault error) {
 	select {
 	case l.scanning <- struct{}{}:
 		defer func() { <-l.scanning }()
@@ -85,7 +86,7 @@ func (l *Log) scan(blob []byte, budget *budget, wanted map[entry.Tag]bool) (tags
 			return nil
 		})
 	}
-	seen, held := map[entry.Tag]bool{}, 0
+	seen, held := map[revision.Tag]bool{}, 0
 	for n, err := range lines(blob, budget) {
 		if err != nil {
 			fault = err
@@ -106,7 +107,7 @@ func (l *Log) scan(blob []byte, budget *budget, wanted map[entry.Tag]bool) (tags
 	}
 	flush()
 	_ = workers.Wait() // never fails: forgeries are collected
-	tags = slices.DeleteFunc(tags, func(tag entry.Tag) bool {
+	tags = slices.DeleteFunc(tags, func(tag revision.Tag) bool {
 		_, bad := forged.Load(tag)
 		return bad
 	})
@@ -143,8 +144,8 @@ func (l *Log) segment(ctx context.Context, d ocispec.Descriptor) ([]byte, error)
 
 // learn decodes a genuine manifest and remembers what it is. A second manifest
 // with the hash of a tag that is known is an *OverwrittenError.
-func (l *Log) learn(tag entry.Tag, sum digest.Digest, manifest []byte) (*entry.Revision, error) {
-	revision, err := entry.Unpack(tag, manifest)
+func (l *Log) learn(tag revision.Tag, sum digest.Digest, manifest []byte) (*revision.Revision, error) {
+	revision, err := revision.Unpack(tag, manifest)
 	what := foreign
 	switch {
 	case err == nil && revision.Newer != "":

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // record is one line of a segment (SPEC section 8): the exact manifest of a
@@ -32,7 +33,7 @@ type opened struct {
 
 // line is a record as it stands in a segment, read no further than its tag.
 type line struct {
-	tag  entry.Tag
+	tag  revision.Tag
 	text []byte // valid until the next line is read
 }
 
@@ -58,11 +59,11 @@ func (n line) record() (r record, err error) {
 }
 
 // newLine writes the record of a manifest.
-func newLine(tag entry.Tag, manifest []byte, signatures ...jsontext.Value) (line, error) {
+func newLine(tag revision.Tag, manifest []byte, signatures ...jsontext.Value) (line, error) {
 	return record{Tag: tag.String(), Manifest: string(manifest), Signatures: signatures}.line(tag)
 }
 
-func (r record) line(tag entry.Tag) (line, error) {
+func (r record) line(tag revision.Tag) (line, error) {
 	text, err := json.Marshal(r)
 	return line{tag: tag, text: text}, err
 }
@@ -75,16 +76,16 @@ func parseLine(text []byte) (n line, ok bool) {
 	n.text = text
 	if rest, found := bytes.CutPrefix(text, tagField); found {
 		if end := bytes.IndexByte(rest, '"'); end >= 0 {
-			n.tag, ok = entry.ParseTag(string(rest[:end]))
-			return n, ok && n.tag.Op != entry.OpSnapshot
+			n.tag, ok = revision.ParseTag(string(rest[:end]))
+			return n, ok && n.tag.Op != revision.OpSnapshot
 		}
 	}
 	var r record
 	if json.Unmarshal(text, &r) != nil {
 		return line{}, false
 	}
-	n.tag, ok = entry.ParseTag(r.Tag)
-	return n, ok && n.tag.Op != entry.OpSnapshot
+	n.tag, ok = revision.ParseTag(r.Tag)
+	return n, ok && n.tag.Op != revision.OpSnapshot
 }
 
 // lines reads a compressed segment record by record, in bounded memory. An

@@ -6,21 +6,20 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Signatures returns what is known here of a revision's signatures without
 // asking the registry: from snapshots (with Options.Signatures), from the cache
 // and from AddSignatures. They are JSON, prove nothing before they were
 // checked, and none at all says nothing. Read-only.
-func (l *Log) Signatures(tag entry.Tag) []jsontext.Value {
+func (l *Log) Signatures(tag revision.Tag) []jsontext.Value {
 	f, _ := l.known.get(tag)
 	return union(f.signatures, f.added)
 }
 
 // SnapshotSignatures returns those of them that a snapshot carries.
-func (l *Log) SnapshotSignatures(tag entry.Tag) []jsontext.Value {
+func (l *Log) SnapshotSignatures(tag revision.Tag) []jsontext.Value {
 	f, _ := l.known.get(tag)
 	return f.signatures
 }
@@ -28,12 +27,12 @@ func (l *Log) SnapshotSignatures(tag entry.Tag) []jsontext.Value {
 // AddSignatures remembers signatures that were made or found in the registry,
 // for the next snapshot and, once Save has written them down, the next process.
 // What is no JSON, or more than is kept of one revision, is left out.
-func (l *Log) AddSignatures(ctx context.Context, tag entry.Tag, found ...[]byte) {
-	l.AddAllSignatures(ctx, map[entry.Tag][][]byte{tag: found})
+func (l *Log) AddSignatures(ctx context.Context, tag revision.Tag, found ...[]byte) {
+	l.AddAllSignatures(ctx, map[revision.Tag][][]byte{tag: found})
 }
 
 // AddAllSignatures is AddSignatures for many revisions at once.
-func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte) {
+func (l *Log) AddAllSignatures(ctx context.Context, found map[revision.Tag][][]byte) {
 	l.restore(ctx)
 	for tag, texts := range found {
 		values := make([]jsontext.Value, 0, len(texts))
@@ -51,7 +50,7 @@ func (l *Log) AddAllSignatures(ctx context.Context, found map[entry.Tag][][]byte
 }
 
 // add keeps signatures that may be in no snapshot. The caller holds the lock.
-func (l *Log) add(tag entry.Tag, found []jsontext.Value) bool {
+func (l *Log) add(tag revision.Tag, found []jsontext.Value) bool {
 	if len(found) == 0 {
 		return false
 	}
@@ -72,7 +71,7 @@ func (l *Log) add(tag entry.Tag, found []jsontext.Value) bool {
 }
 
 // learnSignatures keeps those of a record of a snapshot.
-func (l *Log) learnSignatures(tag entry.Tag, found []jsontext.Value) {
+func (l *Log) learnSignatures(tag revision.Tag, found []jsontext.Value) {
 	if !l.options.Signatures || len(found) == 0 {
 		return
 	}

@@ -7,8 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func texts(values []jsontext.Value) (all []string) {
@@ -23,7 +22,7 @@ func texts(values []jsontext.Value) (all []string) {
 func TestSignaturesTravelInSnapshots(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	writer := newLog(target, "writer", Options{Now: c.Now})
-	var tags []entry.Tag
+	var tags []revision.Tag
 	for i := range 40 {
 		packed := publication(t, fmt.Sprintf("entry-%04d", i), c.Now(), "1")
 		if err := writer.Append(t.Context(), packed, nil); err != nil {
@@ -63,7 +62,7 @@ func TestSignaturesTravelInSnapshots(t *testing.T) {
 func TestSignaturesAreAdded(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	fill(t, target, c, 32)
-	tag := func() entry.Tag {
+	tag := func() revision.Tag {
 		view, err := newLog(target, "x", Options{}).Read(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // simulated is the catalog of the simulation, in normal form.
@@ -37,7 +37,7 @@ type actor struct {
 type keeper struct {
 	state   *State
 	cache   *Cache
-	told    map[string]entry.Tag
+	told    map[string]revision.Tag
 	forgets int // how often it was told to forget
 }
 
@@ -45,7 +45,7 @@ type keeper struct {
 type process struct {
 	log     *Log
 	keeps   *keeper
-	told    map[string]entry.Tag
+	told    map[string]revision.Tag
 	forgets int // of keeps, when it began
 }
 
@@ -80,7 +80,7 @@ func (s *schedule) cast() {
 
 func (s *schedule) newKeeper() *keeper {
 	s.states++
-	k := &keeper{state: NewState(filepath.Join(s.dir, fmt.Sprint("state", s.states))), told: map[string]entry.Tag{}}
+	k := &keeper{state: NewState(filepath.Join(s.dir, fmt.Sprint("state", s.states))), told: map[string]revision.Tag{}}
 	if s.setting.cached {
 		k.cache = NewCache(filepath.Join(s.dir, fmt.Sprint("cache", s.states)), 0)
 	}
@@ -144,9 +144,9 @@ func (a *actor) start() {
 	s := a.schedule
 	options := Options{Parallel: 1, Now: func() time.Time { return s.now().Add(a.skew) }}
 	if s.setting.policy {
-		options.Verified = func(_ context.Context, revision *entry.Revision) bool { return s.repository.signed[revision.Digest] }
+		options.Verified = func(_ context.Context, revision *revision.Revision) bool { return s.repository.signed[revision.Digest] }
 	}
-	p := &process{keeps: a.keeps, told: map[string]entry.Tag{}}
+	p := &process{keeps: a.keeps, told: map[string]revision.Tag{}}
 	if a.keeps != nil {
 		options.State, options.Cache = a.keeps.state, a.keeps.cache
 		p.told, p.forgets = maps.Clone(a.keeps.told), a.keeps.forgets
@@ -157,7 +157,7 @@ func (a *actor) start() {
 }
 
 // tell notes that a process, and its state, know this head of a name.
-func (p *process) tell(head entry.Tag) {
+func (p *process) tell(head revision.Tag) {
 	if p.told[head.Name].Compare(head) < 0 {
 		p.told[head.Name] = head
 	}

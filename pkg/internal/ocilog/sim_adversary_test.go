@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // attack is one step of the adversary: who may push and delete whatever they
@@ -27,8 +28,8 @@ func (a *actor) attack(ctx context.Context) {
 		{"shows", 1, func() { clear(a.schedule.repository.hidden) }},
 		{"overwrites", 2, a.overwrites},
 		{"puts back", 2, a.putsBack},
-		{"publishes", 3, func() { a.pushes(entry.OpPublish) }},
-		{"removes", 2, func() { a.pushes(entry.OpRemove) }},
+		{"publishes", 3, func() { a.pushes(revision.OpPublish) }},
+		{"removes", 2, func() { a.pushes(revision.OpRemove) }},
 		{"pushes a later format", 1, a.pushesLater},
 		{"pushes junk", 2, a.pushesJunk},
 		{"copies", 2, a.copies},
@@ -48,37 +49,37 @@ func (a *actor) attack(ctx context.Context) {
 }
 
 // choose returns a tag of the repository that fits, the newest most often.
-func (a *actor) choose(fits func(entry.Tag) bool) (entry.Tag, bool) {
-	var tags []entry.Tag
+func (a *actor) choose(fits func(revision.Tag) bool) (revision.Tag, bool) {
+	var tags []revision.Tag
 	for text := range a.schedule.repository.at(len(a.schedule.repository.changes)) {
-		if tag, ok := entry.ParseTag(text); ok && fits(tag) {
+		if tag, ok := revision.ParseTag(text); ok && fits(tag) {
 			tags = append(tags, tag)
 		}
 	}
 	if len(tags) == 0 {
-		return entry.Tag{}, false
+		return revision.Tag{}, false
 	}
-	slices.SortFunc(tags, entry.Tag.Compare)
+	slices.SortFunc(tags, revision.Tag.Compare)
 	return tags[max(0, len(tags)-1-a.rng.IntN(4)*a.rng.IntN(2)*a.rng.IntN(2))], true
 }
 
-func isRevision(tag entry.Tag) bool { return tag.Op != entry.OpSnapshot }
+func isRevision(tag revision.Tag) bool { return tag.Op != revision.OpSnapshot }
 
 // tampers notes that no reader can be expected to see this tag, or to be sure
 // of its name.
-func (a *actor) tampers(tag entry.Tag) {
+func (a *actor) tampers(tag revision.Tag) {
 	a.schedule.note("%s: at %s", a.name, tag)
 	a.schedule.repository.tampered[tag.String()] = true
 	a.schedule.repository.disturbed[tag.Name] = true
 }
 
-func (a *actor) set(tag entry.Tag, sum digest.Digest) {
+func (a *actor) set(tag revision.Tag, sum digest.Digest) {
 	a.schedule.repository.changes = append(a.schedule.repository.changes, change{tag.String(), sum})
 }
 
 // deletes takes one tag away, or several of a name, the newest first.
 func (a *actor) deletes() {
-	tag, ok := a.choose(func(entry.Tag) bool { return true })
+	tag, ok := a.choose(func(revision.Tag) bool { return true })
 	if !ok {
 		return
 	}
@@ -89,12 +90,12 @@ func (a *actor) deletes() {
 		if more == 0 {
 			return
 		}
-		tag, ok = a.choose(func(other entry.Tag) bool { return other.Name == name })
+		tag, ok = a.choose(func(other revision.Tag) bool { return other.Name == name })
 	}
 }
 
 func (a *actor) hides() {
-	tag, ok := a.choose(func(entry.Tag) bool { return true })
+	tag, ok := a.choose(func(revision.Tag) bool { return true })
 	if ok {
 		a.tampers(tag)
 		a.schedule.repository.hidden[tag.String()] = true
@@ -102,7 +103,7 @@ func (a *actor) hides() {
 }
 
 func (a *actor) overwrites() {
-	if tag, ok := a.choose(func(entry.Tag) bool { return true }); ok {
+	if tag, ok := a.choose(func(revision.Tag) bool { return true }); ok {
 		a.tampers(tag)
 		a.set(tag, a.store([]byte(`{"schemaVersion":2}`)))
 	}
@@ -112,7 +113,7 @@ func (a *actor) overwrites() {
 func (a *actor) putsBack() {
 	r := a.schedule.repository
 	for _, text := range slices.Sorted(maps.Keys(r.tampered)) {
-		tag, _ := entry.ParseTag(text)
+		tag, _ := revision.ParseTag(text)
 		if is, ok := r.genuine[tag]; ok && r.get(text, len(r.changes)) != is.digest {
 			a.tampers(tag)
 			a.set(tag, is.digest)
@@ -150,39 +151,39 @@ func (a *actor) later(name string) entry.Time {
 	return entry.NewTime(at)
 }
 
-func (a *actor) pushes(op entry.Op) {
+func (a *actor) pushes(op revision.Op) {
 	name := a.victim()
 	a.push(a.pack(op, name, simulated, a.later(name)))
 }
 
-func (a *actor) push(packed *entry.Packed) {
+func (a *actor) push(packed *revision.Packed) {
 	a.schedule.note("%s: %s", a.name, packed.Tag)
 	a.schedule.repository.put(a.name, packed.Tag.String(), packed.Descriptor.Digest, packed.Manifest)
 }
 
-func (a *actor) pack(op entry.Op, name, catalog string, at entry.Time) *entry.Packed {
+func (a *actor) pack(op revision.Op, name, catalog string, at entry.Time) *revision.Packed {
 	a.serial++
-	packed, err := entry.PackRemoval(&entry.Removal{Name: name, Revision: digest.FromString("any"), RemovedAt: at, Catalog: catalog}, entry.Seen{})
-	if op == entry.OpPublish {
-		packed, err = entry.Pack(&entry.Document{
+	packed, err := revision.PackRemoval(&revision.Removal{Name: name, Revision: digest.FromString("any"), RemovedAt: at, Catalog: catalog}, revision.Seen{})
+	if op == revision.OpPublish {
+		packed, err = revision.Pack(&entry.Document{
 			Name: name, Version: fmt.Sprint("forged-", a.serial), Catalog: catalog, PublishedAt: at, PublishedBy: "writer 1",
 			Image:  entry.Image{Reference: "evil.example.com/os", Digest: digest.FromString("evil"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
 			Source: entry.Source{Type: entry.SourceManual},
-		}, entry.Seen{Revisions: 3, Catalog: entry.CatalogHash(catalog)})
+		}, revision.Seen{Revisions: 3, Catalog: revision.CatalogHash(catalog)})
 	}
 	if err != nil {
 		a.schedule.fail("the adversary cannot pack %s: %v", name, err)
-		return &entry.Packed{}
+		return &revision.Packed{}
 	}
 	return packed
 }
 
 func (a *actor) pushesLater() {
 	name := a.victim()
-	packed := a.pack(entry.OpPublish, name, simulated, a.later(name))
-	text := []byte(strings.ReplaceAll(string(packed.Manifest), entry.MediaTypeEntry, "application/vnd.caib.catalog.entry.v9+json"))
+	packed := a.pack(revision.OpPublish, name, simulated, a.later(name))
+	text := []byte(strings.ReplaceAll(string(packed.Manifest), revision.MediaTypeEntry, "application/vnd.caib.catalog.entry.v9+json"))
 	packed.Manifest, packed.Descriptor.Digest = text, digest.FromBytes(text)
-	packed.Tag = entry.NewTag(name, packed.Tag.Time(), entry.OpPublish, packed.Descriptor.Digest)
+	packed.Tag = revision.NewTag(name, packed.Tag.Time(), revision.OpPublish, packed.Descriptor.Digest)
 	a.push(packed)
 }
 
@@ -195,7 +196,7 @@ func (a *actor) pushesJunk() {
 	if a.rng.IntN(2) == 0 {
 		named = digest.FromString("something else")
 	}
-	a.set(entry.NewTag(name, a.later(name), entry.OpPublish, named), sum)
+	a.set(revision.NewTag(name, a.later(name), revision.OpPublish, named), sum)
 }
 
 // copies puts a revision under a later tag, as if it were published again.
@@ -204,7 +205,7 @@ func (a *actor) copies() {
 		a.schedule.repository.disturbed[tag.Name] = true
 		sum := a.schedule.repository.genuine[tag].digest
 		if sum != "" {
-			a.set(entry.NewTag(tag.Name, a.later(tag.Name), tag.Op, sum), sum)
+			a.set(revision.NewTag(tag.Name, a.later(tag.Name), tag.Op, sum), sum)
 		}
 	}
 }
@@ -213,7 +214,7 @@ func (a *actor) copies() {
 func (a *actor) forges() {
 	r := a.schedule.repository
 	var lines []string
-	add := func(tag entry.Tag, manifest []byte) {
+	add := func(tag revision.Tag, manifest []byte) {
 		if n, err := newLine(tag, manifest); err == nil {
 			lines = append(lines, string(n.text))
 		}
@@ -234,7 +235,7 @@ func (a *actor) forges() {
 		}
 	case 4: // another catalog's, signed with the same key
 		for _, name := range a.schedule.names {
-			packed := a.pack(entry.OpPublish, name, "registry.example.com/other", entry.NewTime(a.schedule.now().Add(time.Minute)))
+			packed := a.pack(revision.OpPublish, name, "registry.example.com/other", entry.NewTime(a.schedule.now().Add(time.Minute)))
 			r.signed[packed.Descriptor.Digest] = true
 			add(packed.Tag, packed.Manifest)
 		}
@@ -242,8 +243,8 @@ func (a *actor) forges() {
 	a.pushSnapshot(kind == 0, lines)
 }
 
-func sortedTags(of map[entry.Tag]stood) []entry.Tag {
-	return slices.SortedFunc(maps.Keys(of), entry.Tag.Compare)
+func sortedTags(of map[revision.Tag]stood) []revision.Tag {
+	return slices.SortedFunc(maps.Keys(of), revision.Tag.Compare)
 }
 
 // pushSnapshot dates a snapshot after all others, most often by little.
@@ -265,7 +266,7 @@ func (a *actor) pushSnapshot(empty bool, lines []string) {
 			return
 		}
 		sum := a.store(blob)
-		segments = append(segments, ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: sum, Size: int64(len(blob))})
+		segments = append(segments, ocispec.Descriptor{MediaType: revision.MediaTypeSegment, Digest: sum, Size: int64(len(blob))})
 	}
 	config := ocispec.DescriptorEmptyJSON
 	config.Data = nil
@@ -275,9 +276,9 @@ func (a *actor) pushSnapshot(empty bool, lines []string) {
 		return
 	}
 	ahead := []time.Duration{time.Millisecond, time.Hour, 2 * maxAhead}
-	_, snapshots := entry.ParseTags(r.list(len(r.changes)))
-	at := entry.NextTime(a.schedule.now(), entry.SnapshotName, snapshots)
+	_, snapshots := revision.ParseTags(r.list(len(r.changes)))
+	at := revision.NextTime(a.schedule.now(), revision.SnapshotName, snapshots)
 	at = entry.NewTime(at.Add(ahead[a.rng.IntN(len(ahead))]))
 	sum := a.store(manifest)
-	a.set(entry.SnapshotTag(at, sum), sum)
+	a.set(revision.SnapshotTag(at, sum), sum)
 }

@@ -7,13 +7,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // shown is what a reading says of a name.
 type shown struct {
-	head   entry.Tag // what decides it; zero for nothing
-	doubts string    // why the reader is told not to rely on that; "" is no reason
+	head   revision.Tag // what decides it; zero for nothing
+	doubts string       // why the reader is told not to rely on that; "" is no reason
 }
 
 // list reads all names, of which it may decode little, and checks what it finds.
@@ -32,7 +32,7 @@ func (a *actor) list(ctx context.Context) (map[string]shown, error) {
 		a.schedule.note("%s: list: %v", a.name, err)
 		return nil, err
 	}
-	byName := map[string]*entry.Revision{}
+	byName := map[string]*revision.Revision{}
 	for _, head := range heads {
 		byName[head.Tag.Name] = head
 	}
@@ -68,10 +68,10 @@ func (a *actor) listHeads(ctx context.Context, view *View, saw int) (map[string]
 		a.schedule.note("%s: heads: %v", a.name, err)
 		return nil, err
 	}
-	isLive := map[entry.Tag]bool{}
+	isLive := map[revision.Tag]bool{}
 	for _, head := range live {
 		isLive[head.Tag] = true
-		if head.Tag.Op != entry.OpPublish {
+		if head.Tag.Op != revision.OpPublish {
 			a.schedule.fail("%s is shown %s as live", a.name, head.Tag)
 		}
 	}
@@ -82,7 +82,7 @@ func (a *actor) listHeads(ctx context.Context, view *View, saw int) (map[string]
 		if len(there) > 0 {
 			found.head = there[len(there)-1]
 		}
-		laterFormat := found.head.Op == entry.OpPublish && !isLive[found.head]
+		laterFormat := found.head.Op == revision.OpPublish && !isLive[found.head]
 		found.doubts = a.warnings(ctx, view, name, found.head, laterFormat)
 		all[name] = found
 	}
@@ -92,7 +92,7 @@ func (a *actor) listHeads(ctx context.Context, view *View, saw int) (map[string]
 
 // warnings returns what a reader without a policy is told about a name, if there
 // is a reason to doubt what decides it.
-func (a *actor) warnings(ctx context.Context, view *View, name string, head entry.Tag, laterFormat bool) string {
+func (a *actor) warnings(ctx context.Context, view *View, name string, head revision.Tag, laterFormat bool) string {
 	missed, unreadable := view.Vanished(ctx, name, head, time.Time{}), view.Unreadable(name, head, time.Time{})
 	if len(missed)+len(unreadable) == 0 && !laterFormat {
 		return ""
@@ -112,7 +112,7 @@ func (a *actor) warnings(ctx context.Context, view *View, name string, head entr
 // evaluate does what package catalog does with a head: without a policy, warnings
 // are all there is; with one, the head must be signed, and nothing that was signed
 // or cannot be read may be later.
-func (a *actor) evaluate(ctx context.Context, view *View, name string, head *entry.Revision) shown {
+func (a *actor) evaluate(ctx context.Context, view *View, name string, head *revision.Revision) shown {
 	s := a.schedule
 	var found shown
 	if head != nil {
@@ -165,7 +165,7 @@ func (a *actor) finish(ctx context.Context, all map[string]shown, saw int) {
 func (a *actor) check(name string, found shown, saw int) {
 	s := a.schedule
 	s.note("%s: is shown %s as %s, doubts %q", a.name, name, found.head, found.doubts)
-	if is := s.repository.genuine[found.head]; found.head != (entry.Tag{}) && is.digest == "" {
+	if is := s.repository.genuine[found.head]; found.head != (revision.Tag{}) && is.digest == "" {
 		s.fail("%s is shown %s, which never stood", a.name, found.head)
 	}
 	if found.head.Millis > epoch.Add(maxAhead).UnixMilli() {
@@ -183,7 +183,7 @@ func (a *actor) check(name string, found shown, saw int) {
 	if least := s.repository.inPlainSight(name, saw, s.setting.policy); found.head.Compare(least) < 0 {
 		s.fail("%s is shown %s of %s while %s is in plain sight", a.name, found.head, name, least)
 	}
-	if found.head != (entry.Tag{}) {
+	if found.head != (revision.Tag{}) {
 		a.process.tell(found.head)
 	}
 }

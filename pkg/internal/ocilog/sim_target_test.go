@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // repository is the model of a registry's repository: what was pushed, and the
@@ -19,7 +20,7 @@ import (
 type repository struct {
 	content   map[digest.Digest][]byte
 	changes   []change
-	genuine   map[entry.Tag]stood    // revisions that stood under their own tag once
+	genuine   map[revision.Tag]stood // revisions that stood under their own tag once
 	signed    map[digest.Digest]bool // manifests that the team signed
 	hidden    map[string]bool        // tags that the list leaves out now
 	tampered  map[string]bool        // tags that the adversary ever deleted, hid or overwrote
@@ -41,7 +42,7 @@ type stood struct {
 
 func newRepository() *repository {
 	return &repository{
-		content: map[digest.Digest][]byte{}, genuine: map[entry.Tag]stood{}, signed: map[digest.Digest]bool{},
+		content: map[digest.Digest][]byte{}, genuine: map[revision.Tag]stood{}, signed: map[digest.Digest]bool{},
 		hidden: map[string]bool{}, tampered: map[string]bool{}, disturbed: map[string]bool{},
 	}
 }
@@ -80,8 +81,8 @@ func (r *repository) put(by, reference string, sum digest.Digest, manifest []byt
 	if reference == sum.String() {
 		return
 	}
-	if tag, ok := entry.ParseTag(reference); ok && tag.Op != entry.OpSnapshot && r.genuine[tag].digest == "" {
-		if _, err := entry.Unpack(tag, manifest); err == nil {
+	if tag, ok := revision.ParseTag(reference); ok && tag.Op != revision.OpSnapshot && r.genuine[tag].digest == "" {
+		if _, err := revision.Unpack(tag, manifest); err == nil {
 			r.genuine[tag] = stood{sum, len(r.changes), by}
 		}
 	}
@@ -90,25 +91,25 @@ func (r *repository) put(by, reference string, sum digest.Digest, manifest []byt
 
 // revisions returns the genuine revisions of a name that a policy counts, or all
 // for none, in log order.
-func (r *repository) revisions(name string, policy bool) (tags []entry.Tag) {
+func (r *repository) revisions(name string, policy bool) (tags []revision.Tag) {
 	for tag, is := range r.genuine {
 		if tag.Name == name && (r.signed[is.digest] || !policy) && tag.Millis < epoch.Add(maxAhead-time.Hour).UnixMilli() {
 			tags = append(tags, tag)
 		}
 	}
-	slices.SortFunc(tags, entry.Tag.Compare)
+	slices.SortFunc(tags, revision.Tag.Compare)
 	return tags
 }
 
 // inPlainSight returns the latest revision of a name that stood before so many
 // changes and that nobody tampered with: nothing older may be shown for it.
-func (r *repository) inPlainSight(name string, version int, policy bool) entry.Tag {
+func (r *repository) inPlainSight(name string, version int, policy bool) revision.Tag {
 	for _, tag := range slices.Backward(r.revisions(name, policy)) {
 		if r.genuine[tag].since < version && !r.tampered[tag.String()] {
 			return tag
 		}
 	}
-	return entry.Tag{}
+	return revision.Tag{}
 }
 
 // connection is the repository as one actor reaches it: each request waits for

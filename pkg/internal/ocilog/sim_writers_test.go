@@ -10,17 +10,18 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // acknowledged is a revision whose writer was told that it is there.
 type acknowledged struct {
-	tag entry.Tag
+	tag revision.Tag
 	saw int // changes that its writer saw at least when it decided
 }
 
 // decide reads what a writer goes by: a view of a name, its head, and how many
 // of the changes that shows at least.
-func (a *actor) decide(ctx context.Context, read func(context.Context, ...string) (*View, error), name string) (view *View, head *entry.Revision, saw int, err error) {
+func (a *actor) decide(ctx context.Context, read func(context.Context, ...string) (*View, error), name string) (view *View, head *revision.Revision, saw int, err error) {
 	saw = a.schedule.shown()
 	if view, err = read(ctx, name); err != nil {
 		return nil, nil, 0, err
@@ -39,7 +40,7 @@ func (a *actor) publish(ctx context.Context, name string) error {
 		return err
 	}
 	a.serial++
-	packed, err := entry.Pack(&entry.Document{
+	packed, err := revision.Pack(&entry.Document{
 		Name: name, Version: fmt.Sprint(a.serial), Catalog: simulated,
 		Image: entry.Image{
 			Reference: "registry.example.com/os/" + name, Digest: digest.FromString(fmt.Sprint(a.name, a.serial)),
@@ -56,12 +57,12 @@ func (a *actor) publish(ctx context.Context, name string) error {
 }
 
 func (a *actor) nextTime(view *View, name string) entry.Time {
-	return entry.NextTime(a.schedule.now().Add(a.skew), name, view.Tags())
+	return revision.NextTime(a.schedule.now().Add(a.skew), name, view.Tags())
 }
 
 func (a *actor) remove(ctx context.Context, name string) error {
 	view, head, saw, err := a.decide(ctx, a.process.log.Read, name)
-	if err != nil || head == nil || head.Tag.Op == entry.OpRemove && a.counts(head) {
+	if err != nil || head == nil || head.Tag.Op == revision.OpRemove && a.counts(head) {
 		a.schedule.note("%s: there is no %s to remove%s", a.name, name, outcome(err))
 		return cmp.Or(err, missing(name))
 	}
@@ -70,7 +71,7 @@ func (a *actor) remove(ctx context.Context, name string) error {
 
 // end appends the removal of a revision of a name.
 func (a *actor) end(ctx context.Context, view *View, name string, sum digest.Digest, saw int) error {
-	packed, err := entry.PackRemoval(&entry.Removal{
+	packed, err := revision.PackRemoval(&revision.Removal{
 		Name: name, Revision: sum, RemovedAt: a.nextTime(view, name), RemovedBy: a.name, Catalog: simulated,
 	}, view.Seen())
 	if err != nil {
@@ -81,7 +82,7 @@ func (a *actor) end(ctx context.Context, view *View, name string, sum digest.Dig
 }
 
 // append signs under a policy, as the real catalog does.
-func (a *actor) append(ctx context.Context, packed *entry.Packed, saw int) error {
+func (a *actor) append(ctx context.Context, packed *revision.Packed, saw int) error {
 	var sign func(context.Context) error
 	if a.schedule.setting.policy {
 		sign = func(ctx context.Context) error {
@@ -102,7 +103,7 @@ func (a *actor) append(ctx context.Context, packed *entry.Packed, saw int) error
 }
 
 // counts reports whether the policy, if there is one, verifies a revision.
-func (a *actor) counts(revision *entry.Revision) bool {
+func (a *actor) counts(revision *revision.Revision) bool {
 	return !a.schedule.setting.policy || a.schedule.repository.signed[revision.Digest]
 }
 
@@ -115,9 +116,9 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 	}
 	last := lost(ctx, view, name, head)
 	switch {
-	case last.Tag == (entry.Tag{}):
+	case last.Tag == (revision.Tag{}):
 		return missing("a loss of " + name)
-	case head == nil || head.Tag.Op == entry.OpRemove:
+	case head == nil || head.Tag.Op == revision.OpRemove:
 		sum := last.Digest
 		if sum == "" && head != nil {
 			sum = head.Digest // what cannot be read has no digest of its own
@@ -132,7 +133,7 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 	}
 	document := *head.Document
 	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, name), a.name, simulated
-	packed, err := entry.PackRewrite(&document, text, view.Seen())
+	packed, err := revision.PackRewrite(&document, text, view.Seen())
 	if err != nil {
 		a.schedule.fail("%s cannot publish %s again: %v", a.name, name, err)
 		return err
@@ -141,8 +142,8 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 }
 
 // lost is the latest of a name that is lost, as package catalog finds it.
-func lost(ctx context.Context, view *View, name string, head *entry.Revision) (last Head) {
-	var at entry.Tag
+func lost(ctx context.Context, view *View, name string, head *revision.Revision) (last Head) {
+	var at revision.Tag
 	if head != nil {
 		at = head.Tag
 	}
@@ -172,7 +173,7 @@ func (a *actor) snapshot(ctx context.Context) {
 	if err != nil || len(tail)+l.behind(view, base, covered) == 0 {
 		return
 	}
-	c := &compaction{log: l, view: view, base: base, tail: tail, written: map[entry.Tag]bool{}}
+	c := &compaction{log: l, view: view, base: base, tail: tail, written: map[revision.Tag]bool{}}
 	if err := c.run(ctx); err != nil {
 		a.schedule.note("%s: writes no snapshot: %v", a.name, err)
 		return

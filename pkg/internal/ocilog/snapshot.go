@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 var errEmpty = fmt.Errorf("%w: it has no records", entry.ErrInvalid)
@@ -20,14 +21,14 @@ var errEmpty = fmt.Errorf("%w: it has no records", entry.ErrInvalid)
 // snapshot is a snapshot's manifest. What its records say is in the knowledge.
 // It is immutable but for read.
 type snapshot struct {
-	tag      entry.Tag
+	tag      revision.Tag
 	digest   digest.Digest
 	manifest []byte
 	segments []ocispec.Descriptor // each once
 	read     bool                 // its segments were; guarded by known.mu
 }
 
-func parseSnapshot(tag entry.Tag, sum digest.Digest, text []byte) (*snapshot, error) {
+func parseSnapshot(tag revision.Tag, sum digest.Digest, text []byte) (*snapshot, error) {
 	if !tag.Names(digest.FromBytes(text)) {
 		return nil, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrInvalid, sum)
 	}
@@ -35,12 +36,12 @@ func parseSnapshot(tag entry.Tag, sum digest.Digest, text []byte) (*snapshot, er
 	if err := json.Unmarshal(text, &manifest); err != nil {
 		return nil, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
 	}
-	if manifest.ArtifactType != entry.MediaTypeSnapshot {
+	if manifest.ArtifactType != revision.MediaTypeSnapshot {
 		return nil, fmt.Errorf("%w: artifact type %q", entry.ErrInvalid, manifest.ArtifactType)
 	}
 	s := &snapshot{tag: tag, digest: sum, manifest: text}
 	for _, layer := range manifest.Layers {
-		if layer.MediaType == entry.MediaTypeSegment && !s.has(layer.Digest) {
+		if layer.MediaType == revision.MediaTypeSegment && !s.has(layer.Digest) {
 			s.segments = append(s.segments, layer)
 		}
 	}
@@ -59,7 +60,7 @@ func (s *snapshot) has(d digest.Digest) bool {
 // read. Where a snapshot leaves unknown what its writer must have seen, the next
 // older one is read as well: it may be a forgery. All of them share one budget,
 // and their faults cost requests, never entries.
-func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Tag]bool) (faults []error) {
+func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[revision.Tag]bool) (faults []error) {
 	select {
 	case l.reading <- struct{}{}:
 		defer func() { <-l.reading }()
@@ -99,19 +100,19 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[entry.Ta
 
 // candidates returns the snapshots to try, newest first: those that are listed,
 // and those of the cache.
-func (l *Log) candidates(listed []entry.Tag) []entry.Tag {
+func (l *Log) candidates(listed []revision.Tag) []revision.Tag {
 	all := slices.Clone(listed)
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	for _, s := range l.snapshots {
 		all = append(all, s.tag)
 	}
-	slices.SortFunc(all, func(a, b entry.Tag) int { return b.Compare(a) })
+	slices.SortFunc(all, func(a, b revision.Tag) int { return b.Compare(a) })
 	return slices.Compact(all)
 }
 
 // snapshot returns a snapshot that is known, or nil.
-func (l *Log) snapshot(tag entry.Tag) *snapshot {
+func (l *Log) snapshot(tag revision.Tag) *snapshot {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	for _, s := range l.snapshots {
@@ -174,7 +175,7 @@ func (l *Log) carries(s *snapshot) (n int) {
 // isBehind reports whether a snapshot leaves unknown what its writer must have
 // seen: anything listed from before it, by more than clocks may differ, or more of
 // what is listed than a writer leaves before it writes the next one.
-func (l *Log) isBehind(s entry.Tag, listed []entry.Tag) bool {
+func (l *Log) isBehind(s revision.Tag, listed []revision.Tag) bool {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	unknown := 0
@@ -191,7 +192,7 @@ func (l *Log) isBehind(s entry.Tag, listed []entry.Tag) bool {
 
 // readSnapshot reads a snapshot's segments in parallel, and its manifest where s
 // is nil. With an error, what could be read of it is known all the same.
-func (l *Log) readSnapshot(budget *budget, tag entry.Tag, s *snapshot, wanted map[entry.Tag]bool) (*snapshot, error) {
+func (l *Log) readSnapshot(budget *budget, tag revision.Tag, s *snapshot, wanted map[revision.Tag]bool) (*snapshot, error) {
 	ctx := budget.ctx
 	if s == nil {
 		descriptor, manifest, err := l.target.Manifest(ctx, tag.String())

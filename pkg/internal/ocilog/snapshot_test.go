@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func descriptorOf(manifest []byte) ocispec.Descriptor {
@@ -197,7 +198,7 @@ func pushForged(t *testing.T, target *memory, segments []ocispec.Descriptor, lie
 
 func pushSnapshot(t *testing.T, target *memory, segment []byte) {
 	t.Helper()
-	d := ocispec.Descriptor{MediaType: entry.MediaTypeSegment, Digest: digest.FromBytes(segment), Size: int64(len(segment))}
+	d := ocispec.Descriptor{MediaType: revision.MediaTypeSegment, Digest: digest.FromBytes(segment), Size: int64(len(segment))}
 	if err := target.PushBlob(t.Context(), d, segment); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +206,7 @@ func pushSnapshot(t *testing.T, target *memory, segment []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tag := entry.SnapshotTag(entry.NewTime(epoch.Add(time.Hour)), digest.FromBytes(manifest))
+	tag := revision.SnapshotTag(entry.NewTime(epoch.Add(time.Hour)), digest.FromBytes(manifest))
 	if err := target.PushManifest(t.Context(), descriptorOf(manifest), manifest, tag.String()); err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +260,7 @@ func TestATagListThatIsCutHidesNothing(t *testing.T) {
 		{"everything but the snapshots", true, func(tag string) bool { return !strings.HasPrefix(tag, "_") }},
 		{"everything", true, func(string) bool { return true }},
 		{"rolled back: the newest revisions and snapshots", true, func(tag string) bool {
-			parsed, _ := entry.ParseTag(tag)
+			parsed, _ := revision.ParseTag(tag)
 			return parsed.Millis > epoch.Add(100*time.Millisecond).UnixMilli()
 		}},
 	} {
@@ -451,7 +452,7 @@ func TestStrangersHoldUpNoSnapshot(t *testing.T) {
 	pushLines(t, target, all...)
 	other := []byte(`{"schemaVersion":2}`)
 	for i := range junk { // before what decides the name: no reader looks at it
-		tag := entry.NewTag("entry-0000", entry.NewTime(epoch.Add(-time.Duration(i)*time.Second)), entry.OpPublish, digest.FromString(fmt.Sprint(i)))
+		tag := revision.NewTag("entry-0000", entry.NewTime(epoch.Add(-time.Duration(i)*time.Second)), revision.OpPublish, digest.FromString(fmt.Sprint(i)))
 		if err := target.PushManifest(t.Context(), descriptorOf(other), other, tag.String()); err != nil {
 			t.Fatal(err)
 		}

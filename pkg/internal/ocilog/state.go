@@ -18,9 +18,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofrs/flock"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // State is a directory that keeps which heads a reader has seen in each log, so
@@ -61,7 +60,7 @@ func (s *State) path(id string) string {
 
 // kept is what the state has of a log.
 type kept struct {
-	heads     map[entry.Tag]head
+	heads     map[revision.Tag]head
 	forgotten map[string]int64 // by name, "" for all: until when, in Unix milliseconds
 	lines     int
 	partly    bool // it could not be read to its end
@@ -87,7 +86,7 @@ func (s *State) load(ctx context.Context, id string) kept {
 }
 
 func (s *State) read(id string) kept {
-	k := kept{heads: map[entry.Tag]head{}, forgotten: map[string]int64{}}
+	k := kept{heads: map[revision.Tag]head{}, forgotten: map[string]int64{}}
 	file, err := os.Open(s.path(id))
 	if err != nil {
 		return k
@@ -102,11 +101,11 @@ func (s *State) read(id string) kept {
 		}
 		if h.Forget != nil {
 			name := *h.Forget
-			maps.DeleteFunc(k.heads, func(tag entry.Tag, _ head) bool { return name == "" || tag.Name == name })
+			maps.DeleteFunc(k.heads, func(tag revision.Tag, _ head) bool { return name == "" || tag.Name == name })
 			k.forgotten[name] = max(k.forgotten[name], h.Until)
 			continue
 		}
-		if tag, ok := entry.ParseTag(h.Tag); ok && (tag.Op == entry.OpSnapshot || tag.Names(h.Digest)) {
+		if tag, ok := revision.ParseTag(h.Tag); ok && (tag.Op == revision.OpSnapshot || tag.Names(h.Digest)) {
 			h.Verified = h.Verified || k.heads[tag].Verified
 			k.heads[tag] = h
 		}
@@ -118,14 +117,14 @@ func (s *State) read(id string) kept {
 // current drops what later heads have made of no account. Of each name stay the
 // latest that stood, the latest that was verified, and those that are absent:
 // what an unsigned head followed is known when that is gone, too.
-func current(all map[entry.Tag]head) map[entry.Tag]head {
-	byName := map[string][]entry.Tag{}
+func current(all map[revision.Tag]head) map[revision.Tag]head {
+	byName := map[string][]revision.Tag{}
 	for tag := range all {
 		byName[tag.Name] = append(byName[tag.Name], tag)
 	}
-	kept := make(map[entry.Tag]head, len(byName))
+	kept := make(map[revision.Tag]head, len(byName))
 	for _, tags := range byName {
-		slices.SortFunc(tags, func(a, b entry.Tag) int { return b.Compare(a) })
+		slices.SortFunc(tags, func(a, b revision.Tag) int { return b.Compare(a) })
 		var stood, verified bool
 		absent := 0
 		for _, tag := range tags {

@@ -12,10 +12,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/internal/testwait"
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-func headOf(packed *entry.Packed) head {
+func headOf(packed *revision.Packed) head {
 	return head{Tag: packed.Tag.String(), Digest: packed.Descriptor.Digest}
 }
 
@@ -150,7 +150,7 @@ func TestAStateIsNoPlaceToCrowdOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept := NewState(dir).load(t.Context(), "log").heads // rewrites the file
-		for what, packed := range map[string]*entry.Packed{"verified": signed, "standing": other, "absent": absent} {
+		for what, packed := range map[string]*revision.Packed{"verified": signed, "standing": other, "absent": absent} {
 			if _, ok := kept[packed.Tag]; !ok {
 				t.Errorf("the %s head %s is not kept among %d others", what, packed.Tag, len(kept))
 			}

@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 
 // Statuses is what one status artifact says, by entry name. It is read-only.
 type Statuses struct {
-	Tag    entry.Tag // zero where there is no status artifact
+	Tag    revision.Tag // zero where there is no status artifact
 	ByName map[string]*entry.Status
 }
 
@@ -50,7 +51,7 @@ func (v *View) Statuses(ctx context.Context) Statuses {
 	return Statuses{}
 }
 
-func (l *Log) readStatuses(ctx context.Context, tag entry.Tag) (Statuses, error) {
+func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, error) {
 	l.known.mu.Lock()
 	known := l.statuses
 	l.known.mu.Unlock()
@@ -71,8 +72,8 @@ func (l *Log) readStatuses(ctx context.Context, tag entry.Tag) (Statuses, error)
 	if err := json.Unmarshal(manifest, &parsed); err != nil {
 		return Statuses{}, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
 	}
-	if parsed.ArtifactType != entry.MediaTypeStatus || len(parsed.Layers) != 1 || parsed.Layers[0].MediaType != entry.MediaTypeStatuses {
-		return Statuses{}, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrInvalid, entry.MediaTypeStatus)
+	if parsed.ArtifactType != revision.MediaTypeStatus || len(parsed.Layers) != 1 || parsed.Layers[0].MediaType != revision.MediaTypeStatuses {
+		return Statuses{}, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrInvalid, revision.MediaTypeStatus)
 	}
 	blob, err := l.segment(ctx, parsed.Layers[0])
 	if err != nil {
@@ -93,7 +94,7 @@ func (l *Log) statusID() string { return l.id + " status" }
 func (l *Log) setStatuses(read Statuses) {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
-	if l.statuses.Tag == (entry.Tag{}) || l.statuses.Tag.Compare(read.Tag) < 0 {
+	if l.statuses.Tag == (revision.Tag{}) || l.statuses.Tag.Compare(read.Tag) < 0 {
 		l.statuses = read
 	}
 }
@@ -105,20 +106,20 @@ func (l *Log) WriteStatuses(ctx context.Context, view *View, statuses []*entry.S
 	if err != nil {
 		return Statuses{}, err
 	}
-	at := entry.NextTime(l.options.Now(), entry.StatusName, view.statuses)
-	layer := ocispec.Descriptor{MediaType: entry.MediaTypeStatuses, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
+	at := revision.NextTime(l.options.Now(), revision.StatusName, view.statuses)
+	layer := ocispec.Descriptor{MediaType: revision.MediaTypeStatuses, Digest: digest.FromBytes(blob), Size: int64(len(blob))}
 	config := ocispec.DescriptorEmptyJSON
 	config.Data = nil
 	manifest, err := json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
-		ArtifactType: entry.MediaTypeStatus, Config: config, Layers: []ocispec.Descriptor{layer},
+		ArtifactType: revision.MediaTypeStatus, Config: config, Layers: []ocispec.Descriptor{layer},
 		Annotations: map[string]string{ocispec.AnnotationCreated: at.String()}, // no two are one manifest
 	}, json.Deterministic(true))
 	if err != nil {
 		return Statuses{}, err
 	}
 	descriptor := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
-	written := Statuses{Tag: entry.StatusTag(at, descriptor.Digest), ByName: make(map[string]*entry.Status, len(statuses))}
+	written := Statuses{Tag: revision.StatusTag(at, descriptor.Digest), ByName: make(map[string]*entry.Status, len(statuses))}
 	for _, s := range statuses {
 		written.ByName[s.Name] = s
 	}
@@ -186,7 +187,7 @@ func decodeStatuses(blob []byte) (map[string]*entry.Status, error) {
 			return nil, fmt.Errorf("%w: a status layer longer than %d bytes", entry.ErrInvalid, maxStatuses)
 		}
 		s := new(entry.Status)
-		if json.Unmarshal(scanner.Bytes(), s) == nil && s.Check() == nil {
+		if json.Unmarshal(scanner.Bytes(), s) == nil && revision.CheckStatus(s) == nil {
 			found[s.Name] = s
 		}
 	}

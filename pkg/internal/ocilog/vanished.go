@@ -7,17 +7,16 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // setAbsent notes what the registry said is not there. What this reader saw
 // there stays known, and so does what the policy verifies as of this catalog;
 // any other claim is dropped. Checking a claim may ask the registry, so they are
 // checked some at a time.
-func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
+func (v *View) setAbsent(ctx context.Context, tags []revision.Tag) {
 	group := errgroup.Group{}
 	group.SetLimit(v.log.options.Parallel)
 	for _, tag := range tags {
@@ -43,7 +42,7 @@ func (v *View) setAbsent(ctx context.Context, tags []entry.Tag) {
 
 // isForeign reports whether what was seen under a tag is known to be no revision,
 // such as a copy of one: then nothing is lost without it.
-func (l *Log) isForeign(ctx context.Context, tag entry.Tag) bool {
+func (l *Log) isForeign(ctx context.Context, tag revision.Tag) bool {
 	f, _ := l.known.get(tag)
 	if f.kind == unread && f.digest != "" {
 		if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
@@ -56,7 +55,7 @@ func (l *Log) isForeign(ctx context.Context, tag entry.Tag) bool {
 
 // isOurs reports whether a revision that this reader never saw in the registry
 // is verified and names this catalog: then it stood here once.
-func (v *View) isOurs(ctx context.Context, tag entry.Tag) bool {
+func (v *View) isOurs(ctx context.Context, tag revision.Tag) bool {
 	l := v.log
 	l.known.mu.Lock()
 	until := max(l.forgotten[""], l.forgotten[tag.Name])
@@ -69,11 +68,11 @@ func (v *View) isOurs(ctx context.Context, tag entry.Tag) bool {
 }
 
 // rememberedRevision reads a revision without asking the registry, or nil.
-func (l *Log) rememberedRevision(ctx context.Context, tag entry.Tag) *entry.Revision {
+func (l *Log) rememberedRevision(ctx context.Context, tag revision.Tag) *revision.Revision {
 	if revision := l.cachedRevision(tag); revision != nil {
 		return revision
 	}
-	revision, err := entry.Unpack(tag, l.manifestAtHand(ctx, tag))
+	revision, err := revision.Unpack(tag, l.manifestAtHand(ctx, tag))
 	if err != nil {
 		return nil
 	}
@@ -84,8 +83,8 @@ func (l *Log) rememberedRevision(ctx context.Context, tag entry.Tag) *entry.Revi
 // has.
 type Vanished struct {
 	Head
-	Revision *entry.Revision // nil where nothing holds it any more
-	Verified bool            // a policy verified it before
+	Revision *revision.Revision // nil where nothing holds it any more
+	Verified bool               // a policy verified it before
 }
 
 // Vanished returns the revisions of a name that vanished and are later than the
@@ -93,7 +92,7 @@ type Vanished struct {
 // them, or the registry shows an older state: whoever demands signatures looks
 // at theirs (Log.Signatures) before believing what decides the name now. They
 // are genuine, and need not be signed.
-func (v *View) Vanished(ctx context.Context, name string, head entry.Tag, asOf time.Time) []Vanished {
+func (v *View) Vanished(ctx context.Context, name string, head revision.Tag, asOf time.Time) []Vanished {
 	var found []Vanished
 	for _, tag := range v.vanished(name, asOf) {
 		if head.Compare(tag) < 0 {
@@ -105,16 +104,16 @@ func (v *View) Vanished(ctx context.Context, name string, head entry.Tag, asOf t
 }
 
 // vanished returns the tags of a name that this view found absent, in order.
-func (v *View) vanished(name string, asOf time.Time) []entry.Tag {
+func (v *View) vanished(name string, asOf time.Time) []revision.Tag {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var tags []entry.Tag
+	var tags []revision.Tag
 	for _, tag := range v.odd[name] {
 		if v.hasVanished(tag, asOf) {
 			tags = append(tags, tag)
 		}
 	}
-	slices.SortFunc(tags, entry.Tag.Compare)
+	slices.SortFunc(tags, revision.Tag.Compare)
 	return tags
 }
 
@@ -134,7 +133,7 @@ func (v *View) VanishedNames(asOf time.Time) []string {
 
 // hasVanished reports whether this view found a known revision absent. v.mu is
 // held.
-func (v *View) hasVanished(tag entry.Tag, asOf time.Time) bool {
+func (v *View) hasVanished(tag revision.Tag, asOf time.Time) bool {
 	there, asked := v.answers[tag]
 	if !asked || there || !asOf.IsZero() && tag.Millis > asOf.UnixMilli() {
 		return false
@@ -146,7 +145,7 @@ func (v *View) hasVanished(tag entry.Tag, asOf time.Time) bool {
 // report tells of names of a later format, of names whose head vanished, where no
 // policy says what to make of it, and of a list that is shorter than the newest
 // revision's writer saw.
-func (v *View) report(ctx context.Context, replay *entry.Replay, tags []entry.Tag, asOf time.Time) {
+func (v *View) report(ctx context.Context, replay *revision.Replay, tags []revision.Tag, asOf time.Time) {
 	_, newer := replay.Live()
 	for _, revision := range newer {
 		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %q is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
@@ -166,7 +165,7 @@ func (v *View) report(ctx context.Context, replay *entry.Replay, tags []entry.Ta
 	}
 }
 
-func vanishedNotice(last entry.Tag, head *entry.Revision) error {
+func vanishedNotice(last revision.Tag, head *revision.Revision) error {
 	what := "nothing stands in its place"
 	if head != nil {
 		what = fmt.Sprintf("what stands now is of %s", head.Tag.Time())
@@ -175,14 +174,14 @@ func vanishedNotice(last entry.Tag, head *entry.Revision) error {
 }
 
 // checkSeen compares the list with what the newest revision's writer saw.
-func (v *View) checkSeen(ctx context.Context, replay *entry.Replay, tags []entry.Tag) {
-	var newest *entry.Revision
+func (v *View) checkSeen(ctx context.Context, replay *revision.Replay, tags []revision.Tag) {
+	var newest *revision.Revision
 	for _, head := range replay.Heads() {
 		if newest == nil || newest.Tag.Compare(head.Tag) < 0 {
 			newest = head
 		}
 	}
-	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Catalog != entry.CatalogHash(v.log.id) {
+	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Catalog != revision.CatalogHash(v.log.id) {
 		return
 	}
 	others := len(v.listed)

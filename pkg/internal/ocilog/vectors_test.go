@@ -6,9 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
-
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 func TestVectorsOfSnapshots(t *testing.T) {
@@ -31,7 +30,7 @@ func TestVectorsOfSnapshots(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range v.Snapshots {
-		tag, ok := entry.ParseTag(tt.Tag)
+		tag, ok := revision.ParseTag(tt.Tag)
 		if !ok {
 			t.Fatal(tt.Tag)
 		}

@@ -10,24 +10,25 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // View is the log as one tag list showed it. It is safe for concurrent use.
 type View struct {
 	log       *Log
-	listed    []entry.Tag        // of revisions that the registry lists, in log order
-	tags      []entry.Tag        // these, and those that are known and not listed
-	unlisted  map[entry.Tag]bool // of tags: those that are not listed
-	beyond    []entry.Tag        // of revisions and artifacts beside the log: dated too far ahead
-	snapshots []entry.Tag        // that the registry lists, in log order
-	statuses  []entry.Tag        // of status artifacts, oldest first
-	recalled  bool               // from the cache: the registry was not asked
+	listed    []revision.Tag        // of revisions that the registry lists, in log order
+	tags      []revision.Tag        // these, and those that are known and not listed
+	unlisted  map[revision.Tag]bool // of tags: those that are not listed
+	beyond    []revision.Tag        // of revisions and artifacts beside the log: dated too far ahead
+	snapshots []revision.Tag        // that the registry lists, in log order
+	statuses  []revision.Tag        // of status artifacts, oldest first
+	recalled  bool                  // from the cache: the registry was not asked
 
 	mu      sync.Mutex
-	answers map[entry.Tag]bool     // to a look for an unlisted tag: whether it is there
-	none    map[entry.Tag]error    // tags that hold no revision, and why
-	odd     map[string][]entry.Tag // by name, those of answers and none
-	all     []string               // all that was listed, tags that are none of the log's as well
+	answers map[revision.Tag]bool     // to a look for an unlisted tag: whether it is there
+	none    map[revision.Tag]error    // tags that hold no revision, and why
+	odd     map[string][]revision.Tag // by name, those of answers and none
+	all     []string                  // all that was listed, tags that are none of the log's as well
 	notices notices
 }
 
@@ -56,8 +57,8 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 		return nil, err
 	}
 	view := l.newView(ctx, listed)
-	wanted := map[entry.Tag]bool{}
-	for _, tag := range entry.NewReplay(view.listed, time.Time{}).Undecided() {
+	wanted := map[revision.Tag]bool{}
+	for _, tag := range revision.NewReplay(view.listed, time.Time{}).Undecided() {
 		if (len(names) == 0 || slices.Contains(names, tag.Name)) && !l.known.isValid(tag) {
 			wanted[tag] = true
 		}
@@ -74,7 +75,7 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 }
 
 func (l *Log) emptyView() *View {
-	return &View{log: l, unlisted: map[entry.Tag]bool{}, answers: map[entry.Tag]bool{}, none: map[entry.Tag]error{}, odd: map[string][]entry.Tag{}}
+	return &View{log: l, unlisted: map[revision.Tag]bool{}, answers: map[revision.Tag]bool{}, none: map[revision.Tag]error{}, odd: map[string][]revision.Tag{}}
 }
 
 // newView sorts out what the registry lists.
@@ -82,11 +83,11 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 	v := l.emptyView()
 	v.all = listed
 	horizon := l.horizon()
-	var beyond [3][]entry.Tag
-	revisions, snapshots := entry.ParseTags(listed)
+	var beyond [3][]revision.Tag
+	revisions, snapshots := revision.ParseTags(listed)
 	v.listed, beyond[0] = upTo(revisions, horizon)
 	v.snapshots, beyond[1] = upTo(snapshots, horizon)
-	v.statuses, beyond[2] = upTo(entry.ParseStatusTags(listed), horizon)
+	v.statuses, beyond[2] = upTo(revision.ParseStatusTags(listed), horizon)
 	v.beyond = slices.Concat(beyond[1], beyond[2])
 	for _, tag := range beyond[0] {
 		if f, ok := l.known.get(tag); ok && f.verified {
@@ -96,7 +97,7 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 		}
 	}
 	v.admitVerified(ctx)
-	slices.SortFunc(v.listed, entry.Tag.Compare)
+	slices.SortFunc(v.listed, revision.Tag.Compare)
 	return v
 }
 
@@ -109,9 +110,9 @@ const tryBeyond = 64
 // admitVerified takes those into the view that a policy verifies, although they
 // are dated too far ahead.
 func (v *View) admitVerified(ctx context.Context) {
-	var try []entry.Tag
+	var try []revision.Tag
 	for _, tag := range v.beyond {
-		if tag.Op == entry.OpPublish || tag.Op == entry.OpRemove {
+		if tag.Op == revision.OpPublish || tag.Op == revision.OpRemove {
 			try = append(try, tag)
 		}
 	}
@@ -119,7 +120,7 @@ func (v *View) admitVerified(ctx context.Context) {
 		return
 	}
 	try = try[:min(len(try), tryBeyond)]
-	found := map[entry.Tag]*entry.Revision{}
+	found := map[revision.Tag]*revision.Revision{}
 	failed := v.fromTarget(ctx, v.fromMemory(try, found), found)
 	for _, tag := range try {
 		delete(v.none, tag) // they are reported as what they are: too far ahead
@@ -128,17 +129,17 @@ func (v *View) admitVerified(ctx context.Context) {
 		return // what is not known to be verified is none
 	}
 	for _, tag := range try {
-		if revision := found[tag]; revision != nil && v.log.options.Verified(ctx, revision) {
+		if r := found[tag]; r != nil && v.log.options.Verified(ctx, r) {
 			v.log.Confirm(tag)
 			v.listed = append(v.listed, tag)
-			v.beyond = slices.DeleteFunc(v.beyond, func(other entry.Tag) bool { return other == tag })
+			v.beyond = slices.DeleteFunc(v.beyond, func(other revision.Tag) bool { return other == tag })
 		}
 	}
 }
 
 // addUnlisted makes the view's tags: what is listed, and what is known beside.
 func (v *View) addUnlisted() {
-	listed := make(map[entry.Tag]bool, len(v.listed))
+	listed := make(map[revision.Tag]bool, len(v.listed))
 	for _, tag := range v.listed {
 		listed[tag] = true
 	}
@@ -152,18 +153,18 @@ func (v *View) addUnlisted() {
 		}
 	}
 	v.log.known.mu.Unlock()
-	slices.SortFunc(v.tags, entry.Tag.Compare)
+	slices.SortFunc(v.tags, revision.Tag.Compare)
 }
 
 // Tags returns the tags of all revisions in log order; read-only.
-func (v *View) Tags() []entry.Tag { return v.tags }
+func (v *View) Tags() []revision.Tag { return v.tags }
 
 // Seen says how many revisions the registry lists, for the next revision to
 // tell. What not every reader counts is left out: tags that hold none, and those
 // that only a policy admits.
-func (v *View) Seen() entry.Seen {
+func (v *View) Seen() revision.Seen {
 	horizon := v.log.horizon()
-	seen := entry.Seen{Catalog: entry.CatalogHash(v.log.id)}
+	seen := revision.Seen{Catalog: revision.CatalogHash(v.log.id)}
 	for _, tag := range v.listed {
 		if tag.Millis <= horizon && !v.isNone(tag) {
 			seen.Revisions++
@@ -175,7 +176,7 @@ func (v *View) Seen() entry.Seen {
 // Heads returns the revisions that decided each name at asOf, or decide it now
 // for a zero asOf, ordered by name: publications, removals, and those of a later
 // format.
-func (v *View) Heads(ctx context.Context, asOf time.Time) ([]*entry.Revision, error) {
+func (v *View) Heads(ctx context.Context, asOf time.Time) ([]*revision.Revision, error) {
 	replay, err := v.replay(ctx, v.tags, asOf, v.revisions)
 	if err != nil {
 		return nil, err
@@ -184,7 +185,7 @@ func (v *View) Heads(ctx context.Context, asOf time.Time) ([]*entry.Revision, er
 }
 
 // Live returns the publications among Heads, without those of a later format.
-func (v *View) Live(ctx context.Context, asOf time.Time) ([]*entry.Revision, error) {
+func (v *View) Live(ctx context.Context, asOf time.Time) ([]*revision.Revision, error) {
 	replay, err := v.replay(ctx, v.tags, asOf, v.revisions)
 	if err != nil {
 		return nil, err
@@ -195,7 +196,7 @@ func (v *View) Live(ctx context.Context, asOf time.Time) ([]*entry.Revision, err
 
 // Head returns the revision that decides name at asOf, or now for a zero asOf:
 // a publication, a removal, or one of a later format; nil where there is none.
-func (v *View) Head(ctx context.Context, name string, asOf time.Time) (*entry.Revision, error) {
+func (v *View) Head(ctx context.Context, name string, asOf time.Time) (*revision.Revision, error) {
 	replay, err := v.replay(ctx, v.of(name), asOf, v.revisions)
 	if err != nil {
 		return nil, err
@@ -204,11 +205,11 @@ func (v *View) Head(ctx context.Context, name string, asOf time.Time) (*entry.Re
 }
 
 // of returns the tags of a name, or of all for "".
-func (v *View) of(name string) []entry.Tag {
+func (v *View) of(name string) []revision.Tag {
 	if name == "" {
 		return v.tags
 	}
-	var tags []entry.Tag
+	var tags []revision.Tag
 	for _, tag := range v.tags {
 		if tag.Name == name {
 			tags = append(tags, tag)
@@ -219,11 +220,11 @@ func (v *View) of(name string) []entry.Tag {
 
 // loader returns what is found under some tags, without those that are not
 // there or hold no revision.
-type loader func(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error)
+type loader func(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error)
 
 // replay decides every name among tags with what load finds under them.
-func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, load loader) (*entry.Replay, error) {
-	replay := entry.NewReplay(tags, asOf)
+func (v *View) replay(ctx context.Context, tags []revision.Tag, asOf time.Time, load loader) (*revision.Replay, error) {
+	replay := revision.NewReplay(tags, asOf)
 	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
 		found, err := load(ctx, want)
 		if err != nil {
@@ -240,11 +241,11 @@ func (v *View) replay(ctx context.Context, tags []entry.Tag, asOf time.Time, loa
 }
 
 // sawListed notes that the registry showed the heads that it lists.
-func (v *View) sawListed(heads []*entry.Revision) {
+func (v *View) sawListed(heads []*revision.Revision) {
 	if v.recalled {
 		return
 	}
-	seen := make([]entry.Tag, 0, len(heads))
+	seen := make([]revision.Tag, 0, len(heads))
 	for _, head := range heads {
 		if !v.unlisted[head.Tag] {
 			seen = append(seen, head.Tag)
@@ -262,13 +263,13 @@ func (v *View) saved(err error) {
 
 // History returns every revision of name, or of all names for "", in log
 // order.
-func (v *View) History(ctx context.Context, name string) ([]*entry.Revision, error) {
+func (v *View) History(ctx context.Context, name string) ([]*revision.Revision, error) {
 	want := v.of(name)
 	revisions, err := v.revisions(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	var history []*entry.Revision
+	var history []*revision.Revision
 	for _, tag := range want {
 		if revision := revisions[tag]; revision != nil {
 			history = append(history, revision)
@@ -280,7 +281,7 @@ func (v *View) History(ctx context.Context, name string) ([]*entry.Revision, err
 
 // revisions is the loader of all that a revision says. An error means that
 // something could not be asked: then nothing can be said about any of them.
-func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*entry.Revision, error) {
+func (v *View) revisions(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
 	want, err := v.standing(ctx, want)
 	if err != nil {
 		return nil, err
@@ -290,7 +291,7 @@ func (v *View) revisions(ctx context.Context, want []entry.Tag) (map[entry.Tag]*
 
 // notRevision notes that a tag holds no revision. What is only claimed to stand
 // under a tag is dropped without a word: nobody need know of it.
-func (v *View) notRevision(tag entry.Tag, why error) {
+func (v *View) notRevision(tag revision.Tag, why error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.noteOdd(tag)
@@ -303,7 +304,7 @@ func (v *View) notRevision(tag entry.Tag, why error) {
 
 // noteOdd finds a tag by its name, once it is in answers or none. It is called
 // before it is put there, with v.mu held.
-func (v *View) noteOdd(tag entry.Tag) {
+func (v *View) noteOdd(tag revision.Tag) {
 	_, asked := v.answers[tag]
 	if _, none := v.none[tag]; !asked && !none {
 		v.odd[tag.Name] = append(v.odd[tag.Name], tag)
@@ -312,7 +313,7 @@ func (v *View) noteOdd(tag entry.Tag) {
 
 // isNone reports whether a tag was found to hold no revision, or not to be
 // there.
-func (v *View) isNone(tag entry.Tag) bool {
+func (v *View) isNone(tag revision.Tag) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	there, asked := v.answers[tag]
@@ -322,16 +323,16 @@ func (v *View) isNone(tag entry.Tag) bool {
 // Unreadable returns the listed tags of a name that hold no revision, and are
 // later than the one which decides it; zero for none. They are newest last.
 // Whoever demands signatures cannot tell what stood there.
-func (v *View) Unreadable(name string, head entry.Tag, asOf time.Time) []entry.Tag {
+func (v *View) Unreadable(name string, head revision.Tag, asOf time.Time) []revision.Tag {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	var later []entry.Tag
+	var later []revision.Tag
 	for _, tag := range v.odd[name] {
 		if v.none[tag] != nil && head.Compare(tag) < 0 && (asOf.IsZero() || tag.Millis <= asOf.UnixMilli()) {
 			later = append(later, tag)
 		}
 	}
-	slices.SortFunc(later, entry.Tag.Compare)
+	slices.SortFunc(later, revision.Tag.Compare)
 	return later
 }
 
@@ -349,7 +350,7 @@ func (v *View) UnreadableNames() []string {
 
 // Confirm notes that a policy verified revisions: what was verified once is
 // missed when it is gone.
-func (l *Log) Confirm(tags ...entry.Tag) {
+func (l *Log) Confirm(tags ...revision.Tag) {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	for _, tag := range tags {

@@ -113,7 +113,7 @@ func (o *acceptLossOptions) accepted(event entry.Event) {
 		fmt.Fprintln(o.system.Out, event.Name)
 	default:
 		what := "republished"
-		if event.Operation == entry.OpRemove.String() {
+		if event.Operation == "remove" {
 			what = "removed"
 		}
 		fmt.Fprintf(o.system.Out, "%s %s\n", what, event.Name)

@@ -193,7 +193,7 @@ func (r attackReaders) command(column string, a attack, env map[string]string, a
 		if item.Name == "app" {
 			done.version = item.Version
 		}
-		if want := map[bool]string{true: "verified"}[r.policy != ""]; item.Verdict != want {
+		if want := map[bool]string{true: "verified"}[r.policy != ""]; string(item.Verdict) != want {
 			r.v.t.Errorf("%s: %s: %s has the verdict %q, want %q", column, args[0], item.Name, item.Verdict, want)
 		}
 	}

@@ -46,7 +46,7 @@ Through --server, SIGNED is the word of the server and says so: "verified
 	flags.StringVar(&o.query.Architecture, "architecture", "", "only images for this architecture (amd64, arm64, x86_64, aarch64)")
 	flags.StringVar(&o.query.Distro, "distro", "", "only this distribution")
 	flags.StringVar(&o.query.Target, "target", "", "only images for this board or machine")
-	flags.StringVar(&o.query.Phase, "phase", "", "only entries in this phase (Available, Unavailable, Failed)")
+	flags.StringVar((*string)(&o.query.Phase), "phase", "", "only entries in this phase (Available, Unavailable, Failed)")
 	listFlag(flags, &o.query.Tags, "tags", "only entries with all of these tags; separated by commas, or repeated")
 	flags.Var(pairs{&o.query.Labels}, "label", "only entries with this label; may be repeated")
 	flags.StringVar(&o.sort, "sort", "created", "order: created (newest first), name, or size (largest first)")

@@ -19,7 +19,7 @@ import (
 // that the policy of the server only warns of.
 func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
 	if r.verified {
-		options.Query.Signed = []string{string(trust.Verified)}
+		options.Query.Signed = []entry.Verdict{trust.Verified}
 	}
 	page, err := r.Client.List(ctx, options)
 	refused, failed := cutRefused(err)
@@ -36,7 +36,7 @@ func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.P
 
 // withoutOthers returns a page of what is verified, with an error for all else.
 func (r *remote) withoutOthers(ctx context.Context, page entry.Page, refused *client.RefusedError, options catalog.ListOptions) (entry.Page, error) {
-	options.Query.Signed = []string{string(trust.Unsigned), string(trust.Untrusted), string(trust.Invalid), string(trust.Unknown)}
+	options.Query.Signed = []entry.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown}
 	options.Query.Limit = 0
 	others, err := r.Client.List(ctx, options)
 	if _, failed := cutRefused(err); failed != nil {
@@ -133,7 +133,7 @@ func (r *remote) checksNothing() error {
 
 // signedCell is a verdict as tables show it: one that was not found out here is a
 // server's word.
-func (a *app) signedCell(verdict string) string {
+func (a *app) signedCell(verdict entry.Verdict) entry.Verdict {
 	if verdict != "" && a.settings.server != "" {
 		return verdict + " (server)"
 	}

@@ -198,7 +198,7 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 		}
 		verdict := job.word()
 		if verdict == string(job.found.Verdict) {
-			verdict = o.signedCell(verdict)
+			verdict = string(o.signedCell(job.found.Verdict))
 		}
 		fmt.Fprintf(o.system.Out, "%s  verdict: %s\n", job.name, verdict)
 	}

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -27,10 +28,10 @@ func FuzzParseTag(f *testing.F) {
 		if got := tag.String(); got != text || len(text) > 128 {
 			t.Errorf("%q is spelled back as %q", text, got)
 		}
-		if tag.Op != OpSnapshot && CheckName(tag.Name) != nil {
+		if tag.Op != OpSnapshot && entry.CheckName(tag.Name) != nil {
 			t.Errorf("%q has the name %q", text, tag.Name)
 		}
-		if at := NewTime(tag.Time().Time); at.UnixMilli() != tag.Millis {
+		if at := entry.NewTime(tag.Time().Time); at.UnixMilli() != tag.Millis {
 			t.Errorf("%q is at %s", text, at)
 		}
 	})
@@ -54,7 +55,7 @@ func FuzzUnpack(f *testing.F) {
 			}
 			revision, err := Unpack(tag, manifest)
 			if err != nil {
-				if !errors.Is(err, ErrInvalid) {
+				if !errors.Is(err, entry.ErrInvalid) {
 					t.Errorf("%v is no ErrInvalid", err)
 				}
 				continue
@@ -66,12 +67,12 @@ func FuzzUnpack(f *testing.F) {
 
 // claims returns the name and time that a document gives itself, so that its
 // tag can be right.
-func claims(text []byte) (string, Time) {
+func claims(text []byte) (string, entry.Time) {
 	var claimed struct {
 		Name                   string
-		PublishedAt, RemovedAt Time
+		PublishedAt, RemovedAt entry.Time
 	}
-	if json.Unmarshal(text, &claimed) != nil || CheckName(claimed.Name) != nil {
+	if json.Unmarshal(text, &claimed) != nil || entry.CheckName(claimed.Name) != nil {
 		return "autosd", sampleTime
 	}
 	if claimed.PublishedAt.IsZero() {
@@ -88,12 +89,12 @@ func checkAccepted(t *testing.T, revision *Revision) {
 	case revision.Newer != "":
 		return
 	case revision.Document != nil:
-		NewItem(revision)
+		revision.Item()
 		again, err = Pack(revision.Document, Seen{})
 	default:
 		again, err = PackRemoval(revision.Removal, Seen{})
 	}
-	NewEvent(revision)
+	revision.Event()
 	if err != nil {
 		// The only thing that the schema allows and a tag cannot say.
 		if at := revision.Tag.Time(); at.Before(time.UnixMilli(0)) || revision.Tag.Millis > 101559956668415 {
@@ -117,7 +118,7 @@ func FuzzRewrite(f *testing.F) {
 		document := fullDocument()
 		packed, err := PackRewrite(document, old, Seen{})
 		if err != nil {
-			if !errors.Is(err, ErrInvalid) {
+			if !errors.Is(err, entry.ErrInvalid) {
 				t.Errorf("%v is no ErrInvalid", err)
 			}
 			return

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -36,21 +37,21 @@ type Packed struct {
 // Pack makes the publish revision of a document (SPEC section 4). seen is what
 // its writer saw of the catalog; zero says nothing of it. The error is a
 // *ValidationError, or another ErrInvalid.
-func Pack(document *Document, seen Seen) (*Packed, error) {
+func Pack(document *entry.Document, seen Seen) (*Packed, error) {
 	text, err := canonical(document)
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets(seen))
+	return pack(OpPublish, document.Name, document.PublishedAt, text, documentFacets(document, seen))
 }
 
 // PackRewrite is Pack for a document that replaces old, a document as a reader
 // found it: what a newer writer put into old beyond the fields known here is
 // kept (SPEC section 6).
-func PackRewrite(document *Document, old []byte, seen Seen) (*Packed, error) {
-	var parsed Document
+func PackRewrite(document *entry.Document, old []byte, seen Seen) (*Packed, error) {
+	var parsed entry.Document
 	if err := json.Unmarshal(old, &parsed); err != nil {
-		return nil, fmt.Errorf("%w: document to rewrite: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: document to rewrite: %v", entry.ErrInvalid, err)
 	}
 	known, err := canonical(parsed)
 	if err != nil {
@@ -64,7 +65,7 @@ func PackRewrite(document *Document, old []byte, seen Seen) (*Packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpPublish, document.Name, document.PublishedAt, text, document.facets(seen))
+	return pack(OpPublish, document.Name, document.PublishedAt, text, documentFacets(document, seen))
 }
 
 // PackRemoval makes a removal revision (SPEC section 7); seen is as for Pack.
@@ -76,8 +77,8 @@ func PackRemoval(removal *Removal, seen Seen) (*Packed, error) {
 	return pack(OpRemove, removal.Name, removal.RemovedAt, text, removal.facets(seen))
 }
 
-func pack(op Op, name string, at Time, document []byte, annotations map[string]string) (*Packed, error) {
-	if err := CheckName(name); err != nil {
+func pack(op Op, name string, at entry.Time, document []byte, annotations map[string]string) (*Packed, error) {
+	if err := entry.CheckName(name); err != nil {
 		return nil, err
 	}
 	if err := validate(op, document); err != nil {
@@ -93,7 +94,7 @@ func pack(op Op, name string, at Time, document []byte, annotations map[string]s
 	}
 	packed.Tag = NewTag(name, at, op, packed.Descriptor.Digest)
 	if again, ok := ParseTag(packed.Tag.String()); !ok || again != packed.Tag {
-		return nil, fmt.Errorf("%w: the time %s does not fit into a tag", ErrInvalid, at)
+		return nil, fmt.Errorf("%w: the time %s does not fit into a tag", entry.ErrInvalid, at)
 	}
 	return packed, nil
 }
@@ -104,7 +105,7 @@ func pack(op Op, name string, at Time, document []byte, annotations map[string]s
 func PackAttachment(revision []byte, subject ocispec.Descriptor) (*Packed, error) {
 	var manifest ocispec.Manifest
 	if err := json.Unmarshal(revision, &manifest); err != nil {
-		return nil, fmt.Errorf("%w: revision manifest: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrInvalid, err)
 	}
 	// A subject is named, not described: its annotations or URLs are not ours.
 	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
@@ -121,7 +122,7 @@ func PackSignatures(revision digest.Digest, signatures []jsontext.Value, subject
 		Signatures []jsontext.Value `json:"signatures"`
 	}{revision, slices.SortedFunc(slices.Values(signatures), func(a, b jsontext.Value) int { return bytes.Compare(a, b) })})
 	if err != nil {
-		return nil, fmt.Errorf("%w: signatures: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: signatures: %v", entry.ErrInvalid, err)
 	}
 	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
 	return packManifest(MediaTypeSignatures, MediaTypeSignatures, content, nil, &plain)
@@ -147,7 +148,7 @@ func packManifest(artifactType, layerType string, content []byte, annotations ma
 		return nil, err
 	}
 	if len(manifest) > MaxManifest {
-		return nil, fmt.Errorf("%w: manifest of %d bytes, more than the %d that registries take", ErrInvalid, len(manifest), MaxManifest)
+		return nil, fmt.Errorf("%w: manifest of %d bytes, more than the %d that registries take", entry.ErrInvalid, len(manifest), MaxManifest)
 	}
 	return &Packed{
 		Descriptor: ocispec.Descriptor{

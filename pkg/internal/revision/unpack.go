@@ -1,10 +1,11 @@
-package entry
+package revision
 
 import (
 	"fmt"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -13,13 +14,17 @@ import (
 // Document, Removal and Newer is set. It is immutable and may be shared.
 type Revision struct {
 	Tag      Tag
-	Digest   digest.Digest // of the revision's manifest: what a signature covers
-	Size     int64         // of the manifest, in bytes
-	Document *Document     // of a publication
-	Removal  *Removal      // of a removal
-	Newer    string        // artifact type of a format version that this code cannot read
-	Seen     Seen          // what its writer saw of the catalog
+	Digest   digest.Digest   // of the revision's manifest: what a signature covers
+	Size     int64           // of the manifest, in bytes
+	Document *entry.Document // of a publication
+	Removal  *Removal        // of a removal
+	Newer    string          // artifact type of a format version that this code cannot read
+	Seen     Seen            // what its writer saw of the catalog
 }
+
+// Live reports whether the revision, where it is the head of its name, makes the
+// name a live one: a publication of a format that this code reads.
+func (r *Revision) Live() bool { return r.Tag.Op == OpPublish && r.Newer == "" }
 
 // manifestView is the part of a revision's manifest that a reader needs.
 type manifestView struct {
@@ -47,7 +52,7 @@ type descriptor struct {
 // its name, but what it says is not known.
 func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	invalid := func(format string, args ...any) error {
-		return fmt.Errorf("%w: revision %s: %s", ErrInvalid, tag, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%w: revision %s: %s", entry.ErrInvalid, tag, fmt.Sprintf(format, args...))
 	}
 	sum := digest.FromBytes(manifest)
 	if !tag.Names(sum) {
@@ -100,12 +105,12 @@ func (m *manifestView) document() ([]byte, error) {
 // decode reads the document and holds it against the tag.
 func (r *Revision) decode(text []byte) error {
 	var name string
-	var at Time
+	var at entry.Time
 	switch r.Tag.Op {
 	case OpPublish:
-		r.Document = new(Document)
+		r.Document = new(entry.Document)
 		err := json.Unmarshal(text, r.Document)
-		if err == nil && r.Document.isPlain(text) {
+		if err == nil && isPlainDocument(r.Document, text) {
 			break
 		}
 		if invalid := validate(r.Tag.Op, text); invalid != nil {
@@ -136,16 +141,16 @@ func (r *Revision) decode(text []byte) error {
 	return nil
 }
 
-// Text returns the exact document of a publication's or removal's manifest, as
+// DocumentText returns the exact document of a publication's or removal's manifest, as
 // PackRewrite wants it.
-func Text(manifest []byte) ([]byte, error) {
+func DocumentText(manifest []byte) ([]byte, error) {
 	var view manifestView
 	if err := json.Unmarshal(manifest, &view); err != nil {
-		return nil, fmt.Errorf("%w: revision manifest: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrInvalid, err)
 	}
 	text, err := view.document()
 	if err != nil {
-		return nil, fmt.Errorf("%w: revision manifest: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrInvalid, err)
 	}
 	return text, nil
 }
@@ -155,14 +160,14 @@ func Text(manifest []byte) ([]byte, error) {
 func UnpackAttachment(manifest []byte) ([]byte, error) {
 	var view manifestView
 	if err := json.Unmarshal(manifest, &view); err != nil {
-		return nil, fmt.Errorf("%w: attachment: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrInvalid, err)
 	}
 	if len(view.Layers) != 1 || view.Layers[0].MediaType != MediaTypeRevision {
-		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", ErrInvalid, MediaTypeRevision)
+		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", entry.ErrInvalid, MediaTypeRevision)
 	}
 	layer := view.Layers[0]
 	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
-		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", ErrInvalid)
+		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", entry.ErrInvalid)
 	}
 	return layer.Data, nil
 }

@@ -1,8 +1,9 @@
-package entry
+package revision
 
 import (
 	"testing"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -28,44 +29,23 @@ func TestReferrerKinds(t *testing.T) {
 		{"application/vnd.example.thing", "", ""},
 		{"", "", ""},
 	} {
-		r := Referrer{Type: tt.artifactType, PredicateType: tt.predicate}
-		if got := r.Kind(); got != tt.want {
+		r := entry.Referrer{Type: tt.artifactType, PredicateType: tt.predicate}
+		if got := ReferrerKind(&r); got != tt.want {
 			t.Errorf("%s, %s: %q, want %q", tt.artifactType, tt.predicate, got, tt.want)
 		}
 	}
 }
 
-func TestRepositoryOfAReference(t *testing.T) {
-	const d = "@sha256:0123"
-	for reference, want := range map[string]string{
-		"registry.example.com/team/image:1.0":      "registry.example.com/team/image",
-		"registry.example.com/team/image:1.0" + d:  "registry.example.com/team/image",
-		"registry.example.com:5000/team/image":     "registry.example.com:5000/team/image",
-		"registry.example.com:5000/team/image" + d: "registry.example.com:5000/team/image",
-		"[::1]:5000/image:latest":                  "[::1]:5000/image",
-		"oci:/srv/images/autosd:10":                "oci:/srv/images/autosd",
-		"oci:/srv/images/autosd":                   "oci:/srv/images/autosd",
-		"oci:build":                                "oci:build",
-		"oci:build:latest":                         "oci:build",
-	} {
-		if got := Repository(reference); got != want {
-			t.Errorf("%s: %s, want %s", reference, got, want)
-		}
-	}
-}
-
-// An image that was published is often signed afterwards, and then published
-// again by the same pipeline.
 func TestSignaturesAreNoContent(t *testing.T) {
-	attached := func(artifactType string) *Document {
+	attached := func(artifactType string) *entry.Document {
 		d := sampleDocument("a")
-		d.Registry.Referrers = append(d.Registry.Referrers, Referrer{Type: artifactType, Digest: digest.FromString(artifactType)})
+		d.Registry.Referrers = append(d.Registry.Referrers, entry.Referrer{Type: artifactType, Digest: digest.FromString(artifactType)})
 		return d
 	}
-	if !sampleDocument("a").SameContent(attached("application/vnd.dev.cosign.artifact.sig.v1+json")) {
+	if !SameContent(sampleDocument("a"), attached("application/vnd.dev.cosign.artifact.sig.v1+json")) {
 		t.Error("a signature is content")
 	}
-	if sampleDocument("a").SameContent(attached("application/spdx+json")) {
+	if SameContent(sampleDocument("a"), attached("application/spdx+json")) {
 		t.Error("an SBOM is no content")
 	}
 }
@@ -75,9 +55,9 @@ func TestMismatchConditions(t *testing.T) {
 	if got := mismatchConditions(d); got != nil {
 		t.Errorf("%+v without a mismatch", got)
 	}
-	d.Mismatches = []Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9"}, {Field: "architecture", Image: "arm64", Publisher: "amd64"}}
+	d.Mismatches = []entry.Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9"}, {Field: "architecture", Image: "arm64", Publisher: "amd64"}}
 	got := mismatchConditions(d)
-	want := Condition{
+	want := entry.Condition{
 		Type: "MetadataMismatch", Status: "True", Reason: "ImageStands", LastTransitionTime: d.PublishedAt,
 		Message: `distro is "autosd" according to the image, not "cs9": the image's word is published; ` +
 			`architecture is "arm64" according to the image, not "amd64": the image's word is published`,

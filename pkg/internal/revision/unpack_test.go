@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"encoding/base64"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -17,7 +18,7 @@ import (
 func rejected(t *testing.T, tag Tag, manifest []byte, reason string) {
 	t.Helper()
 	revision, err := Unpack(tag, manifest)
-	if revision != nil || !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), reason) {
+	if revision != nil || !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), reason) {
 		t.Errorf("got %v, %v; want ErrInvalid with %q", revision, err, reason)
 	}
 }
@@ -209,7 +210,7 @@ func TestNewerFormats(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			manifest := []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"` + tt.artifactType + `","layers":[],"annotations":` + tt.annotations + `}`)
-			tag := NewTag("autosd", NewTime(time.UnixMilli(7)), tt.op, digest.FromBytes(manifest))
+			tag := NewTag("autosd", entry.NewTime(time.UnixMilli(7)), tt.op, digest.FromBytes(manifest))
 			if !tt.ok {
 				rejected(t, tag, manifest, "")
 				return

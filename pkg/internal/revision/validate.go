@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/schema"
 )
 
@@ -28,7 +29,7 @@ func validate(op Op, document []byte) error {
 		what, compiled = "removal", removalSchema
 	}
 	invalid := func(reason string) error {
-		return &ValidationError{Document: what, Problems: []Problem{{Reason: reason}}}
+		return &entry.ValidationError{Document: what, Problems: []entry.Problem{{Reason: reason}}}
 	}
 	if len(document) > MaxDocument {
 		return invalid(fmt.Sprintf("%d bytes, more than the %d allowed", len(document), MaxDocument))
@@ -42,7 +43,7 @@ func validate(op Op, document []byte) error {
 		return err
 	}
 	if problems := validator.Problems(parsed); len(problems) > 0 {
-		return &ValidationError{Document: what, Problems: problems}
+		return &entry.ValidationError{Document: what, Problems: problems}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"encoding/base64"
@@ -10,17 +10,18 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 func TestPackUnpackRoundTrip(t *testing.T) {
-	minimal := &Document{
+	minimal := &entry.Document{
 		Name:   "a",
-		Image:  Image{Reference: "oci:./images:1", Digest: digest.FromString("a"), MediaType: ocispec.MediaTypeImageManifest},
-		Source: Source{Type: SourceExternal}, PublishedAt: NewTime(time.UnixMilli(0)),
+		Image:  entry.Image{Reference: "oci:./images:1", Digest: digest.FromString("a"), MediaType: ocispec.MediaTypeImageManifest},
+		Source: entry.Source{Type: entry.SourceExternal}, PublishedAt: entry.NewTime(time.UnixMilli(0)),
 	}
-	for _, document := range []*Document{minimal, sampleDocument("autosd-qemu"), fullDocument()} {
+	for _, document := range []*entry.Document{minimal, sampleDocument("autosd-qemu"), fullDocument()} {
 		t.Run(document.Name, func(t *testing.T) {
 			packed := mustPack(t, document)
 			want := &Revision{Tag: packed.Tag, Digest: packed.Descriptor.Digest, Size: packed.Descriptor.Size, Document: document}
@@ -215,15 +216,15 @@ func TestUnpackAttachmentRejects(t *testing.T) {
 		{"two layers", func(o map[string]any) { o["layers"] = []any{layer(o), layer(o)} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if text, err := UnpackAttachment(altered(t, packed.Manifest, tt.edit)); !errors.Is(err, ErrInvalid) {
+			if text, err := UnpackAttachment(altered(t, packed.Manifest, tt.edit)); !errors.Is(err, entry.ErrInvalid) {
 				t.Errorf("%q, %v", text, err)
 			}
 		})
 	}
-	if _, err := UnpackAttachment([]byte("<html>")); !errors.Is(err, ErrInvalid) {
+	if _, err := UnpackAttachment([]byte("<html>")); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("not JSON: %v", err)
 	}
-	if _, err := PackAttachment([]byte("<html>"), ocispec.Descriptor{}); !errors.Is(err, ErrInvalid) {
+	if _, err := PackAttachment([]byte("<html>"), ocispec.Descriptor{}); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("attaching what is not JSON: %v", err)
 	}
 }

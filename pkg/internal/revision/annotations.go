@@ -1,6 +1,7 @@
-package entry
+package revision
 
 import (
+	"github.com/oci-catalog/caib/pkg/entry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -40,7 +41,7 @@ func facets(pairs ...string) map[string]string {
 	return set
 }
 
-func (d *Document) facets(seen Seen) map[string]string {
+func documentFacets(d *entry.Document, seen Seen) map[string]string {
 	target := ""
 	if len(d.Metadata.Targets) > 0 {
 		target = d.Metadata.Targets[0].Name

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"errors"
@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 )
 
 const sampleHash = "0123456789abcdef"
 
 func TestTagRoundTrip(t *testing.T) {
-	long := strings.Repeat("n", maxName)
+	long := strings.Repeat("n", 96)
 	for _, tt := range []struct {
 		name string
 		text string
@@ -51,7 +52,7 @@ func TestForeignTagsAreIgnored(t *testing.T) {
 		{"a version", "1.4.0"},
 		{"fallback referrers tag", "sha256-" + strings.Repeat("ab", 32)},
 		{"signature", "sha256-" + strings.Repeat("ab", 32) + ".sig"},
-		{"name that is too long", strings.Repeat("n", maxName+1) + ".0mm7kwn40.p" + sampleHash},
+		{"name that is too long", strings.Repeat("n", 96+1) + ".0mm7kwn40.p" + sampleHash},
 		{"no name", ".0mm7kwn40.p" + sampleHash},
 		{"upper case in the name", "Autosd.0mm7kwn40.p" + sampleHash},
 		{"name that ends with a dash", "autosd-.0mm7kwn40.p" + sampleHash},
@@ -126,21 +127,21 @@ func TestTimesThatFitIntoNoTag(t *testing.T) {
 		time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 	} {
 		document := sampleDocument("autosd")
-		document.PublishedAt = NewTime(at)
-		if packed, err := Pack(document, Seen{}); !errors.Is(err, ErrInvalid) {
+		document.PublishedAt = entry.NewTime(at)
+		if packed, err := Pack(document, Seen{}); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("published at %s: %v, %v", at, packed, err)
 		}
 	}
 }
 
 func TestCheckName(t *testing.T) {
-	for _, name := range []string{"a", "0", "autosd-qemu", "a.b", "a--b", "a..b", strings.Repeat("n", maxName)} {
-		if err := CheckName(name); err != nil {
+	for _, name := range []string{"a", "0", "autosd-qemu", "a.b", "a--b", "a..b", strings.Repeat("n", 96)} {
+		if err := entry.CheckName(name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, name := range []string{"", "-a", "a-", ".a", "a.", "A", "a_b", "a/b", "a b", "a\n", "ä", "_snapshot", strings.Repeat("n", maxName+1)} {
-		if err := CheckName(name); !errors.Is(err, ErrInvalid) {
+	for _, name := range []string{"", "-a", "a-", ".a", "a.", "A", "a_b", "a/b", "a b", "a\n", "ä", "_snapshot", strings.Repeat("n", 96+1)} {
+		if err := entry.CheckName(name); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%q: %v, want ErrInvalid", name, err)
 		}
 	}
@@ -169,7 +170,7 @@ func TestNextTime(t *testing.T) {
 		{"a clock of another zone", now.In(time.FixedZone("", 3600)), visible, now},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(NewTime(tt.want), NextTime(tt.now, "autosd", tt.visible)); diff != "" {
+			if diff := cmp.Diff(entry.NewTime(tt.want), NextTime(tt.now, "autosd", tt.visible)); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -1,68 +1,69 @@
-package entry
+package revision
 
 import (
 	"encoding/json"
 	"testing"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 )
 
-var sampleTime = NewTime(time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC))
+var sampleTime = entry.NewTime(time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC))
 
-func sampleDocument(name string) *Document {
+func sampleDocument(name string) *entry.Document {
 	created, d := sampleTime, digest.FromString(name)
-	return &Document{
+	return &entry.Document{
 		Name: name, Version: "1.4.0", Description: "AutoSD for the virtual board",
-		Image:    Image{Reference: "registry.example.com/automotive/autosd:1.4.0", Digest: d, MediaType: "application/vnd.oci.image.index.v1+json", Size: 900},
+		Image:    entry.Image{Reference: "registry.example.com/automotive/autosd:1.4.0", Digest: d, MediaType: "application/vnd.oci.image.index.v1+json", Size: 900},
 		Tags:     []string{"nightly", "qa"},
-		Metadata: Metadata{OS: "linux", Distro: "autosd", DistroVersion: "10", Targets: []Target{{Name: "qemu", Verified: true}, {Name: "rpi4"}}, Bootc: true, BuildMode: "bootc"},
-		Registry: Observed{CreatedAt: &created, SizeBytes: 1 << 30, LayerCount: 60, Platforms: []Platform{
+		Metadata: entry.Metadata{OS: "linux", Distro: "autosd", DistroVersion: "10", Targets: []entry.Target{{Name: "qemu", Verified: true}, {Name: "rpi4"}}, Bootc: true, BuildMode: "bootc"},
+		Registry: entry.Observed{CreatedAt: &created, SizeBytes: 1 << 30, LayerCount: 60, Platforms: []entry.Platform{
 			{Architecture: "amd64", OS: "linux", Digest: d, SizeBytes: 1 << 29, LayerCount: 30},
 			{Architecture: "arm64", OS: "linux", Digest: d, SizeBytes: 1 << 29, LayerCount: 30}}},
-		Source: Source{Type: SourceManual}, Labels: map[string]string{"team": "platform"},
+		Source: entry.Source{Type: entry.SourceManual}, Labels: map[string]string{"team": "platform"},
 		PublishedAt: created, PublishedBy: "ci@build-7",
 	}
 }
 
 // fullDocument sets every field of the format.
-func fullDocument() *Document {
-	built, d := NewTime(sampleTime.Add(-time.Hour)), digest.FromString("full")
-	return &Document{
+func fullDocument() *entry.Document {
+	built, d := entry.NewTime(sampleTime.Add(-time.Hour)), digest.FromString("full")
+	return &entry.Document{
 		Name: "autosd.full", Version: "2.0.1+rc~1", Description: "Everything: größer, 日本, <b>&amp;</b> \"quoted\" \\ /",
-		Image: Image{Reference: "registry.example.com/automotive/autosd:2.0.1", Digest: d, MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1234},
+		Image: entry.Image{Reference: "registry.example.com/automotive/autosd:2.0.1", Digest: d, MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1234},
 		Tags:  []string{"release", "team/qa"},
-		Metadata: Metadata{
+		Metadata: entry.Metadata{
 			Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "autosd", DistroVersion: "10", KernelVersion: "6.12.0-55.el10",
-			Targets: []Target{{Name: "rpi4", Verified: true, Notes: "booted in the lab"}, {Name: "qemu"}},
+			Targets: []entry.Target{{Name: "rpi4", Verified: true, Notes: "booted in the lab"}, {Name: "qemu"}},
 			Bootc:   true, BuildMode: "image", ExportFormat: "qcow2",
 		},
-		Registry: Observed{CreatedAt: &built, SizeBytes: 1<<53 - 1, LayerCount: 67, Platforms: []Platform{
+		Registry: entry.Observed{CreatedAt: &built, SizeBytes: 1<<53 - 1, LayerCount: 67, Platforms: []entry.Platform{
 			{Architecture: "arm64", OS: "linux", Variant: "v8", Digest: digest.FromString("arm"), SizeBytes: 700, LayerCount: 40},
 			{Architecture: "amd64", OS: "linux", Digest: digest.FromString("amd"), SizeBytes: 600, LayerCount: 27},
-		}, Referrers: []Referrer{{
+		}, Referrers: []entry.Referrer{{
 			Type: "application/vnd.dev.sigstore.bundle.v0.3+json", PredicateType: "https://slsa.dev/provenance/v1", Digest: digest.FromString("bundle"),
 			SizeBytes: 900, Title: "provenance.json", FileDigest: digest.FromString("file"), Subject: digest.FromString("arm"),
 		}}},
-		Artifacts: []Artifact{{
+		Artifacts: []entry.Artifact{{
 			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/automotive/disk:2.0.1", Digest: digest.FromString("disk"),
 			SizeBytes: 4096, Format: "qcow2", Title: "disk.qcow2.gz", Partition: "root", Compression: "gzip", DecompressedSize: 1 << 33,
 		}},
-		Source:      Source{Type: SourceScheduled, ImageBuild: "autosd-nightly-77", Schedule: "autosd-nightly"},
+		Source:      entry.Source{Type: entry.SourceScheduled, ImageBuild: "autosd-nightly-77", Schedule: "autosd-nightly"},
 		Labels:      map[string]string{"team": "platform", "verification-interval": "30m"},
-		Mismatches:  []Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9", Overridden: true}},
+		Mismatches:  []entry.Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9", Overridden: true}},
 		PublishedAt: sampleTime, PublishedBy: "ci@build-7",
 	}
 }
 
 func sampleRemoval(name string) *Removal {
 	return &Removal{
-		Name: name, Reason: "superseded", RemovedAt: NewTime(sampleTime.Add(time.Minute)),
+		Name: name, Reason: "superseded", RemovedAt: entry.NewTime(sampleTime.Add(time.Minute)),
 		RemovedBy: "ops@example.com", Revision: digest.FromString("ended"),
 	}
 }
 
-func mustPack(t testing.TB, document *Document) *Packed {
+func mustPack(t testing.TB, document *entry.Document) *Packed {
 	t.Helper()
 	packed, err := Pack(document, Seen{})
 	if err != nil {
@@ -82,7 +83,7 @@ func mustUnpack(t testing.TB, packed *Packed) *Revision {
 
 // sealed makes a revision of a document that Pack would not take: digests and
 // tag are right, only the document is somebody else's.
-func sealed(t testing.TB, op Op, name string, at Time, document []byte) (Tag, []byte) {
+func sealed(t testing.TB, op Op, name string, at entry.Time, document []byte) (Tag, []byte) {
 	t.Helper()
 	mediaType := MediaTypeEntry
 	if op == OpRemove {
@@ -126,7 +127,7 @@ func at(object any, keys ...any) any {
 // mustText returns the document that a manifest embeds.
 func mustText(t testing.TB, manifest []byte) []byte {
 	t.Helper()
-	text, err := Text(manifest)
+	text, err := DocumentText(manifest)
 	if err != nil {
 		t.Fatal(err)
 	}

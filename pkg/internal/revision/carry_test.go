@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"encoding/json"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // fromTheFuture is a document that a later version wrote: unknown fields at
@@ -28,7 +29,7 @@ func fromTheFuture(t *testing.T) []byte {
 
 // rewritten packs document over old and returns what a reader finds: the
 // document, and its text as plain JSON.
-func rewritten(t *testing.T, document *Document, old []byte) (*Document, map[string]any) {
+func rewritten(t *testing.T, document *entry.Document, old []byte) (*entry.Document, map[string]any) {
 	t.Helper()
 	packed, err := PackRewrite(document, old, Seen{})
 	if err != nil {
@@ -45,7 +46,7 @@ func rewritten(t *testing.T, document *Document, old []byte) (*Document, map[str
 func TestRewriteKeepsUnknownFields(t *testing.T) {
 	old := fromTheFuture(t)
 	document := fullDocument()
-	document.Version, document.PublishedAt = "3.0.0", NewTime(sampleTime.Add(time.Hour))
+	document.Version, document.PublishedAt = "3.0.0", entry.NewTime(sampleTime.Add(time.Hour))
 	document.Metadata.Targets[0].Verified = false
 	got, text := rewritten(t, document, old)
 	if diff := cmp.Diff(document, got); diff != "" {
@@ -68,7 +69,7 @@ func TestRewriteDropsRemovedFields(t *testing.T) {
 	old := fromTheFuture(t)
 	document := sampleDocument("autosd.full")
 	document.Version, document.Tags, document.Labels = "", nil, map[string]string{"verification-interval": "1h"}
-	document.Metadata, document.Registry, document.Artifacts = Metadata{}, Observed{}, nil
+	document.Metadata, document.Registry, document.Artifacts = entry.Metadata{}, entry.Observed{}, nil
 	document.PublishedBy = ""
 	got, text := rewritten(t, document, old)
 	if diff := cmp.Diff(document, got); diff != "" {
@@ -93,12 +94,12 @@ func TestRewriteDropsRemovedFields(t *testing.T) {
 // when the new one sets a known field in it.
 func TestRewriteMergesIntoEmptyObjects(t *testing.T) {
 	plain := sampleDocument("autosd")
-	plain.Metadata = Metadata{}
+	plain.Metadata = entry.Metadata{}
 	old := altered(t, mustPack(t, plain).Blobs[1].Content, func(o map[string]any) {
 		o["metadata"] = map[string]any{"secureBoot": true, "bootc": false}
 	})
 	document := sampleDocument("autosd")
-	document.Metadata = Metadata{Distro: "autosd", Bootc: true}
+	document.Metadata = entry.Metadata{Distro: "autosd", Bootc: true}
 	got, text := rewritten(t, document, old)
 	if diff := cmp.Diff(document, got); diff != "" {
 		t.Errorf("known fields:\n%s", diff)
@@ -111,7 +112,7 @@ func TestRewriteMergesIntoEmptyObjects(t *testing.T) {
 // Which element of a list of another length is which, nobody can tell.
 func TestRewriteOfOtherListsKeepsNothingInThem(t *testing.T) {
 	document := fullDocument()
-	document.Metadata.Targets = append(document.Metadata.Targets, Target{Name: "new"})
+	document.Metadata.Targets = append(document.Metadata.Targets, entry.Target{Name: "new"})
 	_, text := rewritten(t, document, fromTheFuture(t))
 	want := []any{
 		map[string]any{"name": "rpi4", "verified": true, "notes": "booted in the lab"},
@@ -130,12 +131,12 @@ func TestRewriteRefuses(t *testing.T) {
 		{"duplicate keys", `{"a":1,"a":2}`},
 		{"a known field of another type", `{"name":1}`},
 	} {
-		if packed, err := PackRewrite(document, []byte(tt.old), Seen{}); !errors.Is(err, ErrInvalid) {
+		if packed, err := PackRewrite(document, []byte(tt.old), Seen{}); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%s: %v, %v", tt.name, packed, err)
 		}
 	}
 	document.Version = "\n"
-	if packed, err := PackRewrite(document, mustPack(t, sampleDocument("autosd")).Blobs[1].Content, Seen{}); !errors.Is(err, ErrInvalid) {
+	if packed, err := PackRewrite(document, mustPack(t, sampleDocument("autosd")).Blobs[1].Content, Seen{}); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("an invalid document: %v, %v", packed, err)
 	}
 }
@@ -143,25 +144,25 @@ func TestRewriteRefuses(t *testing.T) {
 func TestSameContent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		edit func(*Document)
+		edit func(*entry.Document)
 		want bool
 	}{
-		{"nothing changed", func(*Document) {}, true},
-		{"published later", func(d *Document) { d.PublishedAt = NewTime(d.PublishedAt.Add(time.Hour)) }, true},
-		{"published by another", func(d *Document) { d.PublishedBy = "you" }, true},
-		{"published in another catalog", func(d *Document) { d.Catalog = "registry.example.com/other/catalog" }, true},
-		{"nil and empty", func(d *Document) { d.Artifacts = []Artifact{} }, true},
-		{"another version", func(d *Document) { d.Version = "9" }, false},
-		{"another digest", func(d *Document) { d.Image.Digest = "sha256:0" }, false},
-		{"one label more", func(d *Document) { d.Labels["a"] = "" }, false},
-		{"tags in another order", func(d *Document) { d.Tags = []string{"qa", "nightly"} }, false},
-		{"a target's notes", func(d *Document) { d.Metadata.Targets[1].Notes = "n" }, false},
-		{"text that cannot be written", func(d *Document) { d.Version = "\xff" }, false},
+		{"nothing changed", func(*entry.Document) {}, true},
+		{"published later", func(d *entry.Document) { d.PublishedAt = entry.NewTime(d.PublishedAt.Add(time.Hour)) }, true},
+		{"published by another", func(d *entry.Document) { d.PublishedBy = "you" }, true},
+		{"published in another catalog", func(d *entry.Document) { d.Catalog = "registry.example.com/other/catalog" }, true},
+		{"nil and empty", func(d *entry.Document) { d.Artifacts = []entry.Artifact{} }, true},
+		{"another version", func(d *entry.Document) { d.Version = "9" }, false},
+		{"another digest", func(d *entry.Document) { d.Image.Digest = "sha256:0" }, false},
+		{"one label more", func(d *entry.Document) { d.Labels["a"] = "" }, false},
+		{"tags in another order", func(d *entry.Document) { d.Tags = []string{"qa", "nightly"} }, false},
+		{"a target's notes", func(d *entry.Document) { d.Metadata.Targets[1].Notes = "n" }, false},
+		{"text that cannot be written", func(d *entry.Document) { d.Version = "\xff" }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := sampleDocument("autosd"), sampleDocument("autosd")
 			tt.edit(b)
-			if got := a.SameContent(b); got != tt.want || b.SameContent(a) != tt.want {
+			if got := SameContent(a, b); got != tt.want || SameContent(b, a) != tt.want {
 				t.Errorf("got %t, want %t", got, tt.want)
 			}
 			if a.PublishedBy != "ci@build-7" || a.PublishedAt != sampleTime {

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/internal/testwait"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // A check whose cost grows with the square of the size would not be done in time.
@@ -27,14 +28,14 @@ func TestHugeDocumentsAreRefusedQuickly(t *testing.T) {
 			}
 			var err error
 			testwait.Return(t, "a huge document to be refused", func() { _, err = Unpack(tag, manifest) })
-			if !errors.Is(err, ErrInvalid) || len(err.Error()) > 4096 {
+			if !errors.Is(err, entry.ErrInvalid) || len(err.Error()) > 4096 {
 				t.Errorf("%.300v", err)
 			}
 		})
 	}
 	document := sampleDocument("autosd")
 	document.Description = huge[:1<<20]
-	if _, err := Pack(document, Seen{}); !errors.Is(err, ErrInvalid) || len(err.Error()) > 4096 {
+	if _, err := Pack(document, Seen{}); !errors.Is(err, entry.ErrInvalid) || len(err.Error()) > 4096 {
 		t.Errorf("%.300v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package entry_test
+package revision_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 type vectors struct {
@@ -26,7 +27,7 @@ type vectors struct {
 	}
 	Architectures []struct{ Given, Stored string }
 	Entries       []packedVector[entry.Document]
-	Removals      []packedVector[entry.Removal]
+	Removals      []packedVector[revision.Removal]
 	Rewrites      []struct {
 		packedVector[entry.Document]
 		Old string
@@ -56,14 +57,14 @@ type packedVector[T any] struct {
 	}
 }
 
-func (v packedVector[T]) seen() entry.Seen {
+func (v packedVector[T]) seen() revision.Seen {
 	if v.Seen.Revisions == 0 {
-		return entry.Seen{}
+		return revision.Seen{}
 	}
-	return entry.Seen{Revisions: v.Seen.Revisions, Catalog: entry.CatalogHash(v.Seen.Catalog)}
+	return revision.Seen{Revisions: v.Seen.Revisions, Catalog: revision.CatalogHash(v.Seen.Catalog)}
 }
 
-func (v packedVector[T]) check(t *testing.T, packed *entry.Packed, err error) {
+func (v packedVector[T]) check(t *testing.T, packed *revision.Packed, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -72,21 +73,21 @@ func (v packedVector[T]) check(t *testing.T, packed *entry.Packed, err error) {
 	if diff := cmp.Diff([]string{v.Canonical, v.Manifest, v.Digest, v.Tag}, got); diff != "" {
 		t.Error(diff)
 	}
-	revision, err := entry.Unpack(packed.Tag, packed.Manifest)
+	rev, err := revision.Unpack(packed.Tag, packed.Manifest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if revision.Seen != v.seen() || revision.Catalog() != v.Seen.Catalog {
-		t.Errorf("read back: saw %v of %q, want %v of %q", revision.Seen, revision.Catalog(), v.seen(), v.Seen.Catalog)
+	if rev.Seen != v.seen() || rev.Catalog() != v.Seen.Catalog {
+		t.Errorf("read back: saw %v of %q, want %v of %q", rev.Seen, rev.Catalog(), v.seen(), v.Seen.Catalog)
 	}
-	if text, err := entry.Text(packed.Manifest); err != nil || string(text) != v.Canonical {
+	if text, err := revision.DocumentText(packed.Manifest); err != nil || string(text) != v.Canonical {
 		t.Errorf("%s, %v; want %s", text, err, v.Canonical)
 	}
 }
 
 func readVectors(t *testing.T) (v vectors) {
 	t.Helper()
-	text, err := os.ReadFile("../../schema/testdata/vectors.json")
+	text, err := os.ReadFile("../../../schema/testdata/vectors.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +100,11 @@ func readVectors(t *testing.T) (v vectors) {
 func TestVectors(t *testing.T) {
 	v := readVectors(t)
 	for _, tt := range v.Tags {
-		tag, ok := entry.ParseTag(tt.Tag)
+		tag, ok := revision.ParseTag(tt.Tag)
 		if ok != tt.Valid {
 			t.Errorf("%s: of the log: %t", tt.Tag, ok)
 		}
-		want := entry.Tag{Name: tt.Name, Millis: tt.Millis, Hash: tt.Hash}
+		want := revision.Tag{Name: tt.Name, Millis: tt.Millis, Hash: tt.Hash}
 		if ok {
 			want.Op = tag.Op
 			if tag != want || tag.String() != tt.Tag || tag.Time().String() != tt.Time || tag.Op.String() != tt.Operation {
@@ -116,8 +117,8 @@ func TestVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		visible, _ := entry.ParseTags(tt.Tags)
-		if got := entry.NextTime(now, tt.Name, visible).String(); got != tt.Next {
+		visible, _ := revision.ParseTags(tt.Tags)
+		if got := revision.NextTime(now, tt.Name, visible).String(); got != tt.Next {
 			t.Errorf("%s: %s, want %s", tt.Now, got, tt.Next)
 		}
 	}
@@ -127,23 +128,23 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for _, tt := range v.Entries {
-		packed, err := entry.Pack(&tt.Document, tt.seen())
+		packed, err := revision.Pack(&tt.Document, tt.seen())
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Removals {
-		packed, err := entry.PackRemoval(&tt.Document, tt.seen())
+		packed, err := revision.PackRemoval(&tt.Document, tt.seen())
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Rewrites {
-		packed, err := entry.PackRewrite(&tt.Document, []byte(tt.Old), tt.seen())
+		packed, err := revision.PackRewrite(&tt.Document, []byte(tt.Old), tt.seen())
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Attachments {
-		packed, err := entry.PackAttachment([]byte(tt.Revision), tt.Subject)
+		packed, err := revision.PackAttachment([]byte(tt.Revision), tt.Subject)
 		if err != nil || string(packed.Manifest) != tt.Manifest || packed.Descriptor.Digest.String() != tt.Digest {
 			t.Errorf("attachment: %v, %+v", err, packed)
 		}
-		back, err := entry.UnpackAttachment([]byte(tt.Manifest))
+		back, err := revision.UnpackAttachment([]byte(tt.Manifest))
 		if err != nil || !bytes.Equal(back, []byte(tt.Revision)) {
 			t.Errorf("attachment: %v, %s", err, back)
 		}
@@ -153,11 +154,11 @@ func TestVectors(t *testing.T) {
 func TestVectorsOfRevisions(t *testing.T) {
 	for _, tt := range readVectors(t).Revisions {
 		t.Run(tt.What, func(t *testing.T) {
-			tag, ok := entry.ParseTag(tt.Tag)
+			tag, ok := revision.ParseTag(tt.Tag)
 			if !ok {
 				t.Fatal(tt.Tag)
 			}
-			revision, err := entry.Unpack(tag, []byte(tt.Manifest))
+			revision, err := revision.Unpack(tag, []byte(tt.Manifest))
 			got := "valid"
 			switch {
 			case errors.Is(err, entry.ErrInvalid):
@@ -180,7 +181,7 @@ func TestVectorsOfReplays(t *testing.T) {
 		for _, m := range tt.Manifests {
 			manifests[m.Tag] = m.Manifest
 		}
-		tags, _ := entry.ParseTags(tt.Listed)
+		tags, _ := revision.ParseTags(tt.Listed)
 		var order []string
 		for _, tag := range tags {
 			order = append(order, tag.String())
@@ -196,17 +197,17 @@ func TestVectorsOfReplays(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			replay := entry.NewReplay(tags, asOf)
+			replay := revision.NewReplay(tags, asOf)
 			for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
-				found := map[entry.Tag]*entry.Revision{}
+				found := map[revision.Tag]*revision.Revision{}
 				for _, tag := range want {
-					if revision, err := entry.Unpack(tag, []byte(manifests[tag.String()])); err == nil {
+					if revision, err := revision.Unpack(tag, []byte(manifests[tag.String()])); err == nil {
 						found[tag] = revision
 					}
 				}
 				replay.Decide(found)
 			}
-			byName := func(revisions []*entry.Revision) map[string]string {
+			byName := func(revisions []*revision.Revision) map[string]string {
 				m := map[string]string{}
 				for _, r := range revisions {
 					m[r.Tag.Name] = r.Tag.String()

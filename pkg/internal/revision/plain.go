@@ -1,10 +1,11 @@
-package entry
+package revision
 
 import (
 	"bytes"
 	"slices"
 	"strings"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -23,15 +24,15 @@ const (
 	maxBytes   = 1<<53 - 1
 )
 
-// isPlain reports whether a document, decoded without error from text, is
+// isPlainDocument reports whether a document, decoded without error from text, is
 // plain.
-func (d *Document) isPlain(text []byte) bool {
+func isPlainDocument(d *entry.Document, text []byte) bool {
 	if len(text) > MaxDocument || bytes.Contains(text, []byte("null")) || bytes.Contains(text, []byte(`""`)) {
 		return false
 	}
-	plain := CheckName(d.Name) == nil && d.Image.isPlain() && d.Metadata.isPlain() && d.Registry.isPlain() &&
+	plain := entry.CheckName(d.Name) == nil && isPlainImage(&d.Image) && isPlainMetadata(&d.Metadata) && isPlainObserved(&d.Registry) &&
 		(d.Version == "" || isWord(d.Version, verMarks, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) && isText(d.Catalog, 1024) &&
-		d.Source.isPlain() && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256 && len(d.Mismatches) <= 32
+		isPlainSource(&d.Source) && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256 && len(d.Mismatches) <= 32
 	if !plain {
 		return false
 	}
@@ -45,15 +46,15 @@ func (d *Document) isPlain(text []byte) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(d.Artifacts, func(a Artifact) bool { return !a.isPlain() }) &&
-		!slices.ContainsFunc(d.Mismatches, func(m Mismatch) bool { return !m.isPlain() })
+	return !slices.ContainsFunc(d.Artifacts, func(a entry.Artifact) bool { return !isPlainArtifact(&a) }) &&
+		!slices.ContainsFunc(d.Mismatches, func(m entry.Mismatch) bool { return !isPlainMismatch(&m) })
 }
 
-func (i *Image) isPlain() bool {
+func isPlainImage(i *entry.Image) bool {
 	return i.Reference != "" && isText(i.Reference, 1024) && isDigest(i.Digest) && isMediaType(i.MediaType) && i.Size > 0 && i.Size <= maxBytes
 }
 
-func (m *Metadata) isPlain() bool {
+func isPlainMetadata(m *entry.Metadata) bool {
 	for _, value := range []string{m.Architecture, m.OS, m.Variant, m.Distro, m.DistroVersion, m.KernelVersion, m.ExportFormat} {
 		if !isText(value, 256) {
 			return false
@@ -64,38 +65,38 @@ func (m *Metadata) isPlain() bool {
 	default:
 		return false
 	}
-	return len(m.Targets) <= 64 && !slices.ContainsFunc(m.Targets, func(t Target) bool {
+	return len(m.Targets) <= 64 && !slices.ContainsFunc(m.Targets, func(t entry.Target) bool {
 		return t.Name == "" || !isText(t.Name, 256) || !isText(t.Notes, 1024)
 	})
 }
 
-func (m *Mismatch) isPlain() bool {
+func isPlainMismatch(m *entry.Mismatch) bool {
 	return m.Field != "" && isText(m.Field, 256) && isText(m.Image, 256) && isText(m.Publisher, 256)
 }
 
-func (o *Observed) isPlain() bool {
+func isPlainObserved(o *entry.Observed) bool {
 	return isSize(o.SizeBytes) && isCount(o.LayerCount) && len(o.Platforms) <= 256 && len(o.Referrers) <= 256 &&
-		!slices.ContainsFunc(o.Referrers, func(r Referrer) bool { return !r.isPlain() }) &&
-		!slices.ContainsFunc(o.Platforms, func(p Platform) bool {
+		!slices.ContainsFunc(o.Referrers, func(r entry.Referrer) bool { return !isPlainReferrer(&r) }) &&
+		!slices.ContainsFunc(o.Platforms, func(p entry.Platform) bool {
 			return p.Architecture == "" || !isText(p.Architecture, 256) || !isText(p.OS, 256) || !isText(p.Variant, 256) ||
 				!isDigest(p.Digest) || !isSize(p.SizeBytes) || !isCount(p.LayerCount)
 		})
 }
 
-func (a *Artifact) isPlain() bool {
+func isPlainArtifact(a *entry.Artifact) bool {
 	return a.Type != "" && isText(a.Type, 256) && a.Reference != "" && isText(a.Reference, 1024) && isDigest(a.Digest) &&
 		isSize(a.SizeBytes) && isText(a.Format, 256) && isText(a.Title, 256) && isText(a.Partition, 256) &&
 		isText(a.Compression, 256) && isSize(a.DecompressedSize)
 }
 
-func (r *Referrer) isPlain() bool {
+func isPlainReferrer(r *entry.Referrer) bool {
 	return r.Type != "" && isText(r.Type, 256) && isText(r.PredicateType, 256) && isDigest(r.Digest) && isSize(r.SizeBytes) &&
 		isText(r.Title, 256) && (r.FileDigest == "" || isDigest(r.FileDigest)) && (r.Subject == "" || isDigest(r.Subject))
 }
 
-func (s *Source) isPlain() bool {
+func isPlainSource(s *entry.Source) bool {
 	switch s.Type {
-	case SourceImageBuild, SourceExternal, SourceManual, SourceScheduled:
+	case entry.SourceImageBuild, entry.SourceExternal, entry.SourceManual, entry.SourceScheduled:
 		return isText(s.ImageBuild, 256) && isText(s.Schedule, 256)
 	}
 	return false

@@ -1,10 +1,11 @@
-package entry
+package revision
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // A plain document is one that the schema accepts, whatever its bytes are.
@@ -25,8 +26,8 @@ func FuzzPlainIsValid(f *testing.F) {
 		f.Add(strings.Replace(string(text), edit[0], edit[1], 1))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		document := new(Document)
-		if json.Unmarshal([]byte(text), document) != nil || !document.isPlain([]byte(text)) {
+		document := new(entry.Document)
+		if json.Unmarshal([]byte(text), document) != nil || !isPlainDocument(document, []byte(text)) {
 			return
 		}
 		if err := validate(OpPublish, []byte(text)); err != nil {
@@ -41,7 +42,7 @@ func TestWhatWritersMakeIsPlain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !document.isPlain(text) {
+	if !isPlainDocument(document, text) {
 		t.Error("an everyday document is not plain: every list would validate it the slow way")
 	}
 }

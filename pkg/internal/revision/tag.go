@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -43,28 +44,13 @@ const StatusName = "_status"
 const (
 	timeDigits = 9  // base 36: until the year 5188
 	hashDigits = 16 // of the manifest digest, hexadecimal
-	maxName    = 96
 )
 
 // Alphabets of the parts of a tag.
 const (
-	hexadecimal  = "0123456789abcdef"
-	base36       = "0123456789abcdefghijklmnopqrstuvwxyz"
-	nameInside   = base36 + "-."
-	nameAtTheEnd = base36
+	hexadecimal = "0123456789abcdef"
+	base36      = "0123456789abcdefghijklmnopqrstuvwxyz"
 )
-
-// CheckName reports whether name can be an entry's name: lower-case letters,
-// digits, "-" and ".", at most 96 characters. The error is a *NameError.
-func CheckName(name string) error {
-	// Not a regular expression: this runs for every tag of a catalog.
-	valid := name != "" && len(name) <= maxName && strings.Trim(name, nameInside) == "" &&
-		strings.Contains(nameAtTheEnd, name[:1]) && strings.Contains(nameAtTheEnd, name[len(name)-1:])
-	if !valid {
-		return &NameError{shorten(name)}
-	}
-	return nil
-}
 
 // Tag is one event of the log, as its tag in the repository spells it (SPEC
 // section 3). It is comparable; the zero Tag is no tag.
@@ -76,12 +62,12 @@ type Tag struct {
 }
 
 // NewTag names the manifest with the given digest.
-func NewTag(name string, at Time, op Op, manifest digest.Digest) Tag {
+func NewTag(name string, at entry.Time, op Op, manifest digest.Digest) Tag {
 	return Tag{Name: name, Millis: at.UnixMilli(), Op: op, Hash: manifest.Encoded()[:hashDigits]}
 }
 
 // SnapshotTag names a snapshot manifest.
-func SnapshotTag(at Time, manifest digest.Digest) Tag {
+func SnapshotTag(at entry.Time, manifest digest.Digest) Tag {
 	return NewTag(SnapshotName, at, OpSnapshot, manifest)
 }
 
@@ -103,7 +89,7 @@ func ParseTag(text string) (tag Tag, ok bool) {
 	tag = Tag{Name: name, Millis: millis, Op: Op(last[0]), Hash: last[1:]}
 	switch tag.Op {
 	case OpPublish, OpRemove:
-		return tag, CheckName(name) == nil
+		return tag, entry.CheckName(name) == nil
 	case OpSnapshot:
 		return tag, name == SnapshotName
 	}
@@ -128,7 +114,7 @@ func (t Tag) String() string {
 }
 
 // Time is when the event happened, in UTC, according to its writer.
-func (t Tag) Time() Time { return Time{time.UnixMilli(t.Millis).UTC()} }
+func (t Tag) Time() entry.Time { return entry.NewTime(time.UnixMilli(t.Millis)) }
 
 // Names reports whether the manifest with this digest is the one the tag was
 // made for.
@@ -166,7 +152,7 @@ func ParseTags(listed []string) (revisions, snapshots []Tag) {
 }
 
 // StatusTag names a status manifest.
-func StatusTag(at Time, manifest digest.Digest) Tag {
+func StatusTag(at entry.Time, manifest digest.Digest) Tag {
 	return NewTag(StatusName, at, OpSnapshot, manifest)
 }
 
@@ -191,11 +177,11 @@ func ParseStatusTags(listed []string) []Tag {
 // NextTime is the time a writer gives to a new revision of name: now, or just
 // after the newest revision of that name it can see, so that a slow clock
 // cannot publish into the past.
-func NextTime(now time.Time, name string, visible []Tag) Time {
-	next := NewTime(now)
+func NextTime(now time.Time, name string, visible []Tag) entry.Time {
+	next := entry.NewTime(now)
 	for _, tag := range visible {
 		if tag.Name == name && tag.Millis >= next.UnixMilli() {
-			next = Time{time.UnixMilli(tag.Millis + 1).UTC()}
+			next = entry.NewTime(time.UnixMilli(tag.Millis + 1))
 		}
 	}
 	return next

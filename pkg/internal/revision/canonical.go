@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/gowebpki/jcs"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // canonical returns v as canonical JSON (RFC 8785), the only form that writers
@@ -18,7 +19,7 @@ import (
 func canonical(v any) ([]byte, error) {
 	plain, err := jsonv2.Marshal(v, jsonv1.DefaultOptionsV1(), jsontext.AllowInvalidUTF8(false))
 	if err != nil {
-		return nil, fmt.Errorf("%w: write as JSON: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: write as JSON: %v", entry.ErrInvalid, err)
 	}
 	return jcs.Transform(plain)
 }
@@ -42,7 +43,7 @@ func carry(old, known, fresh []byte) ([]byte, error) {
 	}
 	text, err := jcs.Transform(merged)
 	if err != nil {
-		return nil, fmt.Errorf("%w: carry unknown fields: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: carry unknown fields: %v", entry.ErrInvalid, err)
 	}
 	return text, nil
 }
@@ -86,9 +87,9 @@ func carryTree(old, known, fresh any) any {
 // and by whom they were published, and which signatures were there: publishing one
 // over the other changes nothing. An image that is published is often signed
 // afterwards.
-func (d *Document) SameContent(other *Document) bool {
-	a, b := *d, *other
-	a.PublishedAt, b.PublishedAt = Time{}, Time{}
+func SameContent(one, other *entry.Document) bool {
+	a, b := *one, *other
+	a.PublishedAt, b.PublishedAt = entry.Time{}, entry.Time{}
 	a.PublishedBy, b.PublishedBy = "", ""
 	a.Catalog, b.Catalog = "", ""
 	a.Registry.Referrers, b.Registry.Referrers = unsigned(a.Registry.Referrers), unsigned(b.Registry.Referrers)
@@ -101,6 +102,6 @@ func (d *Document) SameContent(other *Document) bool {
 }
 
 // unsigned leaves out the signatures among referrers.
-func unsigned(all []Referrer) []Referrer {
-	return slices.DeleteFunc(slices.Clone(all), func(r Referrer) bool { return r.Kind() == KindSignature })
+func unsigned(all []entry.Referrer) []entry.Referrer {
+	return slices.DeleteFunc(slices.Clone(all), func(r entry.Referrer) bool { return ReferrerKind(&r) == KindSignature })
 }

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -27,12 +28,12 @@ const ourFields = "imageCreatedAt referrers catalog"
 
 // fullItem is the item of a document that sets everything, with the fields
 // that others than the document fill.
-func fullItem(t *testing.T) Item {
+func fullItem(t *testing.T) entry.Item {
 	t.Helper()
-	item := NewItem(mustUnpack(t, mustPack(t, fullDocument())))
+	item := mustUnpack(t, mustPack(t, fullDocument())).Item()
 	item.StatusReason, item.StatusMessage = "ManifestUnknown", "the image was deleted"
 	item.Verdict, item.Catalog, item.AccessCount = "verified", "registry.example.com/team/catalog", 3
-	item.Signers = []Signer{{Name: "key team.pub", What: "entry", Format: "bundle", Time: &item.PublishedAt}}
+	item.Signers = []entry.Signer{{Name: "key team.pub", What: "entry", Format: "bundle", Time: &item.PublishedAt}}
 	return item
 }
 
@@ -96,11 +97,11 @@ func TestItemPartsJSON(t *testing.T) {
 }
 
 func TestItemOfAMinimalDocument(t *testing.T) {
-	document := &Document{
-		Name: "a", Image: sampleDocument("a").Image, Source: Source{Type: SourceExternal}, PublishedAt: sampleTime,
+	document := &entry.Document{
+		Name: "a", Image: sampleDocument("a").Image, Source: entry.Source{Type: entry.SourceExternal}, PublishedAt: sampleTime,
 	}
 	packed := mustPack(t, document)
-	got, err := json.Marshal(NewItem(mustUnpack(t, packed)))
+	got, err := json.Marshal(mustUnpack(t, packed).Item())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,17 +132,17 @@ func TestFullItemIsFull(t *testing.T) {
 }
 
 func TestItemArchitectures(t *testing.T) {
-	variant := func(a string) PlatformVariant { return PlatformVariant{Architecture: a} }
+	variant := func(a string) entry.PlatformVariant { return entry.PlatformVariant{Architecture: a} }
 	for _, tt := range []struct {
 		name string
-		item Item
+		item entry.Item
 		want []string
 	}{
-		{"none", Item{}, nil},
-		{"single", Item{Architecture: "arm64"}, []string{"arm64"}},
-		{"index", Item{PlatformVariants: []PlatformVariant{variant("arm64"), variant("amd64")}}, []string{"arm64", "amd64"}},
-		{"variants of one", Item{PlatformVariants: []PlatformVariant{variant("arm"), variant("arm")}}, []string{"arm"}},
-		{"the index knows better", Item{Architecture: "x", PlatformVariants: []PlatformVariant{variant("arm64")}}, []string{"arm64"}},
+		{"none", entry.Item{}, nil},
+		{"single", entry.Item{Architecture: "arm64"}, []string{"arm64"}},
+		{"index", entry.Item{PlatformVariants: []entry.PlatformVariant{variant("arm64"), variant("amd64")}}, []string{"arm64", "amd64"}},
+		{"variants of one", entry.Item{PlatformVariants: []entry.PlatformVariant{variant("arm"), variant("arm")}}, []string{"arm"}},
+		{"the index knows better", entry.Item{Architecture: "x", PlatformVariants: []entry.PlatformVariant{variant("arm64")}}, []string{"arm64"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, tt.item.Architectures()); diff != "" {
@@ -154,7 +155,7 @@ func TestItemArchitectures(t *testing.T) {
 func TestIsMultiArch(t *testing.T) {
 	document := fullDocument()
 	document.Registry.Platforms = document.Registry.Platforms[:1]
-	if item := NewItem(mustUnpack(t, mustPack(t, document))); item.IsMultiArch {
+	if item := mustUnpack(t, mustPack(t, document)).Item(); item.IsMultiArch {
 		t.Error("one platform counts as several")
 	}
 	if item := fullItem(t); !item.IsMultiArch || item.TargetNames() != "rpi4,qemu" || item.DownloadURL != "registry.example.com/automotive/disk:2.0.1" {

@@ -1,4 +1,4 @@
-package entry
+package revision
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // tagAt names an event of a log that is easy to read: NAME.TIME.OP+DIGIT.
@@ -18,7 +19,7 @@ func revisionOf(tag Tag) *Revision {
 	if tag.Op == OpRemove {
 		revision.Removal = &Removal{Name: tag.Name}
 	} else {
-		revision.Document = &Document{Name: tag.Name}
+		revision.Document = &entry.Document{Name: tag.Name}
 	}
 	return revision
 }
@@ -192,14 +193,14 @@ func TestCurrent(t *testing.T) {
 	}
 }
 
-func TestNewEvent(t *testing.T) {
+func TestEvent(t *testing.T) {
 	published := mustUnpack(t, mustPack(t, fullDocument()))
 	packed, err := PackRemoval(sampleRemoval("autosd"), Seen{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	removed := mustUnpack(t, packed)
-	want := []Event{{
+	want := []entry.Event{{
 		Name: "autosd.full", At: sampleTime, Operation: "publish", Version: "2.0.1+rc~1", By: "ci@build-7",
 		Image: "registry.example.com/automotive/autosd:2.0.1", ImageDigest: fullDocument().Image.Digest.String(),
 		Revision: published.Digest.String(), Tag: published.Tag.String(),
@@ -207,9 +208,9 @@ func TestNewEvent(t *testing.T) {
 		Name: "autosd", At: sampleRemoval("").RemovedAt, Operation: "remove", By: "ops@example.com", Reason: "superseded",
 		Ends: sampleRemoval("").Revision.String(), Revision: removed.Digest.String(), Tag: removed.Tag.String(),
 	}, {
-		Name: "a", At: NewTime(time.UnixMilli(5)), Operation: "publish", Tag: tagAt("a", 5, OpPublish, 1).String(), Format: "application/x.v9",
+		Name: "a", At: entry.NewTime(time.UnixMilli(5)), Operation: "publish", Tag: tagAt("a", 5, OpPublish, 1).String(), Format: "application/x.v9",
 	}}
-	got := []Event{NewEvent(published), NewEvent(removed), NewEvent(newerOf(tagAt("a", 5, OpPublish, 1)))}
+	got := []entry.Event{published.Event(), removed.Event(), newerOf(tagAt("a", 5, OpPublish, 1)).Event()}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -1,0 +1,91 @@
+package revision
+
+import (
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Event shows the revision as `history` does.
+func (r *Revision) Event() entry.Event {
+	event := entry.Event{
+		Name: r.Tag.Name, At: r.Tag.Time(), Operation: r.Tag.Op.String(),
+		Revision: r.Digest.String(), Tag: r.Tag.String(), Format: r.Newer,
+	}
+	if d := r.Document; d != nil {
+		event.Version, event.By = d.Version, d.PublishedBy
+		event.Image, event.ImageDigest = d.Image.Reference, d.Image.Digest.String()
+	}
+	if m := r.Removal; m != nil {
+		event.By, event.Reason, event.Ends = m.RemovedBy, m.Reason, m.Revision.String()
+	}
+	return event
+}
+
+// Item shows a publication of a format that this code reads. Its slices and
+// maps are the document's: read-only.
+func (r *Revision) Item() entry.Item {
+	d := r.Document
+	item := entry.Item{
+		Name: d.Name, Version: d.Version, Description: d.Description,
+		RegistryURL: d.Image.Reference, Digest: d.Image.Digest.String(),
+		Tags: d.Tags, Phase: entry.PhaseAvailable,
+		Architecture: d.Metadata.Architecture, Distro: d.Metadata.Distro,
+		DistroVersion: d.Metadata.DistroVersion, KernelVersion: d.Metadata.KernelVersion,
+		Targets: d.Metadata.Targets, Bootc: d.Metadata.Bootc,
+		BuildMode: d.Metadata.BuildMode, ExportFormat: d.Metadata.ExportFormat,
+		SizeBytes: d.Registry.SizeBytes, LayerCount: d.Registry.LayerCount,
+		LastVerified: d.PublishedAt, PublishedAt: d.PublishedAt, PublishedBy: d.PublishedBy,
+		CreatedAt: d.PublishedAt, ImageCreatedAt: d.Registry.CreatedAt,
+		SourceType: string(d.Source.Type), SourceImageBuild: d.Source.ImageBuild, ScheduleName: d.Source.Schedule,
+		Labels: d.Labels, DownloadURL: d.Image.Reference,
+		Revision: r.Digest.String(),
+	}
+	for _, p := range d.Registry.Platforms {
+		item.PlatformVariants = append(item.PlatformVariants, entry.PlatformVariant{
+			Architecture: p.Architecture, OS: p.OS, Variant: p.Variant,
+			Digest: p.Digest.String(), SizeBytes: p.SizeBytes, LayerCount: p.LayerCount,
+		})
+	}
+	item.IsMultiArch = len(item.PlatformVariants) > 1
+	for _, a := range d.Artifacts {
+		item.ArtifactRefs = append(item.ArtifactRefs, entry.ArtifactRef{
+			Type: a.Type, URL: a.Reference, Digest: a.Digest.String(), SizeBytes: a.SizeBytes,
+			Format: a.Format, Compression: a.Compression, Title: a.Title, Partition: a.Partition, DecompressedSize: a.DecompressedSize,
+		})
+	}
+	if len(item.ArtifactRefs) > 0 {
+		item.DownloadURL = item.ArtifactRefs[0].URL
+	}
+	item.Referrers = referrerRefs(d)
+	item.Conditions = mismatchConditions(d)
+	return item
+}
+
+// ConditionMetadataMismatch is true of an entry whose image says something
+// else than its publisher did.
+const ConditionMetadataMismatch = "MetadataMismatch"
+
+// The reasons of ConditionMetadataMismatch: whose word is published.
+const (
+	ReasonImageStands     = "ImageStands"
+	ReasonPublisherStands = "PublisherOverrode"
+)
+
+func mismatchConditions(d *entry.Document) []entry.Condition {
+	if len(d.Mismatches) == 0 {
+		return nil
+	}
+	reason := ReasonImageStands
+	texts := make([]string, len(d.Mismatches))
+	for i, m := range d.Mismatches {
+		texts[i] = m.String()
+		if m.Overridden {
+			reason = ReasonPublisherStands
+		}
+	}
+	return []entry.Condition{{
+		Type: ConditionMetadataMismatch, Status: "True", Reason: reason,
+		Message: strings.Join(texts, "; "), LastTransitionTime: d.PublishedAt,
+	}}
+}
