@@ -1,6 +1,6 @@
 // Package schema holds the format of a caib catalog as machine-readable files,
 // the JSON Schemas of the documents that revisions carry and of trust policies,
-// and holds documents against them. SPEC.md beside them describes the whole format in prose, for
+// and checks documents against them. SPEC.md beside them describes the whole format in prose, for
 // other implementations.
 //
 // The validator is google/jsonschema-go with pointers added: the other library

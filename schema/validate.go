@@ -21,7 +21,7 @@ type Problem struct {
 // MaxProblems bounds the problems that are told of one document.
 const MaxProblems = 8
 
-// Validator holds documents against one schema. It is safe for concurrent use.
+// Validator checks documents against one schema. It is safe for concurrent use.
 type Validator struct {
 	schema   *jsonschema.Schema
 	resolved *jsonschema.Resolved

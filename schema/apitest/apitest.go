@@ -1,4 +1,4 @@
-// Package apitest holds requests to an index server, and its answers, against
+// Package apitest checks requests to an index server, and its answers, against
 // the description of the HTTP API (schema/openapi.yaml). It is for tests, ours
 // and those of other servers:
 //
@@ -82,7 +82,7 @@ func Check(e Exchange) error {
 	return nil
 }
 
-// CheckSchema holds a JSON text against a schema of the description's
+// CheckSchema checks a JSON text against a schema of the description's
 // components.
 func CheckSchema(name string, text []byte) error {
 	d, err := described()
@@ -124,7 +124,7 @@ func (d *description) check(e Exchange) error {
 	return d.body(response, e)
 }
 
-// request holds a body against the operation. A body that none is described for
+// request checks a body against the operation. A body that none is described for
 // means nothing.
 func (d *description) request(at *node, body []byte) error {
 	content := at.child("requestBody")
@@ -134,7 +134,7 @@ func (d *description) request(at *node, body []byte) error {
 	return d.matches(content.child("content").child("application/json").child("schema"), body)
 }
 
-// body holds an answer against what is described of its status.
+// body checks an answer against what is described of its status.
 func (d *description) body(response *node, e Exchange) error {
 	content := response.child("content")
 	mediaType, _, _ := strings.Cut(e.Header.Get("Content-Type"), ";")
@@ -183,7 +183,7 @@ func unpacked(encoding string, body []byte) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(plain, maxAnswer))
 }
 
-// matches holds a JSON text against a schema.
+// matches checks a JSON text against a schema.
 func (d *description) matches(at *node, text []byte) error {
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {

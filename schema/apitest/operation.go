@@ -100,7 +100,7 @@ func fit(template, path string) (parts url.Values, fits bool) {
 	return parts, true
 }
 
-// parameters holds what was taken from a query, or a path, against the
+// parameters checks what was taken from a query, or a path, against the
 // parameters of an operation.
 func (d *description) parameters(all []*node, in string, values url.Values) error {
 	for _, parameter := range all {
