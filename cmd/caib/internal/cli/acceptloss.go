@@ -13,7 +13,7 @@ import (
 
 type acceptLossOptions struct {
 	*app
-	signing signing
+	signing signingFlags
 	all     bool
 	local   bool
 }

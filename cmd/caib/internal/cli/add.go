@@ -8,7 +8,7 @@ import (
 
 type addOptions struct {
 	*app
-	publication
+	publicationFlags
 }
 
 func newAdd(a *app) *cobra.Command {

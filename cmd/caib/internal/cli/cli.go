@@ -20,10 +20,10 @@ import (
 
 // app is one run of the command: where it talks to, and what it was told.
 type app struct {
-	system   Streams
-	settings settings
-	noticed  func(text string) // told warnings; nil prints them
-	started  bool              // a verb began: errors before that are mistakes in the command line
+	system    Streams
+	settings  settings
+	onWarning func(text string) // told warnings; nil prints them
+	started   bool              // a verb began: errors before that are mistakes in the command line
 }
 
 // Main runs caib with the given arguments and returns its exit code. It never
@@ -37,7 +37,7 @@ func Main(ctx context.Context, args []string, system Streams) int {
 		err = unprinted
 	} else if err != nil && !a.started {
 		err = usage(err)
-		a.settings.output = cmp.Or(a.settings.output, askedOutput(args, system.Getenv("CAIB_OUTPUT")))
+		a.settings.output = cmp.Or(a.settings.output, requestedOutput(args, system.Getenv("CAIB_OUTPUT")))
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
@@ -178,9 +178,9 @@ func listFlag(flags *pflag.FlagSet, words *[]string, name, help string) {
 	flags.Var(list{words}, name, help)
 }
 
-// askedOutput finds the output format in a command line that could not be
+// requestedOutput finds the output format in a command line that could not be
 // parsed whole.
-func askedOutput(args []string, otherwise string) string {
+func requestedOutput(args []string, otherwise string) string {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	output := flags.StringP("output", "o", otherwise, "")

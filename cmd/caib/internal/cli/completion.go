@@ -102,7 +102,7 @@ func (a *app) completions(command *cobra.Command, values func(*entry.Item) []str
 		return nil, cobra.ShellCompDirectiveError
 	}
 	a.settings.quiet = true
-	catalogs, err := a.sources(nil, false)
+	catalogs, err := a.readers(nil, false)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -127,7 +127,7 @@ func (c *config) readProfiles(mapping *yaml.Node) error {
 
 // knownKeys are the keys of a mapping.
 func knownKeys(prefix string, profile bool) (keys []string) {
-	for _, source := range sources {
+	for _, source := range allSettings {
 		rest, found := strings.CutPrefix(source.flag, prefix)
 		key, _, _ := strings.Cut(rest, ".")
 		if found && !slices.Contains(keys, key) && (key != "profile" || !profile) {
@@ -145,7 +145,7 @@ func (c *config) check(name string, value *yaml.Node) error {
 	var unread settings
 	set := pflag.NewFlagSet("", pflag.ContinueOnError)
 	secret := false
-	for _, source := range sources {
+	for _, source := range allSettings {
 		source.define(&unread, set, source.flag)
 		secret = secret || (source.flag == name && source.secret)
 	}
@@ -170,7 +170,7 @@ func (c *config) check(name string, value *yaml.Node) error {
 			return c.invalid(item, "%s: %s: want text; put it in quotes", name, shown)
 		}
 		if err := set.Set(name, item.Value); err != nil {
-			return c.invalid(item, "%s: %s: %v", name, shown, unwrapFlag(err))
+			return c.invalid(item, "%s: %s: %v", name, shown, reasonOf(err))
 		}
 	}
 	return nil

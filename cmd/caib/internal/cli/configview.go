@@ -83,7 +83,7 @@ func (o *viewOptions) run(context.Context, []string) error {
 // is no single value.
 func (s *settings) shown() []shownSetting {
 	var all []shownSetting
-	for _, source := range sources {
+	for _, source := range allSettings {
 		from := s.origins[source.flag]
 		value := s.set.Lookup(source.flag).Value.String()
 		switch {

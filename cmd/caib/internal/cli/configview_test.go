@@ -10,10 +10,10 @@ import (
 // A setting that is secret is masked, wherever it comes from, and one that is
 // not set is not said to be.
 func TestSecretSettingsAreMasked(t *testing.T) {
-	for i := range sources {
-		if sources[i].flag == "ca-file" {
-			sources[i].secret = true
-			t.Cleanup(func() { sources[i].secret = false })
+	for i := range allSettings {
+		if allSettings[i].flag == "ca-file" {
+			allSettings[i].secret = true
+			t.Cleanup(func() { allSettings[i].secret = false })
 		}
 	}
 	env := homeEnv(t)

@@ -94,7 +94,7 @@ func (a *app) report(err error) int {
 		fmt.Fprintf(a.system.Err, "%s\n", text)
 		return code
 	}
-	a.tell(err)
+	a.printError(err)
 	return code
 }
 
@@ -110,8 +110,8 @@ func newProblem(err error) *problem {
 	return &problem{word, message(err), hint(err)}
 }
 
-// tell is an error for people.
-func (a *app) tell(err error) {
+// printError prints an error for people.
+func (a *app) printError(err error) {
 	paint(a.system.Err, a.errColour(), red, "error: ")
 	fmt.Fprintln(a.system.Err, message(err))
 	if help := hint(err); help != "" {

@@ -13,7 +13,7 @@ import (
 
 type getOptions struct {
 	*app
-	demand
+	trustFlags
 	version string
 	asOf    string
 }
@@ -40,7 +40,7 @@ proves it, when.`,
 	}
 	command.Flags().StringVar(&o.version, "version", "", "the newest publication with this version")
 	command.Flags().StringVar(&o.asOf, "as-of", "", "the entry as it was then: a time, a date, or how long ago (48h)")
-	o.demand.register(command.Flags())
+	o.trustFlags.register(command.Flags())
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable}, o.run)
 }
 
@@ -49,11 +49,11 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	catalogs, err := o.openVerified(ctx, &o.demand)
+	catalogs, err := o.openVerified(ctx, &o.trustFlags)
 	if err != nil {
 		return err
 	}
-	item, err := first(catalogs, func(c source) (entry.Item, error) {
+	item, err := first(catalogs, func(c reader) (entry.Item, error) {
 		item, err := c.Get(ctx, args[0], catalog.GetOptions{Version: o.version, AsOf: asOf, Signers: o.settings.output != "name"})
 		if len(catalogs) > 1 {
 			item.Catalog = c.Reference()

@@ -11,19 +11,19 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// hinted is an error with the command that helps.
-type hinted struct {
+// hintedError is an error with the command that helps.
+type hintedError struct {
 	error
 	hint string
 }
 
-func (h hinted) Unwrap() error { return h.error }
+func (h hintedError) Unwrap() error { return h.error }
 
 func withHint(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
-	return hinted{err, fmt.Sprintf(format, args...)}
+	return hintedError{err, fmt.Sprintf(format, args...)}
 }
 
 const (
@@ -34,8 +34,8 @@ const (
 
 // hint finds the help for an error: its own, or that of what it wraps.
 func hint(err error) string {
-	var told *partly
-	var own hinted
+	var told *partialError
+	var own hintedError
 	var missing *catalog.MissingError
 	var clock *catalog.ClockError
 	var lost *catalog.LostError

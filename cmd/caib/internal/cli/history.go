@@ -14,7 +14,7 @@ import (
 
 type historyOptions struct {
 	*app
-	demand
+	trustFlags
 }
 
 func newHistory(a *app) *cobra.Command {
@@ -30,7 +30,7 @@ with --verified, SIGNED is the verdict on each revision; none is refused.`,
 		Args:              arguments("[NAME]"),
 		ValidArgsFunction: a.completeNames,
 	}
-	o.demand.register(command.Flags())
+	o.trustFlags.register(command.Flags())
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUnreachable}, o.run)
 }
 
@@ -39,7 +39,7 @@ func (o *historyOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 1 {
 		name = args[0]
 	}
-	catalogs, err := o.openVerified(ctx, &o.demand)
+	catalogs, err := o.openVerified(ctx, &o.trustFlags)
 	if err != nil {
 		return err
 	}

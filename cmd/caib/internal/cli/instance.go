@@ -59,7 +59,7 @@ func (a *app) instanceRoot(ctx context.Context) (root *trust.Root, err error) {
 
 // tokens returns what finds the identity token of a keyless signer: the file
 // that is given, the environment, at last the person at the terminal.
-func (s *signing) tokens(a *app, services *trust.Services, transport http.RoundTripper) func(context.Context) (string, error) {
+func (s *signingFlags) tokens(a *app, services *trust.Services, transport http.RoundTripper) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
 		if s.token != "" {
 			text, err := readFile("--identity-token", s.token)

@@ -14,7 +14,7 @@ import (
 
 type listOptions struct {
 	*app
-	demand
+	trustFlags
 	query entry.Query
 	sort  string
 	asOf  string
@@ -53,7 +53,7 @@ Through --server, SIGNED is the word of the server and says so: "verified
 	flags.BoolVar(&o.query.Latest, "latest", false, "only the newest per distro, architecture and target, or per schedule")
 	flags.IntVar(&o.query.Limit, "limit", 0, "at most this many entries; 0 is all")
 	flags.StringVar(&o.asOf, "as-of", "", "the catalog as it was then: a time, a date, or how long ago (48h)")
-	o.demand.register(flags)
+	o.trustFlags.register(flags)
 	a.completeFlags(command)
 	return a.verb(command, []int{exitUnauthorized, exitUntrusted, exitUnreachable}, o.run)
 }
@@ -67,7 +67,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 	if err := o.query.Check(); err != nil {
 		return err
 	}
-	catalogs, err := o.openVerified(ctx, &o.demand)
+	catalogs, err := o.openVerified(ctx, &o.trustFlags)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 // read selects from the items of all catalogs, and says how many there are. One
 // that cannot be read, or has entries that the policy refuses, does not hide the
 // others, and does not go unsaid either.
-func (o *listOptions) read(ctx context.Context, catalogs []source, asOf time.Time) (page entry.Page, all int, failed error) {
+func (o *listOptions) read(ctx context.Context, catalogs []reader, asOf time.Time) (page entry.Page, all int, failed error) {
 	if server, ok := catalogs[0].(*remote); ok {
 		return o.ask(ctx, server, asOf)
 	}

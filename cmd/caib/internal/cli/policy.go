@@ -26,7 +26,7 @@ func newPolicy(a *app) *cobra.Command {
 
 type policyTestOptions struct {
 	*app
-	demand
+	trustFlags
 }
 
 func newPolicyTest(a *app) *cobra.Command {
@@ -42,13 +42,13 @@ a reading command would have.`,
 		Args:              arguments("NAME"),
 		ValidArgsFunction: a.completeNames,
 	}
-	o.demand.register(command.Flags())
+	o.trustFlags.register(command.Flags())
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable}, o.run)
 }
 
 func (o *policyTestOptions) run(ctx context.Context, args []string) error {
 	name := args[0]
-	policy, err := o.policy(ctx, &o.demand)
+	policy, err := o.policy(ctx, &o.trustFlags)
 	if err != nil {
 		return err
 	}

@@ -15,16 +15,16 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// publication holds the flags that publish and add share.
-type publication struct {
+// publicationFlags are the flags that publish and add share.
+type publicationFlags struct {
 	options catalog.PublishOptions
-	signing signing
+	signing signingFlags
 	targets []string
 	notes   map[string]string
 	digest  string
 }
 
-func (p *publication) register(flags *pflag.FlagSet) {
+func (p *publicationFlags) register(flags *pflag.FlagSet) {
 	o, m := &p.options, &p.options.Metadata
 	flags.StringVar(&o.Version, "version", "", "version of the image")
 	flags.StringVar(&o.Description, "description", "", "one line about the image")
@@ -49,7 +49,7 @@ func (p *publication) register(flags *pflag.FlagSet) {
 }
 
 // complete reads the flags that need parsing.
-func (p *publication) complete() error {
+func (p *publicationFlags) complete() error {
 	for _, text := range p.targets {
 		name, suffix, marked := strings.Cut(text, ":")
 		if name == "" || (marked && suffix != "verified") {
@@ -77,7 +77,7 @@ func (p *publication) complete() error {
 
 type publishOptions struct {
 	*app
-	publication
+	publicationFlags
 	file string
 }
 

@@ -44,7 +44,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 		}
 		o.printBuild(results[i])
 		if err != nil && len(builds) > 1 && !o.structured() {
-			o.tell(err)
+			o.printError(err)
 		}
 	}
 	if o.structured() {
@@ -58,7 +58,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	case len(builds) == 1:
 		return failed[0]
 	}
-	return &partly{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
+	return &partialError{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
 }
 
 // structured tells the formats that show everything in one document.
@@ -77,15 +77,15 @@ func (o *publishOptions) printBuild(result buildResult) {
 	}
 }
 
-// partly is an error whose causes were reported one by one; they decide the
+// partialError is an error whose causes were reported one by one; they decide the
 // exit code.
-type partly struct {
+type partialError struct {
 	text   string
 	causes []error
 }
 
-func (p *partly) Error() string   { return p.text }
-func (p *partly) Unwrap() []error { return p.causes }
+func (p *partialError) Error() string   { return p.text }
+func (p *partialError) Unwrap() []error { return p.causes }
 
 func (o *publishOptions) readBuilds() ([]catalog.Build, error) {
 	name, from := o.file, o.system.In

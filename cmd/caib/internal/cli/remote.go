@@ -52,12 +52,12 @@ func (a *app) newRemote() (*remote, error) {
 }
 
 // catalogs returns the catalogs that the server serves, each by itself.
-func (r *remote) catalogs(ctx context.Context) ([]source, error) {
+func (r *remote) catalogs(ctx context.Context) ([]reader, error) {
 	clients, err := r.Catalogs(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]source, len(clients))
+	all := make([]reader, len(clients))
 	for i, c := range clients {
 		one := *r
 		one.Client = c

@@ -16,7 +16,7 @@ var errDeclined = errors.New("not removed: the answer was not yes")
 
 type removeOptions struct {
 	*app
-	signing  signing
+	signing  signingFlags
 	force    bool
 	unsigned bool
 	reason   string

@@ -185,8 +185,8 @@ func runCaib(ts *testscript.TestScript, want int, args []string) {
 		ts.Fatalf("the API does not describe %v", w.strange[0])
 	}
 	w.answer = ""
-	w.keep(ts, "out", out.String())
-	w.keep(ts, "err", errs.String())
+	w.record(ts, "out", out.String())
+	w.record(ts, "err", errs.String())
 	if code != want {
 		ts.Fatalf("caib %q: exit code %d, want %d", args, code, want)
 	}
@@ -235,8 +235,8 @@ var shapes = []struct {
 	{regexp.MustCompile(`(\S)  +`), "$1   "},
 }
 
-// keep writes the shape of what was printed to a file.
-func (w *world) keep(ts *testscript.TestScript, file, text string) {
+// record writes the shape of what was printed to a file.
+func (w *world) record(ts *testscript.TestScript, file, text string) {
 	for name, registry := range w.registries {
 		text = strings.ReplaceAll(text, registry.host, "$"+name)
 	}

@@ -35,7 +35,7 @@ const (
 
 type serveOptions struct {
 	*app
-	demand
+	trustFlags
 	listen       string
 	refresh      time.Duration
 	interval     time.Duration
@@ -114,7 +114,7 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
 	flags.IntVar(&o.listeners, "max-listeners", 1000, "listeners to events at once; more are refused")
 	flags.IntVar(&o.perAddress, "max-listeners-per-address", 0, "of them from one address; 0 is a tenth, or 8 where that is less")
 	flags.StringArrayVar(&o.allow, "allow-registry", nil, "pattern of registries that may be opened for entries and publications; separated by commas, or repeated; without it those of the catalogs and of verified entries, or all without a policy")
-	o.demand.register(flags)
+	o.trustFlags.register(flags)
 	return a.verb(command, []int{exitUnauthorized}, o.run)
 }
 
@@ -123,7 +123,7 @@ func (o *serveOptions) run(ctx context.Context, _ []string) error {
 		return err
 	}
 	log := o.serverLog()
-	o.noticed = func(text string) { log.Warn(text) }
+	o.onWarning = func(text string) { log.Warn(text) }
 	handler, err := o.handler(ctx, log)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (o *serveOptions) serverLog() *slog.Logger {
 
 // handler makes the server over the catalogs of the settings.
 func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.Server, error) {
-	policy, err := o.policy(ctx, &o.demand)
+	policy, err := o.policy(ctx, &o.trustFlags)
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +199,7 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, Keep: o.kept(),
 	}
 	if policy != nil {
-		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.demand) }
+		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.trustFlags) }
 	}
 	for _, c := range catalogs {
 		options.Catalogs = append(options.Catalogs, c)

@@ -10,14 +10,14 @@ import (
 // once, so that one client cannot take all that a server has.
 type fairListener struct {
 	net.Listener
-	most int
+	limit int
 
-	mu  sync.Mutex
-	own map[netip.Addr]int
+	mu          sync.Mutex
+	connections map[netip.Addr]int
 }
 
-func newFairListener(listener net.Listener, most int) *fairListener {
-	return &fairListener{Listener: listener, most: max(most, 1), own: map[netip.Addr]int{}}
+func newFairListener(listener net.Listener, limit int) *fairListener {
+	return &fairListener{Listener: listener, limit: max(limit, 1), connections: map[netip.Addr]int{}}
 }
 
 // Accept implements net.Listener.
@@ -29,38 +29,38 @@ func (l *fairListener) Accept() (net.Conn, error) {
 		}
 		from, _ := netip.ParseAddrPort(connection.RemoteAddr().String()) // what has no address is one client
 		address := from.Addr().Unmap()
-		if !l.take(address) {
+		if !l.admit(address) {
 			connection.Close()
 			continue
 		}
-		return &fairConnection{Conn: connection, leave: sync.OnceFunc(func() { l.leave(address) })}, nil
+		return &fairConnection{Conn: connection, release: sync.OnceFunc(func() { l.release(address) })}, nil
 	}
 }
 
-func (l *fairListener) take(address netip.Addr) bool {
+func (l *fairListener) admit(address netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.own[address] >= l.most {
+	if l.connections[address] >= l.limit {
 		return false
 	}
-	l.own[address]++
+	l.connections[address]++
 	return true
 }
 
-func (l *fairListener) leave(address netip.Addr) {
+func (l *fairListener) release(address netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.own[address]--; l.own[address] == 0 {
-		delete(l.own, address)
+	if l.connections[address]--; l.connections[address] == 0 {
+		delete(l.connections, address)
 	}
 }
 
 type fairConnection struct {
 	net.Conn
-	leave func()
+	release func()
 }
 
 func (c *fairConnection) Close() error {
-	defer c.leave()
+	defer c.release()
 	return c.Conn.Close()
 }

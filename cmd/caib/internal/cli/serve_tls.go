@@ -11,8 +11,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// lookAgain is how often a certificate's files are looked at.
-const lookAgain = time.Second
+// certificateInterval is how often a certificate's files are checked at.
+const certificateInterval = time.Second
 
 // keyPair is a certificate with its key, read again when their files change.
 type keyPair struct {
@@ -23,7 +23,7 @@ type keyPair struct {
 	mu      sync.Mutex
 	pair    *tls.Certificate
 	changed [2]time.Time // of the files that pair is from
-	looked  time.Time
+	checked time.Time
 	failed  string // why the files were not taken, as it was logged
 }
 
@@ -44,7 +44,7 @@ func openKeyPair(cert, key string, now func() time.Time, log *slog.Logger) (*key
 func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.now().Sub(k.looked).Abs() >= lookAgain {
+	if k.now().Sub(k.checked).Abs() >= certificateInterval {
 		failed := ""
 		if err := k.read(); err != nil {
 			failed = err.Error()
@@ -59,7 +59,7 @@ func (k *keyPair) certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // read reads the files if they changed. The caller holds the lock.
 func (k *keyPair) read() error {
-	k.looked = k.now()
+	k.checked = k.now()
 	var changed [2]time.Time
 	for i, path := range []string{k.cert, k.key} {
 		info, err := os.Stat(path)

@@ -49,9 +49,9 @@ type origin struct {
 	label string // what an error message calls the place
 }
 
-// sources are the settings: one row each. A name is that of a flag, and of a
+// allSettings are the settings: one row each. A name is that of a flag, and of a
 // key in the config file; with dots, it is a key in a mapping, and no flag.
-var sources = []struct {
+var allSettings = []struct {
 	flag, env string
 	otherwise string // the default, in words
 	secret    bool   // never shown
@@ -109,7 +109,7 @@ var sources = []struct {
 
 // register gives a command the flags of all settings that have one.
 func (s *settings) register(flags *pflag.FlagSet) {
-	for _, source := range sources {
+	for _, source := range allSettings {
 		if !strings.Contains(source.flag, ".") {
 			source.define(s, flags, source.flag)
 		}
@@ -125,7 +125,7 @@ func (s *settings) resolve(flags *pflag.FlagSet, system Streams) error {
 	}
 	s.origins = map[string]origin{}
 	s.set = pflag.NewFlagSet("", pflag.ContinueOnError)
-	for _, source := range sources { // the profile first: it decides about the others
+	for _, source := range allSettings { // the profile first: it decides about the others
 		if flag := flags.Lookup(source.flag); flag != nil {
 			s.set.AddFlag(flag)
 		} else {
@@ -184,7 +184,7 @@ func (s *settings) complete(name, env string, getenv func(string) string) error 
 	s.origins[name] = from
 	for _, value := range values {
 		if err := s.set.Set(name, value); err != nil {
-			return fmt.Errorf("%w: %s: %q: %v", entry.ErrInvalid, from.label, value, unwrapFlag(err))
+			return fmt.Errorf("%w: %s: %q: %v", entry.ErrInvalid, from.label, value, reasonOf(err))
 		}
 	}
 	if name == "profile" && s.profile != "" && s.config.profiles[s.profile] == nil {
@@ -201,14 +201,13 @@ func (s *settings) at(flag string, err error) error {
 	return err
 }
 
-// unwrapFlag leaves out pflag's own sentence about the flag: the value may
-// come from elsewhere.
-func unwrapFlag(err error) string {
-	text := err.Error()
-	if i := strings.LastIndex(text, " flag: "); i >= 0 {
-		return text[i+len(" flag: "):]
+// reasonOf returns why a value does not suit a flag, without pflag's sentence
+// about the flag: the value may come from elsewhere.
+func reasonOf(err error) error {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return invalid.Unwrap()
 	}
-	return text
+	return err
 }
 
 // limit is how long a verb may take; 0 is as long as it likes.

@@ -13,7 +13,7 @@ import (
 
 type signOptions struct {
 	*app
-	signing signing
+	signing signingFlags
 	all     bool
 	name    string
 	resume  bool

@@ -54,7 +54,7 @@ func (o *signOptions) signAll(ctx context.Context, c *catalog.Catalog, signing *
 		notes.finish()
 	}
 	if unlisted != nil && !o.structured() {
-		o.tell(unlisted)
+		o.printError(unlisted)
 	}
 	return o.printAll(jobs, unlisted)
 }
@@ -114,7 +114,7 @@ func (o *signOptions) printAll(jobs []*signJob, failed error) error {
 	if failed == nil || printed != nil {
 		return errors.Join(failed, printed)
 	}
-	return &partly{text: "not every entry is signed", causes: []error{failed}}
+	return &partialError{text: "not every entry is signed", causes: []error{failed}}
 }
 
 // outcome is what became of an entry and, where it was asked for, its image.

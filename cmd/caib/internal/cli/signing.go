@@ -13,8 +13,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// signing holds the flags with which writing commands sign.
-type signing struct {
+// signingFlags are the flags by which writing commands sign.
+type signingFlags struct {
 	key     string
 	keyless bool
 	config  string
@@ -29,7 +29,7 @@ var signatureFormats = []string{string(trust.Bundle), string(trust.Legacy)}
 
 // register adds the flags; that for the image only where a command may write
 // beside images.
-func (s *signing) register(flags *pflag.FlagSet, image bool) {
+func (s *signingFlags) register(flags *pflag.FlagSet, image bool) {
 	flags.StringVar(&s.key, "sign-key", "", "sign with this private key: a PEM file, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; password in COSIGN_PASSWORD")
 	flags.BoolVar(&s.keyless, "sign-keyless", false, "sign with a certificate for who or what runs this, by the public good instance of sigstore")
 	flags.StringVar(&s.config, "signing-config", "", "sigstore signing config (JSON file): which services certify and witness signatures")
@@ -47,7 +47,7 @@ func unsignedFlag(flags *pflag.FlagSet, unsigned *bool) {
 }
 
 // openUnless is open for a command that was told, or not, to go on unsigned.
-func (s *signing) openUnless(ctx context.Context, unsigned bool, a *app) (*catalog.Signing, error) {
+func (s *signingFlags) openUnless(ctx context.Context, unsigned bool, a *app) (*catalog.Signing, error) {
 	if unsigned && (s.key != "" || s.keyless) {
 		return nil, fmt.Errorf("%w: --unsigned: give either that or what signs", entry.ErrInvalid)
 	}
@@ -55,7 +55,7 @@ func (s *signing) openUnless(ctx context.Context, unsigned bool, a *app) (*catal
 }
 
 // open makes what signs; nil where nothing is to be signed.
-func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
+func (s *signingFlags) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 	if s.key == "" && !s.keyless {
 		if s.image || s.config != "" || s.root != "" || s.token != "" || s.format != "" {
 			return nil, withHint(fmt.Errorf("%w: nothing signs: a signature is asked for without a key", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless")
@@ -90,7 +90,7 @@ func (s *signing) open(ctx context.Context, a *app) (*catalog.Signing, error) {
 }
 
 // readConfig reads the services of --signing-config.
-func (s *signing) readConfig(a *app) (*trust.Services, http.RoundTripper, error) {
+func (s *signingFlags) readConfig(a *app) (*trust.Services, http.RoundTripper, error) {
 	transport, err := a.plainTransport()
 	if err != nil {
 		return nil, nil, err
@@ -106,7 +106,7 @@ func (s *signing) readConfig(a *app) (*trust.Services, http.RoundTripper, error)
 	return services, transport, nil
 }
 
-func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
+func (s *signingFlags) openKey(ctx context.Context, a *app) (trust.Signer, error) {
 	loader, err := a.keyLoader()
 	if err != nil {
 		return nil, err
@@ -127,7 +127,7 @@ func (s *signing) openKey(ctx context.Context, a *app) (trust.Signer, error) {
 
 // openKeyless makes a keyless signer of the services of --signing-config, else
 // of the instance.
-func (s *signing) openKeyless(ctx context.Context, a *app) (*trust.Keyless, error) {
+func (s *signingFlags) openKeyless(ctx context.Context, a *app) (*trust.Keyless, error) {
 	if s.token != "" {
 		if _, err := os.Stat(s.token); err != nil { // before any service is asked
 			return nil, fmt.Errorf("%w: --identity-token: %v", entry.ErrInvalid, err)

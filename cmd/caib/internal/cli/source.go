@@ -9,54 +9,30 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// reader is where entries are found: a catalog in a registry, or an index
-// server.
+// reader is where entries are found: a *catalog.Catalog, or an index server.
 type reader interface {
 	Reference() string
 	List(ctx context.Context, options catalog.ListOptions) (entry.Page, error)
 	Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error)
-}
-
-type historian interface {
 	History(ctx context.Context, name string) ([]entry.Event, error)
-}
-
-type verifier interface {
 	Heads(ctx context.Context) ([]catalog.Head, error)
 	Verify(ctx context.Context, name string) (catalog.Verification, error)
 }
 
-// source is all that verbs read from.
-type source interface {
+// writer is what verbs write to.
+type writer interface {
 	reader
-	historian
-	verifier
-}
-
-// publisher is what publish and add write to.
-type publisher interface {
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
-}
-
-// remover is what remove writes to.
-type remover interface {
-	reader
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
 }
 
-// writer is all that verbs write to.
-type writer interface {
-	publisher
-	remover
-}
-
-// sources opens the index server of the settings, else every catalog of them,
+// readers opens the index server of the settings, else every catalog of them,
 // under a policy; nil is none. A server is not asked under a policy: what it says
 // of signatures is its word, and checking means to look. verified without a policy
 // takes its word: nothing but what it has verified.
-func (a *app) sources(policy *trust.Policy, verified bool) ([]source, error) {
+func (a *app) readers(policy *trust.Policy, verified bool) ([]reader, error) {
 	if a.settings.server != "" {
 		if policy != nil {
 			return nil, withHint(fmt.Errorf("%w: signatures cannot be verified through the server %s", entry.ErrInvalid, a.settings.server),
@@ -67,13 +43,13 @@ func (a *app) sources(policy *trust.Policy, verified bool) ([]source, error) {
 			return nil, err
 		}
 		r.verified = verified
-		return []source{r}, nil
+		return []reader{r}, nil
 	}
 	catalogs, err := a.openWith(policy)
 	if err != nil {
 		return nil, err
 	}
-	all := make([]source, len(catalogs))
+	all := make([]reader, len(catalogs))
 	for i, c := range catalogs {
 		all[i] = c
 	}

@@ -81,7 +81,7 @@ type plainWriter struct {
 }
 
 func (w *plainWriter) Write(p []byte) (int, error) {
-	if len(w.rest) == 0 && bytes.IndexFunc(p, suspect) < 0 { // nearly always
+	if len(w.rest) == 0 && bytes.IndexFunc(p, mayControl) < 0 { // nearly always
 		n, err := w.to.Write(p)
 		w.failed = cmp.Or(w.failed, err)
 		return n, err
@@ -95,7 +95,7 @@ func (w *plainWriter) Write(p []byte) (int, error) {
 			w.rest = append([]byte(nil), text...)
 			break
 		}
-		if steers(r) || (r == utf8.RuneError && size == 1) {
+		if controls(r) || (r == utf8.RuneError && size == 1) {
 			fmt.Fprintf(&b, "\\u%04x", r)
 		} else {
 			b.Write(text[:size])
@@ -109,8 +109,8 @@ func (w *plainWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// suspect tells what needs a closer look, broken UTF-8 included.
-func suspect(r rune) bool { return r == utf8.RuneError || steers(r) }
+// mayControl tells what needs a closer look, broken UTF-8 included.
+func mayControl(r rune) bool { return r == utf8.RuneError || controls(r) }
 
 // printed reports output that did not arrive: what nobody could read was not
 // done.
@@ -121,9 +121,9 @@ func (s Streams) printed() error {
 	return nil
 }
 
-// steers tells control characters, and those that reorder text, from the
+// controls reports control characters, and those that reorder text, from the
 // others. Line feed and tab are ours.
-func steers(r rune) bool {
+func controls(r rune) bool {
 	switch {
 	case r == '\n', r == '\t':
 		return false
@@ -178,8 +178,8 @@ func (a *app) done(format string, args ...any) {
 
 // warn tells what went less than well.
 func (a *app) warn(text string) {
-	if a.noticed != nil {
-		a.noticed(text)
+	if a.onWarning != nil {
+		a.onWarning(text)
 		return
 	}
 	if !a.settings.quiet {

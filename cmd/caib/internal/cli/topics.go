@@ -53,7 +53,7 @@ func settingsTable() string {
 		fmt.Fprintf(&b, "  %-*s%-*s%s\n", flag, name, env, variable, wrap(strings.ReplaceAll(otherwise, "`", ""), indent))
 	}
 	row("FLAG AND KEY", "VARIABLE", "DEFAULT")
-	for _, source := range sources {
+	for _, source := range allSettings {
 		row(source.flag, cmp.Or(source.env, "-"), source.otherwise)
 	}
 	return b.String()

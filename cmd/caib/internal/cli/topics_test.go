@@ -74,7 +74,7 @@ func TestExitCodesTopicIsComplete(t *testing.T) {
 
 func TestSettingsTopicIsComplete(t *testing.T) {
 	text := spaced(topicHelp(t, "settings"))
-	for _, source := range sources {
+	for _, source := range allSettings {
 		row := spaced(source.flag + " " + cmp.Or(source.env, "-") + " " + strings.ReplaceAll(source.otherwise, "`", ""))
 		if !strings.Contains(text, row) {
 			t.Errorf("it lacks %q", row)

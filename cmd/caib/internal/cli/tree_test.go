@@ -191,7 +191,7 @@ func TestHelpListsEveryFlag(t *testing.T) {
 				t.Errorf("%v --help does not list --%s", args, flag)
 			}
 		}
-		for _, source := range sources {
+		for _, source := range allSettings {
 			if source.env != "" && !strings.Contains(text, "["+source.env+"]") {
 				t.Errorf("%v --help does not name %s", args, source.env)
 			}
@@ -253,7 +253,7 @@ func TestColumns(t *testing.T) {
 // its variable.
 func TestSources(t *testing.T) {
 	got := map[string]string{}
-	for _, source := range sources {
+	for _, source := range allSettings {
 		got[source.flag] = source.env
 	}
 	want := map[string]string{

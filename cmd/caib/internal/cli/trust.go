@@ -15,9 +15,9 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// demand holds the flags with which reading commands demand signatures. They
+// trustFlags are the flags by which reading commands require signatures. They
 // make a policy of one rule, which takes the place of the one in the settings.
-type demand struct {
+type trustFlags struct {
 	verified       bool
 	keys           []string
 	identity       []string
@@ -30,34 +30,34 @@ type demand struct {
 
 var requirements = []string{string(trust.RequireEntry), string(trust.RequireImage), string(trust.RequireBoth)}
 
-func (d *demand) register(flags *pflag.FlagSet) {
-	flags.BoolVar(&d.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here; with --server and none of these, by what the server verified")
-	flags.StringArrayVar(&d.keys, "key", nil, "a public key whose signature will do: a PEM file with one or more, https://…, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; may be repeated")
-	flags.StringArrayVar(&d.identity, "certificate-identity", nil, "a keyless signer whose signature will do; may be repeated")
-	flags.StringArrayVar(&d.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
-	flags.StringVar(&d.issuer, "certificate-oidc-issuer", "", "who must vouch for keyless signers")
-	flags.StringVar(&d.issuerRegexp, "certificate-oidc-issuer-regexp", "", "the same as a regular expression that matches the whole issuer")
-	flags.StringVar(&d.root, "trusted-root", "", "sigstore trusted root (JSON file) that keyless signatures are checked by; that of the public good instance")
-	flags.Var(&choice{&d.require, requirements}, "require", "what must be signed: entry, image or both; entry")
+func (f *trustFlags) register(flags *pflag.FlagSet) {
+	flags.BoolVar(&f.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here; with --server and none of these, by what the server verified")
+	flags.StringArrayVar(&f.keys, "key", nil, "a public key whose signature will do: a PEM file with one or more, https://…, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; may be repeated")
+	flags.StringArrayVar(&f.identity, "certificate-identity", nil, "a keyless signer whose signature will do; may be repeated")
+	flags.StringArrayVar(&f.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
+	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "who must vouch for keyless signers")
+	flags.StringVar(&f.issuerRegexp, "certificate-oidc-issuer-regexp", "", "the same as a regular expression that matches the whole issuer")
+	flags.StringVar(&f.root, "trusted-root", "", "sigstore trusted root (JSON file) that keyless signatures are checked by; that of the public good instance")
+	flags.Var(&choice{&f.require, requirements}, "require", "what must be signed: entry, image or both; entry")
 }
 
-// asked reports whether signers are named on the command line.
-func (d *demand) asked() bool {
-	return len(d.keys)+len(d.identity)+len(d.identityRegexp) > 0 || d.issuer != "" || d.issuerRegexp != "" || d.root != "" || d.require != ""
+// given reports whether signers are named on the command line.
+func (f *trustFlags) given() bool {
+	return len(f.keys)+len(f.identity)+len(f.identityRegexp) > 0 || f.issuer != "" || f.issuerRegexp != "" || f.root != "" || f.require != ""
 }
 
 // policy is the policy in force: of the flags, else of the settings, else none.
-// With --verified alone, a server's word is taken (sources).
-func (a *app) policy(ctx context.Context, d *demand) (*trust.Policy, error) {
-	if d.asked() {
-		policy, err := d.own(ctx, a)
+// With --verified alone, a server's word is taken (readers).
+func (a *app) policy(ctx context.Context, f *trustFlags) (*trust.Policy, error) {
+	if f.given() {
+		policy, err := f.makePolicy(ctx, a)
 		if err != nil {
 			return nil, fmt.Errorf("signers: %w", err)
 		}
 		return policy, nil
 	}
 	policy, err := a.configuredPolicy(ctx)
-	if err != nil || !d.verified {
+	if err != nil || !f.verified {
 		return policy, err
 	}
 	switch {
@@ -81,27 +81,27 @@ func (a *app) configuredPolicy(ctx context.Context) (*trust.Policy, error) {
 	return policy, a.settings.at("policy", err)
 }
 
-// own makes the policy of the flags.
-func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
-	rule := &trust.Rule{Require: trust.Require(d.require)}
+// makePolicy makes the policy of the flags.
+func (f *trustFlags) makePolicy(ctx context.Context, a *app) (*trust.Policy, error) {
+	rule := &trust.Rule{Require: trust.Require(f.require)}
 	loader, err := a.keyLoader()
 	if err != nil {
 		return nil, err
 	}
-	for _, reference := range d.keys {
+	for _, reference := range f.keys {
 		keys, err := loader.PublicKeys(ctx, reference)
 		if err != nil {
 			return nil, fmt.Errorf("--key: %w", err)
 		}
 		rule.Keys = append(rule.Keys, keys...)
 	}
-	for _, subject := range d.identity {
-		rule.Identities = append(rule.Identities, &trust.Identity{Subject: subject, Issuer: d.issuer, IssuerRegexp: d.issuerRegexp})
+	for _, subject := range f.identity {
+		rule.Identities = append(rule.Identities, &trust.Identity{Subject: subject, Issuer: f.issuer, IssuerRegexp: f.issuerRegexp})
 	}
-	for _, subject := range d.identityRegexp {
-		rule.Identities = append(rule.Identities, &trust.Identity{SubjectRegexp: subject, Issuer: d.issuer, IssuerRegexp: d.issuerRegexp})
+	for _, subject := range f.identityRegexp {
+		rule.Identities = append(rule.Identities, &trust.Identity{SubjectRegexp: subject, Issuer: f.issuer, IssuerRegexp: f.issuerRegexp})
 	}
-	switch issuer := d.issuer != "" || d.issuerRegexp != ""; {
+	switch issuer := f.issuer != "" || f.issuerRegexp != ""; {
 	case issuer && len(rule.Identities) == 0:
 		return nil, fmt.Errorf("%w: --certificate-oidc-issuer needs --certificate-identity", entry.ErrInvalid)
 	case !issuer && len(rule.Identities) > 0:
@@ -111,8 +111,8 @@ func (d *demand) own(ctx context.Context, a *app) (*trust.Policy, error) {
 	}
 	var root *trust.Root
 	switch {
-	case d.root != "":
-		root, err = readRoot(d.root)
+	case f.root != "":
+		root, err = readRoot(f.root)
 	case len(rule.Identities) > 0:
 		root, err = a.instanceRoot(ctx)
 	}
@@ -179,12 +179,12 @@ func readBounded(path string) ([]byte, error) {
 }
 
 // openVerified opens every catalog of the settings under the policy in force.
-func (a *app) openVerified(ctx context.Context, d *demand) ([]source, error) {
-	policy, err := a.policy(ctx, d)
+func (a *app) openVerified(ctx context.Context, f *trustFlags) ([]reader, error) {
+	policy, err := a.policy(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	return a.sources(policy, d.verified)
+	return a.readers(policy, f.verified)
 }
 
 // maxRefusals bounds the refused entries that are named one by one.

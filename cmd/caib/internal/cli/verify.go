@@ -24,7 +24,7 @@ const verifyAtOnce = 16
 
 type verifyOptions struct {
 	*app
-	demand
+	trustFlags
 	all    bool
 	resume bool
 }
@@ -57,7 +57,7 @@ order is not looked at again.`,
 	flags := command.Flags()
 	flags.BoolVar(&o.all, "all", false, "verify every live entry")
 	flags.BoolVar(&o.resume, "resume", false, "with --all: leave out what an interrupted run has found in order")
-	o.demand.register(flags)
+	o.trustFlags.register(flags)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
@@ -65,11 +65,11 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if o.resume && !o.all {
 		return fmt.Errorf("%w: --resume is for --all", entry.ErrInvalid)
 	}
-	policy, err := o.policy(ctx, &o.demand)
+	policy, err := o.policy(ctx, &o.trustFlags)
 	if err != nil {
 		return err
 	}
-	catalogs, err := o.sources(policy, o.verified)
+	catalogs, err := o.readers(policy, o.verified)
 	if err != nil {
 		return err
 	}
@@ -113,12 +113,12 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if o.all && ctx.Err() == nil {
 		notes.finish()
 	}
-	return o.summed(len(jobs), unlisted, failed, err)
+	return o.result(len(jobs), unlisted, failed, err)
 }
 
 // verifyJob is one entry to verify.
 type verifyJob struct {
-	catalog  source
+	catalog  reader
 	name     string
 	revision string // "" where it was not looked up
 	found    catalog.Verification
@@ -266,15 +266,15 @@ func checkLine(check catalog.Check) string {
 	return line
 }
 
-// summed is the error of the whole run: one entry's own, or how many failed.
-func (o *verifyOptions) summed(entries int, unlisted, failed, printed error) error {
+// result is the error of the whole run: one entry's own, or how many failed.
+func (o *verifyOptions) result(entries int, unlisted, failed, printed error) error {
 	switch {
 	case printed != nil, failed == nil:
 		return errors.Join(unlisted, failed, printed)
 	case entries == 1 && !o.all:
 		return trustHint(namesHint(failed))
 	case unlisted != nil && o.settings.output != "json":
-		o.tell(unlisted)
+		o.printError(unlisted)
 	}
-	return &partly{text: "not every entry is in order", causes: []error{errors.Join(unlisted, failed)}}
+	return &partialError{text: "not every entry is in order", causes: []error{errors.Join(unlisted, failed)}}
 }

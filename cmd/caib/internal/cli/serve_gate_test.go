@@ -146,7 +146,7 @@ func TestFairListener(t *testing.T) {
 	dial()
 	third := next()
 	defer third.Close()
-	if n := len(fair.own); n != 1 {
+	if n := len(fair.connections); n != 1 {
 		t.Errorf("%d addresses are remembered, want 1", n)
 	}
 }
