@@ -111,7 +111,7 @@ func (l *login) exits(code int, args ...string) tools.Result {
 // push puts a sample image into the registry, as somebody.
 func (l *login) push(repository, user, password string, options registry.Options) string {
 	l.t.Helper()
-	options.Credentials = l.keychain(user, password)
+	options.AuthFile = l.authFile(user, password)
 	client, err := registry.New(options)
 	if err != nil {
 		l.t.Fatal(err)
@@ -127,19 +127,16 @@ func (l *login) push(repository, user, password string, options registry.Options
 	return l.host + "/" + repository + ":1"
 }
 
-func (l *login) keychain(user, password string) registry.Keychain {
+// authFile is a file with the login of a user.
+func (l *login) authFile(user, password string) string {
 	l.t.Helper()
-	find, err := registry.AuthFile(l.auths("push-"+user+".json", map[string][2]string{l.host: {user, password}}), true)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return find
+	return l.auths("push-"+user+".json", map[string][2]string{l.host: {user, password}})
 }
 
 // tags lists a repository as somebody who may.
 func (l *login) tags(repository, user, password string) []string {
 	l.t.Helper()
-	client, err := registry.New(registry.Options{Credentials: l.keychain(user, password)})
+	client, err := registry.New(registry.Options{AuthFile: l.authFile(user, password)})
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func TestLoginWithCertificates(t *testing.T) {
 	says(t, l.exits(2, "catalog", "list"), "client.cert", "client.key")
 	l.write(filepath.Join(dir, "client.key"), key)
 	image := l.push("os/autosd", "alice", alicePassword, registry.Options{
-		PlainHTTP: registry.HTTPNever, CertificateDirs: []string{filepath.Join(l.home, ".config", "containers", "certs.d")},
+		PlainHTTP: func(string) bool { return false }, CertificateDirs: []string{filepath.Join(l.home, ".config", "containers", "certs.d")},
 	})
 	l.exits(0, "catalog", "publish", image)
 	says(t, l.exits(0, "catalog", "list"), "autosd")

@@ -36,19 +36,21 @@ var arrows = []struct{ name, imports string }{
 	{"schema/apitest", "schema"},
 	{"pkg/entry", "schema"},
 
+	{"pkg/internal/absence", "pkg/entry"},
 	{"pkg/internal/atomicfile", ""},
 	{"pkg/internal/keylock", ""},
-	{"pkg/registry", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock"},
+	{"pkg/internal/referrertag", ""},
+	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/keylock pkg/internal/referrertag"},
 
 	{"pkg/internal/revision", "pkg/entry schema"},
-	{"pkg/internal/signature", "pkg/entry pkg/internal/revision pkg/registry"},
+	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/internal/revision pkg/registry"},
 	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/signature pkg/registry"},
 
-	{"pkg/internal/health", "pkg/entry pkg/internal/revision pkg/registry"},
+	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/revision pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/revision"},
-	{"pkg/catalog", "pkg/entry pkg/internal/atomicfile pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/revision pkg/internal/signature pkg/registry pkg/trust"},
+	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/signature pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry"},
 	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/trust"},

@@ -96,7 +96,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 		return entry.Event{}, err
 	}
 	defer unlock()
-	c.options.Registry.ExpectPush(c.reference)
+	expectPush(c.options.Registry, c.reference)
 	view, err := c.log.ReadIncomplete(ctx, name)
 	if err != nil {
 		return entry.Event{}, err

@@ -10,7 +10,9 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -82,7 +84,7 @@ func isAttached(ctx context.Context, repository registry.Repository, packed *rev
 	if !slices.Contains(listed, packed.Descriptor.Digest) {
 		return false, nil
 	}
-	_, err := registry.Confirm(ctx, repository, packed.Descriptor.Digest.String())
+	_, err := absence.Confirm(ctx, repository, packed.Descriptor.Digest.String())
 	if errors.Is(err, entry.ErrNotFound) {
 		return false, nil
 	}
@@ -108,5 +110,5 @@ func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Reposi
 			return err
 		}
 	}
-	return repository.PushReferrer(registry.WithCatalog(ctx, c.reference), packed.Descriptor, packed.Manifest, image)
+	return repository.PushReferrer(referrertag.WithCatalog(ctx, c.reference.Normal().Base()), packed.Descriptor, packed.Manifest, image)
 }

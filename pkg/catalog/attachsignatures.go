@@ -2,12 +2,14 @@ package catalog
 
 import (
 	"context"
+	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -94,7 +96,7 @@ func (c *Catalog) findAttachment(ctx context.Context, rev *revision.Revision, im
 		return nil, nil, false, err
 	}
 	referrers, err := repository.Referrers(ctx, image)
-	if err != nil && !registry.LacksReferrers(err) && !registry.HidesAbsence(err) {
+	if err != nil && !errors.Is(err, absence.ErrNoReferrersAPI) && !errors.Is(err, absence.ErrHidden) {
 		return nil, nil, false, err
 	}
 	for _, one := range referrers {

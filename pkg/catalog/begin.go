@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -31,15 +32,41 @@ type beginKey struct{}
 // saw in the catalog before is asked for all the same.
 func (p *publication) begin(ctx context.Context, refused error) (*ocilog.View, error) {
 	var answer *registry.Error
-	hidden := registry.HidesAbsence(refused) || errors.As(refused, &answer) && answer.Cause == registry.CauseHidden
+	hidden := errors.Is(refused, absence.ErrHidden) || errors.As(refused, &answer) && answer.Cause == registry.CauseHidden
 	if !hidden || p.options.DryRun && !p.options.Init {
 		return nil, refused
 	}
-	if p.catalog.options.Registry.CanPush(ctx, p.catalog.reference) != nil {
+	if canPush(ctx, p.catalog.options.Registry, p.catalog.reference) != nil {
 		return nil, refused
 	}
 	if !p.options.Init {
 		return nil, &HiddenError{p.catalog.Reference(), refused}
 	}
 	return p.catalog.refresh(context.WithValue(ctx, beginKey{}, true))
+}
+
+// writable is what a repository of package registry is, beside a
+// registry.Repository.
+type writable interface {
+	// ExpectPush says that the repository is going to be written to, so that its
+	// login is asked for that at once. Some registries hide a repository that
+	// does not exist yet from those who could not begin it.
+	ExpectPush()
+	// CanPush reports why nothing can be written to it. Nothing is written.
+	CanPush(ctx context.Context) error
+}
+
+// expectPush does nothing where a reference cannot be opened.
+func expectPush(client *registry.Client, ref registry.Reference) {
+	if repository, err := client.Open(ref); err == nil {
+		repository.(writable).ExpectPush()
+	}
+}
+
+func canPush(ctx context.Context, client *registry.Client, ref registry.Reference) error {
+	repository, err := client.Open(ref)
+	if err != nil {
+		return err
+	}
+	return repository.(writable).CanPush(ctx)
 }

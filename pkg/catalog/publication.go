@@ -44,7 +44,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
 	if !p.options.DryRun {
-		p.catalog.options.Registry.ExpectPush(p.catalog.reference)
+		expectPush(p.catalog.options.Registry, p.catalog.reference)
 		steps = append(steps, p.follow, p.compact, p.move)
 	}
 	for _, step := range steps {
@@ -111,7 +111,7 @@ func (p *publication) identify(image string) error {
 // whom it is published.
 func (p *publication) inspect(ctx context.Context) (err error) {
 	if !p.options.DryRun && !p.options.NoAttach {
-		p.catalog.options.Registry.ExpectPush(p.ref)
+		expectPush(p.catalog.options.Registry, p.ref)
 	}
 	if p.repository, err = p.catalog.options.Registry.Open(p.ref); err != nil {
 		return err

@@ -28,7 +28,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err := entry.CheckName(name); err != nil {
 		return event, nil, err
 	}
-	c.options.Registry.ExpectPush(c.reference)
+	expectPush(c.options.Registry, c.reference)
 	view, revision, warnings, err := c.endHead(ctx, name, options)
 	if err != nil {
 		return event, nil, err

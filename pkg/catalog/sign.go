@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -132,7 +133,7 @@ func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Re
 	c.collects.Store(true)
 	made, present, err := c.makeSignature(ctx, o, to, reference, subject)
 	if err == nil && !present {
-		err = signature.Write(registry.WithCatalog(ctx, c.reference), to, subject, made, c.options.Now())
+		err = signature.Write(referrertag.WithCatalog(ctx, c.reference.Normal().Base()), to, subject, made, c.options.Now())
 	}
 	if err != nil {
 		signed.Reason = err.Error()
@@ -208,7 +209,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 	if err := entry.CheckName(name); err != nil {
 		return result, err
 	}
-	c.options.Registry.ExpectPush(c.reference)
+	expectPush(c.options.Registry, c.reference)
 	view, reused, err := c.recent(ctx, name)
 	if err != nil {
 		return result, err

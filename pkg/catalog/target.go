@@ -6,6 +6,7 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -17,7 +18,7 @@ type target struct{ registry.Repository }
 
 // Resolve takes nobody's word for it that something is absent but that of GET.
 func (t target) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
-	return registry.Confirm(ctx, t.Repository, reference)
+	return absence.Confirm(ctx, t.Repository, reference)
 }
 
 // Date is what time the registry says it is, if it does.

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -189,7 +190,7 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revis
 // checkRevision looks at the revision where it is: its tag holds what was read of it, and
 // nothing later is gone. Under a policy the latter is said with the signatures.
 func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
-	found, err := registry.Confirm(ctx, v.repository, v.revision.Tag.String())
+	found, err := absence.Confirm(ctx, v.repository, v.revision.Tag.String())
 	if err == nil && found.Digest != v.revision.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten with %s", entry.ErrConflict, v.revision.Tag, found.Digest)
 	}
@@ -217,7 +218,7 @@ func (v *verification) look(ctx context.Context) error {
 		v.check(CheckDigest, image.Digest, nil)
 		v.check(CheckContent, image.Digest, nil)
 	} else {
-		now, err := registry.Confirm(ctx, repository, ref.Target())
+		now, err := absence.Confirm(ctx, repository, ref.Target())
 		if !v.check(CheckReachable, image.Digest, err) {
 			return nil
 		}

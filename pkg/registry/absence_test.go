@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // A 404 is believed only if it says that something does not exist, and nothing
@@ -57,7 +59,7 @@ func TestAnswersThatOnlyLookLikeAbsence(t *testing.T) {
 			repository := open(t, s.host, options)
 			_, tags := repository.Tags(t.Context())
 			_, _, manifest := repository.Manifest(t.Context(), "t")
-			_, confirmed := Confirm(t.Context(), repository, "t")
+			_, confirmed := absence.Confirm(t.Context(), repository, "t")
 			_, referrers := repository.Referrers(t.Context(), ocispec.DescriptorEmptyJSON)
 			_, fallback := repository.(*remoteRepository).fallbackIndex(t.Context(), ocispec.DescriptorEmptyJSON)
 			fallback = repository.(*remoteRepository).classify(t.Context(), "read", fallback)

@@ -2,38 +2,78 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"net/http"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
-// checker is what both kinds of repository can tell about themselves.
-type checker interface {
-	account(ctx context.Context) (Account, error)
-	loggedIn() bool
-	canPush(ctx context.Context) error
+// Access is what one may do with a repository, and as whom.
+type Access struct {
+	User   string // "" for nobody, and for a token without a name
+	Source string // where the login is stored, for people; "" where there is none
+	// Tried reports whether the login was given to the registry. Where it was
+	// not, Pull and Push are what anybody may do.
+	Tried bool
+	Pull  error // why the manifest, or without a tag and digest the tag list, cannot be read
+	Push  error // why nothing can be written
 }
 
-// Account returns the account that the repository of ref is asked as, where
+// Check finds out what may be done with ref. Nothing is written: for Push, an
+// upload is begun and given up. Of a registry that does not answer nothing more
+// is known, and Push is Pull. The error is why it cannot be asked at all.
+func (c *Client) Check(ctx context.Context, ref Reference) (Access, error) {
+	account, err := c.account(ctx, ref)
+	if err != nil {
+		return Access{}, err
+	}
+	access := Access{User: account.Username, Source: account.Source, Pull: c.canPull(ctx, ref)}
+	access.Push = access.Pull
+	if !errors.Is(access.Pull, entry.ErrUnreachable) && !errors.Is(access.Pull, entry.ErrTimeout) && !errors.Is(access.Pull, context.Canceled) {
+		access.Push = c.canPush(ctx, ref)
+	}
+	access.Tried = c.loggedIn(ref)
+	return access, nil
+}
+
+// checked is what both kinds of repository say about themselves.
+type checked interface {
+	account(ctx context.Context) (Account, error)
+	loggedIn() bool
+	CanPush(ctx context.Context) error
+	ExpectPush()
+}
+
+func (c *Client) checked(ref Reference) (checked, error) {
+	repository, err := c.Open(ref)
+	if err != nil {
+		return nil, err
+	}
+	return repository.(checked), nil
+}
+
+// account returns the account that the repository of ref is asked as, where
 // its registry wants a login. Nothing is asked of the registry. Layouts are
 // asked anonymously.
-func (c *Client) Account(ctx context.Context, ref Reference) (Account, error) {
-	repository, err := c.Open(ref)
+func (c *Client) account(ctx context.Context, ref Reference) (Account, error) {
+	repository, err := c.checked(ref)
 	if err != nil {
 		return Account{}, err
 	}
-	return repository.(checker).account(ctx)
+	return repository.account(ctx)
 }
 
-// LoggedIn reports whether the client has logged in to the repository of ref, with
-// a login that may have been refused. Where it has not, what was answered is
-// answered to anybody.
-func (c *Client) LoggedIn(ref Reference) bool {
-	repository, err := c.Open(ref)
-	return err == nil && repository.(checker).loggedIn()
+// loggedIn reports whether the client has logged in to the repository of ref,
+// with a login that may have been refused.
+func (c *Client) loggedIn(ref Reference) bool {
+	repository, err := c.checked(ref)
+	return err == nil && repository.loggedIn()
 }
 
-// CanPull reports why ref cannot be read: its manifest, where it has a tag or
+// canPull reports why ref cannot be read: its manifest, where it has a tag or
 // a digest, else the repository's tag list. nil means that it can.
-func (c *Client) CanPull(ctx context.Context, ref Reference) error {
+func (c *Client) canPull(ctx context.Context, ref Reference) error {
 	repository, err := c.Open(ref)
 	if err != nil {
 		return err
@@ -41,31 +81,32 @@ func (c *Client) CanPull(ctx context.Context, ref Reference) error {
 	if ref.Tag == "" && ref.Digest == "" {
 		_, err = repository.Tags(ctx)
 	} else {
-		_, err = Confirm(ctx, repository, ref.Target())
+		_, err = absence.Confirm(ctx, repository, ref.Target())
 	}
 	return err
 }
 
-// ExpectPush says that the repository of ref is going to be written to: from its
-// next request on, its token service is asked for pulling and pushing at once,
-// however often it is opened. Some registries hide a repository that does not
-// exist yet from those who could not begin it. Nothing is asked of the registry,
-// and to a reference that cannot be opened nothing happens.
-func (c *Client) ExpectPush(ref Reference) {
-	repository, _ := c.Open(ref)
-	if remote, ok := repository.(*remoteRepository); ok {
-		remote.login.pushes.Store(true)
-	}
-}
-
-// CanPush reports why the repository of ref cannot be written to; nil means
-// that it can. Nothing is written: an upload is begun and given up.
-func (c *Client) CanPush(ctx context.Context, ref Reference) error {
-	repository, err := c.Open(ref)
+func (c *Client) canPush(ctx context.Context, ref Reference) error {
+	repository, err := c.checked(ref)
 	if err != nil {
 		return err
 	}
-	return repository.(checker).canPush(ctx)
+	return repository.CanPush(ctx)
+}
+
+// What follows is for publishers in this module, who assert a repository to an
+// interface of their own.
+
+// ExpectPush says that the repository is going to be written to: from its next
+// request on, its token service is asked for pulling and pushing at once,
+// however often it is opened. Some registries hide a repository that does not
+// exist yet from those who could not begin it.
+func (r *remoteRepository) ExpectPush() { r.login.pushes.Store(true) }
+
+// CanPush reports why the repository cannot be written to; nil means that it can.
+// Nothing is written: an upload is begun and given up.
+func (r *remoteRepository) CanPush(ctx context.Context) error {
+	return r.classify(ctx, "begin an upload to "+r.base, r.beginUpload(ctx))
 }
 
 func (r *remoteRepository) account(ctx context.Context) (Account, error) {
@@ -74,10 +115,6 @@ func (r *remoteRepository) account(ctx context.Context) (Account, error) {
 }
 
 func (r *remoteRepository) loggedIn() bool { return r.login.used() }
-
-func (r *remoteRepository) canPush(ctx context.Context) error {
-	return r.classify(ctx, "begin an upload to "+r.base, r.beginUpload(ctx))
-}
 
 // beginUpload begins an upload and gives it up.
 func (r *remoteRepository) beginUpload(ctx context.Context) error {

@@ -55,7 +55,7 @@ func TestCanPush(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = client.CanPush(t.Context(), Reference{Registry: s.host, Repository: "team/image", Tag: "t"})
+		err = client.canPush(t.Context(), Reference{Registry: s.host, Repository: "team/image", Tag: "t"})
 		if kind(err) != tt.want || (err != nil && tt.name != "another answer" && !strings.Contains(err.Error(), "the registry's words")) {
 			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
 		}
@@ -90,7 +90,7 @@ func TestCanPull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := client.CanPull(t.Context(), ref); kind(err) != want {
+		if err := client.canPull(t.Context(), ref); kind(err) != want {
 			t.Errorf("%s: %v; want %q", text, err, want)
 		}
 	}
@@ -110,16 +110,16 @@ func TestAccessToLayouts(t *testing.T) {
 	for path, want := range map[string]string{filepath.Join(dir, "new", "layout"): "", dir + "-missing": "", foreign: "invalid", filepath.Join(file, "layout"): "unreachable"} {
 		ref := Reference{Layout: path}
 		before := everyFile(t, dir)
-		if err := client.CanPush(t.Context(), ref); kind(err) != want {
+		if err := client.canPush(t.Context(), ref); kind(err) != want {
 			t.Errorf("push to %s: %v; want %q", path, err, want)
 		}
 		if diff := cmp.Diff(before, everyFile(t, dir)); diff != "" {
 			t.Errorf("push to %s left something:\n%s", path, diff)
 		}
-		if err := client.CanPull(t.Context(), ref); kind(err) != want {
+		if err := client.canPull(t.Context(), ref); kind(err) != want {
 			t.Errorf("pull from %s: %v; want %q", path, err, want)
 		}
-		if account, err := client.Account(t.Context(), ref); err != nil || !account.Anonymous() {
+		if account, err := client.account(t.Context(), ref); err != nil || !account.Anonymous() {
 			t.Errorf("%s: %v, %v", path, account, err)
 		}
 	}

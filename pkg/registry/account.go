@@ -48,17 +48,13 @@ func (a Account) String() string {
 // GoString is String: %#v shows no secret either.
 func (a Account) GoString() string { return a.String() }
 
-// Keychain finds the account for a repository of a registry, whose host[:port]
-// is in the form of NormalHost: the
-// zero Account where it has none. It is asked only once a registry wants a
-// login, and again when the registry refuses the last answer, so it should
-// look at what is stored now. It must be safe for concurrent use.
-type Keychain func(ctx context.Context, host, repository string) (Account, error)
+// keychain is Options.Credentials.
+type keychain = func(ctx context.Context, host, repository string) (Account, error)
 
-// Keychains asks several in turn; the first that has an account decides. One
+// firstOf asks several in turn; the first that has an account decides. One
 // that fails ends the search: the account might have been there. The problems of
 // those that were passed over are the account's.
-func Keychains(keychains ...Keychain) Keychain {
+func firstOf(keychains ...keychain) keychain {
 	return func(ctx context.Context, host, repository string) (Account, error) {
 		var problems []string
 		for _, find := range keychains {
@@ -72,18 +68,18 @@ func Keychains(keychains ...Keychain) Keychain {
 	}
 }
 
-// ServiceAccountToken is where a Kubernetes pod finds its token.
-const ServiceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+// podToken is where a Kubernetes pod finds its service-account token.
+const podToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 // maxToken bounds a token file, in bytes.
 const maxToken = 64 << 10
 
-// ServiceAccount logs in to the given hosts, and to no other, with a Kubernetes
+// serviceAccount logs in to the given hosts, and to no other, with a Kubernetes
 // service-account token, as OpenShift's internal registry wants it. The file,
-// ServiceAccountToken if path is "", is read for each login: tokens rotate.
-func ServiceAccount(path string, hosts ...string) Keychain {
+// podToken if path is "", is read for each login: tokens rotate.
+func serviceAccount(path string, hosts ...string) keychain {
 	if path == "" {
-		path = ServiceAccountToken
+		path = podToken
 	}
 	return func(_ context.Context, host, _ string) (Account, error) {
 		if !slices.ContainsFunc(hosts, func(named string) bool { return NormalHost(named) == NormalHost(host) }) {

@@ -57,7 +57,7 @@ func TestKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := writeFile(t, filepath.Join(t.TempDir(), "auth.json"), string(text), 0o600)
-			find, err := AuthFile(path, true)
+			find, err := openAuthFile(path, true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestKindsOfAccounts(t *testing.T) {
 		"auth":{"auth":"`+basic("me", "s3:cr3t")+`"}, "plain":{"username":"me","password":"s3cr3t"},
 		"identity":{"auth":"`+basic("me", "")+`","identitytoken":"t0ken"}, "registry":{"registrytoken":"t0ken"}, "empty":{},
 		"nuls":{"auth":"`+basic("me", "s3cr3t\x00\x00")+`"}}}`, 0o600)
-	find, err := AuthFile(path, true)
+	find, err := openAuthFile(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestBrokenAuthFiles(t *testing.T) {
 		"a path as store": `{"credsStore":"../s3cr3t"}`,
 	} {
 		path := writeFile(t, filepath.Join(t.TempDir(), "auth.json"), text, 0o600)
-		find, err := AuthFile(path, false)
+		find, err := openAuthFile(path, false)
 		if err == nil {
 			_, err = find(t.Context(), "r.example.com", "team/image")
 		}
@@ -127,7 +127,7 @@ func TestBrokenAuthFiles(t *testing.T) {
 // A login that is stored later is found.
 func TestAuthFileIsReadAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "auth.json")
-	find, err := AuthFile(path, false)
+	find, err := openAuthFile(path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,16 +145,16 @@ func TestKeychains(t *testing.T) {
 	first, second := filepath.Join(dir, "first.json"), filepath.Join(dir, "second.json")
 	writeFile(t, first, `{"auths":{"a.example.com":{"username":"first","password":"x"}}}`, 0o600)
 	writeFile(t, second, `{"auths":{"a.example.com/team":{"username":"second","password":"x"},"b.example.com":{"username":"second","password":"x"}}}`, 0o600)
-	var all []Keychain
+	var all []keychain
 	for _, path := range []string{first, second} {
-		find, err := AuthFile(path, true)
+		find, err := openAuthFile(path, true)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, find)
 	}
-	all = append(all, ServiceAccount(writeFile(t, filepath.Join(dir, "token"), " t0ken\n", 0o600), "b.example.com", "c.example.com"))
-	find := Keychains(all...)
+	all = append(all, serviceAccount(writeFile(t, filepath.Join(dir, "token"), " t0ken\n", 0o600), "b.example.com", "c.example.com"))
+	find := firstOf(all...)
 	for host, want := range map[string]string{
 		"a.example.com": "first from " + first + " (a.example.com)",
 		"b.example.com": "second from " + second + " (b.example.com)",
@@ -187,7 +187,7 @@ func TestServiceAccountTokenRotates(t *testing.T) {
 	})
 	path := writeFile(t, filepath.Join(t.TempDir(), "token"), token+"\n", 0o600)
 	options := quick()
-	options.Credentials = ServiceAccount(path, s.host)
+	options.Credentials = serviceAccount(path, s.host)
 	repository := open(t, s.host, options)
 	for _, next := range []string{token, "second-t0ken"} {
 		token = next

@@ -17,7 +17,7 @@ func debugLogger(to io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-func userAndPassword(user, password string) Keychain {
+func userAndPassword(user, password string) keychain {
 	return func(context.Context, string, string) (Account, error) {
 		return Account{Username: user, Password: password, Source: "the test"}, nil
 	}
@@ -40,7 +40,7 @@ func TestCredentials(t *testing.T) {
 	s := locked(t, "me", "s3cr3t")
 	for _, tt := range []struct {
 		name        string
-		credentials Keychain
+		credentials keychain
 		want        string
 	}{
 		{"right", userAndPassword("me", "s3cr3t"), ""},
@@ -74,7 +74,7 @@ func TestAuthFile(t *testing.T) {
 		{"no entries", `{}`, "unauthorized"},
 	} {
 		file := writeFile(t, filepath.Join(t.TempDir(), "config.json"), tt.config, 0o600)
-		credentials, err := AuthFile(file, true)
+		credentials, err := openAuthFile(file, true)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
@@ -88,10 +88,10 @@ func TestAuthFile(t *testing.T) {
 
 func TestAuthFileFiles(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "config.json")
-	if _, err := AuthFile(missing, true); kind(err) != "invalid" || !strings.Contains(err.Error(), missing) {
+	if _, err := openAuthFile(missing, true); kind(err) != "invalid" || !strings.Contains(err.Error(), missing) {
 		t.Errorf("a required file that is missing: %v", err)
 	}
-	credentials, err := AuthFile(missing, false)
+	credentials, err := openAuthFile(missing, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,14 +99,14 @@ func TestAuthFileFiles(t *testing.T) {
 		t.Errorf("credentials of a file that is missing: %v, %v", got, err)
 	}
 	broken := writeFile(t, filepath.Join(t.TempDir(), "config.json"), `{"auths":`, 0o600)
-	if _, err := AuthFile(broken, false); kind(err) != "invalid" {
+	if _, err := openAuthFile(broken, false); kind(err) != "invalid" {
 		t.Errorf("a broken file: %v", err)
 	}
 }
 
 // helper installs a credential helper that knows one host, and returns a
 // configuration file that names it.
-func helper(t *testing.T, config, host string) Keychain {
+func helper(t *testing.T, config, host string) keychain {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the helper is a shell script")
@@ -122,7 +122,7 @@ echo "credentials not found in native keychain"
 exit 1
 `, 0o755)
 	t.Setenv("PATH", dir)
-	credentials, err := AuthFile(writeFile(t, filepath.Join(dir, "config.json"), config, 0o600), true)
+	credentials, err := openAuthFile(writeFile(t, filepath.Join(dir, "config.json"), config, 0o600), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,13 +36,13 @@ type authEntry struct {
 	RegistryToken string `json:"registrytoken"`
 }
 
-// AuthFile finds accounts in a credentials file in docker's or podman's format.
+// openAuthFile finds accounts in a credentials file in docker's or podman's format.
 // Its keys are host, host/namespace or host/namespace/repository, and the
 // longest that fits decides; docker's old keys (https://host/v1/) stand for
 // the host. A credential helper or store that the file names for a host is
 // asked before the entry of that host. The file is read anew for each login.
 // One that does not exist holds nothing, unless it is required.
-func AuthFile(path string, required bool) (Keychain, error) {
+func openAuthFile(path string, required bool) (keychain, error) {
 	if _, err := readAuthFile(path, required); err != nil {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 // refuse what exceeds them, so writers check them before they write: what is
 // written must never be what nobody can read again.
 const (
-	// MaxBlob bounds the blobs that are read and written, in bytes: configs,
+	// maxBlob bounds the blobs that are read and written, in bytes: configs,
 	// entry documents and snapshot segments, never image layers.
-	MaxBlob = 64 << 20
+	maxBlob = 64 << 20
 
 	maxManifest    = 4 << 20  // bytes of a manifest: the most that registries accept
 	maxIndex       = 64 << 20 // bytes of a layout's index.json
@@ -28,7 +28,7 @@ type layoutBounds struct {
 }
 
 func defaultBounds() layoutBounds {
-	return layoutBounds{blob: MaxBlob, manifest: maxManifest, index: maxIndex, descriptors: maxDescriptors}
+	return layoutBounds{blob: maxBlob, manifest: maxManifest, index: maxIndex, descriptors: maxDescriptors}
 }
 
 // checkIndex reports an index.json that readers would refuse.

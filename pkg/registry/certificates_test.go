@@ -145,7 +145,7 @@ func TestCertificateDirs(t *testing.T) {
 				}
 			}
 			*shown = nil
-			options := Options{PlainHTTP: HTTPNever, Attempts: 2, Backoff: time.Microsecond, CertificateDirs: dirs}
+			options := Options{PlainHTTP: never, Attempts: 2, Backoff: time.Microsecond, CertificateDirs: dirs}
 			_, err := open(t, host, options).Tags(t.Context())
 			if kind(err) != tt.want || (tt.want == "") != (len(*shown) == 1) {
 				t.Errorf("%v after %v; want %q", err, *shown, tt.want)
@@ -193,7 +193,7 @@ func TestUntrustedServersAreAskedOnce(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	options := quick()
-	options.PlainHTTP = HTTPNever
+	options.PlainHTTP = never
 	_, err := open(t, server.Listener.Addr().String(), options).Tags(t.Context())
 	if kind(err) != "unreachable" || handshakes.Load() != 1 {
 		t.Errorf("%v after %d handshakes", err, handshakes.Load())
@@ -214,7 +214,7 @@ func TestCertificatesStayWithTheirHost(t *testing.T) {
 	dir := t.TempDir()
 	hostDir(t, dir, host, map[string]string{"ca.crt": a.pem, "client.cert": certificate, "client.key": key})
 	blob := describe("application/x", []byte("blob"))
-	options := Options{PlainHTTP: HTTPNever, Attempts: 1, CertificateDirs: []string{dir}}
+	options := Options{PlainHTTP: never, Attempts: 1, CertificateDirs: []string{dir}}
 	if _, err := open(t, host, options).Blob(t.Context(), blob); kind(err) != "unreachable" || !strings.Contains(err.Error(), "x509") {
 		t.Errorf("a host without an authority: %v", err)
 	}

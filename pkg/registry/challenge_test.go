@@ -529,7 +529,7 @@ func TestWritersAskForWhatTheyNeed(t *testing.T) {
 				t.Fatal(err)
 			}
 			ref := Reference{Registry: s.host, Repository: "team/image"}
-			if client.ExpectPush(ref); len(s.requests()) > 0 {
+			if expectPush(t, client, ref); len(s.requests()) > 0 {
 				t.Fatalf("it asked %v", s.requests())
 			}
 			for range 2 {
@@ -538,7 +538,7 @@ func TestWritersAskForWhatTheyNeed(t *testing.T) {
 				}
 			}
 			want := map[bool]string{true: "", false: "unauthorized"}[mayPush]
-			if err := client.CanPush(t.Context(), ref); kind(err) != want {
+			if err := client.canPush(t.Context(), ref); kind(err) != want {
 				t.Errorf("trims %t, may push %t: writing: %v", trims, mayPush, err)
 			}
 			if mayPush && len(s.requests()) != 5 {

@@ -116,7 +116,7 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 // endpoint returns what is asked for a reference in normal form, the same for
 // each time it is opened.
 func (c *Client) endpoint(ref Reference, named string) *endpoint {
-	plain := c.options.PlainHTTP == HTTPAlways || (c.options.PlainHTTP == HTTPLoopback && loopback(ref.Registry))
+	plain := c.options.PlainHTTP(ref.Registry)
 	host := requestHost(named, plain)
 	c.asked.mu.Lock()
 	defer c.asked.mu.Unlock()

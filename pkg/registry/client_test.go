@@ -23,11 +23,11 @@ func TestTLS(t *testing.T) {
 		options Options
 		want    string
 	}{
-		{"an authority that the system does not know", Options{PlainHTTP: HTTPNever}, "unreachable"},
-		{"a private authority", Options{PlainHTTP: HTTPNever, CAFile: ca}, ""},
-		{"no check", Options{PlainHTTP: HTTPNever, InsecureTLS: true}, ""},
+		{"an authority that the system does not know", Options{PlainHTTP: never}, "unreachable"},
+		{"a private authority", Options{PlainHTTP: never, CAFile: ca}, ""},
+		{"no check", Options{PlainHTTP: never, InsecureTLS: true}, ""},
 		{"plain HTTP, which loopback hosts have", Options{}, "unreachable"},
-		{"plain HTTP on demand", Options{PlainHTTP: HTTPAlways, CAFile: ca}, "unreachable"},
+		{"plain HTTP on demand", Options{PlainHTTP: always, CAFile: ca}, "unreachable"},
 	} {
 		tt.options.Attempts = 1
 		_, err := open(t, host, tt.options).Tags(t.Context())
@@ -68,7 +68,7 @@ func TestProxy(t *testing.T) {
 		wanted = r.Host
 		answer(w, 200, "application/json", `{"tags":["a"]}`)
 	})
-	options := Options{PlainHTTP: HTTPAlways, Attempts: 1, Proxy: func(*http.Request) (*url.URL, error) {
+	options := Options{PlainHTTP: always, Attempts: 1, Proxy: func(*http.Request) (*url.URL, error) {
 		return &url.URL{Scheme: "http", Host: proxy.host}, nil
 	}}
 	tags, err := open(t, "registry.example.com", options).Tags(t.Context())

@@ -7,7 +7,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// Delete implements Deleter: by tag where the registry takes that, else by
+// Delete implements Repository: by tag where the registry takes that, else by
 // digest. Only the former takes the tag away everywhere, only the latter is
 // taken everywhere.
 func (r *remoteRepository) Delete(ctx context.Context, tag string) error {

@@ -1,6 +1,8 @@
 package registry
 
-import "errors"
+import (
+	"github.com/oci-catalog/caib/pkg/internal/absence"
+)
 
 // Cause is why a registry could not be made to do what it was asked, as far as
 // it matters for what helps.
@@ -35,8 +37,7 @@ type Error struct {
 
 	Option string // the field of Options that is wrong; "" for none
 
-	Err  error // operation, object and reason, for people
-	page bool  // an HTML page: no registry's word
+	Err error // operation, object and reason, for people
 }
 
 // Error names the operation, what was asked, and what was answered.
@@ -45,29 +46,28 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// HidesAbsence reports whether an error may mean that something does not exist,
-// to somebody who knows from elsewhere that the registry lets this account in:
-// some registries refuse what is not there.
-func HidesAbsence(err error) bool {
-	var answer *Error
-	return errors.As(err, &answer) && (answer.Cause == CauseRefused || answer.Cause == CauseNoLogin)
-}
-
-// LacksReferrers reports whether an error of Referrers tells somebody who is
-// about to write that there is no Referrers API, and nothing in its place.
-func LacksReferrers(err error) bool {
-	var answer *Error
-	return errors.As(err, &answer) && lacksAPIStatus(answer.Status) && !answer.page && answer.Cause != CauseRefused
-}
-
-// answered makes the error of an answer.
+// answered makes the error of an answer; nil is none.
 func (r *remoteRepository) answered(cause Cause, answer *refusal, err error) error {
 	e := &Error{Cause: cause, Repository: r.base, Host: r.host, Account: r.login.accountName(), Err: err}
 	if answer != nil {
-		e.Status, e.page = answer.status, answer.page
+		e.Status = answer.status
 		if !answer.page {
 			e.Words = printable(r.login.secrets.redact(answer.text))
 		}
 	}
+	switch {
+	case cause == CauseRefused, cause == CauseNoLogin:
+		e.Err = hinting{err, absence.ErrHidden}
+	case answer != nil && lacksAPI(answer):
+		e.Err = hinting{err, absence.ErrNoReferrersAPI}
+	}
 	return e
 }
+
+// hinting is an error that wraps a further one, of which its text does not speak.
+type hinting struct {
+	error
+	further error
+}
+
+func (h hinting) Unwrap() []error { return []error{h.error, h.further} }

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // An error tells those who help people what a registry answered, and to whom.
@@ -67,8 +68,8 @@ func TestAnswerErrors(t *testing.T) {
 			if got.Cause != tt.cause || got.Words != tt.words || got.Status != tt.status || got.Account != "anonymous" || got.Repository != host+"/team/image" || got.Host != host {
 				t.Errorf("got %+v, want cause %q and words %q", got, tt.cause, tt.words)
 			}
-			if HidesAbsence(err) != tt.hides || LacksReferrers(err) != tt.lacks {
-				t.Errorf("hides absence: %t, lacks referrers: %t; want %t, %t", HidesAbsence(err), LacksReferrers(err), tt.hides, tt.lacks)
+			if hides, lacks := errors.Is(err, absence.ErrHidden), errors.Is(err, absence.ErrNoReferrersAPI); hides != tt.hides || lacks != tt.lacks {
+				t.Errorf("hides absence: %t, lacks referrers: %t; want %t, %t", hides, lacks, tt.hides, tt.lacks)
 			}
 		})
 	}
@@ -83,7 +84,7 @@ func TestErrorsOfTransports(t *testing.T) {
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)
 	for address, want := range map[string]Cause{plain.Listener.Addr().String(): CausePlainHTTP, secure.Listener.Addr().String(): CauseCertificate} {
-		_, err := open(t, address, Options{Attempts: 1, PlainHTTP: HTTPNever}).Tags(t.Context())
+		_, err := open(t, address, Options{Attempts: 1, PlainHTTP: never}).Tags(t.Context())
 		var got *Error
 		if !errors.As(err, &got) || got.Cause != want || !errors.Is(err, entry.ErrUnreachable) {
 			t.Errorf("%v is %+v, want cause %q", err, got, want)

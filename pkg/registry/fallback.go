@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +14,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
 // listAttempts bounds how often a referrer is written again because it does
@@ -26,7 +26,7 @@ const listAttempts = 12
 // looked for again.
 const settle = 100 * time.Millisecond
 
-// PushReferrer implements ReferrerPusher. It asks for the referrers first: that
+// PushReferrer implements Repository. It asks for the referrers first: that
 // shows whether the registry has the Referrers API, which no header does
 // reliably. Without it, the list is one index that every client reads, changes
 // and overwrites (SPEC section 9). A client that read it before our write may
@@ -78,7 +78,7 @@ func (r *remoteRepository) restore(ctx context.Context, descriptor ocispec.Descr
 	}
 	reference := descriptor.Digest.String()
 	if fallback {
-		reference = keepTag(ctx, descriptor.Digest, r.base)
+		reference = r.ownTag(ctx, descriptor.Digest)
 	}
 	return r.pushManifest(ctx, descriptor, manifest, reference)
 }
@@ -109,29 +109,17 @@ func (r *remoteRepository) listToWriter(ctx context.Context, subject ocispec.Des
 
 // isFallback reports whether a refusal is one of the fallback tag.
 func (r *remoteRepository) isFallback(answer *refusal, subject ocispec.Descriptor) bool {
-	return answer.url.Path == "/v2/"+r.repository+"/manifests/"+ReferrersTag(subject.Digest)
+	return answer.url.Path == "/v2/"+r.repository+"/manifests/"+referrertag.Index(subject.Digest)
 }
 
 // fallbackToWriter reads the fallback index where a registry may answer 403 for
 // a tag that does not exist.
 func (r *remoteRepository) fallbackToWriter(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	all, err := r.fallbackIndex(ctx, subject)
-	if status(err) == http.StatusForbidden && IsAbsentBeside(ctx, r, subject.Digest, ReferrersTag(subject.Digest)) {
+	if status(err) == http.StatusForbidden && absence.IsBeside(ctx, r, subject.Digest, referrertag.Index(subject.Digest)) {
 		return nil, nil
 	}
 	return all, err
-}
-
-// IsAbsentBeside reports whether a tag that a registry refused to show, of what
-// stands beside a subject, does not exist. Whoever may read the subject may read
-// the tags beside it; one that is listed does exist, and what it holds must not be
-// overwritten. It is false where that cannot be found out.
-func IsAbsentBeside(ctx context.Context, from Repository, subject digest.Digest, tag string) bool {
-	if _, err := from.Resolve(ctx, subject.String()); err != nil {
-		return false
-	}
-	tags, err := from.Tags(ctx)
-	return err == nil && !slices.Contains(tags, tag)
 }
 
 // pushToFallback writes a referrer, and lists it in the fallback index.
@@ -139,7 +127,7 @@ func IsAbsentBeside(ctx context.Context, from Repository, subject digest.Digest,
 // one of its own. It returns how long it took to change the index.
 func (r *remoteRepository) pushToFallback(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor, first bool) (time.Duration, error) {
 	if first {
-		if err := r.pushManifest(ctx, descriptor, manifest, keepTag(ctx, descriptor.Digest, r.base)); err != nil {
+		if err := r.pushManifest(ctx, descriptor, manifest, r.ownTag(ctx, descriptor.Digest)); err != nil {
 			return 0, err
 		}
 	}
@@ -202,7 +190,7 @@ func (r *remoteRepository) putFallback(ctx context.Context, subject ocispec.Desc
 		return fmt.Errorf("%w: an index of %d referrers is longer than a registry takes", entry.ErrMalformed, len(referrers))
 	}
 	index := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromBytes(body), Size: int64(len(body))}
-	return put(ctx, index, body, ReferrersTag(subject.Digest))
+	return put(ctx, index, body, referrertag.Index(subject.Digest))
 }
 
 // isDangling reports whether a registry refuses an index because something that
@@ -230,28 +218,13 @@ func (r *remoteRepository) existing(ctx context.Context, referrers []ocispec.Des
 	return kept, nil
 }
 
-type catalogKey struct{}
-
-// WithCatalog says for which catalog referrers are pushed: their own tags, where
-// there is no Referrers API, name it. Without it they name the repository that
-// they are pushed to.
-func WithCatalog(ctx context.Context, catalog Reference) context.Context {
-	return context.WithValue(ctx, catalogKey{}, catalog.Normal().Base())
-}
-
-// keepTag is the tag under which a manifest is kept that would have none:
-// caib., the beginning of its own digest, and of that of the catalog's name in
-// normal form.
-func keepTag(ctx context.Context, d digest.Digest, base string) string {
-	catalog, ok := ctx.Value(catalogKey{}).(string)
-	if !ok {
-		catalog = base
-		if ref, err := ParseReference(base); err == nil {
-			catalog = ref.Normal().Base()
-		}
+// ownTag is the tag of a referrer that would have none.
+func (r *remoteRepository) ownTag(ctx context.Context, referrer digest.Digest) string {
+	name := r.base
+	if ref, err := ParseReference(name); err == nil {
+		name = ref.Normal().Base()
 	}
-	sum := sha256.Sum256([]byte(catalog))
-	return "caib." + d.Encoded()[:32] + "." + hex.EncodeToString(sum[:4])
+	return referrertag.Own(ctx, referrer, name)
 }
 
 func pause(ctx context.Context, wait time.Duration) error {

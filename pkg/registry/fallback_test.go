@@ -15,6 +15,8 @@ import (
 	"time"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
 // before stands before a registry and answers some requests itself.
@@ -232,7 +234,7 @@ func TestDanglingReferrers(t *testing.T) {
 			}
 			return false
 		})
-		if err := plain.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, index), index, ReferrersTag(subject.Digest)); err != nil {
+		if err := plain.PushManifest(t.Context(), describe(ocispec.MediaTypeImageIndex, index), index, referrertag.Index(subject.Digest)); err != nil {
 			t.Fatal(err)
 		}
 		if err := plain.(*remoteRepository).delete(t.Context(), gone.Digest.String()); err != nil {
@@ -298,7 +300,7 @@ func TestReferrersHaveTags(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := repository.PushReferrer(WithCatalog(context.WithoutCancel(t.Context()), ref), e, manifest, subject); err != nil {
+			if err := repository.PushReferrer(referrertag.WithCatalog(context.WithoutCancel(t.Context()), ref.Normal().Base()), e, manifest, subject); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -444,13 +446,13 @@ func TestWrongPaths(t *testing.T) {
 			if tags, err := openPath(t, client, s.host, ref.Repository).Tags(t.Context()); kind(err) != "unreachable" || tags != nil {
 				t.Errorf("%q: a reader: %v, %v", body, tags, err)
 			}
-			client.ExpectPush(ref)
+			expectPush(t, client, ref)
 			want := map[bool]string{true: "unreachable", false: "not found"}[mayBegin]
 			_, err = openPath(t, client, s.host, ref.Repository).Tags(t.Context())
 			if kind(err) != want || (!mayBegin && !strings.Contains(err.Error(), "check the path")) {
 				t.Errorf("%q: a writer, may begin %t: %v, want %s", body, mayBegin, err, want)
 			}
-			if err := client.CanPush(t.Context(), ref); (err == nil) != mayBegin {
+			if err := client.canPush(t.Context(), ref); (err == nil) != mayBegin {
 				t.Errorf("%q: may begin %t: %v", body, mayBegin, err)
 			}
 		}

@@ -217,9 +217,9 @@ func TestClientBehindGate(t *testing.T) {
 	ref := reference(t, strings.TrimPrefix(inner.URL, "http://")+"/os/a:1")
 	behind := client.Behind(newGate(t, "registry.example.com/catalog", "registry.example.com"))
 	_, opened := behind.Open(ref)
-	_, account := behind.Account(t.Context(), ref)
+	_, checked := behind.Check(t.Context(), ref)
 	for what, err := range map[string]error{
-		"open": opened, "account": account, "pull": behind.CanPull(t.Context(), ref), "push": behind.CanPush(t.Context(), ref),
+		"open": opened, "check": checked,
 	} {
 		if !errors.Is(err, registry.ErrNotAllowed) {
 			t.Errorf("%s: error %v, want a refusal", what, err)
@@ -228,7 +228,7 @@ func TestClientBehindGate(t *testing.T) {
 	if n := requests.Load(); n != 0 {
 		t.Errorf("%d requests were made, want none", n)
 	}
-	if err := client.CanPull(t.Context(), ref); requests.Load() == 0 {
+	if _, err := client.Check(t.Context(), ref); requests.Load() == 0 {
 		t.Errorf("the client itself asks nothing: %v", err)
 	}
 }

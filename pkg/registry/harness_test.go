@@ -180,3 +180,16 @@ func forward(t testing.TB, w http.ResponseWriter, r *http.Request, host string) 
 
 // zeroTime has http.ServeContent say nothing of time.
 var zeroTime time.Time
+
+// always and never are for Options.PlainHTTP.
+func always(string) bool { return true }
+func never(string) bool  { return false }
+
+func expectPush(t *testing.T, client *Client, ref Reference) {
+	t.Helper()
+	repository, err := client.checked(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository.ExpectPush()
+}

@@ -23,22 +23,7 @@ import (
 // errUnclear is an answer to HEAD that says nothing.
 var errUnclear = errors.New("the answer to HEAD is unclear")
 
-// Confirm resolves a reference like Fetcher.Resolve, for callers to whom it
-// matters that something is not there: what HEAD calls absent is asked for once
-// more by GET.
-func Confirm(ctx context.Context, from Fetcher, reference string) (ocispec.Descriptor, error) {
-	descriptor, err := from.Resolve(ctx, reference)
-	if !errors.Is(err, entry.ErrNotFound) {
-		return descriptor, err
-	}
-	found, _, again := from.Manifest(ctx, reference)
-	if errors.Is(again, entry.ErrNotFound) {
-		return descriptor, err // in the words of the first question
-	}
-	return found, again
-}
-
-// Resolve implements Fetcher.
+// Resolve implements Repository.
 func (r *remoteRepository) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	descriptor, err := r.resolve(ctx, reference)
 	return descriptor, r.classify(ctx, "resolve "+r.named(reference), err)
@@ -102,7 +87,7 @@ func described(response *http.Response, reference string) (ocispec.Descriptor, e
 	return ocispec.Descriptor{MediaType: mediaType, Digest: found, Size: size}, nil
 }
 
-// StatBlob implements BlobStater.
+// StatBlob implements Repository.
 func (r *remoteRepository) StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
 	return r.classify(ctx, "look for "+r.named(descriptor.Digest.String()), r.statBlob(ctx, descriptor))
 }

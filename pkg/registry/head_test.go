@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // badHeads are answers to HEAD that say nothing about what GET would answer.
@@ -175,7 +177,7 @@ func TestConfirm(t *testing.T) {
 			}
 			answer(w, 200, manifest.MediaType, string(body))
 		})
-		got, err := Confirm(t.Context(), open(t, s.host, quick()), "t")
+		got, err := absence.Confirm(t.Context(), open(t, s.host, quick()), "t")
 		if want := map[bool]string{false: "not found"}[there]; kind(err) != want || (there && got.Digest != manifest.Digest) || len(s.requests()) != 2 {
 			t.Errorf("there %t: %v, %v after %v", there, got, err, s.requests())
 		}

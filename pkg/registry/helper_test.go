@@ -14,7 +14,7 @@ import (
 
 // install makes a credential helper of a shell script, and returns a keychain
 // of the given configuration.
-func install(t *testing.T, config, script string) Keychain {
+func install(t *testing.T, config, script string) keychain {
 	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("the helper is a shell script")
@@ -22,7 +22,7 @@ func install(t *testing.T, config, script string) Keychain {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "docker-credential-catalogtest"), "#!/bin/sh\nread -r host\n"+script, 0o755)
 	t.Setenv("PATH", dir)
-	find, err := AuthFile(writeFile(t, filepath.Join(dir, "config.json"), config, 0o600), true)
+	find, err := openAuthFile(writeFile(t, filepath.Join(dir, "config.json"), config, 0o600), true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func newLayout(root string) *layout {
 	}
 }
 
-// Tags implements TagLister. A directory that does not exist, or is empty, is
+// Tags implements Repository. A directory that does not exist, or is empty, is
 // a layout without tags.
 func (l *layout) Tags(ctx context.Context) ([]string, error) {
 	var tags []string
@@ -62,7 +62,7 @@ func (l *layout) withIndex(ctx context.Context, use func(*layoutIndex)) error {
 	return err
 }
 
-// Resolve implements Fetcher.
+// Resolve implements Repository.
 func (l *layout) Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error) {
 	var found listing
 	var ok bool
@@ -130,7 +130,7 @@ func (l *layout) unlisted(reference string) (ocispec.Descriptor, error) {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: want, Size: int64(len(text))}, nil
 }
 
-// Manifest implements Fetcher.
+// Manifest implements Repository.
 func (l *layout) Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error) {
 	descriptor, err := l.Resolve(ctx, reference)
 	if err != nil {
@@ -147,7 +147,7 @@ func (l *layout) Manifest(ctx context.Context, reference string) (ocispec.Descri
 	return descriptor, manifest, nil
 }
 
-// Blob implements Fetcher.
+// Blob implements Repository.
 func (l *layout) Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
 	blob, err := []byte(nil), ctx.Err()
 	if err == nil {
@@ -159,7 +159,7 @@ func (l *layout) Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byt
 	return blob, l.failed("read "+descriptor.Digest.String(), err)
 }
 
-// StatBlob implements BlobStater.
+// StatBlob implements Repository.
 func (l *layout) StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error {
 	path, err := l.path(descriptor.Digest)
 	if err == nil {

@@ -73,7 +73,7 @@ func TestLayoutRefusesIrregularFiles(t *testing.T) {
 		"referrers": func(l *layout) error { _, err := l.Referrers(t.Context(), d); return err },
 		"push":      func(l *layout) error { return l.PushManifest(t.Context(), other, otherManifest, "other") },
 		"delete":    func(l *layout) error { return l.Delete(t.Context(), "t") },
-		"can push":  func(l *layout) error { return l.canPush(t.Context()) },
+		"can push":  func(l *layout) error { return l.CanPush(t.Context()) },
 	}
 	index := []string{"tags", "resolve", "manifest", "by digest", "referrers", "push", "delete", "can push"}
 	for file, refused := range map[string][]string{

@@ -37,7 +37,7 @@ func TestLayoutHelper(t *testing.T) {
 	syscall.Umask(umask)
 	l, tag := newLayout(root), os.Getenv("CAIB_LAYOUT_TAG")
 	d, manifest := manifestOf(t, tag, nil)
-	err := errors.Join(l.canPush(t.Context()), l.PushManifest(t.Context(), d, manifest, tag))
+	err := errors.Join(l.CanPush(t.Context()), l.PushManifest(t.Context(), d, manifest, tag))
 	if err == nil {
 		err = readAll(t.Context(), l)
 	}

@@ -26,7 +26,7 @@ type referrer struct {
 
 func newSubjects() subjects { return subjects{map[string]bool{}, map[string][]referrer{}} }
 
-// Referrers implements ReferrerLister. A manifest that is listed but missing
+// Referrers implements Repository. A manifest that is listed but missing
 // refers to nothing; one that cannot be read might be any referrer, so nothing
 // can be said then.
 func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
@@ -115,7 +115,7 @@ func (l *layout) readSubject(listed listing) error {
 	return nil
 }
 
-// PushReferrer implements ReferrerPusher.
+// PushReferrer implements Repository.
 func (l *layout) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, _ ocispec.Descriptor) error {
 	return l.failed("attach", l.pushManifest(ctx, descriptor, manifest))
 }

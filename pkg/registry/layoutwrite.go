@@ -19,7 +19,7 @@ import (
 
 const tempPrefix = ".tmp-" // of files that are not renamed yet, or never will be
 
-// PushBlob implements Pusher.
+// PushBlob implements Repository.
 func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
 	err := checkContent("blob", blob, l.bounds.blob)
 	if err == nil {
@@ -28,7 +28,7 @@ func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, bl
 	return l.failed("write "+descriptor.Digest.String(), err)
 }
 
-// PushManifest implements Pusher.
+// PushManifest implements Repository.
 func (l *layout) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {
 	listed := descriptor
 	listed.Annotations = nil
@@ -66,7 +66,7 @@ func (l *layout) pushManifest(ctx context.Context, listed ocispec.Descriptor, ma
 	})
 }
 
-// Delete implements Deleter. The blobs stay: other manifests may name them.
+// Delete implements Repository. The blobs stay: other manifests may name them.
 func (l *layout) Delete(ctx context.Context, tag string) error {
 	return l.failed("delete "+tag, l.change(ctx, func(s sharing) error {
 		index, err := l.indexToChange(ctx)
@@ -208,9 +208,12 @@ func (l *layout) account(context.Context) (Account, error) { return Account{}, n
 
 func (l *layout) loggedIn() bool { return false }
 
-// canPush puts a file beside the others, or where the layout would be made, and
+// ExpectPush does nothing: a directory has no login.
+func (l *layout) ExpectPush() {}
+
+// CanPush puts a file beside the others, or where the layout would be made, and
 // takes it away again.
-func (l *layout) canPush(ctx context.Context) error {
+func (l *layout) CanPush(ctx context.Context) error {
 	dir := l.root
 	err := l.vacantOrLayout(ctx)
 	for parent := filepath.Dir(dir); err == nil && parent != dir; parent = filepath.Dir(dir) {

@@ -75,7 +75,7 @@ func TestAccountsStayOnTheirPath(t *testing.T) {
 		})
 		path := writeFile(t, filepath.Join(t.TempDir(), "auth.json"), `{"auths":{
 			"`+s.host+`/a":{"username":"alice","password":"a-s3cr3t"}, "`+s.host+`/b":{"username":"bob","password":"b-s3cr3t"}}}`, 0o600)
-		find, err := AuthFile(path, true)
+		find, err := openAuthFile(path, true)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +235,7 @@ func TestNoDowngrade(t *testing.T) {
 		server.Config.ErrorLog = quietLog()
 		t.Cleanup(server.Close)
 		host := strings.TrimPrefix(server.URL, "https://")
-		options := Options{Attempts: 1, PlainHTTP: HTTPNever, InsecureTLS: true, Credentials: userAndPassword("me", thePassword)}
+		options := Options{Attempts: 1, PlainHTTP: never, InsecureTLS: true, Credentials: userAndPassword("me", thePassword)}
 		client, err := New(options)
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +245,7 @@ func TestNoDowngrade(t *testing.T) {
 				t.Errorf("%s: %s worked", name, operation)
 			}
 		}
-		_ = client.CanPush(t.Context(), Reference{Registry: host, Repository: "team/image"})
+		_ = client.canPush(t.Context(), Reference{Registry: host, Repository: "team/image"})
 		if said := h.all(); len(said) > 0 {
 			t.Errorf("%s: sent without TLS: %q", name, said)
 		}
@@ -284,7 +284,7 @@ func TestLocationsOnOtherHosts(t *testing.T) {
 	if err := repository.PushBlob(t.Context(), describe("application/x", []byte("blob")), []byte("blob")); kind(err) != "unreachable" {
 		t.Errorf("push: %v", err)
 	}
-	if err := client.CanPush(t.Context(), Reference{Registry: s.host, Repository: "team/image"}); err != nil {
+	if err := client.canPush(t.Context(), Reference{Registry: s.host, Repository: "team/image"}); err != nil {
 		t.Errorf("an upload that could begin: %v", err)
 	}
 	if h.said != nil {

@@ -26,7 +26,7 @@ var manifestTypes = strings.Join([]string{
 	"application/vnd.oci.artifact.manifest.v1+json",
 }, ", ")
 
-// Manifest implements Fetcher.
+// Manifest implements Repository.
 func (r *remoteRepository) Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error) {
 	descriptor, manifest, err := r.manifest(ctx, reference)
 	return descriptor, manifest, r.classify(ctx, "fetch "+r.named(reference), err)

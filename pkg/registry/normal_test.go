@@ -124,7 +124,7 @@ func TestSpellingsShareEverything(t *testing.T) {
 	for _, key := range []string{"LOCALHOST:" + port, "localhost:" + port, "http://localhost:" + port + "/v1/"} {
 		file := writeFile(t, filepath.Join(t.TempDir(), "auth.json"),
 			`{"auths":{"`+key+`":{"auth":"`+base64.StdEncoding.EncodeToString([]byte("me:s3cr3t"))+`"}}}`, 0o600)
-		find, err := AuthFile(file, true)
+		find, err := openAuthFile(file, true)
 		if err != nil {
 			t.Fatal(err)
 		}

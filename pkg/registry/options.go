@@ -2,22 +2,13 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
 	"runtime"
 	"time"
-)
-
-// HTTP says when a registry is asked without TLS.
-type HTTP int
-
-// The ways to ask a registry.
-const (
-	HTTPLoopback HTTP = iota // plain HTTP for loopback hosts only
-	HTTPAlways               // plain HTTP everywhere
-	HTTPNever                // HTTPS everywhere, loopback too
 )
 
 // Options configure a Client. The zero value is the safe one: HTTPS, checked
@@ -27,8 +18,10 @@ type Options struct {
 	// Getenv reads the environment, as os.Getenv does: with it, logins,
 	// certificates and proxies are found where docker, podman and curl find
 	// theirs. nil reads none.
-	Getenv    func(string) string
-	PlainHTTP HTTP
+	Getenv func(string) string
+	// PlainHTTP reports whether a registry, host[:port] in its one spelling
+	// (Reference.Normal), is asked without TLS; nil is loopback hosts only.
+	PlainHTTP func(host string) bool
 	// InsecureTLS accepts any certificate of a registry.
 	InsecureTLS bool
 	// CAFile holds PEM authorities to trust besides the system's; "" is none.
@@ -40,8 +33,13 @@ type Options struct {
 	// (certs.d below ~/.config/containers, /etc/containers and /etc/docker),
 	// and none without.
 	CertificateDirs []string
-	// Credentials is asked for an account first; nil knows none.
-	Credentials Keychain
+	// Credentials finds the account for a repository of a registry, host[:port]
+	// in its one spelling (Reference.Normal): the zero Account where it has
+	// none, and then the files below are asked. It is called only once a
+	// registry wants a login, and again when the registry refuses the last
+	// answer, so it should look at what is stored now. It must be safe for
+	// concurrent use. nil knows none.
+	Credentials func(ctx context.Context, host, repository string) (Account, error)
 	// AuthFile is a file of logins in docker's or podman's format, which must
 	// exist and is asked next. "" is docker's and then podman's files with
 	// Getenv (DOCKER_CONFIG, XDG_RUNTIME_DIR, XDG_CONFIG_HOME, HOME), and none
@@ -85,6 +83,9 @@ func (o Options) complete() (Options, error) {
 		o.Backoff = 200 * time.Millisecond
 	}
 	o.UserAgent = cmp.Or(o.UserAgent, "caib")
+	if o.PlainHTTP == nil {
+		o.PlainHTTP = loopback
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -99,7 +100,7 @@ func (o Options) complete() (Options, error) {
 
 // findAccounts makes Credentials ask all there is to ask.
 func (o *Options) findAccounts() error {
-	var all []Keychain
+	var all []keychain
 	if o.Credentials != nil {
 		all = append(all, o.Credentials)
 	}
@@ -111,13 +112,13 @@ func (o *Options) findAccounts() error {
 		}
 	}
 	for _, file := range files {
-		keychain, err := AuthFile(file, required)
+		keychain, err := openAuthFile(file, required)
 		if err != nil {
 			return &Error{Option: "AuthFile", Err: err}
 		}
 		all = append(all, keychain)
 	}
-	o.Credentials = Keychains(append(all, ServiceAccount(o.ServiceAccountToken, o.ServiceAccountHosts...))...)
+	o.Credentials = firstOf(append(all, serviceAccount(o.ServiceAccountToken, o.ServiceAccountHosts...))...)
 	return nil
 }
 

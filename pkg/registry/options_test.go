@@ -54,7 +54,7 @@ func TestAccountsOfOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 		for host, want := range tt.want {
-			account, err := client.Account(t.Context(), Reference{Registry: host, Repository: "a/b"})
+			account, err := client.account(t.Context(), Reference{Registry: host, Repository: "a/b"})
 			if err != nil || account.Username != want {
 				t.Errorf("%s: account for %s: got %v, %v, want user %q", tt.name, host, account, err, want)
 			}

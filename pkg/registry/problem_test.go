@@ -50,11 +50,11 @@ func TestSourcesAfterABrokenHelper(t *testing.T) {
 	s := locked(t, "me", "s3cr3t")
 	options := quick()
 	broken := install(t, `{"credsStore":"missing"}`, "")
-	options.Credentials = Keychains(broken, userAndPassword("me", "s3cr3t"))
+	options.Credentials = firstOf(broken, userAndPassword("me", "s3cr3t"))
 	if _, err := open(t, s.host, options).Tags(t.Context()); err != nil {
 		t.Error(err)
 	}
-	options.Credentials = Keychains(broken, userAndPassword("", ""))
+	options.Credentials = firstOf(broken, userAndPassword("", ""))
 	if _, err := open(t, s.host, options).Tags(t.Context()); kind(err) != "unauthorized" || !strings.Contains(err.Error(), "docker-credential-missing") {
 		t.Error(err)
 	}

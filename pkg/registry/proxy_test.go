@@ -13,7 +13,7 @@ import (
 )
 
 // proxied are options to ask by way of a proxy that wants a password.
-func proxied(host string, plain HTTP) Options {
+func proxied(host string, plain func(string) bool) Options {
 	return Options{PlainHTTP: plain, Attempts: 2, Backoff: 1, Proxy: func(*http.Request) (*url.URL, error) {
 		return &url.URL{Scheme: "http", Host: host, User: url.UserPassword("me", thePassword)}, nil
 	}}
@@ -27,7 +27,7 @@ func TestProxyLogin(t *testing.T) {
 		registry = append(registry, r.Header.Get("Authorization"))
 		answer(w, 200, "application/json", `{"tags":["a"]}`)
 	})
-	if _, err := open(t, "registry.example.com", proxied(s.host, HTTPAlways)).Tags(t.Context()); err != nil {
+	if _, err := open(t, "registry.example.com", proxied(s.host, always)).Tags(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if len(proxy) != 1 || proxy[0] != "Basic "+basic("me", thePassword) || registry[0] != "" {
@@ -44,12 +44,12 @@ func TestProxiesThatRefuse(t *testing.T) {
 	})
 	for name, tt := range map[string]struct {
 		proxy, want string
-		plain       HTTP
+		plain       func(string) bool
 	}{
-		"by CONNECT":                {connect(t, "407 "+echo), "unauthorized", HTTPNever},
-		"plainly":                   {plain.host, "unauthorized", HTTPAlways},
-		"by CONNECT, for no reason": {connect(t, "502 "+echo), "unreachable", HTTPNever},
-		"by no proxy at all":        {connect(t, echo), "unreachable", HTTPNever},
+		"by CONNECT":                {connect(t, "407 "+echo), "unauthorized", never},
+		"plainly":                   {plain.host, "unauthorized", always},
+		"by CONNECT, for no reason": {connect(t, "502 "+echo), "unreachable", never},
+		"by no proxy at all":        {connect(t, echo), "unreachable", never},
 	} {
 		_, err := open(t, "registry.example.com", proxied(tt.proxy, tt.plain)).Tags(t.Context())
 		if kind(err) != tt.want || leaks(fmt.Sprint(err)) != "" || (tt.want == "unauthorized" && !strings.Contains(err.Error(), "proxy")) {

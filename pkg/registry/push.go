@@ -15,7 +15,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// PushBlob implements Pusher. The empty configuration is looked for first: it
+// PushBlob implements Repository. The empty configuration is looked for first: it
 // is nearly always there.
 func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
 	operation := "push " + r.named(descriptor.Digest.String())
@@ -95,7 +95,7 @@ func (e *endpoint) session(begun *http.Response) (*url.URL, error) {
 	return session, nil
 }
 
-// PushManifest implements Pusher. A registry that does not know a blob which
+// PushManifest implements Repository. A registry that does not know a blob which
 // was just pushed, or was found there, may be storing it at this moment for
 // another client: the manifest is sent again a little later.
 func (r *remoteRepository) PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error {

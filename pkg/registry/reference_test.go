@@ -123,10 +123,14 @@ func TestPlainHTTPDefaults(t *testing.T) {
 		{"10.0.0.1:5000", false, true, false},
 		{"0.0.0.0:5000", false, true, false},
 	} {
-		for mode, want := range map[HTTP]bool{HTTPLoopback: tt.loopback, HTTPAlways: tt.always, HTTPNever: tt.never} {
-			repository := open(t, tt.host, Options{PlainHTTP: mode}).(*remoteRepository)
-			if got := repository.scheme == "http"; got != want {
-				t.Errorf("%s in mode %d: plain HTTP is %t, want %t", tt.host, mode, got, want)
+		for _, mode := range []struct {
+			name  string
+			plain func(string) bool
+			want  bool
+		}{{"default", nil, tt.loopback}, {"always", always, tt.always}, {"never", never, tt.never}} {
+			repository := open(t, tt.host, Options{PlainHTTP: mode.plain}).(*remoteRepository)
+			if got := repository.scheme == "http"; got != mode.want {
+				t.Errorf("%s, %s: plain HTTP: got %t, want %t", tt.host, mode.name, got, mode.want)
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
 // referrersAPI is what is known of a registry's Referrers API. It is never
@@ -62,7 +63,7 @@ func (a *referrersAPI) lacking() bool {
 	return !a.there
 }
 
-// Referrers implements ReferrerLister.
+// Referrers implements Repository.
 func (r *remoteRepository) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	list, err := r.listReferrers(ctx, subject)
 	return list.descriptors, r.classify(ctx, "list referrers of "+r.named(subject.Digest.String()), err)
@@ -235,14 +236,10 @@ func readDescriptor(element []byte) (ocispec.Descriptor, bool) {
 	return d, d.Digest.Validate() == nil
 }
 
-// ReferrersTag is the tag of the index that lists the referrers of a digest where
-// the registry does not (distribution-spec, "Referrers Tag Schema").
-func ReferrersTag(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
-
 // fallbackIndex reads the index under the fallback tag. Some registries resolve
 // that tag to the subject itself, whose children are no referrers.
 func (e *endpoint) fallbackIndex(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	descriptor, body, err := e.manifest(ctx, ReferrersTag(subject.Digest))
+	descriptor, body, err := e.manifest(ctx, referrertag.Index(subject.Digest))
 	switch {
 	case e.isAbsent(err):
 		return nil, nil

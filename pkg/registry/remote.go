@@ -26,11 +26,11 @@ type remoteRepository struct {
 // not hold blobs in memory.
 const blobAttempts = 3
 
-// Blob implements Fetcher.
+// Blob implements Repository.
 func (r *remoteRepository) Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error) {
 	operation := "fetch " + r.named(descriptor.Digest.String())
-	if descriptor.Size > MaxBlob {
-		return nil, fmt.Errorf("%s: %w: a blob of %d bytes, more than the %d allowed", operation, entry.ErrUnreachable, descriptor.Size, MaxBlob)
+	if descriptor.Size > maxBlob {
+		return nil, fmt.Errorf("%s: %w: a blob of %d bytes, more than the %d allowed", operation, entry.ErrUnreachable, descriptor.Size, maxBlob)
 	}
 	var blob []byte
 	var err error

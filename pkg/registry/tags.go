@@ -38,7 +38,7 @@ func (p *pageSizes) setSmall(host string) {
 	p.small[host] = true
 }
 
-// Tags implements TagLister.
+// Tags implements Repository.
 func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
 	operation := "list tags of " + r.base
 	tags, err := r.tags(ctx)

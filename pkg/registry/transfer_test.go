@@ -114,7 +114,7 @@ func TestMissingBlobsAreAskedForOnce(t *testing.T) {
 func TestBlobsAreBounded(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) {})
 	repository := open(t, s.host, quick())
-	for _, size := range []int64{MaxBlob + 1, 1 << 62} {
+	for _, size := range []int64{maxBlob + 1, 1 << 62} {
 		if _, err := repository.Blob(t.Context(), ocispec.Descriptor{Digest: sha256sum, Size: size}); kind(err) != "unreachable" || len(s.requests()) != 0 {
 			t.Errorf("%d bytes: %v after %v", size, err, s.requests())
 		}

@@ -10,6 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -120,7 +121,7 @@ func TestBundlesNameTheirCatalog(t *testing.T) {
 			t.Fatal(err)
 		}
 		signature := signed(t, testSigner(t), Bundle, p.image.Digest)
-		if err := Write(registry.WithCatalog(t.Context(), ref), p, p.image, signature, time.Unix(0, 0)); err != nil {
+		if err := Write(referrertag.WithCatalog(t.Context(), ref.Normal().Base()), p, p.image, signature, time.Unix(0, 0)); err != nil {
 			t.Fatal(err)
 		}
 		tags, err := p.Tags(t.Context())
@@ -148,7 +149,7 @@ func TestRefusedTagsAreNotOverwritten(t *testing.T) {
 		for _, status := range []int{401, 403} {
 			p.instead = func(w http.ResponseWriter, r *http.Request) bool {
 				tag := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-				refused := r.Method != http.MethodPut && (tag == signature.LegacyTag(p.image.Digest) || tag == registry.ReferrersTag(p.image.Digest))
+				refused := r.Method != http.MethodPut && (tag == signature.LegacyTag(p.image.Digest) || tag == referrertag.Index(p.image.Digest))
 				if refused {
 					w.Header().Set("Content-Type", "application/json")
 					w.WriteHeader(status)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -161,7 +162,7 @@ func Registry(client *registry.Client) Probe {
 		if tagged.Tag != "" {
 			tagged.Digest = "" // the tag is what people pull
 		}
-		found, err := registry.Confirm(ctx, repository, tagged.Target())
+		found, err := absence.Confirm(ctx, repository, tagged.Target())
 		if err != nil {
 			return err
 		}

@@ -14,9 +14,11 @@ import (
 
 // Source is where an image is stored: a repository of package registry.
 type Source interface {
-	registry.Fetcher
-	registry.BlobStater
-	registry.ReferrerLister
+	Resolve(ctx context.Context, reference string) (ocispec.Descriptor, error)
+	Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error)
+	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
+	StatBlob(ctx context.Context, descriptor ocispec.Descriptor) error
+	Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error)
 }
 
 // Image is what an image says of itself.

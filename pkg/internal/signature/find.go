@@ -10,6 +10,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -90,7 +92,7 @@ type finder struct {
 // of a referrer is its writer's word: only its manifest tells.
 func (f *finder) bundles(ctx context.Context) error {
 	referrers, err := f.store.Referrers(ctx, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: f.subject})
-	if f.writer != nil && (registry.LacksReferrers(err) || isHiddenAbsence(ctx, f.writer, f.subject, registry.ReferrersTag(f.subject), err)) {
+	if f.writer != nil && (errors.Is(err, absence.ErrNoReferrersAPI) || isHiddenAbsence(ctx, f.writer, f.subject, referrertag.Index(f.subject), err)) {
 		return nil
 	}
 	if err != nil {
@@ -194,7 +196,7 @@ func (f *finder) legacyLayer(ctx context.Context, layer ocispec.Descriptor) (Sig
 // isHiddenAbsence reports whether a refusal to show a tag beside a subject means
 // that there is none: some registries answer 403 for a tag that does not exist.
 func isHiddenAbsence(ctx context.Context, from registry.Repository, subject digest.Digest, tag string, err error) bool {
-	return registry.HidesAbsence(err) && registry.IsAbsentBeside(ctx, from, subject, tag)
+	return errors.Is(err, absence.ErrHidden) && absence.IsBeside(ctx, from, subject, tag)
 }
 
 // blob reads a layer, whose bytes may be in its descriptor.

@@ -11,12 +11,13 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	common "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
 	rekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
 // The legacy format: the tag sha256-HEX.sig names an image whose layers are
@@ -34,7 +35,7 @@ const (
 )
 
 // LegacyTag is where the legacy signatures of a digest are.
-func LegacyTag(d digest.Digest) string { return registry.ReferrersTag(d) + ".sig" }
+func LegacyTag(d digest.Digest) string { return referrertag.Index(d) + ".sig" }
 
 type (
 	// savedJSON is a legacy signature as a snapshot carries it.

@@ -30,7 +30,7 @@ const legacyAttempts = 8
 // are added to those under the digest's tag, as cosign 2 does. That tag is
 // overwritten by every signer: two at once can lose one, so it is read back.
 // Where bundles need tags of their own, those name the catalog of
-// registry.WithCatalog.
+// referrertag.WithCatalog.
 func Write(ctx context.Context, to registry.Repository, subject ocispec.Descriptor, signature Signature, now time.Time) error {
 	if signature.Format == Legacy {
 		return writeLegacy(ctx, to, subject.Digest, signature)
@@ -121,7 +121,7 @@ func containsLayer(layers []ocispec.Descriptor, wanted ocispec.Descriptor) bool 
 	return false
 }
 
-func pushLegacy(ctx context.Context, to registry.Pusher, d digest.Digest, layers []ocispec.Descriptor) error {
+func pushLegacy(ctx context.Context, to registry.Repository, d digest.Digest, layers []ocispec.Descriptor) error {
 	config, err := legacyConfig(layers)
 	if err != nil {
 		return err

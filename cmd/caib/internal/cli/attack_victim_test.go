@@ -254,7 +254,7 @@ func (v *victim) push(to registry.Repository, all ...crafted) {
 func (v *victim) remove(tags ...string) {
 	v.t.Helper()
 	for _, tag := range tags {
-		if err := v.to.(registry.Deleter).Delete(v.t.Context(), tag); err != nil {
+		if err := v.to.Delete(v.t.Context(), tag); err != nil {
 			v.t.Fatal(err)
 		}
 	}

@@ -31,11 +31,9 @@ func (a *app) registryOptions() (registry.Options, error) {
 	if s.authFile == "" && s.origins["authfile"].kind != "default" {
 		return registry.Options{}, s.at("authfile", fmt.Errorf("%w: want the path of a credentials file", entry.ErrInvalid))
 	}
-	plain := registry.HTTPLoopback
-	if set := s.origins["plain-http"].kind != "default"; set && s.plainHTTP {
-		plain = registry.HTTPAlways
-	} else if set {
-		plain = registry.HTTPNever
+	var plain func(string) bool // by default, loopback hosts
+	if s.origins["plain-http"].kind != "default" {
+		plain = func(string) bool { return s.plainHTTP }
 	}
 	return registry.Options{
 		Getenv: a.system.Getenv, PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, AuthFile: s.authFile,

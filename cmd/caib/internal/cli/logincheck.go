@@ -63,36 +63,34 @@ func (o *loginCheckOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	account, err := client.Account(ctx, ref)
+	access, err := client.Check(ctx, ref)
 	if err != nil {
 		return err
 	}
-	check := loginCheck{Reference: ref.String(), User: account.Username, Source: account.Source}
+	check := loginCheck{
+		Reference: ref.String(), User: access.User, Source: access.Source,
+		Tried: access.Tried, Pull: answerOf(access.Pull), Push: answerOf(access.Push),
+	}
+	stored := check.Source != ""
 	switch {
 	case ref.Layout != "":
 		check.Source = "no login is needed"
-	case account.Anonymous():
-		check.Source = account.String()
+	case !stored:
+		check.Source = "anonymous"
 	}
-	pull := client.CanPull(ctx, ref)
-	push := pull // of a registry that does not answer, nothing more is known
-	if answerOf(pull).Status != "unknown" {
-		push = client.CanPush(ctx, ref)
-	}
-	check.Pull, check.Push, check.Tried = answerOf(pull), answerOf(push), client.LoggedIn(ref)
 	if err := o.print(check); err != nil {
 		return err
 	}
-	if !check.Tried && !account.Anonymous() {
+	if !check.Tried && stored {
 		o.note("the login was not tried: the registry did not ask for it")
 	}
 	switch {
-	case pull != nil:
-		return pull
+	case access.Pull != nil:
+		return access.Pull
 	case o.push:
-		return push
-	case push != nil:
-		o.note("pushing does not work: %v", push)
+		return access.Push
+	case access.Push != nil:
+		o.note("pushing does not work: %v", access.Push)
 	}
 	return nil
 }

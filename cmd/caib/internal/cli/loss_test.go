@@ -12,7 +12,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // cmdUntag is `untag REPOSITORY NAME`: the newest revision of an entry loses its
@@ -30,7 +29,7 @@ func cmdUntag(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s has no revision of %s: %q", args[0], args[1], listed)
 	}
 	newest := tags[len(tags)-1]
-	ts.Check(repository.(registry.Deleter).Delete(context.Background(), newest))
+	ts.Check(repository.Delete(context.Background(), newest))
 	ts.Setenv("UNTAGGED", newest)
 	for _, f := range worldOf(ts).registries {
 		f.takeWrites() // the test's own are no finding

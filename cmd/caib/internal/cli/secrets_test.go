@@ -199,7 +199,7 @@ func TestNoSecretIsStored(t *testing.T) {
 		f.start(challenged(f, way, w.keep(newRegistry(false))), false)
 		t.Cleanup(f.server.Close)
 		env, logins := plant(t, f.host)
-		client, err := registry.New(registry.Options{Credentials: registry.ServiceAccount(filepath.Join(env["HOME"], "token"), f.host)})
+		client, err := registry.New(registry.Options{ServiceAccountHosts: []string{f.host}, ServiceAccountToken: filepath.Join(env["HOME"], "token")})
 		if err != nil {
 			t.Fatal(err)
 		}
