@@ -18,7 +18,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// target is a place to keep images and a catalog in: a registry or a
+// target is a place for images and a catalog: a registry or a
 // directory.
 type target struct {
 	name      string

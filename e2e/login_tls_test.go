@@ -168,7 +168,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	<-ended
 }
 
-// takes returns what the proxy was asked since the last look.
+// takes returns what the proxy was asked since the last call.
 func (p *proxy) takes() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

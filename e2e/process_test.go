@@ -24,7 +24,7 @@ type process struct {
 	ended chan struct{} // closed once it has ended
 }
 
-// said keeps what a program writes, on both its streams.
+// said records what a program writes, on both its streams.
 type said struct {
 	lock sync.Mutex
 	text bytes.Buffer

@@ -137,7 +137,7 @@ func (w *world) failing(registry *outage, url string) {
 			w.eventually(name+", and noticed", isStale(true))
 		} else { // what it shows is no fault to be noticed, and nothing to be believed
 			registry.proxy.Requests()
-			w.eventually(name+", and looked at", func() bool {
+			w.eventually(name+", and listed", func() bool {
 				return slices.ContainsFunc(registry.proxy.Requests(), func(seen string) bool { return strings.HasSuffix(seen, "/tags/list 200") })
 			})
 		}

@@ -81,7 +81,7 @@ func (w *world) eventually(what string, holds func() bool) {
 // client asks servers, and gives up at the limit of a wait.
 var client = &http.Client{Timeout: testwait.Limit}
 
-// described puts a proxy before a server that holds what passes against the
+// described puts a proxy before a server that checks what passes against the
 // description of the API.
 func described(t testing.TB, server string) string {
 	t.Helper()

@@ -14,7 +14,7 @@ import (
 )
 
 // cosigns are both major versions, with files that they share: keys and the
-// configurations that keep them from looking for a network.
+// configurations that let them do without a network.
 type cosigns struct {
 	t            testing.TB
 	two, three   string
@@ -161,7 +161,7 @@ func TestCosignVerifies(t *testing.T) {
 	})
 }
 
-// word keeps what can stand in a tag or a file name.
+// word replaces what cannot stand in a tag or a file name.
 func word(r rune) rune {
 	if strings.ContainsRune(" ,'", r) {
 		return '-'
@@ -177,8 +177,8 @@ func at2(image string, d ocispec.Descriptor) string {
 // check is what imagesign says of the signatures of an image.
 type check struct{ Verdict, Reason string }
 
-// checks looks up an image's signatures, and returns what they are worth by each
-// of these public keys.
+// checks finds the signatures of an image, and returns what they are worth by
+// each of these public keys.
 func (w *world) checks(image string, keys ...string) []check {
 	w.t.Helper()
 	args := []string{"check"}

@@ -17,7 +17,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/options"
 )
 
-// oracle is cosign's library, which judges the signatures of an image in one
+// oracle is cosign's library, which verifies the signatures of an image in one
 // format by one public key.
 type oracle struct {
 	format   string

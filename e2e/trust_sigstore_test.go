@@ -23,7 +23,7 @@ import (
 )
 
 // sigstore's own virtual services make the signatures, and sigstore-go's own
-// verifier is the judge beside ours: on each of these, both say the same.
+// verifier verifies beside ours: of each of these, both say the same.
 
 const (
 	subject = "ci@example.com"
@@ -136,6 +136,54 @@ func theirs(t testing.TB, material root.TrustedMaterial, b *protobundle.Bundle, 
 	return err
 }
 
+// virtualCase is a signature of a digest that the virtual services make, and what
+// it is worth.
+type virtualCase struct {
+	want  string // the verdict
+	by    *ca.VirtualSigstore
+	make  func() (*ca.TestEntity, error)
+	spoil func(*protobundle.Bundle) // nil leaves it as it was made
+}
+
+// virtualCases are signatures of a digest by services that are trusted, and by
+// others.
+func virtualCases(t *testing.T, virtual, stranger *ca.VirtualSigstore, d digest.Digest) map[string]virtualCase {
+	soon := time.Now().Add(5 * time.Minute)
+	attest := func(by *ca.VirtualSigstore, subject, issuer string, d digest.Digest, at time.Time, proof bool) func() (*ca.TestEntity, error) {
+		return func() (*ca.TestEntity, error) { return by.AttestAtTime(subject, issuer, statement(d), at, proof) }
+	}
+	proper := attest(virtual, subject, issuer, d, soon, true)
+	secondLog := func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }
+	// another is a second signature of the same, to take parts of.
+	another := func() *protobundle.VerificationMaterial {
+		other, err := proper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pack(t, virtual, other).VerificationMaterial
+	}
+	return map[string]virtualCase{
+		"promise, no proof":   {want: "invalid", by: virtual, make: attest(virtual, subject, issuer, d, soon, false)},
+		"log with proof":      {want: "verified", by: virtual, make: proper},
+		"second log":          {want: "verified", by: virtual, make: secondLog},
+		"log, not stamped":    {want: "verified", by: virtual, make: proper, spoil: unstamped},
+		"another digest":      {want: "invalid", by: virtual, make: attest(virtual, subject, issuer, digest.FromString("x"), soon, true)},
+		"another issuer":      {want: "untrusted", by: virtual, make: attest(virtual, subject, "https://evil.example.com", d, soon, true)},
+		"another subject":     {want: "untrusted", by: virtual, make: attest(virtual, "x"+subject, issuer, d, soon, true)},
+		"another sigstore":    {want: "untrusted", by: stranger, make: attest(stranger, subject, issuer, d, soon, true)},
+		"logged too late":     {want: "invalid", by: virtual, make: attest(virtual, subject, issuer, d, soon.Add(20*time.Minute), true)},
+		"not logged":          {want: "invalid", by: virtual, make: proper, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = nil }},
+		"second log, no time": {want: "invalid", by: virtual, make: secondLog, spoil: unstamped},
+		"log's time changed":  {want: "invalid", by: virtual, make: proper, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries[0].IntegratedTime-- }},
+		"entry of another":    {want: "invalid", by: virtual, make: proper, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = another().TlogEntries }},
+		"signature changed": {want: "invalid", by: virtual, make: proper, spoil: func(b *protobundle.Bundle) {
+			sig := b.GetDsseEnvelope().Signatures[0].Sig
+			sig[len(sig)-1] ^= 1
+		}},
+		"swapped certificate": {want: "invalid", by: virtual, make: proper, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.Content = another().Content }},
+	}
+}
+
 func TestVirtualSigstore(t *testing.T) {
 	virtual, err := ca.NewVirtualSigstore()
 	if err != nil {
@@ -149,68 +197,13 @@ func TestVirtualSigstore(t *testing.T) {
 	trusted := filepath.Join(t.TempDir(), "root.json")
 	write(t, trusted, string(text))
 	d := digest.FromString("revision")
-	soon := time.Now().Add(5 * time.Minute)
-	first := func(b *protobundle.Bundle) *protorekor.TransparencyLogEntry {
-		return b.VerificationMaterial.TlogEntries[0]
-	}
-	for name, test := range map[string]struct {
-		want  string
-		make  func() (*ca.TestEntity, error)
-		spoil func(*protobundle.Bundle)
-	}{
-		"promise, no proof": {want: "invalid", make: func() (*ca.TestEntity, error) {
-			return virtual.AttestAtTime(subject, issuer, statement(d), soon, false)
-		}},
-		"log with proof":   {want: "verified", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }},
-		"second log":       {want: "verified", make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }},
-		"log, not stamped": {want: "verified", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: unstamped},
-		"another digest": {want: "invalid", make: func() (*ca.TestEntity, error) {
-			return virtual.AttestAtTime(subject, issuer, statement(digest.FromString("x")), soon, true)
-		}},
-		"another issuer": {want: "untrusted", make: func() (*ca.TestEntity, error) {
-			return virtual.AttestAtTime(subject, "https://evil.example.com", statement(d), soon, true)
-		}},
-		"another subject": {want: "untrusted", make: func() (*ca.TestEntity, error) {
-			return virtual.AttestAtTime("x"+subject, issuer, statement(d), soon, true)
-		}},
-		"another sigstore": {want: "untrusted", make: func() (*ca.TestEntity, error) {
-			return stranger.AttestAtTime(subject, issuer, statement(d), soon, true)
-		}},
-		"logged too late": {want: "invalid", make: func() (*ca.TestEntity, error) {
-			return virtual.AttestAtTime(subject, issuer, statement(d), soon.Add(20*time.Minute), true)
-		}},
-		"not logged":          {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { b.VerificationMaterial.TlogEntries = nil }},
-		"second log, no time": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestHashedRekordV2(subject, issuer, statement(d)) }, spoil: unstamped},
-		"log's time changed":  {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) { first(b).IntegratedTime-- }},
-		"entry of another": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
-			other, err := virtual.AttestAtTime(subject, issuer, statement(d), soon, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.VerificationMaterial.TlogEntries = pack(t, virtual, other).VerificationMaterial.TlogEntries
-		}},
-		"signature changed": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
-			sig := b.GetDsseEnvelope().Signatures[0].Sig
-			sig[len(sig)-1] ^= 1
-		}},
-		"swapped certificate": {want: "invalid", make: func() (*ca.TestEntity, error) { return virtual.AttestAtTime(subject, issuer, statement(d), soon, true) }, spoil: func(b *protobundle.Bundle) {
-			other, err := virtual.AttestAtTime(subject, issuer, statement(d), soon, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			b.VerificationMaterial.Content = pack(t, virtual, other).VerificationMaterial.Content
-		}},
-	} {
+	for name, test := range virtualCases(t, virtual, stranger, d) {
 		t.Run(name, func(t *testing.T) {
 			entity, err := test.make()
 			if err != nil {
 				t.Fatal(err)
 			}
-			by := virtual
-			if name == "another sigstore" {
-				by = stranger
-			}
-			b := pack(t, by, entity)
+			b := pack(t, test.by, entity)
 			if test.spoil != nil {
 				test.spoil(b)
 			}

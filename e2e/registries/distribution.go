@@ -35,7 +35,7 @@ func Distribution3(t testing.TB, del bool) Server {
 }
 
 // Distribution3Handler is CNCF distribution 3.1 as a handler, for programs that
-// serve it themselves. It keeps what it is given below dir.
+// serve it themselves. It stores what it is given below dir.
 func Distribution3Handler(dir string, del bool) http.Handler {
 	return distribution3(dir, del, nil)
 }

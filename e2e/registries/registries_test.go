@@ -44,7 +44,7 @@ func TestRegistriesAreWhatTheySay(t *testing.T) {
 			if server.Name != kind.Name {
 				t.Errorf("the server's name is %s", server.Name)
 			}
-			got := look(t, server)
+			got := observe(t, server)
 			if diff := cmp.Diff(want[kind.Name], got); diff != "" {
 				t.Error(diff)
 			}
@@ -58,9 +58,9 @@ func TestRegistriesAreWhatTheySay(t *testing.T) {
 	}
 }
 
-// look pushes an image and one that refers to it, reads them back, and notes
+// observe pushes an image and one that refers to it, reads them back, and notes
 // how the registry answers.
-func look(t *testing.T, server Server) facts {
+func observe(t *testing.T, server Server) facts {
 	t.Helper()
 	repository, err := remote.NewRepository(server.Host + "/team/image")
 	if err != nil {

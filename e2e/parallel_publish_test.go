@@ -67,9 +67,9 @@ func TestTwoProcessesPublishOneName(t *testing.T) {
 
 // 24 processes attach to one image at once, on registries without the
 // Referrers API by way of one index that all of them overwrite. The catalog has
-// every entry whatever becomes of the attachments. Those are kept too, but for
-// what a writer that the machine held up between reading and writing may take
-// with it: no client can rule that out, so a few may be missing.
+// every entry whatever becomes of the attachments. A writer that is held up between
+// reading and writing the index overwrites those of others: no client can rule
+// that out, so a few may be missing.
 func TestManyAttachToOneImage(t *testing.T) {
 	const writers, atLeast = 24, 20
 	onEach(t, func(t *testing.T, w *world) {

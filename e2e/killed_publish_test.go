@@ -68,7 +68,7 @@ func (w *world) killed(after time.Duration, image, name string) bool {
 	return command.Wait() == nil
 }
 
-// whole lists the catalog and holds every entry against what was published.
+// whole lists the catalog and checks every entry against what was published.
 func (w *world) whole() []entry.Item {
 	w.t.Helper()
 	items := w.list()

@@ -13,8 +13,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// The tests look at what caib wrote with the library's own registry client,
-// and with the oras command in foreign_test.go.
+// The tests read what caib wrote with the library's own registry client,
+// and with the oras command in oras_test.go.
 
 func (w *world) repository(reference string) (registry.Repository, registry.Reference) {
 	w.t.Helper()

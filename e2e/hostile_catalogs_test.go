@@ -47,7 +47,7 @@ func TestHostileCatalogsAreBounded(t *testing.T) {
 			server := registries.GGCR(t, true)
 			w := newWorld(t, at(server.Host, shape, true))
 			want := fillCatalog(t, w.on.catalog, "-entries", fmt.Sprint(entries), "-shape", shape, "-count", fmt.Sprint(count))
-			if shape == "large-signatures" { // which only readers with a policy look at
+			if shape == "large-signatures" { // which only readers with a policy read
 				w.env = append(w.env, "CAIB_POLICY="+warningPolicy(t))
 			}
 			for _, state := range []string{"cold", "warm"} {

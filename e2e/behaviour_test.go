@@ -70,7 +70,7 @@ func TestTheCatalogAsItWas(t *testing.T) {
 }
 
 // A catalog grows past several snapshots; cold readers, warm readers and those
-// that look at the past agree.
+// that list the past agree.
 func TestSnapshotsComeAndGo(t *testing.T) {
 	t.Parallel()
 	onEvery(t, func(t *testing.T, w *world) {
