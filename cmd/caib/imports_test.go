@@ -39,14 +39,15 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/absence", "pkg/entry"},
 	{"pkg/internal/atomicfile", ""},
 	{"pkg/internal/keylock", ""},
+	{"pkg/internal/normal", "pkg/entry"},
 	{"pkg/internal/referrertag", ""},
-	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/keylock pkg/internal/referrertag"},
+	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/keylock pkg/internal/normal pkg/internal/referrertag"},
 
 	{"pkg/internal/revision", "pkg/entry schema"},
 	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/internal/revision pkg/registry"},
-	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/signature pkg/registry"},
+	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/normal pkg/internal/signature pkg/registry"},
 
-	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/revision pkg/registry"},
+	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/normal pkg/internal/revision pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/revision"},

@@ -58,7 +58,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 // decide finds out what there is to write, and writes the revision, while no
 // other writer of this catalog decides about the same name or image.
 func (p *publication) decide(ctx context.Context) error {
-	unlock, err := p.catalog.writers.Lock(ctx, "name "+p.name, "image "+registry.NormalText(p.document.Image.Reference))
+	unlock, err := p.catalog.writers.Lock(ctx, "name "+p.name, "image "+normalText(p.document.Image.Reference))
 	if err != nil {
 		return err
 	}
@@ -147,13 +147,13 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	reference := registry.NormalText(p.document.Image.Reference)
+	reference := normalText(p.document.Image.Reference)
 	for _, head := range heads {
 		d := head.Document
 		if head.Tag.Name == p.name {
 			p.head = head
 		}
-		same := d != nil && registry.NormalText(d.Image.Reference) == reference
+		same := d != nil && normalText(d.Image.Reference) == reference
 		switch {
 		case head.Tag.Name != p.name && !same, head.Tag.Op == revision.OpRemove:
 		case !p.catalog.verifies(ctx, head):

@@ -43,3 +43,13 @@ func defaultName(ref registry.Reference) string {
 	}
 	return path.Base(ref.Repository)
 }
+
+// normalText is the normal form of a reference in a text; a text that is none is
+// its own.
+func normalText(text string) string {
+	ref, err := registry.ParseReference(text)
+	if err != nil {
+		return text
+	}
+	return ref.Normal().String()
+}

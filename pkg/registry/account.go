@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // Account is who a repository is asked as. The zero value is nobody: the
@@ -82,7 +83,7 @@ func serviceAccount(path string, hosts ...string) keychain {
 		path = podToken
 	}
 	return func(_ context.Context, host, _ string) (Account, error) {
-		if !slices.ContainsFunc(hosts, func(named string) bool { return NormalHost(named) == NormalHost(host) }) {
+		if !slices.ContainsFunc(hosts, func(named string) bool { return normal.Host(named) == normal.Host(host) }) {
 			return Account{}, nil
 		}
 		file, err := os.Open(path)

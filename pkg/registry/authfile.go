@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // maxAuthFile bounds a credentials file, in bytes.
@@ -84,7 +85,7 @@ func readAuthFile(path string, required bool) (*authFile, error) {
 // find looks for the longest key: the repository, then each namespace above
 // it, then the host. A credential helper that fails is passed over.
 func (f *authFile) find(ctx context.Context, host, repository string) (Account, error) {
-	host = NormalHost(host)
+	host = normal.Host(host)
 	for key := host + "/" + repository; key != host; key = key[:strings.LastIndexByte(key, '/')] {
 		if account, err := f.entry(key); err != nil || !account.Anonymous() {
 			return account, err
@@ -158,7 +159,7 @@ func plainKey(key string) string {
 // normalKey is a key in the form in which references are compared.
 func normalKey(key string) string {
 	host, path, found := strings.Cut(plainKey(key), "/")
-	if host = NormalHost(host); found {
+	if host = normal.Host(host); found {
 		return host + "/" + path
 	}
 	return host

@@ -11,6 +11,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // Client opens repositories. Connections and limits are shared by all that it
@@ -97,7 +98,7 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 		}
 		return opened, nil
 	}
-	if _, _, ok := splitHost(ref.Registry); !ok {
+	if _, _, ok := normal.SplitHost(ref.Registry); !ok {
 		return nil, fmt.Errorf("%w: reference %q: %s", entry.ErrInvalid, ref, wantHost)
 	}
 	parsed := orasregistry.Reference{Registry: ref.Registry, Repository: ref.Repository}
@@ -117,7 +118,7 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 // each time it is opened.
 func (c *Client) endpoint(ref Reference, named string) *endpoint {
 	plain := c.options.PlainHTTP(ref.Registry)
-	host := requestHost(named, plain)
+	host := normal.RequestHost(named, plain)
 	c.asked.mu.Lock()
 	defer c.asked.mu.Unlock()
 	known := c.asked.made[host+"/"+ref.Repository]

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // ErrNotAllowed is why a Gate does not let a reference through. Nothing was
@@ -26,7 +27,7 @@ var ErrNotAllowed = errors.New("not allowed")
 // the bytes of a blob or for a token, is the transport's business.
 type Gate struct {
 	own      Reference
-	patterns []string // as MatchRepository takes them
+	patterns []string // as normal.Match takes them
 	hosts    *Hosts
 }
 
@@ -89,7 +90,7 @@ func (g *Gate) pass(ref Reference) (Reference, error) {
 	if len(g.patterns) == 0 && g.hosts == nil || g.hosts != nil && g.hosts.has(ref) {
 		return ref, nil
 	}
-	matches := func(pattern string) bool { return MatchRepository(pattern, ref.Base()) }
+	matches := func(pattern string) bool { return normal.Match(pattern, ref.Base()) }
 	if ref.Normal().Base() == g.own.Normal().Base() || slices.ContainsFunc(g.patterns, matches) {
 		return ref, nil
 	}

@@ -193,3 +193,13 @@ func expectPush(t *testing.T, client *Client, ref Reference) {
 	}
 	repository.ExpectPush()
 }
+
+// normalText is the normal form of a reference in a text; a text that is none is
+// its own.
+func normalText(text string) string {
+	ref, err := ParseReference(text)
+	if err != nil {
+		return text
+	}
+	return ref.Normal().String()
+}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 const (
@@ -49,7 +50,7 @@ func askHelper(ctx context.Context, name, host, config string) (Account, error) 
 		return Account{}, fmt.Errorf("%w: credentials file %s: %q names no credential helper", entry.ErrInvalid, config, name)
 	}
 	server := host
-	if host == hub {
+	if host == normal.Hub {
 		server = hubServer
 	}
 	answer, complaint := &bounded{most: maxHelperAnswer}, &bounded{most: maxHelperAnswer}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"time"
+
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // Options configure a Client. The zero value is the safe one: HTTPS, checked
@@ -84,7 +86,7 @@ func (o Options) complete() (Options, error) {
 	}
 	o.UserAgent = cmp.Or(o.UserAgent, "caib")
 	if o.PlainHTTP == nil {
-		o.PlainHTTP = loopback
+		o.PlainHTTP = normal.IsLoopback
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -13,6 +13,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // PushBlob implements Repository. The empty configuration is looked for first: it
@@ -84,7 +85,7 @@ func (e *endpoint) session(begun *http.Response) (*url.URL, error) {
 		return nil, fmt.Errorf("%w: the registry begins an upload and does not say where it goes on", entry.ErrUnreachable)
 	}
 	upgraded := e.scheme == "https" && session.Scheme == "http" && session.Port() == ""
-	same := session.Scheme == e.scheme && requestHost(session.Host, e.scheme == "http") == e.host
+	same := session.Scheme == e.scheme && normal.RequestHost(session.Host, e.scheme == "http") == e.host
 	if !same && !(upgraded && strings.EqualFold(session.Hostname(), begun.Request.URL.Hostname())) {
 		return nil, fmt.Errorf("%w: the registry has an upload go on at another host", entry.ErrUnreachable)
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	orasregistry "oras.land/oras-go/v2/registry"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // Reference names a repository and, where Tag or Digest is set, one manifest
@@ -73,7 +75,7 @@ func ParseReference(text string) (Reference, error) {
 		return ref, nil
 	}
 	if host, _, _ := strings.Cut(path, "/"); host != "" {
-		if _, _, ok := splitHost(host); !ok {
+		if _, _, ok := normal.SplitHost(host); !ok {
 			return invalid(wantHost)
 		}
 	}
@@ -117,4 +119,20 @@ func (r Reference) Target() string {
 		return onlyImage
 	}
 	return "latest"
+}
+
+// Normal returns the form in which references are compared. The host is in lower
+// case, without final dot and default port (443; 80 of loopback hosts, which are
+// asked without TLS), IP addresses in their shortest form, and Docker Hub is
+// docker.io, with library/ before what has no namespace there. Different names
+// of one machine stay different. The path of a layout is cleaned. What a user
+// typed is still what is shown to the user.
+func (r Reference) Normal() Reference {
+	if r.Layout != "" {
+		r.Layout = filepath.Clean(r.Layout)
+		return r
+	}
+	r.Registry = normal.Host(r.Registry)
+	r.Repository = normal.Repository(r.Registry, r.Repository)
+	return r
 }

@@ -185,7 +185,7 @@ func TestHostsInOtherLetters(t *testing.T) {
 		if ref, err := ParseReference(text); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%q: %+v, %v; want invalid", text, ref, err)
 		}
-		if got := NormalText(text); got != text {
+		if got := normalText(text); got != text {
 			t.Errorf("%q is %q in normal form", text, got)
 		}
 	}
@@ -193,7 +193,7 @@ func TestHostsInOtherLetters(t *testing.T) {
 		"quay.io./team/image": "quay.io/team/image", "xn--bcher-kva.example/team/image": "xn--bcher-kva.example/team/image",
 		"[::1]:80/team/image": "[::1]/team/image", "oci:bücher/image:1": "oci:bücher/image:1",
 	} {
-		if got := NormalText(text); got != want {
+		if got := normalText(text); got != want {
 			t.Errorf("%q is %q in normal form, want %q", text, got, want)
 		}
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // Patterns are those of entry.MatchPattern. The rule with more characters that
@@ -31,7 +31,7 @@ func specificity(pattern string) int { return len(strings.ReplaceAll(pattern, "*
 
 // Applies reports whether the rule is about a name of a catalog.
 func (r *Rule) Applies(catalog, name string) bool {
-	return registry.MatchRepository(r.Catalog, catalog) && entry.MatchPattern(r.Name, name)
+	return normal.Match(r.Catalog, catalog) && entry.MatchPattern(r.Name, name)
 }
 
 // Rule returns the rule for a name of a catalog: the most specific one that
@@ -70,7 +70,7 @@ func (p *Policy) Explain(catalog, name string) []string {
 			why = "applies, and is the most specific that does"
 		case slices.Contains(applying, rule):
 			why = "applies, but " + applying[0].where + " is more specific or comes first"
-		case registry.MatchRepository(rule.Catalog, catalog):
+		case normal.Match(rule.Catalog, catalog):
 			why = "does not apply: its name pattern is " + orAny(rule.Name)
 		}
 		lines = append(lines, fmt.Sprintf("%s (catalog %s, name %s) %s", rule.where, orAny(rule.Catalog), orAny(rule.Name), why))

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // Policy says who must have signed what (schema/policy.v1.schema.json). It is
@@ -68,7 +68,7 @@ func (r *Rule) Admits(catalog string) bool {
 	if r == nil || len(r.Origins) == 0 {
 		return true
 	}
-	return catalog != "" && slices.ContainsFunc(r.Origins, func(pattern string) bool { return registry.MatchRepository(pattern, catalog) })
+	return catalog != "" && slices.ContainsFunc(r.Origins, func(pattern string) bool { return normal.Match(pattern, catalog) })
 }
 
 // Subjects are what the rule requires to be signed, in the order of checks.

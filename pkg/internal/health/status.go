@@ -9,6 +9,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -183,5 +184,5 @@ func hostOf(reference string) string {
 	if err != nil || ref.Layout != "" {
 		return localHost
 	}
-	return registry.NormalHost(ref.Registry)
+	return normal.Host(ref.Registry)
 }

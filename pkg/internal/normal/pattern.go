@@ -1,4 +1,4 @@
-package registry
+package normal
 
 import (
 	"strconv"
@@ -7,14 +7,17 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// MatchRepository reports whether a pattern of package entry matches a
+// layout begins the names of image layout directories, before a colon.
+const layout = "oci"
+
+// Match reports whether a pattern of package entry matches a
 // repository, HOST[:PORT]/REPOSITORY or oci:PATH, however both are spelled. A
 // pattern whose host has a * and a port is about hosts with their ports, those
 // that are asked anyhow too; without a port, its * may stand for one.
-func MatchRepository(pattern, repository string) bool {
+func Match(pattern, repository string) bool {
 	pattern, repository = normalPattern(pattern), normalPattern(repository)
 	host, _, _ := strings.Cut(pattern, "/")
-	if name, port, _ := strings.Cut(host, ":"); port != "" && strings.Contains(host, "*") && name+":" != layoutScheme {
+	if name, port, _ := strings.Cut(host, ":"); port != "" && strings.Contains(host, "*") && name != layout {
 		repository = withPort(repository)
 	}
 	return entry.MatchPattern(pattern, repository)
@@ -24,15 +27,15 @@ func MatchRepository(pattern, repository string) bool {
 // repository.
 func normalPattern(pattern string) string {
 	host, path, found := strings.Cut(pattern, "/")
-	if !found || strings.HasPrefix(pattern, layoutScheme) {
+	if !found || strings.HasPrefix(pattern, layout+":") {
 		return pattern
 	}
 	if strings.Contains(host, "*") {
 		host = strings.ToLower(host)
 	} else {
-		host = NormalHost(host)
+		host = Host(host)
 	}
-	if host == hub && !strings.Contains(path, "/") && !strings.Contains(path, "**") {
+	if host == Hub && !strings.Contains(path, "/") && !strings.Contains(path, "**") {
 		path = hubLibrary + path
 	}
 	return host + "/" + path
@@ -41,9 +44,9 @@ func normalPattern(pattern string) string {
 // withPort gives a repository in normal form the port that is asked.
 func withPort(repository string) string {
 	host, path, _ := strings.Cut(repository, "/")
-	name, port, ok := splitHost(host)
+	name, port, ok := SplitHost(host)
 	if !ok || port != "" {
 		return repository
 	}
-	return name + ":" + strconv.Itoa(defaultPort(loopback(name))) + "/" + path
+	return name + ":" + strconv.Itoa(defaultPort(IsLoopback(name))) + "/" + path
 }
