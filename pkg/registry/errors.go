@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -135,8 +136,8 @@ func isReadOnly(answer *refusal) bool {
 // clientCertificate tells a TLS handshake that the registry ended because of
 // the certificate it was shown, or not shown. Go's alerts have no type to match.
 func clientCertificate(err error) bool {
-	text := err.Error()
-	return strings.Contains(text, "remote error: tls:") && strings.Contains(text, "certificate")
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error" && strings.Contains(alert.Err.Error(), "certificate")
 }
 
 // address and query are the parts of a URL that may hold secrets: user, path
