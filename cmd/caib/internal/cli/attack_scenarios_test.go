@@ -19,10 +19,10 @@ type attack struct {
 	snapshot bool // the victim has a snapshot of all its revisions
 	// do attacks, and returns what the words of the table's last column stand
 	// for, beside those that every attack has: texts, one a line.
-	do         func(v *victim) map[string]string
-	requests   int             // that one command may make; 0 is 80
-	remembered bool            // and 80 once it was read
-	after      func(v *victim) // what must hold once it was tried
+	do       func(v *victim) map[string]string
+	requests int             // that one command may make; 0 is 80
+	readOnce bool            // and 80 once it was read
+	after    func(v *victim) // what must hold once it was tried
 }
 
 // ahead is when forged snapshots are dated.
@@ -102,7 +102,7 @@ var attacks = map[string]attack{
 		return nil
 	}},
 	"far-future tag": {do: farFutureTags, after: publishesAgain},
-	"flood of tags":  {do: flood, requests: floodTags + 80, remembered: true, after: publishesAgain},
+	"flood of tags":  {do: flood, requests: floodTags + 80, readOnce: true, after: publishesAgain},
 	"squatting": {do: func(v *victim) map[string]string {
 		v.pushImage("app:3", "3")
 		v.must("publish", v.host+"/team/app:3", "--name", "squat")
@@ -130,7 +130,7 @@ func hideV2(v *victim) map[string]string {
 }
 
 // hugeSnapshot has records of entries that never were: false ones, ones of what
-// is no revision, and genuine publications that nobody has signed.
+// is no revision, and valid publications that nobody has signed.
 func hugeSnapshot(v *victim) map[string]string {
 	const each = 300
 	var records [][]byte

@@ -87,7 +87,7 @@ func TestAttackTable(t *testing.T) {
 	}
 }
 
-// checkGoesBack holds the table itself against the promise it makes: under a
+// checkGoesBack checks the table itself against the promise it makes: under a
 // policy nobody is shown an older version than there was as verified with exit
 // code 0, but a reader who never saw the later one.
 func checkGoesBack(t *testing.T, row attackRow) {
@@ -173,7 +173,7 @@ func (r attackReaders) command(column string, a attack, env map[string]string, a
 	before := r.v.requests.Load()
 	code, stdout, stderr := run(r.v.t, env, append([]string{"catalog"}, append(args, "-o", "json")...)...)
 	most := int64(a.requests)
-	if again := strings.HasSuffix(column, "again") && a.remembered; most == 0 || again {
+	if again := strings.HasSuffix(column, "again") && a.readOnce; most == 0 || again {
 		most = 80
 	}
 	if made := r.v.requests.Load() - before; made > most {
@@ -225,7 +225,7 @@ func (r attackReaders) cell(column string, a attack, wanted []string) string {
 	return cellOf(list, get)
 }
 
-// versions are those of app that a reader may be shown; v2 is what stood.
+// versions are those of app that a reader may be shown; v2 was live before the attack.
 var versions = regexp.MustCompile(`^[123]$`)
 
 func cellOf(list, get reading) string {

@@ -240,7 +240,7 @@ func (v *victim) revisions(name string) (found []crafted) {
 	return found
 }
 
-// push writes manifests under their tags, whatever stands there.
+// push writes manifests under their tags, whatever is there.
 func (v *victim) push(to registry.Repository, all ...crafted) {
 	v.t.Helper()
 	for _, r := range all {

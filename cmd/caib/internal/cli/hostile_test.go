@@ -21,7 +21,7 @@ import (
 )
 
 // evil has what a terminal obeys: an escape sequence, a C1 one, a carriage
-// return and backspace over what stands there, and text turned around.
+// return and backspace over what was printed, and text turned around.
 const evil = "\x1b[2J\x1b]0;owned\a\u009b31m\r\b\x7f\u2028\u202egnp\u2066"
 
 // checkPlain fails where an output steers a terminal, and where a document is
@@ -239,7 +239,7 @@ func TestHugeValues(t *testing.T) {
 	for _, flag := range []string{"name", "version", "description", "tags", "target", "digest", "build-mode", "distro", "export-format"} {
 		cases["publish --"+flag] = []string{"publish", image, "--name", "there", "--" + flag, huge}
 	}
-	delete(cases, "publish --distro") // the image's word stands
+	delete(cases, "publish --distro") // the image's own word wins
 	for name, args := range cases {
 		t.Run(name, func(t *testing.T) {
 			all := append([]string{"catalog"}, args...)
