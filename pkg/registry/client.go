@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	orasregistry "oras.land/oras-go/v2/registry"
@@ -22,17 +21,11 @@ type Client struct {
 	transport http.RoundTripper
 	secrets   *secrets
 	dates     *dates
-	gate      *Gate                       // nil lets everything through
-	layouts   *lru.Cache[string, *layout] // by path: what is known of one is known wherever it is opened
-	asked     *endpoints
-	pages     *pageSizes
-	told      *sync.Map // problems that were warned of
-}
-
-// endpoints are those that were made, by host/repository.
-type endpoints struct {
-	mu   sync.Mutex
-	made map[string]*endpoint
+	gate      *Gate                         // nil lets everything through
+	layouts   *lru.Cache[string, *layout]   // by path: what is known of one is known wherever it is opened
+	endpoints *lru.Cache[string, *endpoint] // by host/repository
+	small     *lru.Cache[string, bool]      // hosts that do not serve large pages
+	warned    *lru.Cache[string, bool]      // problems
 }
 
 // Behind returns a client that opens only what a gate lets through. It shares
@@ -43,8 +36,23 @@ func (c *Client) Behind(gate *Gate) *Client {
 	return &behind
 }
 
-// maxLayouts bounds the layouts whose index.json is kept in memory.
-const maxLayouts = 16
+// What a client remembers for as long as it lives is bounded: servers live long,
+// and registries redirect to hosts of their choice.
+const (
+	maxLayouts   = 16   // whose index.json is in memory
+	maxEndpoints = 4096 // repositories whose tokens are
+	maxHosts     = 1024
+	maxWarned    = 1024
+)
+
+// recent holds the values that were used last, at most so many.
+func recent[V any](most int) *lru.Cache[string, V] {
+	cache, err := lru.New[string, V](most)
+	if err != nil {
+		panic(err) // most is a constant that is not positive
+	}
+	return cache
+}
 
 // New makes a client. It reads the files that the options name, and asks nothing
 // of any registry. A file or proxy that is wrong is an entry.ErrInvalid.
@@ -53,13 +61,9 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	layouts, err := lru.New[string, *layout](maxLayouts)
-	if err != nil {
-		return nil, err
-	}
 	c := &Client{
-		options: options, secrets: &secrets{}, layouts: layouts,
-		asked: &endpoints{made: map[string]*endpoint{}}, pages: &pageSizes{}, told: &sync.Map{},
+		options: options, secrets: &secrets{}, layouts: recent[*layout](maxLayouts), endpoints: recent[*endpoint](maxEndpoints),
+		small: recent[bool](maxHosts), warned: recent[bool](maxWarned),
 	}
 	base := options.Transport
 	if base == nil {
@@ -69,7 +73,7 @@ func New(options Options) (*Client, error) {
 		}
 		c.network, base = network, network
 	}
-	c.dates = &dates{base: &patience{base}, hosts: map[string]date{}}
+	c.dates = &dates{base: &patience{base}, hosts: recent[date](maxHosts)}
 	base = &logging{base: c.dates, logger: options.Logger, secrets: c.secrets}
 	c.transport = &remembering{secrets: c.secrets, base: &retry.Transport{
 		Base:   &answers{base: newLimiter(base, options.InFlight)},
@@ -119,28 +123,29 @@ func (c *Client) Open(ref Reference) (Repository, error) {
 func (c *Client) endpoint(ref Reference, named string) *endpoint {
 	plain := c.options.PlainHTTP(ref.Registry)
 	host := normal.RequestHost(named, plain)
-	c.asked.mu.Lock()
-	defer c.asked.mu.Unlock()
-	known := c.asked.made[host+"/"+ref.Repository]
-	if known == nil {
-		known = &endpoint{scheme: "https", host: host, repository: ref.Repository, pages: c.pages, dates: c.dates, backoff: c.options.Backoff}
-		if plain {
-			known.scheme = "http"
-		}
-		known.login = newLogin(host, ref.Repository, func(ctx context.Context) (Account, error) {
-			account, err := c.options.Credentials(ctx, ref.Registry, ref.Repository)
-			c.warn(ctx, account.Problems)
-			return account, err
-		}, c.transport, c.options.UserAgent, c.secrets)
-		c.asked.made[host+"/"+ref.Repository] = known
+	key := host + "/" + ref.Repository
+	if known, ok := c.endpoints.Get(key); ok {
+		return known
 	}
-	return known
+	made := &endpoint{scheme: "https", host: host, repository: ref.Repository, small: c.small, dates: c.dates, backoff: c.options.Backoff}
+	if plain {
+		made.scheme = "http"
+	}
+	made.login = newLogin(host, ref.Repository, func(ctx context.Context) (Account, error) {
+		account, err := c.options.Credentials(ctx, ref.Registry, ref.Repository)
+		c.warn(ctx, account.Problems)
+		return account, err
+	}, c.transport, c.options.UserAgent, c.secrets)
+	if first, ok, _ := c.endpoints.PeekOrAdd(key, made); ok {
+		return first
+	}
+	return made
 }
 
 // warn tells of each problem once.
 func (c *Client) warn(ctx context.Context, problems []string) {
 	for _, problem := range problems {
-		if _, told := c.told.LoadOrStore(problem, true); !told {
+		if told, _ := c.warned.ContainsOrAdd(problem, true); !told {
 			c.options.Logger.WarnContext(ctx, problem)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 const (
@@ -30,8 +32,8 @@ const (
 type dates struct {
 	base http.RoundTripper
 
-	mu    sync.Mutex
-	hosts map[string]date
+	mu    sync.Mutex // held where an answer is added
+	hosts *lru.Cache[string, date]
 }
 
 // date is what the last answers of a host said, the oldest first.
@@ -53,11 +55,8 @@ func (d *dates) RoundTrip(request *http.Request) (*http.Response, error) {
 	if there, ok := answered(response.Header); ok && there.Sub(here).Abs() <= maxWrong {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		last := d.hosts[request.URL.Host]
-		if len(last) == maxDates {
-			last = last[1:]
-		}
-		d.hosts[request.URL.Host] = append(last, said{there, here})
+		last, _ := d.hosts.Get(request.URL.Host)
+		d.hosts.Add(request.URL.Host, append(slices.Clone(last[max(0, len(last)+1-maxDates):]), said{there, here}))
 	}
 	return response, nil
 }
@@ -83,11 +82,10 @@ func answered(header http.Header) (time.Time, bool) {
 // in the middle being as good as each other, it is the one nearer to the clock
 // here.
 func (d *dates) of(host string) time.Time {
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	here := time.Now()
+	last, _ := d.hosts.Get(host)
 	var times []time.Time
-	for _, s := range d.hosts[host] {
+	for _, s := range last {
 		times = append(times, s.now(here))
 	}
 	if len(times) == 0 {

@@ -86,7 +86,7 @@ func TestOddDates(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			left := tt.answers
-			d := &dates{hosts: map[string]date{}, base: roundTripper(func(request *http.Request) (*http.Response, error) {
+			d := &dates{hosts: recent[date](maxHosts), base: roundTripper(func(request *http.Request) (*http.Response, error) {
 				response := respond(request, 200, strings.NewReader(""))
 				response.Header, left = left[0], left[1:]
 				return response, nil

@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // network is the transport of last resort. A host that has a directory of
@@ -15,8 +17,8 @@ type network struct {
 	base *http.Transport
 	dirs []string
 
-	mu    sync.Mutex
-	hosts map[string]*http.Transport
+	mu    sync.Mutex // held while a host's directory is read
+	hosts *lru.Cache[string, *http.Transport]
 }
 
 func (n *network) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -35,7 +37,7 @@ func (n *network) RoundTrip(request *http.Request) (*http.Response, error) {
 func (n *network) transport(host string) (*http.Transport, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if known := n.hosts[host]; known != nil {
+	if known, ok := n.hosts.Get(host); ok {
 		return known, nil
 	}
 	transport := n.base
@@ -49,7 +51,7 @@ func (n *network) transport(host string) (*http.Transport, error) {
 			return nil, err
 		}
 	}
-	n.hosts[host] = transport
+	n.hosts.Add(host, transport)
 	return transport, nil
 }
 
@@ -79,7 +81,12 @@ func newNetwork(options Options, known *secrets) (*network, error) {
 			return proxy, err
 		}
 	}
-	return &network{base: base, dirs: options.CertificateDirs, hosts: map[string]*http.Transport{}}, nil
+	hosts, err := lru.NewWithEvict(maxHosts, func(_ string, evicted *http.Transport) {
+		if evicted != base {
+			evicted.CloseIdleConnections()
+		}
+	})
+	return &network{base: base, dirs: options.CertificateDirs, hosts: hosts}, err
 }
 
 func tlsConfig(options Options) (*tls.Config, error) {

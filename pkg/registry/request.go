@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"oras.land/oras-go/v2/registry/remote/auth"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -25,7 +26,7 @@ type endpoint struct {
 	scheme, host string
 	repository   string
 	login        *login
-	pages        *pageSizes
+	small        *lru.Cache[string, bool] // hosts that do not serve large pages
 	dates        *dates
 	backoff      time.Duration // the first wait of several
 

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -16,27 +15,6 @@ import (
 // largePage is the page size that is asked for where a tag list has more than
 // one page.
 const largePage = 1000
-
-// pageSizes are the hosts that do not serve large pages.
-type pageSizes struct {
-	mu    sync.Mutex
-	small map[string]bool
-}
-
-func (p *pageSizes) isSmall(host string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.small[host]
-}
-
-func (p *pageSizes) setSmall(host string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.small == nil {
-		p.small = map[string]bool{}
-	}
-	p.small[host] = true
-}
 
 // Tags implements Repository.
 func (r *remoteRepository) Tags(ctx context.Context) ([]string, error) {
@@ -131,14 +109,14 @@ func (r *remoteRepository) tags(ctx context.Context) ([]string, error) {
 // stays what it was.
 func (r *remoteRepository) tryLargePage(ctx context.Context, list *tagList, next string) string {
 	query, err := url.ParseQuery(next)
-	if given, bad := strconv.Atoi(query.Get("n")); err != nil || (bad == nil && given >= largePage) || r.pages.isSmall(r.host) {
+	if given, bad := strconv.Atoi(query.Get("n")); err != nil || (bad == nil && given >= largePage) || r.small.Contains(r.host) {
 		return next
 	}
 	query.Set("n", strconv.Itoa(largePage))
 	usual := len(list.all)
 	page, following, err := r.tagPage(context.WithValue(ctx, onceKey{}, true), list, query.Encode())
 	if err != nil || len(page) < usual || !list.add(page) {
-		r.pages.setSmall(r.host)
+		r.small.Add(r.host, true)
 		return next
 	}
 	return following

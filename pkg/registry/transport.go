@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -153,22 +154,21 @@ func checkManifest(path string, header http.Header, body []byte) error {
 type limiter struct {
 	base  http.RoundTripper
 	most  int
-	mu    sync.Mutex
-	slots map[string]chan struct{}
+	slots *lru.Cache[string, chan struct{}]
 }
 
 func newLimiter(base http.RoundTripper, most int) *limiter {
-	return &limiter{base: base, most: most, slots: map[string]chan struct{}{}}
+	return &limiter{base: base, most: most, slots: recent[chan struct{}](maxHosts)}
 }
 
 func (l *limiter) RoundTrip(request *http.Request) (*http.Response, error) {
-	l.mu.Lock()
-	slot, ok := l.slots[request.URL.Host]
+	slot, ok := l.slots.Get(request.URL.Host)
 	if !ok {
 		slot = make(chan struct{}, l.most)
-		l.slots[request.URL.Host] = slot
+		if first, ok, _ := l.slots.PeekOrAdd(request.URL.Host, slot); ok {
+			slot = first
+		}
 	}
-	l.mu.Unlock()
 	select {
 	case slot <- struct{}{}:
 	case <-request.Context().Done():
