@@ -79,7 +79,7 @@ func TestSignaturesAreAttached(t *testing.T) {
 			if result.SignatureAttachment == nil || result.SignatureAttachment.Outcome != catalog.Attached {
 				t.Fatalf("%s, referrers %t: %+v, want attached", format, referrers, result.SignatureAttachment)
 			}
-			both, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{build.Signer.PublicKey(), qa.Signer.PublicKey()}, Threshold: 2})
+			both, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{build.Signer.PublicKey(), qa.Signer.PublicKey()}, Threshold: 2})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -103,7 +103,7 @@ func TestOldCatalogsReadAsBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if options.Policy, err = trust.New(nil, nil, &trust.Rule{Keys: keys}); err != nil {
+	if options.Policy, err = trust.NewPolicy(nil, nil, &trust.Rule{Keys: keys}); err != nil {
 		t.Fatal(err)
 	}
 	page, err := open().List(t.Context(), catalog.ListOptions{})

@@ -99,7 +99,7 @@ func TestAcceptLossSignsNoStrangersWord(t *testing.T) {
 // accepted.
 func TestLossesUnderAPolicyThatWarns(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
-	policy, err := trust.New(nil, nil, &trust.Rule{Mode: trust.Warn, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Mode: trust.Warn, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestLossesAreMissedHoweverOneReads(t *testing.T) {
 // no loss behind.
 func TestAForeignCopyIsNoLoss(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
-	policy, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey()}, Origins: []string{w.host + "/team/catalog"}})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey()}, Origins: []string{w.host + "/team/catalog"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,7 +59,7 @@ func TestOrigins(t *testing.T) {
 		{[]string{"registry.example.com/**", w.host + "/*/staging"}, "copied", 1},
 	} {
 		t.Run(strings.Join(tt.origins, " "), func(t *testing.T) {
-			policy, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey()}, Origins: tt.origins})
+			policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey()}, Origins: tt.origins})
 			if err != nil {
 				t.Fatal(err)
 			}

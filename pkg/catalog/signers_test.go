@@ -21,7 +21,7 @@ func wanting(t *testing.T, threshold int, all ...*catalog.Signing) *trust.Policy
 	for _, s := range all {
 		rule.Keys = append(rule.Keys, s.Signer.PublicKey())
 	}
-	policy, err := trust.New(nil, nil, rule)
+	policy, err := trust.NewPolicy(nil, nil, rule)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func team(t testing.TB) *catalog.Signing {
 
 func trusting(t testing.TB, s *catalog.Signing) *trust.Policy {
 	t.Helper()
-	policy, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{s.Signer.PublicKey()}})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{s.Signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestReplayFromAnotherCatalog(t *testing.T) {
 	result := w.publish(from, w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a", Sign: theirs})
 	w.copyTo(result.Tag, "other/catalog", "team/catalog")
 	w.copyAs(result.Tag, "other/catalog", "team/catalog", strings.Replace(result.Tag, "a.", "b.", 1))
-	policy, err := trust.New(nil, nil,
+	policy, err := trust.NewPolicy(nil, nil,
 		&trust.Rule{Catalog: "**/team/*", Keys: []*trust.PublicKey{ours.Signer.PublicKey()}},
 		&trust.Rule{Catalog: "**/other/*", Keys: []*trust.PublicKey{theirs.Signer.PublicKey()}},
 	)

@@ -61,7 +61,7 @@ func TestUnsignedUnderAPolicy(t *testing.T) {
 func TestUnsignedMove(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	keys := []*trust.PublicKey{sign.Signer.PublicKey()}
-	policy, err := trust.New(nil, nil, &trust.Rule{Name: "prod-*", Keys: keys}, &trust.Rule{Name: "dev-*", Keys: keys, Mode: trust.Warn})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Name: "prod-*", Keys: keys}, &trust.Rule{Name: "dev-*", Keys: keys, Mode: trust.Warn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestUnsignedEntryOfASignedImage(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	sign.Image = true
 	image := w.push("team/image", "1", "1")
-	policy, err := trust.New(nil, nil, &trust.Rule{Require: trust.RequireImage, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Require: trust.RequireImage, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestUnsignedWithoutAPolicy(t *testing.T) {
 // wanted, is told at once what readers will say.
 func TestSignedAndStillRefused(t *testing.T) {
 	w, sign, other := newWorld(t, true, nil), team(t), team(t)
-	both, err := trust.New(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey(), other.Signer.PublicKey()}, All: true})
+	both, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{sign.Signer.PublicKey(), other.Signer.PublicKey()}, All: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,7 @@ func trusting(t testing.TB, team *catalog.Signing, change ...func(*trust.Rule)) 
 	for _, change := range change {
 		change(rule)
 	}
-	policy, err := trust.New(nil, nil, rule)
+	policy, err := trust.NewPolicy(nil, nil, rule)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -307,7 +307,7 @@ func signed(t testing.TB, s Signer, format Format, d digest.Digest) Signature {
 
 func byKeys(t testing.TB, rules ...*Rule) *Policy {
 	t.Helper()
-	policy, err := New(nil, nil, rules...)
+	policy, err := NewPolicy(nil, nil, rules...)
 	if err != nil {
 		t.Fatal(err)
 	}

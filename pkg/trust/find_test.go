@@ -271,7 +271,7 @@ func TestLegacySignatureBehindOneTooLarge(t *testing.T) {
 	}
 	large := ocispec.Descriptor{MediaType: mediaTypePayload, Digest: digest.FromString("large"), Size: maxSignature + 1}
 	p.push(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: append([]ocispec.Descriptor{large}, manifest.Layers...)}, signature.LegacyTag(p.image.Digest))
-	policy, err := New(nil, nil, &Rule{Keys: []*PublicKey{signer.PublicKey()}})
+	policy, err := NewPolicy(nil, nil, &Rule{Keys: []*PublicKey{signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}

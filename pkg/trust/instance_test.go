@@ -165,7 +165,7 @@ func TestInstanceThatHangs(t *testing.T) {
 // is judged as ever.
 func TestMissingRoot(t *testing.T) {
 	l, d, team := newLab(t), digest.FromString("revision"), testSigner(t)
-	policy, err := New(MissingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
+	policy, err := NewPolicy(MissingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,7 +153,7 @@ func (k *Keyless) verify(d digest.Digest, made signature.Signature) error {
 		return nil
 	}
 	rule := &Rule{Identities: []*Identity{k.identity()}}
-	policy, err := New(k.options.Root, nil, rule)
+	policy, err := NewPolicy(k.options.Root, nil, rule)
 	if err != nil {
 		return fmt.Errorf("%w: the certificate is of nobody: %v", entry.ErrUntrusted, err)
 	}

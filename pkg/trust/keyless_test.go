@@ -38,7 +38,7 @@ func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Si
 // trusting is a policy that trusts one identity.
 func (l *lab) trusting(identity Identity) *Policy {
 	l.t.Helper()
-	policy, err := New(l.parsedRoot(), nil, &Rule{Identities: []*Identity{&identity}})
+	policy, err := NewPolicy(l.parsedRoot(), nil, &Rule{Identities: []*Identity{&identity}})
 	if err != nil {
 		l.t.Fatal(err)
 	}

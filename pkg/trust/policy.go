@@ -90,10 +90,10 @@ func (r *Rule) String() string {
 	return r.where
 }
 
-// New makes a policy of rules; root may be nil where no rule names an identity.
+// NewPolicy makes a policy of rules; root may be nil where no rule names an identity.
 // Rules that name nobody, a policy without rules, and identities without a
 // root are an entry.ErrInvalid: they would check nothing.
-func New(root *Root, defaultRule *Rule, rules ...*Rule) (*Policy, error) {
+func NewPolicy(root *Root, defaultRule *Rule, rules ...*Rule) (*Policy, error) {
 	p := &Policy{rules: rules, defaultRule: defaultRule, root: root}
 	all := rules
 	if defaultRule != nil {

@@ -110,7 +110,7 @@ func TestInvalidPolicies(t *testing.T) {
 			}
 		})
 	}
-	if _, err := New(nil, nil); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := NewPolicy(nil, nil); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("no rules: %v", err)
 	}
 }
@@ -126,7 +126,7 @@ oYi+1hqp1fIekaxsyQIDAQAB
 func TestMostSpecificRuleWins(t *testing.T) {
 	key := []*PublicKey{testSigner(t).PublicKey()}
 	rule := func(catalog, name string) *Rule { return &Rule{Catalog: catalog, Name: name, Keys: key} }
-	policy, err := New(nil, &Rule{Keys: key},
+	policy, err := NewPolicy(nil, &Rule{Keys: key},
 		rule("", "autosd-*"), rule("registry.example.com/**", ""), rule("registry.example.com/team/*", ""),
 		rule("registry.example.com/team/*", "autosd-*"), rule("registry.example.com/team/*", "autosd-q*"), rule("registry.example.com/team/*", "autosd-r*"),
 	)
@@ -177,7 +177,7 @@ func TestHash(t *testing.T) {
 	}
 	l := newLab(t)
 	identity := func(root *Root) string {
-		policy, err := New(root, nil, &Rule{Identities: []*Identity{{Subject: "a", Issuer: "b"}}})
+		policy, err := NewPolicy(root, nil, &Rule{Identities: []*Identity{{Subject: "a", Issuer: "b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -76,7 +76,7 @@ func ReadPolicy(text []byte, read func(path string) ([]byte, error), instance fu
 	if err != nil {
 		return nil, err
 	}
-	return New(root, byDefault, rules...)
+	return NewPolicy(root, byDefault, rules...)
 }
 
 // root is the trusted root that the rules are checked by; nil where none is named

@@ -126,7 +126,7 @@ func TestThresholdOfIdentities(t *testing.T) {
 			if test.all {
 				rule.Keys, rule.Threshold = nil, 0
 			}
-			policy, err := New(l.parsedRoot(), nil, rule)
+			policy, err := NewPolicy(l.parsedRoot(), nil, rule)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,7 +193,7 @@ func TestSignatoriesAreToldApart(t *testing.T) {
 func TestCheckListsSigners(t *testing.T) {
 	d := digest.FromString("revision")
 	l, key := newLab(t), testSigner(t)
-	policy, err := New(l.parsedRoot(), nil, &Rule{Keys: []*PublicKey{key.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
+	policy, err := NewPolicy(l.parsedRoot(), nil, &Rule{Keys: []*PublicKey{key.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -135,7 +135,7 @@ func checkImage(ctx context.Context, image string, keys []string) error {
 		if err != nil {
 			return err
 		}
-		policy, err := trust.New(nil, nil, &trust.Rule{Keys: parsed})
+		policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: parsed})
 		if err != nil {
 			return err
 		}
@@ -156,7 +156,7 @@ func checkBundles(root string, who *trust.Identity, d digest.Digest, files []str
 	if err != nil {
 		return err
 	}
-	policy, err := trust.New(parsed, nil, &trust.Rule{Identities: []*trust.Identity{who}})
+	policy, err := trust.NewPolicy(parsed, nil, &trust.Rule{Identities: []*trust.Identity{who}})
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (f *trustFlags) makePolicy(ctx context.Context, a *app) (*trust.Policy, err
 	if err != nil {
 		return nil, err
 	}
-	return trust.New(root, nil, rule)
+	return trust.NewPolicy(root, nil, rule)
 }
 
 // readPolicy reads a policy file; what it names is relative to it.
