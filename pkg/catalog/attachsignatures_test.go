@@ -85,7 +85,7 @@ func TestSignaturesAreAttached(t *testing.T) {
 			}
 			verdict := func() trust.Verdict {
 				revision, evidence, _ := w.besideImage(image)
-				return both.Check(both.Rule("", "autosd"), trust.Entry, revision, evidence).Result
+				return both.For("", "autosd").Check(trust.SubjectEntry, revision, evidence).Result
 			}
 			if got := verdict(); got != trust.Untrusted {
 				t.Errorf("%s, referrers %t: %s by one of two, want untrusted", format, referrers, got)

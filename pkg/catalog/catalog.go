@@ -11,6 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/keylock"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/verdicts"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -62,7 +63,7 @@ type Catalog struct {
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
-	verdicts   *trust.Memory                // nil without a policy
+	verdicts   *verdicts.Memory             // nil without a policy
 	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last of SetPolicy
 	opened     sync.Map                     // of string: repositories of images, as registry.Repository
 	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
@@ -114,11 +115,11 @@ func Open(reference string, options Options) (*Catalog, error) {
 	}
 	if options.Policy != nil {
 		c.inForce.Store(options.Policy)
-		verdicts := "" // of this process
+		dir := "" // remembered by this process only
 		if options.StateDir != "" {
-			verdicts = filepath.Join(options.StateDir, "verdicts")
+			dir = filepath.Join(options.StateDir, "verdicts")
 		}
-		c.verdicts = trust.NewMemory(verdicts)
+		c.verdicts = verdicts.NewMemory(dir)
 		log.Signatures, log.Learned, log.Verified = true, c.learned, c.signed
 	}
 	if c.normal, err = normalForm(ref); err != nil {

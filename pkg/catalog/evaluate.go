@@ -86,7 +86,7 @@ func (e *evaluator) done(ctx context.Context) {
 	}
 }
 
-func (e *evaluator) rule(name string) *trust.Rule { return e.policy.Rule(e.Reference(), name) }
+func (e *evaluator) rule(name string) *trust.AppliedRule { return e.policy.For(e.Reference(), name) }
 
 // report says what the policy makes of a revision of the log.
 func (e *evaluator) report(ctx context.Context, revision *revision.Revision) trust.Report {
@@ -94,25 +94,25 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 	var checks []trust.Check
 	for _, what := range rule.Subjects() {
 		check := trust.Check{}
-		if what == trust.Image && revision.Document != nil {
+		if what == trust.SubjectImage && revision.Document != nil {
 			check = e.image(ctx, rule, revision.Document.Image)
 		} else {
 			check = e.entry(ctx, rule, revision.Tag, revision.Digest, e.fresh) // a removal has no image: itself must be signed
-			check.What = what
+			check.Subject = what
 		}
 		checks = append(checks, check)
-		if what == trust.Entry && check.Result == trust.Verified && rule.Admits(revision.Catalog()) {
+		if what == trust.SubjectEntry && check.Result == trust.Verified && rule.Admits(revision.Catalog()) {
 			e.confirm(revision.Tag)
 			e.vouch(revision)
 		}
 	}
-	report := trust.Compose(rule, checks...)
+	report := rule.Report(checks...)
 	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
-		return report.Spoil(trust.Check{What: trust.Origin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})
+		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})...)
 	}
-	if e.doubtful[revision.Tag.Name] && (report.Verdict == trust.Verified || rule.Warn()) {
+	if e.doubtful[revision.Tag.Name] && (report.Verdict == trust.Verified || rule.Warns()) {
 		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != trust.Verified {
-			return report.Spoil(check)
+			return rule.Report(append(checks, check)...)
 		}
 	}
 	return report
@@ -146,24 +146,24 @@ func foreignOrigin(revision *revision.Revision) string {
 // before; those that a snapshot carries, which count only if they prove
 // something, because a snapshot is its writer's word; and then those in the
 // registry.
-func (e *evaluator) entry(ctx context.Context, rule *trust.Rule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
+func (e *evaluator) entry(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
-	e.verdicts.Remember(e.policy, rule, check)
+	e.verdicts.Remember(rule, check)
 	return check
 }
 
-func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
+func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
-	recalled, ok := e.verdicts.Recall(e.policy, rule, trust.Entry, d)
+	recalled, ok := e.verdicts.Recall(rule, trust.SubjectEntry, d)
 	if ok && !e.everybody {
 		return recalled
 	}
 	known := evidenceOf(e.log.Signatures(tag)).Signatures
-	check := e.policy.Check(rule, trust.Entry, d, signature.Evidence{Signatures: known})
+	check := rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: known})
 	if rule != nil && (check.Result != trust.Verified || e.everybody) {
-		looked, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d, known...)
+		looked, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d, known...)
 		e.keep(tag, looked, found)
 		if looked.Result == trust.Verified || check.Result != trust.Verified {
 			check = looked
@@ -177,15 +177,15 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.Rule, tag r
 
 // freshSignatures looks into the registry first, so that what is missing there is
 // noticed, although a snapshot may prove it.
-func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.Rule, tag revision.Tag, d digest.Digest) trust.Check {
-	check, found := e.lookUp(ctx, rule, trust.Entry, e.repository, d)
+func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest) trust.Check {
+	check, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d)
 	e.keep(tag, check, found)
 	if check.Result == trust.Verified || rule == nil {
 		return check
 	}
 	evidence := evidenceOf(e.log.SnapshotSignatures(tag))
 	evidence.Signatures = append(evidence.Signatures, found...)
-	carried := e.policy.Check(rule, trust.Entry, d, evidence)
+	carried := rule.Check(trust.SubjectEntry, d, evidence)
 	if carried.Result != trust.Verified {
 		return check
 	}
@@ -207,15 +207,15 @@ func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {
 // looked up when the revision is evaluated.
 func (c *Catalog) learned(revision *revision.Revision, signatures []jsontext.Value) {
 	policy := c.policy()
-	rule := policy.Rule(c.Reference(), revision.Tag.Name)
-	if _, known := c.verdicts.Recall(policy, rule, trust.Entry, revision.Digest); known || rule == nil || rule.Require == trust.RequireImage || len(signatures) == 0 {
+	rule := policy.For(c.Reference(), revision.Tag.Name)
+	if _, known := c.verdicts.Recall(rule, trust.SubjectEntry, revision.Digest); known || rule == nil || !slices.Contains(rule.Subjects(), trust.SubjectEntry) || len(signatures) == 0 {
 		return
 	}
-	c.verdicts.Remember(policy, rule, policy.Check(rule, trust.Entry, revision.Digest, evidenceOf(signatures)))
+	c.verdicts.Remember(rule, rule.Check(trust.SubjectEntry, revision.Digest, evidenceOf(signatures)))
 }
 
-func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Image) trust.Check {
-	recalled, ok := e.verdicts.Recall(e.policy, rule, trust.Image, image.Digest)
+func (e *evaluator) image(ctx context.Context, rule *trust.AppliedRule, image entry.Image) trust.Check {
+	recalled, ok := e.verdicts.Recall(rule, trust.SubjectImage, image.Digest)
 	if ok && !e.fresh && !e.everybody {
 		return recalled
 	}
@@ -223,33 +223,33 @@ func (e *evaluator) image(ctx context.Context, rule *trust.Rule, image entry.Ima
 	if err == nil {
 		var repository registry.Repository
 		if repository, err = e.options.Registry.Open(ref); err == nil {
-			check, _ := e.lookUp(ctx, rule, trust.Image, repository, image.Digest)
+			check, _ := e.lookUp(ctx, rule, trust.SubjectImage, repository, image.Digest)
 			if ok && !e.fresh && check.Result != trust.Verified {
 				return recalled
 			}
-			e.verdicts.Remember(e.policy, rule, check)
+			e.verdicts.Remember(rule, check)
 			return check
 		}
 	}
 	if ok && !e.fresh {
 		return recalled
 	}
-	return trust.Check{What: trust.Image, Result: trust.Unknown, Digest: image.Digest, Reason: err.Error()}
+	return trust.Check{Subject: trust.SubjectImage, Result: trust.Unknown, Digest: image.Digest, Reason: err.Error()}
 }
 
 // lookUp checks the signatures in a repository, and asks for no more of them
 // than it takes. Those that are known already count only if the two together
 // prove what is wanted: who signed first may be in a snapshot, and who approved
 // later in the registry.
-func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, from signature.Store, d digest.Digest, known ...signature.Signature) (check trust.Check, found []signature.Signature) {
+func (e *evaluator) lookUp(ctx context.Context, rule *trust.AppliedRule, what trust.Subject, from signature.Store, d digest.Digest, known ...signature.Signature) (check trust.Check, found []signature.Signature) {
 	if e.offline || !mayLookUp(ctx) {
-		return trust.Check{What: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
+		return trust.Check{Subject: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
 	}
 	decide := func(evidence signature.Evidence) trust.Check {
-		check := e.policy.Check(rule, what, d, evidence)
+		check := rule.Check(what, d, evidence)
 		if len(known) > 0 && (check.Result != trust.Verified || e.everybody) {
 			evidence.Signatures = slices.Concat(known, evidence.Signatures)
-			if both := e.policy.Check(rule, what, d, evidence); both.Result == trust.Verified {
+			if both := rule.Check(what, d, evidence); both.Result == trust.Verified {
 				return both
 			}
 		}
@@ -271,7 +271,7 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.Rule, what string, f
 // than what decides a name; head is its tag, or zero. Otherwise an older state is
 // shown as the newest, and no signature on that says so.
 func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) trust.Check {
-	check := trust.Check{What: trust.Latest, Result: trust.Verified}
+	check := trust.Check{Subject: trust.SubjectLatest, Result: trust.Verified}
 	if unreadable := e.view.Unreadable(name, head, e.asOf); len(unreadable) > 0 {
 		check.Result = trust.Invalid
 		check.Reason = fmt.Sprintf("what stands under its latest tag is no revision; if it never was one, delete the tag %s", unreadable[len(unreadable)-1])
@@ -283,7 +283,7 @@ func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) 
 		}
 		switch signed := e.entry(ctx, e.rule(name), lost.Tag, lost.Digest, false); signed.Result {
 		case trust.Verified:
-			return trust.Check{What: trust.Latest, Result: trust.Invalid, Digest: lost.Digest, Reason: rolledBack(lost)}
+			return trust.Check{Subject: trust.SubjectLatest, Result: trust.Invalid, Digest: lost.Digest, Reason: rolledBack(lost)}
 		case trust.Unknown:
 			check.Result, check.Digest = trust.Unknown, lost.Digest
 			check.Reason = fmt.Sprintf("a later revision vanished (%s), and whether it was signed is not known: %s", lost.Tag, signed.Reason)
@@ -298,7 +298,7 @@ func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) 
 // nothing holds it any more, whether that was found out before.
 func (e *evaluator) admits(name string, lost ocilog.Vanished) bool {
 	rule := e.rule(name)
-	if rule == nil || len(rule.Origins) == 0 {
+	if rule.Admits("") {
 		return true
 	}
 	if lost.Revision == nil {

@@ -145,7 +145,7 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 	for i, report := range reports {
 		revision := found[i]
 		name := revision.Tag.Name
-		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: report.Signers(), doubtful: e.doubtful[name], at: now}
+		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: signersOf(report), doubtful: e.doubtful[name], at: now}
 		if report.Verdict == trust.Unknown && (e.offline || !inTime[i]) {
 			f.at = time.Time{}
 		}

@@ -52,7 +52,7 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Explanation, error)
 func signatureChecks(report trust.Report) []Check {
 	var all []Check
 	for _, check := range report.Checks {
-		all = append(all, Check{check.What, string(check.Result), check.Digest, check.Signer, check.Format, check.Time, check.Reason})
+		all = append(all, Check{string(check.Subject), string(check.Result), check.Digest, check.Signer, check.Format, check.Time, check.Reason})
 	}
 	return all
 }

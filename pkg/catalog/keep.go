@@ -34,10 +34,10 @@ func (e *evaluator) keep(tag revision.Tag, check trust.Check, found []signature.
 // texts returns signatures of a digest as a snapshot carries them. There is room
 // for few, so those come first that are by somebody whom the rule names: a
 // stranger can put any number beside them. A nil policy names nobody.
-func texts(policy *trust.Policy, rule *trust.Rule, d digest.Digest, found []signature.Signature) [][]byte {
+func texts(policy *trust.Policy, rule *trust.AppliedRule, d digest.Digest, found []signature.Signature) [][]byte {
 	var first, others [][]byte
 	for _, one := range found {
-		if policy != nil && len(found) > 1 && len(policy.Check(rule, trust.Entry, d, signature.Evidence{Signatures: []signature.Signature{one}}).Signers) > 0 {
+		if policy != nil && len(found) > 1 && len(rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{one}}).Signers) > 0 {
 			first = append(first, one.JSON())
 		} else {
 			others = append(others, one.JSON())

@@ -99,7 +99,7 @@ func TestAcceptLossSignsNoStrangersWord(t *testing.T) {
 // accepted.
 func TestLossesUnderAPolicyThatWarns(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
-	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Mode: trust.Warn, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Warn: true, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,11 @@ func TestLossesWithoutAPolicy(t *testing.T) {
 
 // Origins and catalogs are compared in their normal form.
 func TestOriginsAreNormal(t *testing.T) {
-	rule := &trust.Rule{Origins: []string{"Registry.Example.com:443/team/*"}}
+	policy, err := trust.NewPolicy(nil, &trust.Rule{Keys: []*trust.PublicKey{team(t).Signer.PublicKey()}, Origins: []string{"Registry.Example.com:443/team/*"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := policy.For("", "")
 	for catalog, want := range map[string]bool{"registry.example.com/team/catalog": true, "registry.example.com/other/catalog": false, "": false} {
 		if got := rule.Admits(catalog); got != want {
 			t.Errorf("%q: %t, want %t", catalog, got, want)

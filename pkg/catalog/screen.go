@@ -54,7 +54,7 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time,
 			refused = append(refused, err)
 		} else if head.Document != nil {
 			item := head.Item()
-			item.Verdict, item.Signers = report.Verdict, report.Signers()
+			item.Verdict, item.Signers = report.Verdict, signersOf(report)
 			items = append(items, item)
 		}
 	}
@@ -88,9 +88,18 @@ func (c *Catalog) refusal(revision *revision.Revision, report trust.Report) erro
 	what := subject(revision)
 	err := report.Err(what, revision.Digest)
 	if err == nil && report.Verdict != trust.Verified {
-		c.warn(fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason()))
+		c.warn(fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason))
 	}
 	return err
+}
+
+// signersOf returns those whom the rule names and who have signed, as far as they
+// were looked for.
+func signersOf(report trust.Report) (all []entry.Signer) {
+	for _, check := range report.Checks {
+		all = append(all, check.Signers...)
+	}
+	return all
 }
 
 // subject is what messages call a revision.
@@ -118,11 +127,11 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head revision
 	if check.Result == trust.Verified {
 		return nil
 	}
-	if e.rule(name).Warn() {
+	if e.rule(name).Warns() {
 		e.warn(fmt.Errorf("entry %q: %s", name, check.Reason))
 		return nil
 	}
-	return &trust.Error{What: what, Digest: check.Digest, Verdict: check.Result, Check: check.What, Reason: check.Reason}
+	return &trust.Error{What: what, Digest: check.Digest, Verdict: check.Result, Subject: check.Subject, Reason: check.Reason}
 }
 
 // admit returns the item of a publication, with its verdict, or the error that
@@ -144,7 +153,7 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *revisi
 		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, revision.Tag.Name, revision.Newer)
 	}
 	item := revision.Item()
-	item.Verdict, item.Signers = report.Verdict, report.Signers()
+	item.Verdict, item.Signers = report.Verdict, signersOf(report)
 	return item, nil
 }
 

@@ -82,11 +82,11 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 	if policy == nil {
 		return
 	}
-	rule := policy.Rule(p.catalog.Reference(), p.name)
-	if rule.Warn() || !slices.Contains(rule.Subjects(), trust.Entry) {
+	rule := policy.For(p.catalog.Reference(), p.name)
+	if rule.Warns() || !slices.Contains(rule.Subjects(), trust.SubjectEntry) {
 		return
 	}
-	check := policy.Check(rule, trust.Entry, revision, evidenceOf(p.catalog.log.Signatures(tag)))
+	check := rule.Check(trust.SubjectEntry, revision, evidenceOf(p.catalog.log.Signatures(tag)))
 	if check.Result != trust.Verified {
 		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is signed, and the policy still refuses it: %s", p.name, check.Reason))
 	}
@@ -263,5 +263,5 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manif
 	if policy == nil {
 		return texts(nil, nil, manifest, found)
 	}
-	return texts(policy, policy.Rule(c.Reference(), tag.Name), manifest, found)
+	return texts(policy, policy.For(c.Reference(), tag.Name), manifest, found)
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -43,13 +44,13 @@ func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, 
 		}
 		return "", nil
 	}
-	rule := c.policy().Rule(c.Reference(), name)
+	rule := c.policy().For(c.Reference(), name)
 	switch {
-	case image != nil && rule != nil && rule.Require == trust.RequireImage && rule.Admits(c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == trust.Verified:
+	case image != nil && rule != nil && !slices.Contains(rule.Subjects(), trust.SubjectEntry) && rule.Admits(c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == trust.Verified:
 		return "", nil // the entry itself need not be signed
-	case rule.Warn() && head != nil && c.verifies(ctx, head):
+	case rule.Warns() && head != nil && c.verifies(ctx, head):
 		return fmt.Sprintf("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule), nil
-	case rule.Warn():
+	case rule.Warns():
 		return "", nil
 	case !meant:
 		return "", &UnsignedError{Name: name, Rule: rule.String()}

@@ -61,7 +61,7 @@ func TestUnsignedUnderAPolicy(t *testing.T) {
 func TestUnsignedMove(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	keys := []*trust.PublicKey{sign.Signer.PublicKey()}
-	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Name: "prod-*", Keys: keys}, &trust.Rule{Name: "dev-*", Keys: keys, Mode: trust.Warn})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Name: "prod-*", Keys: keys}, &trust.Rule{Name: "dev-*", Keys: keys, Warn: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestUnsignedEntryOfASignedImage(t *testing.T) {
 	w, sign := newWorld(t, true, nil), team(t)
 	sign.Image = true
 	image := w.push("team/image", "1", "1")
-	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Require: trust.RequireImage, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Require: []trust.Subject{trust.SubjectImage}, Keys: []*trust.PublicKey{sign.Signer.PublicKey()}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -196,7 +196,7 @@ func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	}
 	v.check(CheckRevision, v.revision.Digest, err)
 	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag, zeroTime); len(vanished) > 0 && v.policy() == nil {
-		v.Checks = append(v.Checks, Check{What: trust.Latest, Result: ResultFailed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
+		v.Checks = append(v.Checks, Check{What: string(trust.SubjectLatest), Result: ResultFailed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
 		v.failed = errors.Join(v.failed, newLostError(v.Name, vanished))
 	}
 }

@@ -91,7 +91,7 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 	checks := slices.Clone(found.Checks)
 	for n := range checks {
 		reason := ""
-		if ofCatalog := []string{trust.Entry, trust.Latest, trust.Origin}; slices.Contains(ofCatalog, checks[n].What) && checks[n].Result != catalog.ResultUnknown {
+		if ofCatalog := []trust.Subject{trust.SubjectEntry, trust.SubjectLatest, trust.SubjectOrigin}; slices.Contains(ofCatalog, trust.Subject(checks[n].What)) && checks[n].Result != catalog.ResultUnknown {
 			reason = checks[n].Reason
 		}
 		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.ResultOK {

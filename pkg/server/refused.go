@@ -114,7 +114,7 @@ func (s *state) tally() map[entry.Verdict]int {
 // toldOfTrust is a refusal as a client without a token may be told it: not what
 // the registry of an image answered, or has there.
 func (s *Server) toldOfTrust(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *api.Problem) *api.Problem {
-	if refused.Verdict != trust.Unknown && refused.Check != trust.Image {
+	if refused.Verdict != trust.Unknown && refused.Subject != trust.SubjectImage {
 		return e
 	}
 	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))

@@ -51,7 +51,7 @@ func trusting(t testing.TB, team *catalog.Signing, change ...func(*trust.Rule)) 
 	return policy
 }
 
-func warning(rule *trust.Rule) { rule.Mode = trust.Warn }
+func warning(rule *trust.Rule) { rule.Warn = true }
 
 // policyFile is what a server reads its policy from.
 type policyFile struct {

@@ -118,12 +118,12 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 	leaked := internal.requests()
 	images := map[string]string{"good": vouched.push("os/good", "1"), "plain": internal.push("os/plain", "1")}
 	for _, test := range []struct {
-		require trust.Require
+		require []trust.Subject
 		want    string
 	}{
-		{trust.RequireEntry, "[good verified plain unsigned]"},
-		{trust.RequireBoth, "[good verified plain unknown]"},
-		{trust.RequireImage, "[good unknown plain unknown]"}, // nobody signed where the images are
+		{[]trust.Subject{trust.SubjectEntry}, "[good verified plain unsigned]"},
+		{[]trust.Subject{trust.SubjectEntry, trust.SubjectImage}, "[good verified plain unknown]"},
+		{[]trust.Subject{trust.SubjectImage}, "[good unknown plain unknown]"}, // nobody signed where the images are
 	} {
 		w, owner := newWorld(t), newTeam(t)
 		owner.Image = true
@@ -152,12 +152,12 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 				t.Errorf("require %s, %s: %d %s", test.require, path, a.status, a.body)
 			}
 		}
-		if a := w.ask("POST", "/v1/catalog/images/good/verify?wait=true", ""); test.require != trust.RequireImage && strings.Contains(string(a.body), "--allow-registry") {
+		if a := w.ask("POST", "/v1/catalog/images/good/verify?wait=true", ""); test.require[0] == trust.SubjectEntry && strings.Contains(string(a.body), "--allow-registry") {
 			t.Errorf("require %s, good: %d %s", test.require, a.status, a.body)
 		}
 		w.ask("GET", "/v1/catalog/history", "")
 		w.stop()
-		if opened := asked.Load() > 0; opened != (test.require != trust.RequireImage) {
+		if opened := asked.Load() > 0; opened != (test.require[0] == trust.SubjectEntry) {
 			t.Errorf("require %s: the registry of what is signed was asked %d times", test.require, asked.Load())
 		}
 		if leaked.Load() > 0 {

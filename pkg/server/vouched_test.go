@@ -25,7 +25,7 @@ func TestVerifiedImageVouchesForNoReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy := trusting(t, owner, func(rule *trust.Rule) { rule.Require = trust.RequireImage })
+	policy := trusting(t, owner, func(rule *trust.Rule) { rule.Require = []trust.Subject{trust.SubjectImage} })
 	c, hosts, client := w.under(policy, catalog.Options{})
 	w.startReady(func(o *server.Options) {
 		o.Catalogs, o.Vouched, o.Policy = []server.Catalog{c}, hosts, (&policyFile{policy: policy}).Read

@@ -154,11 +154,11 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 			if test.spoil != nil {
 				signature = spoil(t, signature, test.spoil)
 			}
-			check := trusted.trusting(test.identity).judge(d, signature)
+			check := trusted.trusting(test.identity).check(d, signature)
 			if check.Result != test.want || check.Reason == "" {
 				t.Errorf("%+v, want %s", check, test.want)
 			}
-			report := Compose(&Rule{}, check)
+			report := applied(&Rule{}).Report(check)
 			if err := report.Err("entry autosd", d); !errors.Is(err, entry.ErrUntrusted) {
 				t.Errorf("error %v", err)
 			}
@@ -182,7 +182,7 @@ func TestEntryOfTheSignersOtherSignature(t *testing.T) {
 	var entries any
 	spoil(t, bundles[0], func(b map[string]any) { entries = at(b, "verificationMaterial")["tlogEntries"] })
 	swapped := spoil(t, bundles[1], func(b map[string]any) { at(b, "verificationMaterial")["tlogEntries"] = entries })
-	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, swapped); check.Result != Invalid {
+	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, swapped); check.Result != Invalid {
 		t.Errorf("%+v", check)
 	}
 }
@@ -196,7 +196,7 @@ func TestCertificateOfAnother(t *testing.T) {
 	var certificate any
 	spoil(t, victim, func(b map[string]any) { certificate = at(b, "verificationMaterial")["certificate"] })
 	forged := spoil(t, thief, func(b map[string]any) { at(b, "verificationMaterial")["certificate"] = certificate })
-	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, forged); check.Result != Invalid {
+	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, forged); check.Result != Invalid {
 		t.Errorf("%+v", check)
 	}
 }
@@ -230,7 +230,7 @@ func TestAttacksOnKeySignatures(t *testing.T) {
 			{"right among wrong ones", Verified, []Signature{signature.New(format, []byte("{")), sign(stranger, d), sign(team, other), sign(team, d)}},
 		} {
 			t.Run(string(format)+"/"+test.name, func(t *testing.T) {
-				check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).judge(d, test.signatures...)
+				check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).check(d, test.signatures...)
 				if check.Result != test.want {
 					t.Errorf("%+v, want %s", check, test.want)
 				}
@@ -254,7 +254,7 @@ func TestAttestationsAreNoSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if check := byKeys(t, &Rule{Keys: []*PublicKey{signer.PublicKey()}}).judge(d, attestation); check.Result != Unsigned {
+	if check := byKeys(t, &Rule{Keys: []*PublicKey{signer.PublicKey()}}).check(d, attestation); check.Result != Unsigned {
 		t.Errorf("%+v", check)
 	}
 }
@@ -280,7 +280,7 @@ func TestAllSigners(t *testing.T) {
 			for i, s := range test.signers {
 				signatures = append(signatures, signed(t, s, []Format{Bundle, Legacy}[i%2], d))
 			}
-			if check := byKeys(t, rule).judge(d, signatures...); check.Result != test.want {
+			if check := byKeys(t, rule).check(d, signatures...); check.Result != test.want {
 				t.Errorf("%+v, want %s", check, test.want)
 			}
 		})

@@ -13,10 +13,10 @@ func BenchmarkCheck(b *testing.B) {
 	d, team := digest.FromString("revision"), testSigner(b)
 	text := signed(b, team, Bundle, d).JSON()
 	policy := byKeys(b, &Rule{Keys: []*PublicKey{team.PublicKey()}})
-	rule := policy.Rule("", "")
+	rule := policy.For("", "")
 	for b.Loop() {
 		signature, _ := signature.Parse(text)
-		if policy.Check(rule, Entry, d, Evidence{Signatures: []Signature{signature}}).Result != Verified {
+		if rule.Check(SubjectEntry, d, Evidence{Signatures: []Signature{signature}}).Result != Verified {
 			b.Fatal("not verified")
 		}
 	}

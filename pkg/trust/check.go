@@ -11,13 +11,12 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// Check says whether the signatures of a digest satisfy a rule. It is the only
-// place where anything becomes Verified: when the signers that the rule names
-// were counted among valid signatures of this digest. A nil rule trusts
-// nobody. It is pure, and safe for concurrent use.
-func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence signature.Evidence) Check {
-	check := Check{What: what, Digest: d, Result: Unknown}
-	if rule == nil {
+// Check finds out whether the signatures of a digest satisfy the rule. It is the
+// only place where anything becomes Verified: when as many of the rule's signers as
+// it requires were counted among valid signatures of this digest. It is pure.
+func (a *AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence) Check {
+	check := Check{Subject: subject, Digest: d, Result: Unknown}
+	if a == nil {
 		check.Result, check.Reason = Untrusted, "no rule of the policy applies to it, so nobody is trusted to sign it"
 		return check
 	}
@@ -25,11 +24,11 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence signat
 		check.Reason = "its digest is malformed"
 		return check
 	}
-	c := &count{rule: rule, root: p.root, digest: d, reasons: map[Verdict]string{}}
+	c := &count{rule: a.rule, root: a.policy.root, digest: d, reasons: map[Verdict]string{}}
 	for _, one := range evidence.Signatures[:min(len(evidence.Signatures), signature.MaxSignatures)] {
 		c.add(one)
 	}
-	switch signed, wanted := c.signed.count(), rule.wanted(); {
+	switch signed, wanted := c.signed.count(), a.rule.wanted(); {
 	case signed >= wanted && wanted > 0:
 		check.Result = Verified
 		c.describe(&check)
@@ -42,7 +41,7 @@ func (p *Policy) Check(rule *Rule, what string, d digest.Digest, evidence signat
 	case signed > 0:
 		check.Result = Untrusted
 		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants", signed, wanted)
-		if rule.All {
+		if a.rule.All {
 			check.Reason += " all of"
 		}
 		c.describe(&check)
@@ -144,7 +143,7 @@ func (c *count) keyless(m *signature.Content, format signature.Format) error {
 
 // describe puts the signers into a check, and when the first of them signed.
 func (c *count) describe(check *Check) {
-	check.Signers = c.signed.list(check.What)
+	check.Signers = c.signed.list(check.Subject)
 	var names []string
 	for _, s := range check.Signers {
 		names = append(names, s.Name)

@@ -123,7 +123,7 @@ func TestWriteAndFind(t *testing.T) {
 				t.Errorf("%v, error %v", counted, evidence.Err)
 			}
 			policy := byKeys(t, &Rule{Keys: keys, All: true})
-			if check := policy.Check(policy.Rule("", ""), Image, p.image.Digest, evidence); check.Result != Verified {
+			if check := policy.For("", "").Check(SubjectImage, p.image.Digest, evidence); check.Result != Verified {
 				t.Errorf("%+v", check)
 			}
 			other := digest.FromString("x")
@@ -164,7 +164,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 						w.WriteHeader(status)
 						return true
 					}
-					check := policy.Check(policy.Rule("", ""), Image, p.image.Digest, Find(t.Context(), p, p.image.Digest))
+					check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest))
 					want := Unknown
 					if !hit {
 						want = Untrusted // the step belongs to the other format
@@ -173,7 +173,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 						t.Errorf("%+v, want %s", check, want)
 					}
 					if want == Unknown {
-						if err := Compose(&Rule{Require: RequireImage}, check).Err("x", ""); !errors.Is(err, entry.ErrUnreachable) {
+						if err := applied(&Rule{Require: []Subject{SubjectImage}}).Report(check).Err("x", ""); !errors.Is(err, entry.ErrUnreachable) {
 							t.Errorf("error %v", err)
 						}
 					}
@@ -251,7 +251,7 @@ func TestOffline(t *testing.T) {
 	old := http.DefaultTransport
 	http.DefaultTransport = nil // whoever uses it panics
 	defer func() { http.DefaultTransport = old }()
-	check := policy.Check(policy.Rule("", ""), Image, p.image.Digest, Find(t.Context(), p, p.image.Digest))
+	check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest))
 	if check.Result != Verified {
 		t.Errorf("%+v", check)
 	}
@@ -275,7 +275,7 @@ func TestLegacySignatureBehindOneTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if check := policy.Check(policy.rules[0], Image, p.image.Digest, Find(t.Context(), p, p.image.Digest)); check.Result != Verified {
+	if check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest)); check.Result != Verified {
 		t.Errorf("%s: %s, want verified", check.Result, check.Reason)
 	}
 }

@@ -58,8 +58,8 @@ func (i *Identity) matches(v *vouched) bool {
 	return i.subject.MatchString(v.subject) && i.issuer.MatchString(v.issuer)
 }
 
-// String shows the identity on one line.
-func (i *Identity) String() string {
+// shown shows the identity on one line.
+func (i *Identity) shown() string {
 	subject, issuer := i.Subject, i.Issuer
 	if subject == "" {
 		subject = "/" + i.SubjectRegexp + "/"

@@ -62,7 +62,7 @@ func TestInstance(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}
-		if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, signature); check.Result != Verified {
+		if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, signature); check.Result != Verified {
 			t.Errorf("%s: %+v", round, check)
 		}
 		switch round {
@@ -165,7 +165,7 @@ func TestInstanceThatHangs(t *testing.T) {
 // is judged as ever.
 func TestMissingRoot(t *testing.T) {
 	l, d, team := newLab(t), digest.FromString("revision"), testSigner(t)
-	policy, err := NewPolicy(MissingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
+	policy, err := NewPolicy(MissingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []Identity{{Subject: somebody, Issuer: theirs}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,11 +181,11 @@ func TestMissingRoot(t *testing.T) {
 		{"keyless and a stranger's", Unknown, []Signature{signed(t, testSigner(t), Bundle, d), without}},
 		{"none", Unsigned, nil},
 	} {
-		check := policy.judge(d, test.signatures...)
+		check := policy.check(d, test.signatures...)
 		if check.Result != test.want {
 			t.Errorf("%s: %+v, want %s", test.name, check, test.want)
 		}
-		report := Compose(&Rule{}, check)
+		report := applied(&Rule{}).Report(check)
 		if test.want == Unknown && (!strings.Contains(check.Reason, "no network") || !errors.Is(report.Err("entry autosd", d), entry.ErrUnreachable)) {
 			t.Errorf("%s: %+v", test.name, check)
 		}

@@ -109,7 +109,7 @@ func TestPolicyFileWithSeveralKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rule := policy.Rule("", "x"); len(rule.Keys) != 2 || !rule.All {
+	if rule := policy.For("", "x").rule; len(rule.Keys) != 2 || !rule.All {
 		t.Errorf("%d keys, all %v; want both keys", len(rule.Keys), rule.All)
 	}
 }

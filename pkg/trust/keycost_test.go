@@ -88,7 +88,7 @@ func TestCostlyKeys(t *testing.T) {
 				for range signature.MaxSignatures {
 					all = append(all, signature.New(made.Format, made.JSON()))
 				}
-				check = l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, all...)
+				check = l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, all...)
 			})
 			if check.Result != Invalid || name != "leaf" && !strings.Contains(check.Reason, "RSA key of") {
 				t.Errorf("%+v, want it invalid for its key", check)

@@ -134,17 +134,17 @@ func usableUntil(leaf *x509.Certificate, now time.Time) time.Time {
 }
 
 // identity is whom the certificate names; nobody before there is one.
-func (k *Keyless) identity() *Identity {
+func (k *Keyless) identity() Identity {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.leaf == nil {
-		return &Identity{}
+		return Identity{}
 	}
 	summary, err := certificate.SummarizeCertificate(k.leaf)
 	if err != nil {
-		return &Identity{}
+		return Identity{}
 	}
-	return &Identity{Subject: summary.SubjectAlternativeName, Issuer: summary.Issuer}
+	return Identity{Subject: summary.SubjectAlternativeName, Issuer: summary.Issuer}
 }
 
 // verify checks a signature as a reader will who trusts the identity.
@@ -152,12 +152,11 @@ func (k *Keyless) verify(d digest.Digest, made signature.Signature) error {
 	if k.options.Root == nil {
 		return nil
 	}
-	rule := &Rule{Identities: []*Identity{k.identity()}}
-	policy, err := NewPolicy(k.options.Root, nil, rule)
+	policy, err := NewPolicy(k.options.Root, &Rule{Identities: []Identity{k.identity()}})
 	if err != nil {
 		return fmt.Errorf("%w: the certificate is of nobody: %v", entry.ErrUntrusted, err)
 	}
-	if check := policy.Check(rule, Entry, d, signature.Evidence{Signatures: []signature.Signature{made}}); check.Result != Verified {
+	if check := policy.For("", "").Check(SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{made}}); check.Result != Verified {
 		return fmt.Errorf("%w: what the signing services answered does not hold by the trusted root: %s: %s", entry.ErrUntrusted, check.Result, check.Reason)
 	}
 	return nil

@@ -38,7 +38,7 @@ func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Si
 // trusting is a policy that trusts one identity.
 func (l *lab) trusting(identity Identity) *Policy {
 	l.t.Helper()
-	policy, err := NewPolicy(l.parsedRoot(), nil, &Rule{Identities: []*Identity{&identity}})
+	policy, err := NewPolicy(l.parsedRoot(), nil, &Rule{Identities: []Identity{identity}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestKeylessSignatures(t *testing.T) {
 				test.prepare(l)
 			}
 			signature := l.signKeyless(l.services(test.log, test.stamped), test.format, d)
-			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, signature)
+			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, signature)
 			if check.Result != Verified || check.Signer != somebody+" ("+theirs+")" || check.Time == nil || !check.Time.Equal(l.now) || check.Format != test.format {
 				t.Errorf("%+v", check)
 			}
@@ -77,7 +77,7 @@ func TestKeylessSignatures(t *testing.T) {
 	}
 }
 
-// judge checks signatures under a policy's first rule.
-func (p *Policy) judge(d digest.Digest, signatures ...Signature) Check {
-	return p.Check(p.Rule("registry.example.com/team/catalog", "autosd"), Entry, d, Evidence{Signatures: signatures})
+// check checks signatures under a policy's first rule.
+func (p *Policy) check(d digest.Digest, signatures ...Signature) Check {
+	return p.For("registry.example.com/team/catalog", "autosd").Check(SubjectEntry, d, Evidence{Signatures: signatures})
 }

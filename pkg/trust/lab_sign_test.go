@@ -87,7 +87,7 @@ func TestLab(t *testing.T) {
 			if version == 2 && name == "P-256" {
 				l.logKey = keys["Ed25519"]
 			}
-			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, l.bundle(key, d, version, version != 1))
+			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, l.bundle(key, d, version, version != 1))
 			if check.Result != Verified {
 				t.Errorf("%s, log version %d: %+v", name, version, check)
 			}

@@ -48,7 +48,7 @@ func TestMutations(t *testing.T) {
 				if !ok {
 					continue
 				}
-				check := policy.judge(d, signature)
+				check := policy.check(d, signature)
 				counted[check.Result]++
 				if check.Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
 					t.Errorf("mutation %d is verified, and not by sigstore-go:\n%s", i, text)
@@ -73,7 +73,7 @@ func FuzzJudge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		signature, ok := signature.Parse(text)
-		if ok && policy.judge(d, signature).Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
+		if ok && policy.check(d, signature).Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
 			t.Errorf("verified, and not by sigstore-go:\n%s", text)
 		}
 	})
@@ -255,7 +255,7 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			check := policy.judge(d, many...)
+			check := policy.check(d, many...)
 			runtime.ReadMemStats(&after)
 			if check.Result == Verified != (name == "timestamp") {
 				t.Errorf("%+v", check) // a bad timestamp beside a log's entry counts for nothing
@@ -278,7 +278,7 @@ func TestJudgeInParallel(t *testing.T) {
 		group.Go(func() {
 			policy := rule()
 			for name, signature := range signatures {
-				if check := policy.judge(d, signature); check.Result != Verified {
+				if check := policy.check(d, signature); check.Result != Verified {
 					t.Errorf("%s: %+v", name, check)
 				}
 			}

@@ -246,7 +246,7 @@ func TestPinnedVerdicts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := newLab(t)
 			c := test.build(t, l)
-			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).judge(d, c.make(d))
+			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, c.make(d))
 			if check.Result != test.want {
 				t.Errorf("%s (%s), want %s", check.Result, check.Reason, test.want)
 			}

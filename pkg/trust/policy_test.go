@@ -46,17 +46,17 @@ default:
 	if err != nil {
 		t.Fatal(err)
 	}
-	rule := policy.Rule("registry.example.com/team/catalog", "autosd-qemu")
+	rule := policy.For("registry.example.com/team/catalog", "autosd-qemu")
 	want := "it wants the entry and the image signed by all of identity /https://github.com/team/.*/ by https://token.actions.githubusercontent.com, " +
 		strings.Join(sortedKeys(a, "a.pub", b, ""), ", ") + "; what fails is refused"
-	if got := rule.Terms(); got != want {
+	if got := rule.rule.explain(); got != want {
 		t.Errorf("terms\n%s, want\n%s", got, want)
 	}
-	if rule.Warn() || rule.String() != "rule 1" {
-		t.Errorf("%s, warn %t", rule, rule.Warn())
+	if rule.Warns() || rule.String() != "rule 1" {
+		t.Errorf("%s, warn %t", rule, rule.Warns())
 	}
-	if other := policy.Rule("registry.example.com/other", "autosd-qemu"); !other.Warn() || other.String() != "the default rule" {
-		t.Errorf("%s, warn %t", other, other.Warn())
+	if other := policy.For("registry.example.com/other", "autosd-qemu"); !other.Warns() || other.String() != "the default rule" {
+		t.Errorf("%s, warn %t", other, other.Warns())
 	}
 }
 
@@ -141,7 +141,7 @@ func TestMostSpecificRuleWins(t *testing.T) {
 		{"oci:/data/catalog", "autosd-qemu", "rule 1"},
 		{"oci:/data/catalog", "other", "the default rule"},
 	} {
-		if got := policy.Rule(test.catalog, test.name).String(); got != test.want {
+		if got := policy.For(test.catalog, test.name).String(); got != test.want {
 			t.Errorf("%s %s: %s, want %s", test.catalog, test.name, got, test.want)
 		}
 		if lines := policy.Explain(test.catalog, test.name); !strings.Contains(strings.Join(lines, "\n"), test.want) {
@@ -149,7 +149,7 @@ func TestMostSpecificRuleWins(t *testing.T) {
 		}
 	}
 	only := byKeys(t, rule("", "autosd"))
-	if got := only.Rule("c", "other"); got != nil {
+	if got := only.For("c", "other"); got != nil {
 		t.Errorf("no rule applies, and %s does", got)
 	}
 }
@@ -167,7 +167,7 @@ func TestHash(t *testing.T) {
 		"key": {Keys: []*PublicKey{b}}, "more keys": {Keys: []*PublicKey{a, b}}, "all": {Keys: []*PublicKey{a, b}, All: true},
 		"threshold": {Keys: []*PublicKey{a, b}, Threshold: 2}, "name of the key": {Keys: []*PublicKey{again(t, a, "other")}},
 		"name": {Name: "x", Keys: []*PublicKey{a}}, "catalog": {Catalog: "x", Keys: []*PublicKey{a}},
-		"require": {Require: RequireImage, Keys: []*PublicKey{a}}, "mode": {Mode: Warn, Keys: []*PublicKey{a}},
+		"require": {Require: []Subject{SubjectImage}, Keys: []*PublicKey{a}}, "mode": {Warn: true, Keys: []*PublicKey{a}},
 	} {
 		h := hash(rule)
 		if other := seen[h]; other != "" {
@@ -177,7 +177,7 @@ func TestHash(t *testing.T) {
 	}
 	l := newLab(t)
 	identity := func(root *Root) string {
-		policy, err := NewPolicy(root, nil, &Rule{Identities: []*Identity{{Subject: "a", Issuer: "b"}}})
+		policy, err := NewPolicy(root, nil, &Rule{Identities: []Identity{{Subject: "a", Issuer: "b"}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,11 +234,11 @@ func FuzzReadPolicy(f *testing.F) {
 			return
 		}
 		// Whatever was read checks something, or trusts nobody.
-		rule := policy.Rule("registry.example.com/team/catalog", "autosd")
-		if rule != nil && len(rule.Keys)+len(rule.Identities) == 0 {
+		rule := policy.For("registry.example.com/team/catalog", "autosd")
+		if rule != nil && len(rule.rule.Keys)+len(rule.rule.Identities) == 0 {
 			t.Errorf("a rule without signers: %s", text)
 		}
-		check := policy.Check(rule, Entry, "sha256:"+cmpDigest, Evidence{})
+		check := rule.Check(SubjectEntry, "sha256:"+cmpDigest, Evidence{})
 		if check.Result != Unsigned && check.Result != Untrusted {
 			t.Errorf("no signature is %s", check.Result)
 		}

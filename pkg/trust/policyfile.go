@@ -30,15 +30,15 @@ type (
 		Default     *ruleJSON  `json:"default"`
 	}
 	ruleJSON struct {
-		Catalog    string      `json:"catalog"`
-		Name       string      `json:"name"`
-		Require    Require     `json:"require"`
-		Mode       Mode        `json:"mode"`
-		Signers    string      `json:"signers"`
-		Threshold  int         `json:"threshold"`
-		Origins    []string    `json:"origins"`
-		Keys       []keyJSON   `json:"keys"`
-		Identities []*Identity `json:"identities"`
+		Catalog    string     `json:"catalog"`
+		Name       string     `json:"name"`
+		Require    string     `json:"require"`
+		Mode       string     `json:"mode"`
+		Signers    string     `json:"signers"`
+		Threshold  int        `json:"threshold"`
+		Origins    []string   `json:"origins"`
+		Keys       []keyJSON  `json:"keys"`
+		Identities []Identity `json:"identities"`
 	}
 	keyJSON struct {
 		File string `json:"file"`
@@ -106,8 +106,8 @@ func (p *policyJSON) root(rules []*Rule, read func(path string) ([]byte, error),
 
 func (r *ruleJSON) rule(where string, read func(path string) ([]byte, error)) (*Rule, error) {
 	rule := &Rule{
-		Catalog: r.Catalog, Name: r.Name, Require: r.Require, Mode: r.Mode, All: r.Signers == "all", Threshold: r.Threshold, Origins: r.Origins,
-		Identities: r.Identities, where: where,
+		Catalog: r.Catalog, Name: r.Name, Require: requirements[r.Require], Warn: r.Mode == "warn", All: r.Signers == "all", Threshold: r.Threshold, Origins: r.Origins,
+		Identities: r.Identities,
 	}
 	for _, k := range r.Keys {
 		text, name := []byte(k.PEM), ""

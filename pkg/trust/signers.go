@@ -136,10 +136,10 @@ func (s *signatory) assign(is map[string]*signatory, tried map[string]bool) bool
 // list shows the signers, in an order that does not depend on that in which a
 // registry lists signatures: by the time that is proved, then those without one,
 // by name.
-func (s signers) list(what string) []entry.Signer {
+func (s signers) list(what Subject) []entry.Signer {
 	var all []entry.Signer
 	for _, one := range slices.SortedFunc(slices.Values(s), (*signatory).compare) {
-		shown := entry.Signer{Name: one.shown, What: what, Format: string(one.format)}
+		shown := entry.Signer{Name: one.shown, What: string(what), Format: string(one.format)}
 		if !one.at.IsZero() {
 			at := entry.NewTime(one.at)
 			shown.Time = &at
@@ -214,7 +214,7 @@ func (r *Rule) sortedSigners() []string {
 	}
 	for _, identity := range r.Identities {
 		if shown[identity.id()] == "" {
-			shown[identity.id()] = identity.String()
+			shown[identity.id()] = identity.shown()
 		}
 	}
 	return slices.Sorted(maps.Values(shown))

@@ -58,7 +58,7 @@ func TestThreshold(t *testing.T) {
 		{"none", Unsigned, "no signature", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			check := policy.judge(d, test.signatures...)
+			check := policy.check(d, test.signatures...)
 			if check.Result != test.want || !strings.Contains(check.Reason, test.reason) {
 				t.Errorf("%s: %q, want %s: %q", check.Result, check.Reason, test.want, test.reason)
 			}
@@ -74,7 +74,7 @@ func TestSignersAreShownInOneOrder(t *testing.T) {
 	for range 20 {
 		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 		got := ""
-		for _, one := range all.list(Entry) {
+		for _, one := range all.list(SubjectEntry) {
 			got += one.Name
 		}
 		if got != "decab" {
@@ -102,24 +102,24 @@ func TestThresholdOfIdentities(t *testing.T) {
 		}
 		return signature
 	}
-	exactly := func(subject string) *Identity { return &Identity{Subject: subject, Issuer: theirs} }
-	anybody := func() *Identity { return &Identity{SubjectRegexp: "https://ci.example.com/.*", Issuer: theirs} }
+	exactly := func(subject string) Identity { return Identity{Subject: subject, Issuer: theirs} }
+	anybody := func() Identity { return Identity{SubjectRegexp: "https://ci.example.com/.*", Issuer: theirs} }
 	key := testSigner(t)
 	for _, test := range []struct {
 		name       string
 		want       Verdict
-		identities []*Identity
+		identities []Identity
 		all        bool
 		signatures []Signature
 	}{
-		{"two who are named", Verified, []*Identity{exactly(alice), exactly(bob)}, false, []Signature{by(alice), by(bob)}},
-		{"one whom two patterns fit", Untrusted, []*Identity{exactly(alice), anybody()}, false, []Signature{by(alice)}},
-		{"the same, with two certificates", Untrusted, []*Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(alice)}},
-		{"the same, where all are wanted", Untrusted, []*Identity{exactly(alice), anybody()}, true, []Signature{by(alice), by(alice)}},
-		{"two whom one pattern fits", Untrusted, []*Identity{anybody(), exactly("nobody")}, false, []Signature{by(alice), by(bob)}},
-		{"two of whom one fits both", Verified, []*Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(bob)}},
-		{"the same, the other way round", Verified, []*Identity{anybody(), exactly(alice)}, true, []Signature{by(bob), by(alice)}},
-		{"an identity and a key", Verified, []*Identity{exactly(alice)}, false, []Signature{by(alice), signed(t, key, Legacy, d)}},
+		{"two who are named", Verified, []Identity{exactly(alice), exactly(bob)}, false, []Signature{by(alice), by(bob)}},
+		{"one whom two patterns fit", Untrusted, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice)}},
+		{"the same, with two certificates", Untrusted, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(alice)}},
+		{"the same, where all are wanted", Untrusted, []Identity{exactly(alice), anybody()}, true, []Signature{by(alice), by(alice)}},
+		{"two whom one pattern fits", Untrusted, []Identity{anybody(), exactly("nobody")}, false, []Signature{by(alice), by(bob)}},
+		{"two of whom one fits both", Verified, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(bob)}},
+		{"the same, the other way round", Verified, []Identity{anybody(), exactly(alice)}, true, []Signature{by(bob), by(alice)}},
+		{"an identity and a key", Verified, []Identity{exactly(alice)}, false, []Signature{by(alice), signed(t, key, Legacy, d)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rule := &Rule{Identities: test.identities, All: test.all, Keys: []*PublicKey{key.PublicKey()}, Threshold: 2}
@@ -130,7 +130,7 @@ func TestThresholdOfIdentities(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if check := policy.judge(d, test.signatures...); check.Result != test.want {
+			if check := policy.check(d, test.signatures...); check.Result != test.want {
 				t.Errorf("%+v, want %s", check, test.want)
 			}
 		})
@@ -143,10 +143,10 @@ func TestSignatoriesAreToldApart(t *testing.T) {
 	k, other, mine := testSigner(t).PublicKey(), testSigner(t).PublicKey(), testSigner(t).PublicKey()
 	rule := &Rule{
 		Keys:       []*PublicKey{k, other},
-		Identities: []*Identity{{Subject: "alice", Issuer: theirs}, {Subject: "bob", Issuer: theirs}, {SubjectRegexp: "alice|dave", Issuer: theirs}},
+		Identities: []Identity{{Subject: "alice", Issuer: theirs}, {Subject: "bob", Issuer: theirs}, {SubjectRegexp: "alice|dave", Issuer: theirs}},
 	}
-	for _, identity := range rule.Identities {
-		if err := identity.compile(); err != nil {
+	for i := range rule.Identities {
+		if err := rule.Identities[i].compile(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -193,15 +193,15 @@ func TestSignatoriesAreToldApart(t *testing.T) {
 func TestCheckListsSigners(t *testing.T) {
 	d := digest.FromString("revision")
 	l, key := newLab(t), testSigner(t)
-	policy, err := NewPolicy(l.parsedRoot(), nil, &Rule{Keys: []*PublicKey{key.PublicKey()}, Identities: []*Identity{{Subject: somebody, Issuer: theirs}}})
+	policy, err := NewPolicy(l.parsedRoot(), nil, &Rule{Keys: []*PublicKey{key.PublicKey()}, Identities: []Identity{{Subject: somebody, Issuer: theirs}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := policy.judge(d, signed(t, key, Legacy, d), l.signKeyless(l.services(1, false), Bundle, d), signed(t, key, Bundle, d))
+	check := policy.check(d, signed(t, key, Legacy, d), l.signKeyless(l.services(1, false), Bundle, d), signed(t, key, Bundle, d))
 	at := entry.NewTime(l.now)
 	want := []entry.Signer{
-		{Name: somebody + " (" + theirs + ")", What: Entry, Format: "bundle", Time: &at},
-		{Name: key.PublicKey().String(), What: Entry, Format: "legacy"},
+		{Name: somebody + " (" + theirs + ")", What: "entry", Format: "bundle", Time: &at},
+		{Name: key.PublicKey().String(), What: "entry", Format: "legacy"},
 	}
 	if diff := cmp.Diff(want, check.Signers); diff != "" {
 		t.Error(diff)
@@ -215,7 +215,7 @@ func TestTermsOfAThreshold(t *testing.T) {
 	byKeys(t, rule)
 	both := []string{a.String(), b.String()}
 	slices.Sort(both)
-	if got, want := rule.Terms(), "it wants the entry signed by at least 2 of "+strings.Join(both, ", ")+"; what fails is refused"; got != want {
+	if got, want := rule.explain(), "it wants the entry signed by at least 2 of "+strings.Join(both, ", ")+"; what fails is refused"; got != want {
 		t.Errorf("terms\n%s, want\n%s", got, want)
 	}
 }

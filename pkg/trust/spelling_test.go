@@ -18,7 +18,7 @@ func TestRulesApplyToEverySpelling(t *testing.T) {
 		{"oci:/A/*", "oci:/a/catalog", false},
 	} {
 		rule := &Rule{Catalog: tt.pattern}
-		if got := rule.Applies(tt.catalog, "name"); got != tt.want {
+		if got := rule.appliesTo(tt.catalog, "name"); got != tt.want {
 			t.Errorf("%s to %s: %t", tt.pattern, tt.catalog, got)
 		}
 	}

@@ -139,7 +139,7 @@ func checkImage(ctx context.Context, image string, keys []string) error {
 		if err != nil {
 			return err
 		}
-		if err := print(policy.Check(policy.Rule("", ""), trust.Image, d.Digest, evidence)); err != nil {
+		if err := print(policy.For("", "").Check(trust.SubjectImage, d.Digest, evidence)); err != nil {
 			return err
 		}
 	}
@@ -156,7 +156,7 @@ func checkBundles(root string, who *trust.Identity, d digest.Digest, files []str
 	if err != nil {
 		return err
 	}
-	policy, err := trust.NewPolicy(parsed, nil, &trust.Rule{Identities: []*trust.Identity{who}})
+	policy, err := trust.NewPolicy(parsed, nil, &trust.Rule{Identities: []trust.Identity{*who}})
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func checkBundles(root string, who *trust.Identity, d digest.Digest, files []str
 		if !ok {
 			return fmt.Errorf("%s is no bundle", file)
 		}
-		if err := print(policy.Check(policy.Rule("", ""), trust.Entry, d, signature.Evidence{Signatures: []signature.Signature{made}})); err != nil {
+		if err := print(policy.For("", "").Check(trust.SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{made}})); err != nil {
 			return err
 		}
 	}

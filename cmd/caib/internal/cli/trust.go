@@ -28,7 +28,10 @@ type trustFlags struct {
 	require        string
 }
 
-var requirements = []string{string(trust.RequireEntry), string(trust.RequireImage), string(trust.RequireBoth)}
+// requirements are the values of --require.
+var requirements = map[string][]trust.Subject{
+	"": nil, "entry": {trust.SubjectEntry}, "image": {trust.SubjectImage}, "both": {trust.SubjectEntry, trust.SubjectImage},
+}
 
 func (f *trustFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here; with --server and none of these, by what the server verified")
@@ -38,7 +41,7 @@ func (f *trustFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.issuer, "certificate-oidc-issuer", "", "who must vouch for keyless signers")
 	flags.StringVar(&f.issuerRegexp, "certificate-oidc-issuer-regexp", "", "the same as a regular expression that matches the whole issuer")
 	flags.StringVar(&f.root, "trusted-root", "", "sigstore trusted root (JSON file) that keyless signatures are checked by; that of the public good instance")
-	flags.Var(&choice{&f.require, requirements}, "require", "what must be signed: entry, image or both; entry")
+	flags.Var(&choice{&f.require, []string{"entry", "image", "both"}}, "require", "what must be signed: entry, image or both; entry")
 }
 
 // given reports whether signers are named on the command line.
@@ -83,7 +86,7 @@ func (a *app) configuredPolicy(ctx context.Context) (*trust.Policy, error) {
 
 // makePolicy makes the policy of the flags.
 func (f *trustFlags) makePolicy(ctx context.Context, a *app) (*trust.Policy, error) {
-	rule := &trust.Rule{Require: trust.Require(f.require)}
+	rule := &trust.Rule{Require: requirements[f.require]}
 	loader, err := a.keyLoader()
 	if err != nil {
 		return nil, err
@@ -96,10 +99,10 @@ func (f *trustFlags) makePolicy(ctx context.Context, a *app) (*trust.Policy, err
 		rule.Keys = append(rule.Keys, keys...)
 	}
 	for _, subject := range f.identity {
-		rule.Identities = append(rule.Identities, &trust.Identity{Subject: subject, Issuer: f.issuer, IssuerRegexp: f.issuerRegexp})
+		rule.Identities = append(rule.Identities, trust.Identity{Subject: subject, Issuer: f.issuer, IssuerRegexp: f.issuerRegexp})
 	}
 	for _, subject := range f.identityRegexp {
-		rule.Identities = append(rule.Identities, &trust.Identity{SubjectRegexp: subject, Issuer: f.issuer, IssuerRegexp: f.issuerRegexp})
+		rule.Identities = append(rule.Identities, trust.Identity{SubjectRegexp: subject, Issuer: f.issuer, IssuerRegexp: f.issuerRegexp})
 	}
 	switch issuer := f.issuer != "" || f.issuerRegexp != ""; {
 	case issuer && len(rule.Identities) == 0:
@@ -210,7 +213,7 @@ func (a *app) refusals(err error) error {
 // trustHint says what to do about a refusal.
 func trustHint(err error) error {
 	var refusal *trust.Error
-	if errors.As(err, &refusal) && refusal.Check == trust.Latest {
+	if errors.As(err, &refusal) && refusal.Subject == trust.SubjectLatest {
 		return withHint(err, "publish the entry again, or move on from what stands now with `caib catalog accept-loss NAME`; if the registry was replaced, add --local")
 	}
 	if errors.As(err, &refusal) && errors.Is(err, entry.ErrUntrusted) && !errors.Is(err, entry.ErrUnreachable) {

@@ -218,8 +218,8 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 func (j *verifyJob) word() string {
 	worst := ""
 	for _, check := range j.found.Checks {
-		switch check.What {
-		case catalog.CheckRevision, trust.Latest, catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
+		switch trust.Subject(check.What) {
+		case catalog.CheckRevision, trust.SubjectLatest, catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
 			if check.Result == catalog.ResultUnknown || check.Result == catalog.ResultFailed && worst == "" {
 				worst = check.Result
 			}

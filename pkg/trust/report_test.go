@@ -18,40 +18,47 @@ import (
 
 var verdicts = []Verdict{Verified, Unsigned, Untrusted, Invalid, Unknown}
 
+func applied(rule *Rule) *AppliedRule {
+	if rule == nil {
+		return nil
+	}
+	return &AppliedRule{policy: &Policy{}, rule: rule}
+}
+
 // Every combination of what is required and what was checked: an entry may be
 // used if, and only if, everything required was checked and verified, or its
 // rule only warns.
 func TestNothingUncheckedIsSuccess(t *testing.T) {
-	requires := map[Require][]string{"": {Entry}, RequireEntry: {Entry}, RequireImage: {Image}, RequireBoth: {Entry, Image}}
+	requires := map[string][]Subject{"": {SubjectEntry}, "entry": {SubjectEntry}, "image": {SubjectImage}, "both": {SubjectEntry, SubjectImage}}
 	var checks [][]Check
-	for _, what := range []string{Entry, Image} {
+	for _, what := range []Subject{SubjectEntry, SubjectImage} {
 		for _, v := range append(verdicts, "", "other") {
-			checks = append(checks, []Check{{What: what, Result: v}})
+			checks = append(checks, []Check{{Subject: what, Result: v}})
 			for _, w := range append(verdicts, "") {
-				checks = append(checks, []Check{{What: what, Result: v}, {What: Image, Result: w}})
+				checks = append(checks, []Check{{Subject: what, Result: v}, {Subject: SubjectImage, Result: w}})
 			}
 		}
 	}
 	checks = append(checks, nil, []Check{{}}, []Check{{Result: Verified}})
 	for require, subjects := range requires {
-		for _, mode := range []Mode{"", Enforce, Warn} {
+		for _, warn := range []bool{false, true} {
 			for _, done := range checks {
 				all := len(done) == len(subjects)
 				for i, check := range done {
-					all = all && check.Result == Verified && check.What == subjects[i]
+					all = all && check.Result == Verified && check.Subject == subjects[i]
 				}
-				report := Compose(&Rule{Require: require, Mode: mode}, done...)
-				name := fmt.Sprintf("require %q, mode %q, checks %+v", require, mode, done)
+				report := applied(&Rule{Require: requirements[require], Warn: warn}).Report(done...)
+				name := fmt.Sprintf("require %q, warn %t, checks %+v", require, warn, done)
 				if verified := report.Verdict == Verified; verified != all {
 					t.Errorf("%s: %s", name, report.Verdict)
 				}
-				if usable := report.Err("x", "") == nil; usable != (all || mode == Warn) {
+				if usable := report.Err("x", "") == nil; usable != (all || warn) {
 					t.Errorf("%s: usable %t", name, usable)
 				}
 			}
 		}
 	}
-	if report := Compose(nil); report.Verdict != Unknown || report.Err("x", "") == nil {
+	if report := applied(nil).Report(); report.Verdict != Unknown || report.Err("x", "") == nil {
 		t.Errorf("no rule, no check: %+v", report)
 	}
 }
@@ -59,7 +66,7 @@ func TestNothingUncheckedIsSuccess(t *testing.T) {
 // Unknown weighs more than all else, and is a failure to ask.
 func TestErrorKinds(t *testing.T) {
 	for _, v := range verdicts {
-		err := Compose(&Rule{}, Check{What: Entry, Result: v}).Err("entry a", digest.FromString("a"))
+		err := applied(&Rule{}).Report(Check{Subject: SubjectEntry, Result: v}).Err("entry a", digest.FromString("a"))
 		var typed *Error
 		switch {
 		case v == Verified && err != nil:
@@ -71,7 +78,7 @@ func TestErrorKinds(t *testing.T) {
 			t.Errorf("%s: %v has another kind", v, err)
 		}
 	}
-	both := Compose(&Rule{Require: RequireBoth}, Check{What: Entry, Result: Invalid}, Check{What: Image, Result: Unknown})
+	both := applied(&Rule{Require: []Subject{SubjectEntry, SubjectImage}}).Report(Check{Subject: SubjectEntry, Result: Invalid}, Check{Subject: SubjectImage, Result: Unknown})
 	if both.Verdict != Unknown {
 		t.Errorf("invalid and unknown: %s", both.Verdict)
 	}
@@ -82,7 +89,7 @@ func TestErrorKinds(t *testing.T) {
 func TestIncompleteEvidence(t *testing.T) {
 	d, team := digest.FromString("revision"), testSigner(t)
 	policy := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}})
-	rule := policy.Rule("", "")
+	rule := policy.For("", "")
 	failed := errors.New("429")
 	many := make([]Signature, signature.MaxSignatures+1)
 	for i := range many {
@@ -100,15 +107,15 @@ func TestIncompleteEvidence(t *testing.T) {
 		{"the right one after too many", Evidence{Signatures: append(many[:signature.MaxSignatures:signature.MaxSignatures], signed(t, team, Bundle, d))}, Unknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if check := policy.Check(rule, Entry, d, test.evidence); check.Result != test.want {
+			if check := rule.Check(SubjectEntry, d, test.evidence); check.Result != test.want {
 				t.Errorf("%+v, want %s", check, test.want)
 			}
 		})
 	}
-	if check := policy.Check(nil, Entry, d, Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}}); check.Result != Untrusted {
+	if check := applied(nil).Check(SubjectEntry, d, Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}}); check.Result != Untrusted {
 		t.Errorf("without a rule: %+v", check)
 	}
-	if check := policy.Check(rule, Entry, "", Evidence{}); check.Result != Unknown {
+	if check := rule.Check(SubjectEntry, "", Evidence{}); check.Result != Unknown {
 		t.Errorf("without a digest: %+v", check)
 	}
 }
@@ -148,5 +155,24 @@ func TestOnePathToSuccess(t *testing.T) {
 	}
 	if len(assigned) != 1 || !strings.HasPrefix(assigned[0], "check.go:") {
 		t.Errorf("Verified is given in %v, want one place in check.go", assigned)
+	}
+}
+
+// What is not signed makes a verdict worse, never better, and takes the place of
+// nothing that must be signed.
+func TestUnsignedSubjectsOnlyWorsen(t *testing.T) {
+	rule := applied(&Rule{})
+	for _, subject := range []Subject{SubjectLatest, SubjectOrigin} {
+		if got := rule.Report(Check{Subject: subject, Result: Verified}).Verdict; got != Unknown {
+			t.Errorf("%s alone: got %s, want unknown", subject, got)
+		}
+		for i, of := range severity {
+			for j, other := range severity {
+				want := severity[max(i, j)]
+				if got := rule.Report(Check{Subject: SubjectEntry, Result: of}, Check{Subject: subject, Result: other}).Verdict; got != want {
+					t.Errorf("entry %s, %s %s: got %s, want %s", of, subject, other, got, want)
+				}
+			}
+		}
 	}
 }
