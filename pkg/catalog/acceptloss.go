@@ -172,8 +172,8 @@ func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.
 // republish appends what an entry says once more, as of now.
 func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptOptions) (entry.Event, error) {
 	name := head.Tag.Name
-	if head.Newer != "" {
-		return entry.Event{}, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, name)
+	if err := head.CheckFormat(); err != nil {
+		return entry.Event{}, err
 	}
 	text, err := c.log.Text(ctx, head.Tag)
 	if err != nil {

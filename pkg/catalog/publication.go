@@ -163,8 +163,8 @@ func (p *publication) compare(ctx context.Context) (err error) {
 				p.old = head
 			}
 			p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is not verified by the policy, and does not count", head.Tag.Name))
-		case head.Newer != "":
-			return fmt.Errorf("%w: entry %q is of a later format: upgrade caib to publish it", entry.ErrConflict, p.name)
+		case head.Later != "":
+			return head.CheckFormat()
 		case d.Name == p.name:
 			p.old = head
 		case !p.options.Move:

@@ -108,7 +108,7 @@ func subject(rev *revision.Revision) string {
 	switch {
 	case rev.Tag.Op == revision.OpRemove:
 		return "the removal of " + what
-	case rev.Newer != "":
+	case rev.Later != "":
 		return what + ", of a later format,"
 	}
 	return what
@@ -135,7 +135,7 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head revision
 }
 
 // admit returns the item of a publication, with its verdict, or the error that
-// refuses it; one of a later format is an entry.ErrInvalid unless the policy
+// refuses it; one of a later format is an *entry.LaterFormatError unless the policy
 // refuses it. options say which state of the view was asked for; a nil view is for
 // a single revision.
 func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *revision.Revision, options GetOptions) (entry.Item, error) {
@@ -149,8 +149,8 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *revisi
 			return entry.Item{}, err
 		}
 	}
-	if revision.Newer != "" {
-		return entry.Item{}, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to read it", entry.ErrInvalid, revision.Tag.Name, revision.Newer)
+	if err := revision.CheckFormat(); err != nil {
+		return entry.Item{}, err
 	}
 	item := revision.Item()
 	item.Verdict, item.Signers = report.Verdict, signersOf(report)

@@ -227,8 +227,8 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 		return result, err
 	case head == nil:
 		return result, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
-	case head.Newer != "":
-		return result, fmt.Errorf("%w: entry %q is of a later format: upgrade caib to sign it", entry.ErrConflict, name)
+	case head.Later != "":
+		return result, head.CheckFormat()
 	}
 	result.Tag = head.Tag.String()
 	if result.Signature, err = c.signRevision(ctx, &options, head); err != nil {

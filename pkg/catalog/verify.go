@@ -167,7 +167,7 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revis
 	v := &verification{Catalog: c, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
 	v.checkRevision(ctx, view)
-	if revision.Newer == "" {
+	if revision.Later == "" {
 		v.failed = errors.Join(v.failed, v.look(ctx))
 	}
 	var refused error
@@ -181,8 +181,8 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revis
 		refused = c.refusal(revision, report)
 		v.failed = errors.Join(v.failed, refused)
 	}
-	if revision.Newer != "" && refused == nil { // else it is a stranger's word that there is a later format
-		v.failed = errors.Join(v.failed, fmt.Errorf("%w: entry %q is of a later format (%s): upgrade caib to verify it", entry.ErrInvalid, v.Name, revision.Newer))
+	if refused == nil { // else it is a stranger's word that there is a later format
+		v.failed = errors.Join(v.failed, revision.CheckFormat())
 	}
 	return v.Verification, v.failed
 }
@@ -239,7 +239,7 @@ func (v *verification) check(what string, d digest.Digest, err error) bool {
 	c := Check{What: what, Result: ResultOK, Digest: d}
 	if err != nil {
 		c.Result, c.Reason = ResultFailed, err.Error()
-		if !errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrConflict) && !errors.Is(err, entry.ErrInvalid) {
+		if !errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrConflict) && !errors.Is(err, entry.ErrInvalid) && !errors.Is(err, entry.ErrMalformed) {
 			c.Result = ResultUnknown
 		}
 		v.failed = errors.Join(v.failed, fmt.Errorf("entry %q: %s: %w", v.Name, what, err))

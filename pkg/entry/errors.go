@@ -2,6 +2,7 @@ package entry
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,22 +12,23 @@ import (
 )
 
 // The closed set of error kinds. Every error that a package of this project
-// returns for a reason its caller can act on wraps exactly one of them.
+// returns for a reason its caller can act on is of one of them.
 var (
 	// ErrNotFound: the thing asked for does not exist, and the registry said so.
 	ErrNotFound = errors.New("not found")
 	// ErrConflict: it exists already, or another entry holds the image.
 	ErrConflict = errors.New("conflict")
-	// ErrInvalid: what the caller gave (a name, a reference, a document) is
-	// malformed.
+	// ErrInvalid: what the caller gave (a name, a reference, a document) is none.
 	ErrInvalid = errors.New("invalid")
-	// ErrMalformed: what a registry holds there is no image, lies about itself,
-	// or is of a kind that is not supported. Asking again changes nothing.
+	// ErrMalformed: what a registry holds there is no image or no revision, lies
+	// about itself, or is of a kind or format that is not supported. Asking again
+	// changes nothing.
 	ErrMalformed = errors.New("malformed")
 	// ErrUnauthorized: the registry wants other credentials, or more rights.
 	ErrUnauthorized = errors.New("unauthorized")
-	// ErrTimeout: the time allowed for the operation ran out.
-	ErrTimeout = errors.New("timed out")
+	// ErrTimeout: the time allowed for the operation ran out. It is also a
+	// context.DeadlineExceeded.
+	ErrTimeout error = timeout{}
 	// ErrUntrusted: unsigned, untrusted or invalid where a signature is required.
 	ErrUntrusted = errors.New("not trusted")
 	// ErrUnreachable: a registry could not be asked, throttled, failed, or
@@ -34,6 +36,65 @@ var (
 	// whether the thing asked for exists.
 	ErrUnreachable = errors.New("unreachable")
 )
+
+type timeout struct{}
+
+func (timeout) Error() string        { return "timed out" }
+func (timeout) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// kinds are in the order in which they decide, where an error is of several: an
+// answer that nobody could give weighs more than what the others said.
+var kinds = []struct {
+	kind error
+	code string
+}{
+	{ErrInvalid, "invalid"},
+	{ErrUnauthorized, "unauthorized"},
+	{ErrUnreachable, "unreachable"},
+	{ErrTimeout, "timeout"},
+	{context.DeadlineExceeded, "timeout"},
+	{ErrMalformed, "malformed"},
+	{ErrUntrusted, "untrusted"},
+	{ErrConflict, "conflict"},
+	{ErrNotFound, "not_found"},
+}
+
+// Code returns the code of an error's kind, as JSON output and the HTTP API have
+// it: invalid, unauthorized, unreachable, timeout, malformed, untrusted, conflict
+// or not_found. It is "" for an error of no kind, and for nil.
+func Code(err error) string {
+	for _, row := range kinds {
+		if errors.Is(err, row.kind) {
+			return row.code
+		}
+	}
+	return ""
+}
+
+// Kind returns the error kind that has a code, or nil.
+func Kind(code string) error {
+	for _, row := range kinds {
+		if row.code == code {
+			return row.kind
+		}
+	}
+	return nil
+}
+
+// LaterFormatError reports an entry whose head is a publication of a later version
+// of the format than this code reads. It is an ErrMalformed.
+type LaterFormatError struct {
+	Name   string // of the entry
+	Format string // artifact type of the revision
+}
+
+// Error says what to do about it.
+func (e *LaterFormatError) Error() string {
+	return fmt.Sprintf("entry %q is of a later format (%s): upgrade caib to read it", e.Name, shorten(e.Format))
+}
+
+// Is makes the error an ErrMalformed.
+func (e *LaterFormatError) Is(target error) bool { return target == ErrMalformed }
 
 // Problem is one violation found in a document.
 type Problem = schema.Problem

@@ -64,7 +64,7 @@ func (b *budget) exceeded(what string) error {
 	if b.spent {
 		return errSpent
 	}
-	return fmt.Errorf("%w: more %s than are read", entry.ErrInvalid, what)
+	return fmt.Errorf("%w: more %s than are read", entry.ErrMalformed, what)
 }
 
 // newBudget also bounds the time: to half of what ctx leaves, so that the rest

@@ -154,7 +154,7 @@ func (l *Log) readable(ctx context.Context, view *View, tags []revision.Tag) ([]
 				return nil
 			}
 			_, _, err := l.fetch(within, tag)
-			if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+			if errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrNotFound) {
 				view.notRevision(tag, err)
 				return nil
 			}

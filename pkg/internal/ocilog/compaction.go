@@ -66,7 +66,7 @@ func (c *compaction) keep(d ocispec.Descriptor) error {
 func (c *compaction) spend(records, text int) error {
 	c.records, c.text = c.records+records, c.text+text
 	if int64(c.records) > portion(budgetLines) || int64(c.text) > portion(budgetText) || len(c.next.segments) > readSegments {
-		return fmt.Errorf("%w: %d records with %d bytes in %d segments are more than readers take", entry.ErrInvalid, c.records, c.text, len(c.next.segments))
+		return fmt.Errorf("%w: %d records with %d bytes in %d segments are more than readers take", entry.ErrMalformed, c.records, c.text, len(c.next.segments))
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (c *compaction) addTail(ctx context.Context) error {
 // fits into no record: it is not UTF-8.
 func (l *Log) tailLine(ctx context.Context, tag revision.Tag) (line, error) {
 	manifest, err := l.Manifest(ctx, tag)
-	if errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound) {
+	if errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrNotFound) {
 		return line{}, nil
 	}
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // OverwrittenError says that other bytes stand under a tag than those it was
-// made for. It is an entry.ErrInvalid: they are no revision.
+// made for. It is an entry.ErrMalformed: they are no revision.
 type OverwrittenError struct {
 	Tag  revision.Tag
 	Now  digest.Digest // what stands there; "" is not known any more
@@ -32,8 +32,8 @@ func (e *OverwrittenError) Error() string {
 	return fmt.Sprintf("tag %s was overwritten: it held %s, and now %s", e.Tag, e.Then, e.Now)
 }
 
-// Is makes it an entry.ErrInvalid.
-func (e *OverwrittenError) Is(target error) bool { return target == entry.ErrInvalid }
+// Is makes it an entry.ErrMalformed.
+func (e *OverwrittenError) Is(target error) bool { return target == entry.ErrMalformed }
 
 func (l *Log) overwritten(tag revision.Tag, now digest.Digest) error {
 	f, _ := l.known.get(tag)
@@ -79,7 +79,7 @@ func (v *View) fromMemory(want []revision.Tag, found map[revision.Tag]*revision.
 		case f.manifest != nil:
 			v.take(tag, digest.FromBytes(f.manifest), f.manifest, found)
 		case f.kind == foreign:
-			v.notRevision(tag, fmt.Errorf("%w: revision %s is none", entry.ErrInvalid, tag))
+			v.notRevision(tag, fmt.Errorf("%w: revision %s is none", entry.ErrMalformed, tag))
 		case v.log.options.Now().Sub(f.mismatched) < mismatchFor:
 			v.notRevision(tag, &OverwrittenError{Tag: tag})
 		default:
@@ -170,7 +170,7 @@ func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[revisio
 		return nil, nil
 	}
 	blob, err := l.segment(ctx, read.descriptor)
-	if errors.Is(err, entry.ErrNotFound) || errors.Is(err, entry.ErrInvalid) {
+	if errors.Is(err, entry.ErrNotFound) || errors.Is(err, entry.ErrMalformed) {
 		return nil, nil
 	}
 	if err != nil {
@@ -225,7 +225,7 @@ func (v *View) fromTarget(ctx context.Context, want []revision.Tag, found map[re
 			case errors.Is(err, entry.ErrNotFound):
 				v.notRevision(tag, fmt.Errorf("revision %s is listed, but the registry does not have it", tag))
 				return nil
-			case errors.Is(err, entry.ErrInvalid):
+			case errors.Is(err, entry.ErrMalformed):
 				v.notRevision(tag, err)
 				return nil
 			case err != nil:
@@ -245,7 +245,7 @@ func (v *View) fromTarget(ctx context.Context, want []revision.Tag, found map[re
 }
 
 // fetch returns the manifest that a tag was made for. One that was overwritten is
-// looked for by its digest, where that is known; else it is an entry.ErrInvalid.
+// looked for by its digest, where that is known; else it is an entry.ErrMalformed.
 func (l *Log) fetch(ctx context.Context, tag revision.Tag) ([]byte, digest.Digest, error) {
 	_, manifest, err := l.target.Manifest(ctx, tag.String())
 	f, _ := l.known.get(tag)
@@ -256,13 +256,13 @@ func (l *Log) fetch(ctx context.Context, tag revision.Tag) ([]byte, digest.Diges
 			err = &OverwrittenError{Tag: tag, Now: sum, Then: f.digest}
 		}
 	}
-	if err != nil && f.digest != "" && (errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrNotFound)) {
+	if err != nil && f.digest != "" && (errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrNotFound)) {
 		if _, byDigest, failed := l.target.Manifest(ctx, f.digest.String()); failed == nil && digest.FromBytes(byDigest) == f.digest {
 			manifest, sum, err = byDigest, f.digest, nil
 		}
 	}
 	if err != nil {
-		if errors.Is(err, entry.ErrInvalid) {
+		if errors.Is(err, entry.ErrMalformed) {
 			l.known.mismatch(tag, l.options.Now())
 		}
 		return nil, "", err

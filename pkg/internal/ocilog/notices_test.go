@@ -33,7 +33,7 @@ func TestManyBogusTagsAreFewLines(t *testing.T) {
 			for name := range tt.names {
 				for i := range tt.tags {
 					tag := revision.NewTag(fmt.Sprintf("name-%02d", name), entry.NewTime(epoch), revision.OpPublish, digest.FromString(fmt.Sprint(name, i)))
-					v.notRevision(tag, fmt.Errorf("%w: tag %s", entry.ErrInvalid, tag))
+					v.notRevision(tag, fmt.Errorf("%w: tag %s", entry.ErrMalformed, tag))
 				}
 			}
 			var said []string
@@ -53,7 +53,7 @@ func TestManyNamesThatHoldNothing(t *testing.T) {
 	v := (&Log{}).emptyView()
 	for i := range 100_000 {
 		name := fmt.Sprintf("name-%d", i)
-		v.notRevision(revision.NewTag(name, entry.NewTime(epoch), revision.OpPublish, digest.FromString(name)), entry.ErrInvalid)
+		v.notRevision(revision.NewTag(name, entry.NewTime(epoch), revision.OpPublish, digest.FromString(name)), entry.ErrMalformed)
 	}
 	found := 0
 	testwait.Return(t, "what each name's tags hold", func() {

@@ -148,7 +148,7 @@ func (l *Log) learn(tag revision.Tag, sum digest.Digest, manifest []byte) (*revi
 	revision, err := revision.Unpack(tag, manifest)
 	what := foreign
 	switch {
-	case err == nil && revision.Newer != "":
+	case err == nil && revision.Later != "":
 		what = later
 	case err == nil:
 		what = valid

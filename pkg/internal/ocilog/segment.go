@@ -46,14 +46,14 @@ func (n line) open() (opened, error) {
 	}
 	sum := digest.FromString(r.Manifest)
 	if r.Tag != n.tag.String() || !n.tag.Names(sum) {
-		return opened{}, fmt.Errorf("%w: record of %s: the manifest's digest is %s", entry.ErrInvalid, n.tag, sum)
+		return opened{}, fmt.Errorf("%w: record of %s: the manifest's digest is %s", entry.ErrMalformed, n.tag, sum)
 	}
 	return opened{[]byte(r.Manifest), sum, r.Signatures}, nil
 }
 
 func (n line) record() (r record, err error) {
 	if err := json.Unmarshal(n.text, &r); err != nil {
-		return record{}, fmt.Errorf("%w: record of %s: %v", entry.ErrInvalid, n.tag, err)
+		return record{}, fmt.Errorf("%w: record of %s: %v", entry.ErrMalformed, n.tag, err)
 	}
 	return r, nil
 }

@@ -125,7 +125,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 		}
 	}
 	if !s.setting.policy {
-		found.doubts = a.warnings(ctx, view, name, found.head, head != nil && head.Newer != "")
+		found.doubts = a.warnings(ctx, view, name, found.head, head != nil && head.Later != "")
 		return found
 	}
 	doubt := func(why string) { found.doubts = why }

@@ -32,7 +32,7 @@ func (a *actor) decide(ctx context.Context, read func(context.Context, ...string
 
 func (a *actor) publish(ctx context.Context, name string) error {
 	view, head, saw, err := a.decide(ctx, a.process.log.Read, name)
-	if err == nil && head != nil && head.Newer != "" && a.counts(head) {
+	if err == nil && head != nil && head.Later != "" && a.counts(head) {
 		err = fmt.Errorf("%w: a later format", entry.ErrConflict)
 	}
 	if err != nil {
@@ -124,7 +124,7 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 			sum = head.Digest // what cannot be read has no digest of its own
 		}
 		return a.end(ctx, view, name, sum, saw)
-	case head.Newer != "" || !a.counts(head):
+	case head.Later != "" || !a.counts(head):
 		return fmt.Errorf("%w: what stands is not verified", entry.ErrUntrusted)
 	}
 	text, err := a.process.log.Text(ctx, head.Tag)

@@ -16,7 +16,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-var errEmpty = fmt.Errorf("%w: it has no records", entry.ErrInvalid)
+var errEmpty = fmt.Errorf("%w: it has no records", entry.ErrMalformed)
 
 // snapshot is a snapshot's manifest. What its records say is in the knowledge.
 // It is immutable but for read.
@@ -30,23 +30,27 @@ type snapshot struct {
 
 func parseSnapshot(tag revision.Tag, sum digest.Digest, text []byte) (*snapshot, error) {
 	if !tag.Names(digest.FromBytes(text)) {
-		return nil, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrInvalid, sum)
+		return nil, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrMalformed, sum)
 	}
 	var manifest ocispec.Manifest
 	if err := json.Unmarshal(text, &manifest); err != nil {
-		return nil, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %v", entry.ErrMalformed, err)
 	}
 	if manifest.ArtifactType != revision.MediaTypeSnapshot {
-		return nil, fmt.Errorf("%w: artifact type %q", entry.ErrInvalid, manifest.ArtifactType)
+		return nil, fmt.Errorf("%w: artifact type %q", entry.ErrMalformed, manifest.ArtifactType)
 	}
 	s := &snapshot{tag: tag, digest: sum, manifest: text}
 	for _, layer := range manifest.Layers {
-		if layer.MediaType == revision.MediaTypeSegment && !s.has(layer.Digest) {
-			s.segments = append(s.segments, layer)
+		if layer.MediaType != revision.MediaTypeSegment || s.has(layer.Digest) {
+			continue
 		}
+		if err := layer.Digest.Validate(); err != nil {
+			return nil, fmt.Errorf("%w: a segment's digest: %v", entry.ErrMalformed, err)
+		}
+		s.segments = append(s.segments, layer)
 	}
 	if len(s.segments) > readSegments {
-		return nil, fmt.Errorf("%w: %d segments, more than the %d allowed", entry.ErrInvalid, len(s.segments), readSegments)
+		return nil, fmt.Errorf("%w: %d segments, more than the %d allowed", entry.ErrMalformed, len(s.segments), readSegments)
 	}
 	return s, nil
 }
@@ -84,7 +88,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[revision
 		if err != nil {
 			faults = append(faults, fmt.Errorf("snapshot %s: %w", tag, err))
 		}
-		if errors.Is(err, entry.ErrInvalid) {
+		if errors.Is(err, entry.ErrMalformed) {
 			l.unreadable[tag] = err // it is immutable
 		}
 		l.known.saw(view.listed...) // what a snapshot carries of it decides which one is kept

@@ -65,15 +65,15 @@ func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, err
 			return Statuses{}, err
 		}
 		if sum := digest.FromBytes(manifest); !tag.Names(sum) {
-			return Statuses{}, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrInvalid, sum)
+			return Statuses{}, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrMalformed, sum)
 		}
 	}
 	var parsed ocispec.Manifest
 	if err := json.Unmarshal(manifest, &parsed); err != nil {
-		return Statuses{}, fmt.Errorf("%w: %v", entry.ErrInvalid, err)
+		return Statuses{}, fmt.Errorf("%w: %v", entry.ErrMalformed, err)
 	}
 	if parsed.ArtifactType != revision.MediaTypeStatus || len(parsed.Layers) != 1 || parsed.Layers[0].MediaType != revision.MediaTypeStatuses {
-		return Statuses{}, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrInvalid, revision.MediaTypeStatus)
+		return Statuses{}, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrMalformed, revision.MediaTypeStatus)
 	}
 	blob, err := l.segment(ctx, parsed.Layers[0])
 	if err != nil {
@@ -184,7 +184,7 @@ func decodeStatuses(blob []byte) (map[string]*entry.Status, error) {
 	scanner.Buffer(nil, maxStatusLine)
 	for read := 0; scanner.Scan(); {
 		if read += len(scanner.Bytes()); read > maxStatuses {
-			return nil, fmt.Errorf("%w: a status layer longer than %d bytes", entry.ErrInvalid, maxStatuses)
+			return nil, fmt.Errorf("%w: a status layer longer than %d bytes", entry.ErrMalformed, maxStatuses)
 		}
 		s := new(entry.Status)
 		if json.Unmarshal(scanner.Bytes(), s) == nil && revision.CheckStatus(s) == nil {
@@ -192,7 +192,7 @@ func decodeStatuses(blob []byte) (map[string]*entry.Status, error) {
 		}
 	}
 	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("%w: status layer: %v", entry.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: status layer: %v", entry.ErrMalformed, err)
 	}
 	return found, nil
 }

@@ -148,7 +148,7 @@ func (v *View) hasVanished(tag revision.Tag, asOf time.Time) bool {
 func (v *View) report(ctx context.Context, replay *revision.Replay, tags []revision.Tag, asOf time.Time) {
 	_, newer := replay.Live()
 	for _, revision := range newer {
-		v.notices.add(revision.Tag.String(), fmt.Errorf("entry %q is of a later format (%s): upgrade caib to see it", revision.Tag.Name, revision.Newer))
+		v.notices.add(revision.Tag.String(), revision.CheckFormat())
 	}
 	if v.log.options.Verified == nil {
 		for _, name := range v.VanishedNames(asOf) {

@@ -55,8 +55,8 @@ func FuzzUnpack(f *testing.F) {
 			}
 			revision, err := Unpack(tag, manifest)
 			if err != nil {
-				if !errors.Is(err, entry.ErrInvalid) {
-					t.Errorf("%v is no ErrInvalid", err)
+				if !errors.Is(err, entry.ErrMalformed) {
+					t.Errorf("%v is no ErrMalformed", err)
 				}
 				continue
 			}
@@ -86,7 +86,7 @@ func checkAccepted(t *testing.T, revision *Revision) {
 	var again *Packed
 	var err error
 	switch {
-	case revision.Newer != "":
+	case revision.Later != "":
 		return
 	case revision.Document != nil:
 		revision.Item()

@@ -10,7 +10,7 @@ import (
 func (r *Revision) Event() entry.Event {
 	event := entry.Event{
 		Name: r.Tag.Name, At: r.Tag.Time(), Operation: r.Tag.Op.String(),
-		Revision: r.Digest.String(), Tag: r.Tag.String(), Format: r.Newer,
+		Revision: r.Digest.String(), Tag: r.Tag.String(), Format: r.Later,
 	}
 	if d := r.Document; d != nil {
 		event.Version, event.By = d.Version, d.PublishedBy

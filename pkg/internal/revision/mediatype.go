@@ -29,7 +29,7 @@ const (
 
 // operation tells which operation an artifact type stands for, and whether it
 // is of a later version of the format than this code reads.
-func operation(artifactType string) (op Op, newer, ok bool) {
+func operation(artifactType string) (op Op, later, ok bool) {
 	switch {
 	case artifactType == MediaTypeEntry:
 		return OpPublish, false, true

@@ -216,12 +216,12 @@ func TestUnpackAttachmentRejects(t *testing.T) {
 		{"two layers", func(o map[string]any) { o["layers"] = []any{layer(o), layer(o)} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if text, err := UnpackAttachment(altered(t, packed.Manifest, tt.edit)); !errors.Is(err, entry.ErrInvalid) {
+			if text, err := UnpackAttachment(altered(t, packed.Manifest, tt.edit)); !errors.Is(err, entry.ErrMalformed) {
 				t.Errorf("%q, %v", text, err)
 			}
 		})
 	}
-	if _, err := UnpackAttachment([]byte("<html>")); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := UnpackAttachment([]byte("<html>")); !errors.Is(err, entry.ErrMalformed) {
 		t.Errorf("not JSON: %v", err)
 	}
 	if _, err := PackAttachment([]byte("<html>"), ocispec.Descriptor{}); !errors.Is(err, entry.ErrInvalid) {

@@ -97,7 +97,7 @@ func (r *Replay) Live() (live, newer []*Revision) {
 	for _, revision := range r.Heads() {
 		switch {
 		case revision.Tag.Op != OpPublish:
-		case revision.Newer != "":
+		case revision.Later != "":
 			newer = append(newer, revision)
 		default:
 			live = append(live, revision)

@@ -24,7 +24,7 @@ func revisionOf(tag Tag) *Revision {
 	return revision
 }
 
-func newerOf(tag Tag) *Revision { return &Revision{Tag: tag, Newer: "application/x.v9"} }
+func newerOf(tag Tag) *Revision { return &Revision{Tag: tag, Later: "application/x.v9"} }
 
 // replay runs a replay against a log and returns its result, and the tags that
 // were asked for, round by round.

@@ -28,7 +28,7 @@ func TestHugeDocumentsAreRefusedQuickly(t *testing.T) {
 			}
 			var err error
 			testwait.Return(t, "a huge document to be refused", func() { _, err = Unpack(tag, manifest) })
-			if !errors.Is(err, entry.ErrInvalid) || len(err.Error()) > 4096 {
+			if !errors.Is(err, entry.ErrMalformed) || len(err.Error()) > 4096 {
 				t.Errorf("%.300v", err)
 			}
 		})

@@ -61,7 +61,7 @@ const MaxStatusMessage = 1024
 // whoever can write to the catalog. The error is an ErrInvalid.
 func CheckStatus(s *entry.Status) error {
 	invalid := func(what string) error {
-		return fmt.Errorf("%w: status of %q: %s", entry.ErrInvalid, shorten(s.Name), what)
+		return fmt.Errorf("%w: status of %q: %s", entry.ErrMalformed, shorten(s.Name), what)
 	}
 	phase, known := entry.ParsePhase(string(s.Phase))
 	switch {

@@ -11,20 +11,28 @@ import (
 )
 
 // Revision is one checked event in the life of a name. Exactly one of
-// Document, Removal and Newer is set. It is immutable and may be shared.
+// Document, Removal and Later is set. It is immutable and may be shared.
 type Revision struct {
 	Tag      Tag
 	Digest   digest.Digest   // of the revision's manifest: what a signature covers
 	Size     int64           // of the manifest, in bytes
 	Document *entry.Document // of a publication
 	Removal  *Removal        // of a removal
-	Newer    string          // artifact type of a format version that this code cannot read
+	Later    string          // artifact type of a later format, which this code cannot read
 	Seen     Seen            // what its writer saw of the catalog
 }
 
 // Live reports whether the revision, where it is the head of its name, makes the
 // name a live one: a publication of a format that this code reads.
-func (r *Revision) Live() bool { return r.Tag.Op == OpPublish && r.Newer == "" }
+func (r *Revision) Live() bool { return r.Tag.Op == OpPublish && r.Later == "" }
+
+// CheckFormat returns an *entry.LaterFormatError for a revision of a later format.
+func (r *Revision) CheckFormat() error {
+	if r.Later == "" {
+		return nil
+	}
+	return &entry.LaterFormatError{Name: r.Tag.Name, Format: r.Later}
+}
 
 // manifestView is the part of a revision's manifest that a reader needs.
 type manifestView struct {
@@ -45,14 +53,14 @@ type descriptor struct {
 // Unpack checks that manifest is the revision that tag names, and reads it
 // (SPEC section 4.3): the manifest's digest against the tag's hash, the
 // embedded document against its descriptor and its schema, and name, time and
-// operation of the tag against the document. Every failure is an ErrInvalid:
+// operation of the tag against the document. Every failure is an ErrMalformed:
 // the tag is not a revision, and the log is read as if it were not there.
 //
-// A revision of a later format version is returned with Newer set: it decides
+// A revision of a later format version is returned with Later set: it decides
 // its name, but what it says is not known.
 func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	invalid := func(format string, args ...any) error {
-		return fmt.Errorf("%w: revision %s: %s", entry.ErrInvalid, tag, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%w: revision %s: %s", entry.ErrMalformed, tag, fmt.Sprintf(format, args...))
 	}
 	sum := digest.FromBytes(manifest)
 	if !tag.Names(sum) {
@@ -65,19 +73,19 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	if view.MediaType != ocispec.MediaTypeImageManifest || view.SchemaVersion != 2 {
 		return nil, invalid("media type %q is not that of a manifest", shorten(view.MediaType))
 	}
-	op, newer, ok := operation(view.ArtifactType)
+	op, later, ok := operation(view.ArtifactType)
 	if !ok || op != tag.Op {
 		return nil, invalid("artifact type %q does not %s", shorten(view.ArtifactType), tag.Op)
 	}
 	revision := &Revision{Tag: tag, Digest: sum, Size: int64(len(manifest)), Seen: seenIn(view.Annotations)}
-	if newer {
+	if later {
 		// The document cannot be read, so the annotations bind name and time.
 		var annotations map[string]string
 		_ = json.Unmarshal(view.Annotations, &annotations) // none then
 		if annotations[ocispec.AnnotationTitle] != tag.Name || annotations[ocispec.AnnotationCreated] != tag.Time().String() {
 			return nil, invalid("its annotations are those of another revision")
 		}
-		revision.Newer = view.ArtifactType
+		revision.Later = view.ArtifactType
 		return revision, nil
 	}
 	text, err := view.document()
@@ -146,11 +154,11 @@ func (r *Revision) decode(text []byte) error {
 func DocumentText(manifest []byte) ([]byte, error) {
 	var view manifestView
 	if err := json.Unmarshal(manifest, &view); err != nil {
-		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrMalformed, err)
 	}
 	text, err := view.document()
 	if err != nil {
-		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrMalformed, err)
 	}
 	return text, nil
 }
@@ -160,14 +168,14 @@ func DocumentText(manifest []byte) ([]byte, error) {
 func UnpackAttachment(manifest []byte) ([]byte, error) {
 	var view manifestView
 	if err := json.Unmarshal(manifest, &view); err != nil {
-		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrMalformed, err)
 	}
 	if len(view.Layers) != 1 || view.Layers[0].MediaType != MediaTypeRevision {
-		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", entry.ErrInvalid, MediaTypeRevision)
+		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", entry.ErrMalformed, MediaTypeRevision)
 	}
 	layer := view.Layers[0]
 	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
-		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", entry.ErrInvalid)
+		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", entry.ErrMalformed)
 	}
 	return layer.Data, nil
 }

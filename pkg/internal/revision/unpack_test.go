@@ -18,8 +18,8 @@ import (
 func rejected(t *testing.T, tag Tag, manifest []byte, reason string) {
 	t.Helper()
 	revision, err := Unpack(tag, manifest)
-	if revision != nil || !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), reason) {
-		t.Errorf("got %v, %v; want ErrInvalid with %q", revision, err, reason)
+	if revision != nil || !errors.Is(err, entry.ErrMalformed) || !strings.Contains(err.Error(), reason) {
+		t.Errorf("got %v, %v; want ErrMalformed with %q", revision, err, reason)
 	}
 }
 
@@ -216,7 +216,7 @@ func TestNewerFormats(t *testing.T) {
 				return
 			}
 			revision, err := Unpack(tag, manifest)
-			want := &Revision{Tag: tag, Digest: digest.FromBytes(manifest), Size: int64(len(manifest)), Newer: tt.artifactType}
+			want := &Revision{Tag: tag, Digest: digest.FromBytes(manifest), Size: int64(len(manifest)), Later: tt.artifactType}
 			if diff := cmp.Diff(want, revision); err != nil || diff != "" {
 				t.Errorf("%v\n%s", err, diff)
 			}

@@ -161,11 +161,11 @@ func TestVectorsOfRevisions(t *testing.T) {
 			revision, err := revision.Unpack(tag, []byte(tt.Manifest))
 			got := "valid"
 			switch {
-			case errors.Is(err, entry.ErrInvalid):
+			case errors.Is(err, entry.ErrMalformed):
 				got = "invalid"
 			case err != nil:
 				t.Fatal(err)
-			case revision.Newer != "":
+			case revision.Later != "":
 				got = "later"
 			}
 			if got != tt.Verdict {
