@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -30,31 +29,16 @@ const (
 	ReasonNotAllowed = "registry_not_allowed" // the server does not open this registry
 )
 
-// kinds are the kinds that codes stand for.
-var kinds = map[string]error{
-	"invalid":      entry.ErrInvalid,
-	"unauthorized": entry.ErrUnauthorized,
-	"unreachable":  entry.ErrUnreachable,
-	"malformed":    entry.ErrMalformed,
-	"timeout":      entry.ErrTimeout,
-	"untrusted":    entry.ErrUntrusted,
-	"conflict":     entry.ErrConflict,
-	"not_found":    entry.ErrNotFound,
-}
-
 // Error is the sentence.
 func (p *Problem) Error() string { return p.Sentence }
 
 // Unwrap returns the kind, and the data that there is.
 func (p *Problem) Unwrap() (causes []error) {
-	switch kind := kinds[p.Code]; {
+	switch kind := entry.Kind(p.Code); {
 	case kind != nil:
 		causes = append(causes, kind)
 	case p.Status >= 500 || p.Status == http.StatusTooManyRequests:
 		causes = append(causes, entry.ErrUnreachable)
-	}
-	if p.Code == "timeout" {
-		causes = append(causes, context.DeadlineExceeded)
 	}
 	if p.Code == "conflict" && p.Name != "" {
 		causes = append(causes, &catalog.ConflictError{Name: p.Name, Image: p.Image})

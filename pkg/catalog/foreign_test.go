@@ -120,11 +120,11 @@ func TestAnEntryOfALaterFormatIsNotReplaced(t *testing.T) {
 	})
 	var warned []error
 	c := w.open(catalog.Options{Warn: func(err error) { warned = append(warned, err) }})
-	if _, err := c.Publish(t.Context(), image, catalog.PublishOptions{}); !errors.Is(err, entry.ErrConflict) {
-		t.Errorf("publish over it: %v, want a conflict", err)
+	if _, err := c.Publish(t.Context(), image, catalog.PublishOptions{}); !errors.Is(err, entry.ErrMalformed) {
+		t.Errorf("publish over it: %v, want malformed", err)
 	}
-	if _, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); !errors.Is(err, entry.ErrInvalid) {
-		t.Errorf("get: %v, want invalid", err)
+	if _, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); !errors.Is(err, entry.ErrMalformed) {
+		t.Errorf("get: %v, want malformed", err)
 	}
 	if all := names(t, c); len(all) != 0 || len(warned) != 1 || !strings.Contains(warned[0].Error(), "later format") {
 		t.Errorf("list: %v with warnings %v", all, warned)

@@ -1,15 +1,13 @@
 package client
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Error is a request that got no answer of an index server. It is an
-// entry.ErrUnreachable; an entry.ErrTimeout and context.DeadlineExceeded where the
+// entry.ErrUnreachable; an entry.ErrTimeout where the
 // time of its context ran out; or context.Canceled.
 type Error struct {
 	Operation string // method, host and path; or the host
@@ -23,12 +21,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Operation + ": " + e.Err.Error() }
 
 // Unwrap returns why there is no answer.
-func (e *Error) Unwrap() []error {
-	if errors.Is(e.Err, entry.ErrTimeout) {
-		return []error{e.Err, context.DeadlineExceeded}
-	}
-	return []error{e.Err}
-}
+func (e *Error) Unwrap() error { return e.Err }
 
 // RefusedError says how many names the policy of a server refuses: the server does
 // not list them. It is an entry.ErrUntrusted.

@@ -105,10 +105,8 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 
 // kindOf is the kind of an error, in words.
 func kindOf(err error) string {
-	for _, row := range kinds {
-		if errors.Is(err, row.kind) {
-			return row.kind.Error()
-		}
+	if kind := entry.Kind(entry.Code(err)); kind != nil {
+		return kind.Error()
 	}
 	return "failed"
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -14,22 +13,16 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/health"
 )
 
-// kinds is the one table from error kinds to HTTP status. The first row whose
-// kind an error wraps decides.
-var kinds = []struct {
-	kind   error
-	status int
-	code   string
-}{
-	{entry.ErrInvalid, http.StatusBadRequest, "invalid"},
-	{entry.ErrUnauthorized, http.StatusForbidden, "unauthorized"},
-	{entry.ErrUnreachable, http.StatusBadGateway, "unreachable"},
-	{entry.ErrMalformed, http.StatusUnprocessableEntity, "malformed"},
-	{entry.ErrTimeout, http.StatusGatewayTimeout, "timeout"},
-	{context.DeadlineExceeded, http.StatusGatewayTimeout, "timeout"},
-	{entry.ErrUntrusted, http.StatusForbidden, "untrusted"},
-	{entry.ErrConflict, http.StatusConflict, "conflict"},
-	{entry.ErrNotFound, http.StatusNotFound, "not_found"},
+// statuses is the one table from the codes of error kinds to HTTP status.
+var statuses = map[string]int{
+	"invalid":      http.StatusBadRequest,
+	"unauthorized": http.StatusForbidden,
+	"unreachable":  http.StatusBadGateway,
+	"timeout":      http.StatusGatewayTimeout,
+	"malformed":    http.StatusUnprocessableEntity,
+	"untrusted":    http.StatusForbidden,
+	"conflict":     http.StatusConflict,
+	"not_found":    http.StatusNotFound,
 }
 
 func problem(status int, code, sentence string) *api.Problem {
@@ -63,11 +56,8 @@ func problemOf(err error) *api.Problem {
 		return p
 	}
 	p := problem(http.StatusInternalServerError, "failure", err.Error())
-	for _, row := range kinds {
-		if errors.Is(err, row.kind) {
-			p.Code, p.Status = row.code, row.status
-			break
-		}
+	if code := entry.Code(err); code != "" {
+		p.Code, p.Status = code, statuses[code]
 	}
 	if invalid, ok := errors.AsType[*entry.ValidationError](err); ok {
 		p.Details = invalid.Problems

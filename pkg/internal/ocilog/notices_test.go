@@ -21,8 +21,8 @@ func TestManyBogusTagsAreFewLines(t *testing.T) {
 		lines       int
 		says        string
 	}{
-		{1, 1, 1, "ignored: invalid: tag name-00.0mm7p6yo0.p"},
-		{1, 3, 3, "ignored: invalid: tag name-00.0mm7p6yo0.p"},
+		{1, 1, 1, "ignored: malformed: tag name-00.0mm7p6yo0.p"},
+		{1, 3, 3, "ignored: malformed: tag name-00.0mm7p6yo0.p"},
 		{1, 300, 1, "ignored: 300 tags of name-00 hold no revision; delete them, from name-00."},
 		{20, 1, 20, "tag name-19.0mm7p6yo0.p"},
 		{21, 1, 21, "ignored: no revision in 1 tag of 1 name more"},

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,27 +29,23 @@ var errInterrupted = errors.New("interrupted")
 // exit is one row of the table of exit codes.
 type exit struct {
 	code    int
-	kind    error  // nil: any other error
-	word    string // code of the error object of -o json
+	word    string // code of the error object of -o json: that of the error's kind
 	meaning string
 }
 
-// exits is the one table from error kinds to exit codes. The first row whose
-// kind an error wraps decides: an answer that nobody could give weighs more
-// than what the others said.
+// exits is the one table from error kinds to exit codes.
 var exits = []exit{
-	{exitOK, nil, "", "done, everything asked for holds"},
-	{exitFailure, nil, "failure", "any other failure"},
-	{exitInterrupted, errInterrupted, "interrupted", "interrupted"},
-	{exitInvalid, entry.ErrInvalid, "invalid", "usage or configuration: unknown flag, bad value, invalid document"},
-	{exitUnauthorized, entry.ErrUnauthorized, "unauthorized", "authentication or permission"},
-	{exitUnreachable, entry.ErrUnreachable, "unreachable", "unreachable: a registry or server could not be asked, or known parts of the catalog are missing from its answer, so nothing can be said"},
-	{exitTimeout, entry.ErrTimeout, "timeout", "timed out"},
-	{exitTimeout, context.DeadlineExceeded, "timeout", "timed out"},
-	{exitMalformed, entry.ErrMalformed, "malformed", "malformed: what a registry holds there is no image, or makes no sense"},
-	{exitUntrusted, entry.ErrUntrusted, "untrusted", "not trusted: unsigned, untrusted or invalid where a signature is required"},
-	{exitConflict, entry.ErrConflict, "conflict", "conflict: it already exists, or another entry has this image"},
-	{exitNotFound, entry.ErrNotFound, "not_found", "not found"},
+	{exitOK, "", "done, everything asked for holds"},
+	{exitFailure, "failure", "any other failure"},
+	{exitInterrupted, "interrupted", "interrupted"},
+	{exitInvalid, "invalid", "usage or configuration: unknown flag, bad value, invalid document"},
+	{exitUnauthorized, "unauthorized", "authentication or permission"},
+	{exitUnreachable, "unreachable", "unreachable: a registry or server could not be asked, or known parts of the catalog are missing from its answer, so nothing can be said"},
+	{exitTimeout, "timeout", "timed out"},
+	{exitMalformed, "malformed", "malformed: what a registry holds there is no image, or makes no sense"},
+	{exitUntrusted, "untrusted", "not trusted: unsigned, untrusted or invalid where a signature is required"},
+	{exitConflict, "conflict", "conflict: it already exists, or another entry has this image"},
+	{exitNotFound, "not_found", "not found"},
 }
 
 // exitCode returns the code and word of an error.
@@ -58,12 +53,19 @@ func exitCode(err error) (code int, word string) {
 	if err == nil {
 		return exitOK, ""
 	}
+	word = entry.Code(err)
+	switch {
+	case errors.Is(err, errInterrupted):
+		word = "interrupted"
+	case word == "":
+		word = "failure"
+	}
 	for _, row := range exits {
-		if row.kind != nil && errors.Is(err, row.kind) {
-			return row.code, row.word
+		if row.word == word {
+			code = row.code
 		}
 	}
-	return exitFailure, "failure"
+	return code, word
 }
 
 // exitStatus is the section of a verb's help that lists its codes.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-catalog/caib/examples/samples"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 func TestPlainWriter(t *testing.T) {
@@ -226,8 +227,11 @@ func TestParseTime(t *testing.T) {
 func TestExitCodeOfSeveralErrors(t *testing.T) {
 	of := func(code int) error {
 		for _, row := range exits {
-			if row.code == code && row.kind != nil {
-				return row.kind
+			if row.code == code && row.word == "interrupted" {
+				return errInterrupted
+			}
+			if kind := entry.Kind(row.word); row.code == code && kind != nil {
+				return kind
 			}
 		}
 		return errors.New("any other")
