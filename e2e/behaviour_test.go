@@ -14,29 +14,29 @@ import (
 func TestPublishFindRemove(t *testing.T) {
 	onEvery(t, func(t *testing.T, w *world) {
 		if result := w.ok("catalog", "list"); !strings.Contains(result.Stderr, "is empty") || !strings.Contains(result.Stderr, "caib catalog publish") {
-			t.Errorf("list of an empty catalog says: %s%s", result.Stdout, result.Stderr)
+			t.Errorf("list of an empty catalog says %s%s, want that it is empty, and how to publish", result.Stdout, result.Stderr)
 		}
 		image := w.push("autosd", "10.1", "arm64", "amd64")
 		first := w.ok("catalog", "publish", image, "--version", "10.1", "--tags", "nightly,qa")
 		if !strings.HasPrefix(first.Stdout, "published autosd ") || !strings.Contains(first.Stderr, "attached to the image") {
-			t.Errorf("publish says: %s%s", first.Stdout, first.Stderr)
+			t.Errorf("publish says %s%s, want published and attached", first.Stdout, first.Stderr)
 		}
 		before := w.tags(w.on.catalog)
 		if second := w.ok("catalog", "publish", image, "--version", "10.1", "--tags", "qa", "--tags", "nightly"); !strings.HasPrefix(second.Stdout, "published") {
 			t.Errorf("tags in another order are other content: %s", second.Stdout)
 		}
 		if third := w.ok("catalog", "publish", image, "--version", "10.1", "--tags", "qa,nightly"); !strings.HasPrefix(third.Stdout, "unchanged autosd ") {
-			t.Errorf("the same again says: %s", third.Stdout)
+			t.Errorf("publish of the same again says %s, want unchanged", third.Stdout)
 		}
 		if after := w.tags(w.on.catalog); len(after) != len(before)+1 {
 			t.Errorf("tags %v became %v, want one more", before, after)
 		}
 		w.ok("catalog", "add", "upstream", w.push("cs9", "9"))
 		if diff := cmp.Diff([]string{"autosd", "upstream"}, names(w.list())); diff != "" {
-			t.Error(diff)
+			t.Errorf("list (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff([]string{"autosd"}, names(w.list("--tags", "qa", "--architecture", "x86_64", "--target", "rpi4"))); diff != "" {
-			t.Error(diff)
+			t.Errorf("list --tags --architecture --target (-want +got):\n%s", diff)
 		}
 		w.ok("catalog", "remove", "upstream", "--force", "--reason", "test")
 		w.exits(4, "catalog", "get", "upstream")
@@ -89,11 +89,11 @@ func TestSnapshotsComeAndGo(t *testing.T) {
 			t.Errorf("snapshots %v, want at least 2", snapshots)
 		}
 		if diff := diffNames(want, w.list()); diff != "" {
-			t.Error(diff)
+			t.Errorf("list (-want +got):\n%s", diff)
 		}
 		w.ok("catalog", "remove", "e000", "--force")
 		if diff := diffNames(want[1:], w.list()); diff != "" {
-			t.Error(diff)
+			t.Errorf("list (-want +got):\n%s", diff)
 		}
 		warm := strings.Fields(w.ok("catalog", "list", "-o", "name", "--sort", "name").Stdout)
 		if diff := cmp.Diff(want[1:], warm); diff != "" {

@@ -38,7 +38,7 @@ func TestEightProcessesPublishAtOnce(t *testing.T) {
 		}
 		group.Wait()
 		if diff := cmp.Diff(want, names(w.list())); diff != "" {
-			t.Error(diff)
+			t.Errorf("list (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -49,7 +49,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			list := w.exits(tt.list, "catalog", "list")
 			publish := w.exits(tt.publish, "catalog", "publish", image)
 			if !strings.Contains(publish.Stderr, tt.says) || list.Stdout != "" || strings.Contains(publish.Stderr, "map[") {
-				t.Errorf("list says %s%s, publish %s", list.Stdout, list.Stderr, publish.Stderr)
+				t.Errorf("list says %s%s, want no entries; publish says %s, want %q", list.Stdout, list.Stderr, publish.Stderr, tt.says)
 			}
 		})
 	}
@@ -63,7 +63,7 @@ func TestWrongNamespace(t *testing.T) {
 	proxy.Set(faultproxy.Faults{Rules: []*faultproxy.Rule{{Match: faultproxy.On("", "/team/catalog/"), Do: faultproxy.Action{Status: 404, Body: "Not found.\n", Type: "text/plain"}}}})
 	w.exits(8, "catalog", "list")
 	if result := w.exits(4, "catalog", "publish", image); !strings.Contains(result.Stderr, "check the path") {
-		t.Errorf("publish says %s", result.Stderr)
+		t.Errorf("publish says %s, want a hint at the path", result.Stderr)
 	}
 }
 
@@ -78,7 +78,7 @@ func TestManifestsOfSchema1(t *testing.T) {
 	result := w.exits(9, "catalog", "publish", image)
 	asked := slices.DeleteFunc(proxy.Requests(), func(r string) bool { return !strings.HasPrefix(r, "GET /v2/os/image/manifests/") })
 	if !strings.Contains(result.Stderr, "schema 1") || len(asked) != 1 {
-		t.Errorf("it says %safter %v", result.Stderr, asked)
+		t.Errorf("publish says %s after %q, want schema 1 after one request", result.Stderr, asked)
 	}
 }
 
@@ -217,12 +217,12 @@ func TestRegistriesThatTakeNoWrites(t *testing.T) {
 			image := writable.push("autosd", "1", "arm64")
 			writable.ok("catalog", "publish", image)
 			if result := reader.ok("catalog", "list", "-o", "name"); strings.TrimSpace(result.Stdout) != "autosd" {
-				t.Errorf("list says %s%s", result.Stdout, result.Stderr)
+				t.Errorf("list says %s%s, want autosd", result.Stdout, result.Stderr)
 			}
 			other := reader.on.image("autosd") + image[strings.LastIndex(image, ":"):]
 			result := reader.exits(3, "catalog", "publish", other, "--name", "second")
 			if !strings.Contains(result.Stderr, "read-only, or a cache") {
-				t.Errorf("publish says %s", result.Stderr)
+				t.Errorf("publish says %s, want that it is read-only, or a cache", result.Stderr)
 			}
 		})
 	}

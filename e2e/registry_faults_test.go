@@ -43,7 +43,7 @@ func TestFaultsThatPass(t *testing.T) {
 			w.ok("catalog", "publish", images[1], "--name", "second")
 			proxy.Set(faultproxy.Faults{Rules: rules})
 			if diff := diffNames([]string{"first", "second"}, w.list()); diff != "" {
-				t.Error(diff)
+				t.Errorf("list (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -85,12 +85,12 @@ func TestFaultsThatStay(t *testing.T) {
 			for _, command := range [][]string{{"list"}, {"get", "first"}, {"publish", images[1], "--name", "second"}, {"remove", "first", "--force"}} {
 				result := w.exits(tt.code, append(append([]string{"catalog"}, command...), tt.args...)...)
 				if result.Stdout != "" || !strings.Contains(result.Stderr, tt.says) || !strings.HasPrefix(result.Stderr, "error: ") {
-					t.Errorf("%v says: %s%s", command, result.Stdout, result.Stderr)
+					t.Errorf("%v says %s%s, want an error of %q and nothing on stdout", command, result.Stdout, result.Stderr, tt.says)
 				}
 			}
 			proxy.Set(faultproxy.Faults{})
 			if diff := diffNames([]string{"first"}, w.list()); diff != "" {
-				t.Errorf("afterwards: %s", diff)
+				t.Errorf("list afterwards (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -108,7 +108,7 @@ func TestSnapshotsAndTagListsThatLie(t *testing.T) {
 	}
 	snapshot := slices.IndexFunc(w.tags(w.on.catalog), func(tag string) bool { return strings.HasPrefix(tag, "_snapshot.") })
 	if snapshot < 0 {
-		t.Fatal("40 entries and no snapshot")
+		t.Fatal("40 entries and no snapshot, want one")
 	}
 	blobs := faultproxy.On("GET", "/blobs/")
 	for name, tt := range map[string]struct {
@@ -140,10 +140,10 @@ func TestSnapshotsAndTagListsThatLie(t *testing.T) {
 			proxy.Set(tt.faults)
 			result := reader.ok("catalog", "list", "-o", "name", "--sort", "name")
 			if diff := cmp.Diff(want, strings.Fields(result.Stdout)); diff != "" {
-				t.Error(diff)
+				t.Errorf("list (-want +got):\n%s", diff)
 			}
 			if (tt.reports == "") != (result.Stderr == "") || !strings.Contains(result.Stderr, tt.reports) {
-				t.Errorf("it reports: %s", result.Stderr)
+				t.Errorf("list reports %q, want %q", result.Stderr, tt.reports)
 			}
 		})
 	}

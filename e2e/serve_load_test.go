@@ -194,7 +194,7 @@ func TestServerWithListeners(t *testing.T) {
 	}
 	response.Body.Close()
 	if response.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("one too many is answered %s", response.Status)
+		t.Errorf("one listener too many is answered %s, want 429", response.Status)
 	}
 	w.ok("catalog", "publish", w.push("second", "1"))
 	testwait.Return(t, "all listeners to be told", told.Wait)
@@ -202,7 +202,7 @@ func TestServerWithListeners(t *testing.T) {
 	each := (held.resident - before.resident) / listeners
 	t.Logf("%d bytes for each of %d listeners", each, listeners)
 	if each > 48<<10 {
-		t.Error("that is more than 48 KiB")
+		t.Errorf("%d bytes for each of %d listeners, want at most 48 KiB", each, listeners)
 	}
 	if got := len(w.list("--server", url)); got != 2 {
 		t.Errorf("beside them, %d entries are listed", got)

@@ -63,7 +63,7 @@ func (w *world) serve(args ...string) (url string, end func() int) {
 	}
 	w.t.Cleanup(func() { end() })
 	if url = testwait.Receive(w.t, "the server to listen", said); url == "" {
-		w.t.Fatal("it does not listen")
+		w.t.Fatal("the server ended before it listened")
 	}
 	w.eventually("current", func() bool {
 		var ready struct{ Ready, Stale bool }
@@ -118,11 +118,11 @@ func TestServer(t *testing.T) {
 		url = described(t, url)
 		through := func() []entry.Item { return w.list("--server", url) }
 		if diff := diffNames([]string{"autosd", "other"}, through()); diff != "" {
-			t.Error(diff)
+			t.Errorf("list --server (-want +got):\n%s", diff)
 		}
 		direct := w.ok("catalog", "list", "-o", "json").Stdout
 		if diff := cmp.Diff(w.ok("catalog", "list", "-o", "name").Stdout, w.ok("catalog", "list", "-o", "name", "--server", url).Stdout); diff != "" {
-			t.Errorf("%s\n%s", diff, direct)
+			t.Errorf("list, and list --server (-list +server):\n%s\n%s", diff, direct)
 		}
 		w.ok("catalog", "publish", w.push("third", "1"))
 		w.eventually("shown", func() bool { return len(through()) == 3 })

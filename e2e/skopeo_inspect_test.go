@@ -156,14 +156,14 @@ func TestWhatOrasAttached(t *testing.T) {
 			to := t.TempDir()
 			images.oras("pull", "--plain-http", "--output", to, r.URL)
 			if r.SizeBytes != int64(len("content of "+r.Title)) || r.FileDigest != digest.FromString("content of "+r.Title).String() {
-				t.Errorf("%+v", r)
+				t.Errorf("referrer %+v, want the size and digest of its file", r)
 			}
 		}
 		want := map[string]string{
 			"AIB manifest": "manifest.aib.yml ", "build sources": "build-sources.tar.gz ", "osbuild manifest": "image.json ", "SBOM": "sbom.spdx.json " + platform,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Error(diff)
+			t.Errorf("referrers (-want +got):\n%s", diff)
 		}
 		table := w.ok("catalog", "get", "autosd", "-o", "table").Stdout
 		for _, text := range []string{"AIB manifest", repository + "@" + platform, "bootc switch " + repository + "@" + item.Digest} {

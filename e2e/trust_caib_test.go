@@ -42,7 +42,7 @@ func TestCaibAndCosign(t *testing.T) {
 			w.ok("catalog", "verify", entry, "--key", c.public)
 		}
 		if result := w.ok("catalog", "verify", "--all", "--key", c.public, "-o", "name"); result.Stdout == "" {
-			t.Error("nothing was verified")
+			t.Error("verify --all names nothing, want the verified entries")
 		}
 	})
 }
@@ -83,6 +83,6 @@ func TestPolicyFromConfiguration(t *testing.T) {
 	write(t, filepath.Join(c.dir, "policy.yaml"), "version: 1\ndefault: {keys: [{file: team.pub}]}\n")
 	result := tools.Run(t, w.env, w.caib, "catalog", "list", "-o", "name")
 	if result.Code != 7 || result.Stdout != "signed\n" {
-		t.Errorf("%+v", result)
+		t.Errorf("list by the configured policy: %+v, want exit code 7 and signed alone", result)
 	}
 }

@@ -21,12 +21,12 @@ func TestZeroFaultsPassEverything(t *testing.T) {
 	sum := digest(manifest)
 	r := b.want(http.StatusOK, b.get("/v2/r/manifests/a"))
 	if r.body != manifest || r.header.Get("Docker-Content-Digest") != sum {
-		t.Errorf("got %s with %v", r.body, r.header)
+		t.Errorf("got %s with %v, want the manifest and its digest", r.body, r.header)
 	}
 	direct := b.want(http.StatusOK, b.at(b.upstream, http.MethodHead, "/v2/r/manifests/a", "", ""))
 	head := b.want(http.StatusOK, b.do(http.MethodHead, "/v2/r/manifests/a", "", ""))
 	if diff := cmp.Diff(direct.header.Get("Content-Length"), head.header.Get("Content-Length")); diff != "" {
-		t.Error(diff)
+		t.Errorf("Content-Length of a HEAD (-registry +proxy):\n%s", diff)
 	}
 }
 
@@ -39,7 +39,7 @@ func TestRequestsAreCounted(t *testing.T) {
 	b.get("/v2/r/tags/list")
 	want := []string{"GET /v2/r/manifests/a 200", "HEAD /v2/r/manifests/b 404", "GET /v2/r/tags/list 200"}
 	if diff := cmp.Diff(want, b.proxy.Requests()); diff != "" {
-		t.Error(diff)
+		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	if again := b.proxy.Requests(); len(again) != 0 {
 		t.Errorf("requests %v are there twice", again)

@@ -36,7 +36,7 @@ func TestPagesOfTags(t *testing.T) {
 		pages = append(pages, tags)
 	}
 	if diff := cmp.Diff([][]string{{"a", "b"}, {"c", "d"}, {"e"}}, pages); diff != "" {
-		t.Error(diff)
+		t.Errorf("pages of tags (-want +got):\n%s", diff)
 	}
 }
 

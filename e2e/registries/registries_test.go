@@ -42,11 +42,11 @@ func TestRegistriesAreWhatTheySay(t *testing.T) {
 			t.Parallel()
 			server := kind.Start(t)
 			if server.Name != kind.Name {
-				t.Errorf("the server's name is %s", server.Name)
+				t.Errorf("the server's name is %s, want %s", server.Name, kind.Name)
 			}
 			got := observe(t, server)
 			if diff := cmp.Diff(want[kind.Name], got); diff != "" {
-				t.Error(diff)
+				t.Errorf("what the registry does (-want +got):\n%s", diff)
 			}
 			if answers := got.Referrers == http.StatusOK; answers != server.Referrers {
 				t.Errorf("Referrers is %t, and the API answers %d", server.Referrers, got.Referrers)

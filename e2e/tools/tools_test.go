@@ -28,10 +28,10 @@ func TestProgramsAreBuilt(t *testing.T) {
 	}
 }
 
-func TestRunKeepsStreamsAndCodeApart(t *testing.T) {
+func TestRunSeparatesStreamsAndCode(t *testing.T) {
 	got := Run(t, []string{"WORD=out"}, "/bin/sh", "-c", `echo "$WORD"; echo err >&2; exit 3`)
 	if diff := cmp.Diff(Result{Stdout: "out\n", Stderr: "err\n", Code: 3}, got); diff != "" {
-		t.Error(diff)
+		t.Errorf("result (-want +got):\n%s", diff)
 	}
 }
 
@@ -46,7 +46,7 @@ func TestEnvIsClean(t *testing.T) {
 		return names
 	}
 	if diff := cmp.Diff([]string{"A", "HOME", "PATH"}, names(Env(t, []string{"A=b"}))); diff != "" {
-		t.Error(diff)
+		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 	if env := Env(t, []string{"HOME=/mine"}); !slices.Contains(env, "HOME=/mine") || len(env) != 2 {
 		t.Errorf("environment %v", env)
