@@ -110,7 +110,7 @@ func (w *world) tags(reference string) []string {
 }
 
 // outcome reads the attachment's outcome from `publish -o json`.
-func outcome(t testing.TB, stdout string) catalog.AttachOutcome {
+func outcome(t testing.TB, stdout string) catalog.Outcome {
 	t.Helper()
 	var result catalog.PublishResult
 	if err := json.Unmarshal([]byte(stdout), &result); err != nil {

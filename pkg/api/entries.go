@@ -92,12 +92,12 @@ func (d *Details) Options() catalog.PublishOptions {
 // Publication is what came of a request to publish or to add.
 type Publication struct {
 	entry.Item
-	Outcome    catalog.Outcome    `json:"outcome"`
-	Tag        string             `json:"tag,omitempty"`
-	Attachment catalog.Attachment `json:"attachment"`
-	Snapshot   bool               `json:"snapshot"`
-	MovedFrom  []string           `json:"movedFrom,omitempty"`
-	Warnings   []string           `json:"warnings,omitempty"`
+	Outcome    catalog.Outcome   `json:"outcome"`
+	Tag        string            `json:"tag,omitempty"`
+	Attachment catalog.Step      `json:"attachment"`
+	Snapshot   bool              `json:"snapshot"`
+	MovedFrom  []string          `json:"movedFrom,omitempty"`
+	Warnings   []catalog.Warning `json:"warnings,omitempty"`
 }
 
 // NewPublication shows the result of a publication.
@@ -117,7 +117,7 @@ func (p *Publication) Result() catalog.PublishResult {
 // "Prefer: return=representation".
 type Removal struct {
 	entry.Event
-	Warnings []string `json:"warnings,omitempty"`
+	Warnings []catalog.Warning `json:"warnings,omitempty"`
 }
 
 // Verification is the answer to a request to verify.

@@ -102,7 +102,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 		return entry.Event{}, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	if err != nil {
 		return entry.Event{}, err
 	}
@@ -125,7 +125,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	event, err := c.moveOn(ctx, view, head, last, options)
 	if err == nil {
 		if _, err := c.log.Compact(ctx, view); err != nil {
-			c.warn(fmt.Errorf("the loss of entry %q is accepted, but no snapshot was written: %w", name, err))
+			c.warn(WarnStore, name, fmt.Errorf("the loss of entry %q is accepted, but no snapshot was written: %w", name, err))
 		}
 	}
 	return event, err

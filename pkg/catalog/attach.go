@@ -17,28 +17,9 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// AttachOutcome says whether a revision was put beside its image.
-type AttachOutcome string
-
-// The outcomes of attaching (SPEC section 9).
-const (
-	Attached        AttachOutcome = "attached"     // and found among the image's referrers afterwards
-	AttachSkipped   AttachOutcome = "skipped"      // not asked for, or it is there, or nothing was written
-	AttachForbidden AttachOutcome = "not writable" // the image's repository is not ours to write
-	AttachRefused   AttachOutcome = "refused"      // the registry does not take it
-	AttachFailed    AttachOutcome = "failed"       // the registry could not be asked, or lost it
-)
-
-// Attachment reports an attempt to attach a revision to its image. The catalog
-// is complete without it.
-type Attachment struct {
-	Outcome AttachOutcome `json:"outcome"`
-	Reason  string        `json:"reason,omitempty"`
-}
-
 // attach writes the revision as a referrer of its image, so that whoever has
 // the image finds the entry.
-func (c *Catalog) attach(ctx context.Context, repository registry.Repository, rev []byte, image ocispec.Descriptor) Attachment {
+func (c *Catalog) attach(ctx context.Context, repository registry.Repository, rev []byte, image ocispec.Descriptor) Step {
 	packed, err := revision.PackAttachment(rev, image)
 	if err != nil {
 		return attachmentOf(err)
@@ -50,7 +31,7 @@ func (c *Catalog) attach(ctx context.Context, repository registry.Repository, re
 // attachment is there: listed when the image was inspected, and not cleaned up,
 // which registries do to what stays listed. Where nobody said what refers to the
 // image, attaching shows it.
-func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, rev *revision.Revision, image *inspect.Image) Attachment {
+func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, rev *revision.Revision, image *inspect.Image) Step {
 	manifest, err := c.log.Manifest(ctx, rev.Tag)
 	if err == nil && digest.FromBytes(manifest) != rev.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten", entry.ErrConflict, rev.Tag)
@@ -67,13 +48,13 @@ func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repositor
 
 // putBeside writes a referrer of an image, unless it is among those that are
 // listed, and there.
-func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor, listed []digest.Digest) Attachment {
+func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor, listed []digest.Digest) Step {
 	attached, err := isAttached(ctx, repository, packed, listed)
 	switch {
 	case err != nil:
 		return attachmentOf(err)
 	case attached:
-		return Attachment{Outcome: AttachSkipped}
+		return Step{Outcome: Skipped}
 	}
 	return attachmentOf(c.pushAttachment(ctx, repository, packed, image))
 }
@@ -92,16 +73,16 @@ func isAttached(ctx context.Context, repository registry.Repository, packed *rev
 }
 
 // attachmentOf is the outcome of attaching.
-func attachmentOf(err error) Attachment {
+func attachmentOf(err error) Step {
 	switch {
 	case err == nil:
-		return Attachment{Outcome: Attached}
+		return Step{Outcome: Attached}
 	case errors.Is(err, entry.ErrUnauthorized):
-		return Attachment{Outcome: AttachForbidden, Reason: err.Error()}
+		return Step{Outcome: NotWritable, Reason: err.Error()}
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):
-		return Attachment{Outcome: AttachFailed, Reason: err.Error()}
+		return Step{Outcome: Failed, Reason: err.Error()}
 	}
-	return Attachment{Outcome: AttachRefused, Reason: err.Error()}
+	return Step{Outcome: Refused, Reason: err.Error()}
 }
 
 func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor) error {

@@ -84,14 +84,14 @@ func TestUnchangedRestoresTheAttachment(t *testing.T) {
 			}
 			return result, writes(requests)
 		}
-		if result, wrote := again(catalog.PublishOptions{}); result.Attachment.Outcome != catalog.AttachSkipped || len(wrote) > 0 {
+		if result, wrote := again(catalog.PublishOptions{}); result.Attachment.Outcome != catalog.Skipped || len(wrote) > 0 {
 			t.Errorf("referrers %t: with the attachment: %+v, wrote %v; want nothing written", referrers, result.Attachment, wrote)
 		}
 		before := w.attached(image)
 		for d := range before {
 			w.forget("os/autosd", d)
 		}
-		if result, wrote := again(catalog.PublishOptions{NoAttach: true}); result.Attachment.Outcome != catalog.AttachSkipped || len(wrote) > 0 {
+		if result, wrote := again(catalog.PublishOptions{NoAttach: true}); result.Attachment.Outcome != catalog.Skipped || len(wrote) > 0 {
 			t.Errorf("referrers %t: with NoAttach: %+v, wrote %v; want nothing written", referrers, result.Attachment, wrote)
 		}
 		result, wrote := again(catalog.PublishOptions{})
@@ -131,11 +131,11 @@ func TestUnchangedSaysWhatItCannotRestore(t *testing.T) {
 	for _, tt := range []struct {
 		part   string
 		status int32
-		want   catalog.AttachOutcome
+		want   catalog.Outcome
 	}{
-		{"POST /v2/os/autosd/", 403, catalog.AttachForbidden},
-		{"PUT /v2/os/autosd/manifests/", 400, catalog.AttachRefused},
-		{"GET /v2/os/autosd/referrers/", 503, catalog.AttachFailed},
+		{"POST /v2/os/autosd/", 403, catalog.NotWritable},
+		{"PUT /v2/os/autosd/manifests/", 400, catalog.Refused},
+		{"GET /v2/os/autosd/referrers/", 503, catalog.Failed},
 		{"none", 0, catalog.Attached},
 	} {
 		part.Store(tt.part)
@@ -155,7 +155,7 @@ func TestUnchangedRestoresTheSignature(t *testing.T) {
 		image := w.push("os/autosd", "1", "1")
 		options := catalog.PublishOptions{Sign: sign, NoAttach: true}
 		first := w.publish(w.open(catalog.Options{}), image, options)
-		if again := w.publish(w.open(catalog.Options{}), image, options); again.Signature.Outcome != catalog.SignPresent || again.ImageSignature.Outcome != catalog.SignPresent {
+		if again := w.publish(w.open(catalog.Options{}), image, options); again.Signature.Outcome != catalog.SignedBefore || again.ImageSignature.Outcome != catalog.SignedBefore {
 			t.Errorf("%s: with the signatures: %+v, %+v", format, again.Signature, again.ImageSignature)
 		}
 		for repository, d := range map[string]digest.Digest{"team/catalog": first.Signature.Digest, "os/autosd": first.ImageSignature.Digest} {
@@ -176,7 +176,7 @@ func TestUnchangedRestoresTheSignature(t *testing.T) {
 			w.forget(repository, referrers[0].Digest)
 		}
 		again := w.publish(w.open(catalog.Options{}), image, options)
-		if again.Outcome != catalog.Unchanged || again.Signature.Outcome != catalog.SignWritten || again.ImageSignature.Outcome != catalog.SignWritten {
+		if again.Outcome != catalog.Unchanged || again.Signature.Outcome != catalog.Signed || again.ImageSignature.Outcome != catalog.Signed {
 			t.Errorf("%s: without them: %s, %+v, %+v; want unchanged and signed", format, again.Outcome, again.Signature, again.ImageSignature)
 		}
 		if evidence := signature.Find(t.Context(), w.catalogRepository(), first.Signature.Digest); len(evidence.Signatures) != 1 {

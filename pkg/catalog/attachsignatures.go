@@ -19,7 +19,7 @@ import (
 // that the revision can be verified where the catalog is not at hand (SPEC
 // section 9): those that are known here, else those in the registry. What is
 // among the listed referrers of the image, and there, is not written.
-func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, rev *revision.Revision, image ocispec.Descriptor, listed []digest.Digest) Attachment {
+func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repository, rev *revision.Revision, image ocispec.Descriptor, listed []digest.Digest) Step {
 	signatures := c.log.Signatures(rev.Tag)
 	if len(signatures) == 0 {
 		evidence := signature.Find(ctx, c.repository, rev.Digest)
@@ -43,7 +43,7 @@ func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repo
 // attachSignatures puts the signatures beside the attachment, if there are both.
 func (p *publication) attachSignatures(ctx context.Context, again bool) {
 	o := &p.options
-	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == AttachSkipped
+	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == Skipped
 	if o.Sign == nil || o.NoAttach || !attached {
 		return
 	}
@@ -58,14 +58,14 @@ func (p *publication) attachSignatures(ctx context.Context, again bool) {
 // followSignature puts the signatures of a publication beside its image, if the
 // publication is attached there; nil stands for what is never attached. again
 // tells that nothing was signed.
-func (c *Catalog) followSignature(ctx context.Context, revision *revision.Revision, again bool) *Attachment {
+func (c *Catalog) followSignature(ctx context.Context, revision *revision.Revision, again bool) *Step {
 	if revision.Document == nil || revision.Document.Source.Type == entry.SourceExternal {
 		return nil
 	}
 	image := revision.Document.Image
 	subject := ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}
 	repository, listed, attached, err := c.findAttachment(ctx, revision, subject)
-	result := Attachment{Outcome: AttachSkipped, Reason: "the entry is not known to be attached to the image"}
+	result := Step{Outcome: Skipped, Reason: "the entry is not known to be attached to the image"}
 	switch {
 	case err != nil:
 		result = attachmentOf(err)

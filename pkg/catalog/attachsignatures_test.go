@@ -116,7 +116,7 @@ func TestUnchangedRestoresAttachedSignatures(t *testing.T) {
 			requests := w.counter.during(func() { result = w.publish(w.fresh(catalog.Options{}), image, options) })
 			return result, writes(requests)
 		}
-		if result, wrote := again(); result.SignatureAttachment.Outcome != catalog.AttachSkipped || len(wrote) > 0 {
+		if result, wrote := again(); result.SignatureAttachment.Outcome != catalog.Skipped || len(wrote) > 0 {
 			t.Errorf("referrers %t: %+v, wrote %v; want nothing written", referrers, result.SignatureAttachment, wrote)
 		}
 		for d := range w.attached(image) {
@@ -145,8 +145,8 @@ func TestSignaturesFollowAttachmentsOnly(t *testing.T) {
 	if result := w.publish(c, w.push("os/unsigned", "1", "3"), catalog.PublishOptions{}); result.SignatureAttachment != nil {
 		t.Errorf("not signed: %+v, want none", result.SignatureAttachment)
 	}
-	for name, want := range map[string]*catalog.Attachment{
-		"theirs": nil, "bare": {Outcome: catalog.AttachSkipped, Reason: "the entry is not known to be attached to the image"},
+	for name, want := range map[string]*catalog.Step{
+		"theirs": nil, "bare": {Outcome: catalog.Skipped, Reason: "the entry is not known to be attached to the image"},
 	} {
 		requests := w.counter.during(func() {
 			result, err := w.fresh(catalog.Options{}).Sign(t.Context(), name, *team(t))
@@ -178,10 +178,10 @@ func TestSignaturesThatCannotBeAttached(t *testing.T) {
 		})
 	}), team(t)
 	w.publish(w.fresh(catalog.Options{}), w.push("os/autosd", "1", "1"), catalog.PublishOptions{Sign: sign})
-	for code, want := range map[int32]catalog.AttachOutcome{403: catalog.AttachForbidden, 400: catalog.AttachRefused} {
+	for code, want := range map[int32]catalog.Outcome{403: catalog.NotWritable, 400: catalog.Refused} {
 		status.Store(code)
 		result, err := w.fresh(catalog.Options{}).Sign(t.Context(), "autosd", *team(t))
-		if err != nil || result.Signature.Outcome != catalog.SignWritten || result.SignatureAttachment.Outcome != want || result.SignatureAttachment.Reason == "" {
+		if err != nil || result.Signature.Outcome != catalog.Signed || result.SignatureAttachment.Outcome != want || result.SignatureAttachment.Reason == "" {
 			t.Errorf("%d: %+v, %+v, %v; want signed, and %s", code, result.Signature, result.SignatureAttachment, err, want)
 		}
 	}

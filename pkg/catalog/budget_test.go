@@ -53,7 +53,7 @@ func TestBudgetOfPublishingTheSame(t *testing.T) {
 			c := w.open(catalog.Options{CacheDir: tt.cache})
 			var result catalog.PublishResult
 			requests := w.counter.during(func() { result = w.publish(c, image, catalog.PublishOptions{}) })
-			if result.Outcome != catalog.Unchanged || result.Attachment.Outcome != catalog.AttachSkipped {
+			if result.Outcome != catalog.Unchanged || result.Attachment.Outcome != catalog.Skipped {
 				t.Errorf("referrers %t: %s, attachment %+v; want unchanged, and skipped", referrers, result.Outcome, result.Attachment)
 			}
 			if len(requests) > tt.most {

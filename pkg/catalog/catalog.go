@@ -50,10 +50,11 @@ type Options struct {
 	// by the entry's own signatures, before the image is opened to look for
 	// others; nil tells nobody. It may be called from several goroutines at once.
 	Vouched func(image string)
-	// Warn is told what was noticed and did not change the result, each
-	// thing once. It may be called from several goroutines at once; nil
-	// ignores them.
-	Warn func(error)
+	// Warn is told what was noticed and did not change the result; the same
+	// thing again only after thousands of others. It may be called from several
+	// goroutines at once; nil ignores them. What concerns one publication or
+	// removal is in its result instead.
+	Warn func(Warning)
 }
 
 // Catalog is an open catalog. It is safe for concurrent use.
@@ -67,12 +68,12 @@ type Catalog struct {
 	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last of SetPolicy
 	opened     sync.Map                     // of string: repositories of images, as registry.Repository
 	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
-	collects   atomic.Bool                  // something was signed: the next snapshot looks for signatures
+	warnings   *warner
+	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
 
-	mu     sync.Mutex
-	view   *ocilog.View // the last read; nil when a write made it stale
-	read   time.Time
-	warned map[string]bool
+	mu   sync.Mutex
+	view *ocilog.View // the last read; nil when a write made it stale
+	read time.Time
 }
 
 // Open opens the catalog that a reference names: REGISTRY/REPOSITORY or
@@ -102,7 +103,7 @@ func Open(reference string, options Options) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{reference: ref, options: options, repository: repository, warned: map[string]bool{}}
+	c := &Catalog{reference: ref, options: options, repository: repository, warnings: newWarner(options.Warn)}
 	log := ocilog.Options{
 		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
 		Lookup: c.lookUpForSnapshot,
@@ -190,17 +191,4 @@ func (c *Catalog) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.view = nil
-}
-
-// warn passes on what was noticed, each thing once.
-func (c *Catalog) warn(noticed ...error) {
-	for _, err := range noticed {
-		c.mu.Lock()
-		told := c.warned[err.Error()]
-		c.warned[err.Error()] = true
-		c.mu.Unlock()
-		if !told && c.options.Warn != nil {
-			c.options.Warn(err)
-		}
-	}
 }

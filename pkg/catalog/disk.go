@@ -19,7 +19,7 @@ func (p *publication) addDisk(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("disk image: %w", err)
 	}
-	p.result.Warnings = append(p.result.Warnings, disk.Warnings...)
+	p.warnOfImage(disk)
 	p.document.Artifacts = append(p.document.Artifacts, disk.Artifacts...)
 	m := &p.image.Metadata
 	m.ExportFormat = cmp.Or(m.ExportFormat, disk.Metadata.ExportFormat)

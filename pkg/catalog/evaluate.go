@@ -82,7 +82,7 @@ func (e *evaluator) done(ctx context.Context) {
 	e.log.Confirm(e.confirmed...)
 	e.log.AddAllSignatures(ctx, e.found)
 	if err := e.log.Save(ctx); err != nil {
-		e.warn(err)
+		e.warn(WarnStore, "", err)
 	}
 }
 
@@ -288,7 +288,7 @@ func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) 
 			check.Result, check.Digest = trust.Unknown, lost.Digest
 			check.Reason = fmt.Sprintf("a later revision vanished (%s), and whether it was signed is not known: %s", lost.Tag, signed.Reason)
 		default:
-			e.warn(fmt.Errorf("entry %q: a later revision, %s, is no longer in the registry (%s)", name, signed.Result, lost.Tag))
+			e.warn(WarnLog, name, fmt.Errorf("entry %q: a later revision, %s, is no longer in the registry (%s)", name, signed.Result, lost.Tag))
 		}
 	}
 	return check

@@ -34,7 +34,7 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Explanation, error)
 		return x, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	if err != nil {
 		return x, err
 	}
@@ -52,7 +52,7 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Explanation, error)
 func signatureChecks(report trust.Report) []Check {
 	var all []Check
 	for _, check := range report.Checks {
-		all = append(all, Check{string(check.Subject), string(check.Result), check.Digest, check.Signer, check.Format, check.Time, check.Reason})
+		all = append(all, Check{check.Subject, Outcome(check.Result), check.Digest, check.Signer, check.Format, check.Time, check.Reason})
 	}
 	return all
 }

@@ -119,7 +119,7 @@ func TestAnEntryOfALaterFormatIsNotReplaced(t *testing.T) {
 		Blobs:      []revision.Blob{{Descriptor: ocispec.DescriptorEmptyJSON, Content: ocispec.DescriptorEmptyJSON.Data}},
 	})
 	var warned []error
-	c := w.open(catalog.Options{Warn: func(err error) { warned = append(warned, err) }})
+	c := w.open(catalog.Options{Warn: func(w catalog.Warning) { warned = append(warned, w.Err) }})
 	if _, err := c.Publish(t.Context(), image, catalog.PublishOptions{}); !errors.Is(err, entry.ErrMalformed) {
 		t.Errorf("publish over it: %v, want malformed", err)
 	}
@@ -148,7 +148,7 @@ func TestAClockAheadIsReported(t *testing.T) {
 	ahead := w.open(catalog.Options{Now: later(3 * time.Hour)})
 	w.publish(ahead, w.push("os/autosd", "1", "1"), catalog.PublishOptions{})
 	result := w.publish(w.open(catalog.Options{}), w.push("os/autosd", "2", "2"), catalog.PublishOptions{})
-	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0], "ahead of this clock") {
+	if len(result.Warnings) != 1 || !strings.Contains(result.Warnings[0].Err.Error(), "ahead of this clock") {
 		t.Errorf("warnings %v", result.Warnings)
 	}
 }
@@ -166,7 +166,7 @@ func TestAWrongClockWritesNothing(t *testing.T) {
 			if _, err := c.Publish(t.Context(), image, catalog.PublishOptions{}); !errors.As(err, &wrong) {
 				t.Errorf("publish %s ahead: %v", by, err)
 			}
-			if _, _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); !errors.As(err, &wrong) {
+			if _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); !errors.As(err, &wrong) {
 				t.Errorf("remove %s ahead: %v", by, err)
 			}
 		})
@@ -182,11 +182,11 @@ func TestTheFarFutureDecidesNothing(t *testing.T) {
 	w.publish(w.open(catalog.Options{}), w.push("os/autosd", "1", "1"), catalog.PublishOptions{Version: "1"})
 	stranger := w.open(catalog.Options{Now: later(25 * time.Hour)})
 	far := w.publish(stranger, w.push("os/other", "2", "2"), catalog.PublishOptions{Name: "autosd", Version: "far"})
-	if _, _, err := stranger.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); err != nil {
+	if _, err := stranger.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	var warned []string
-	c := w.open(catalog.Options{Fresh: -1, Warn: func(err error) { warned = append(warned, err.Error()) }})
+	c := w.open(catalog.Options{Fresh: -1, Warn: func(w catalog.Warning) { warned = append(warned, w.Err.Error()) }})
 	if item, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); err != nil || item.Version != "1" {
 		t.Errorf("version %q, %v: want 1", item.Version, err)
 	}
@@ -197,7 +197,7 @@ func TestTheFarFutureDecidesNothing(t *testing.T) {
 	if item, err := c.Get(t.Context(), "autosd", catalog.GetOptions{}); err != nil || item.Version != "3" {
 		t.Errorf("after another publication: version %q, %v, want 3", item.Version, err)
 	}
-	if _, _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); err != nil {
+	if _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); err != nil {
 		t.Error(err)
 	}
 }

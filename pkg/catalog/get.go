@@ -41,7 +41,7 @@ func (c *Catalog) Get(ctx context.Context, name string, options GetOptions) (ent
 		}
 		item, err = c.get(ctx, view, name, options)
 	}
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	return item, err
 }
 

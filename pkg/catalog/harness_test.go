@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -144,3 +145,21 @@ func parse(t testing.TB, reference string) registry.Reference {
 }
 
 func isKind(err, kind error) bool { return errors.Is(err, kind) }
+
+// refusals joins the errors of those heads that are refused; nil for none.
+func refusals(heads []catalog.Head) error {
+	var all []error
+	for _, head := range heads {
+		all = append(all, head.Err)
+	}
+	return errors.Join(all...)
+}
+
+// warningText is what warnings say, a line each.
+func warningText(warnings []catalog.Warning) string {
+	var text strings.Builder
+	for _, warning := range warnings {
+		fmt.Fprintln(&text, warning.Err)
+	}
+	return text.String()
+}

@@ -29,7 +29,7 @@ func (c *Catalog) History(ctx context.Context, name string) ([]entry.Event, erro
 		}
 		events, err = c.history(ctx, view, name)
 	}
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	return events, err
 }
 
@@ -66,7 +66,7 @@ func (c *Catalog) warnVanished(ctx context.Context, view *ocilog.View, name stri
 		return err
 	}
 	for _, vanished := range view.Vanished(ctx, name, tagOf(head), zeroTime) {
-		c.warn(&LostError{name, vanished.Tag})
+		c.warn(WarnLog, name, &LostError{name, vanished.Tag})
 	}
 	return nil
 }

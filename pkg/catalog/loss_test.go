@@ -64,7 +64,7 @@ func TestAStateThatCannotBeWrittenFailsNoPublication(t *testing.T) {
 	if result := w.publish(c, w.push("team/image", "1", "1"), catalog.PublishOptions{Name: "a"}); result.Attachment.Outcome != catalog.Attached {
 		t.Errorf("attached: %+v", result.Attachment)
 	}
-	if _, _, err := c.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
+	if _, err := c.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -81,7 +81,7 @@ func TestAcceptLossSignsNoStrangersWord(t *testing.T) {
 			w.publish(w.open(ours), image, catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
 			if what == "publication" {
 				w.publish(stranger, image, catalog.PublishOptions{Name: "a", Version: "evil"})
-			} else if _, _, err := stranger.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
+			} else if _, err := stranger.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			last := w.publish(w.open(ours), image, catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
@@ -104,7 +104,7 @@ func TestLossesUnderAPolicyThatWarns(t *testing.T) {
 		t.Fatal(err)
 	}
 	var warned []string
-	options := catalog.Options{Policy: policy, StateDir: t.TempDir(), Warn: func(err error) { warned = append(warned, err.Error()) }}
+	options := catalog.Options{Policy: policy, StateDir: t.TempDir(), Warn: func(w catalog.Warning) { warned = append(warned, w.Err.Error()) }}
 	image := w.push("team/image", "1", "1")
 	w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "1"})
 	last := w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "2"})
@@ -126,9 +126,12 @@ func TestLossesWithoutAPolicy(t *testing.T) {
 		result := w.publish(w.open(options), w.push("team/"+name, "1", name), catalog.PublishOptions{Name: name})
 		w.remove(result.Tag)
 	}
-	_, err := w.open(options).Heads(t.Context())
+	heads, err := w.open(options).Heads(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var lost *catalog.LostError
-	if !errors.As(err, &lost) || strings.Contains(err.Error(), "policy") || !errors.Is(err, entry.ErrUnreachable) {
+	if err = refusals(heads); !errors.As(err, &lost) || strings.Contains(err.Error(), "policy") || !errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("heads: %v", err)
 	}
 	if _, err := w.open(options).Verify(t.Context(), "b"); !errors.As(err, &lost) || lost.Name != "b" {
@@ -161,33 +164,33 @@ func TestLossesAreMissedHoweverOneReads(t *testing.T) {
 	var warned []string
 	options := catalog.Options{
 		Policy: trusting(t, sign), StateDir: t.TempDir(), Fresh: -1,
-		Warn: func(err error) { warned = append(warned, err.Error()) },
+		Warn: func(w catalog.Warning) { warned = append(warned, w.Err.Error()) },
 	}
 	image := w.push("team/image", "1", "1")
 	w.publish(w.open(options), image, catalog.PublishOptions{Name: "a", Version: "1", Sign: sign})
 	w.publish(w.open(options), w.push("team/image", "2", "2"), catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
-	event, _, err := w.open(options).Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign})
+	removal, err := w.open(options).Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.remove(event.Tag)
+	w.remove(removal.Event.Tag)
 	c := w.open(options)
-	after := event.At.Add(time.Millisecond)
+	after := removal.Event.At.Add(time.Millisecond)
 	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{Version: "2"}); !errors.Is(err, entry.ErrUntrusted) {
 		t.Errorf("by version: %v", err)
 	}
 	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{AsOf: after}); !errors.Is(err, entry.ErrUntrusted) {
 		t.Errorf("as of a time: %v", err)
 	}
-	if page, err := c.List(t.Context(), catalog.ListOptions{AsOf: after}); len(page.Items) > 0 || !errors.Is(err, entry.ErrUntrusted) {
+	if page, err := c.List(t.Context(), catalog.ListOptions{AsOf: after}); err != nil || len(page.Items) > 0 || !errors.Is(refusals(page.Refused), entry.ErrUntrusted) {
 		t.Errorf("listed as of a time: %d, %v", len(page.Items), err)
 	}
-	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{AsOf: event.At.Add(-time.Millisecond)}); err != nil {
+	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{AsOf: removal.Event.At.Add(-time.Millisecond)}); err != nil {
 		t.Errorf("as of a time before: %v", err)
 	}
 	warned = nil
-	if _, err := c.History(t.Context(), "a"); err != nil || !strings.Contains(fmt.Sprint(warned), event.Tag) {
-		t.Errorf("history: %v, warnings %q, want the tag %s", err, warned, event.Tag)
+	if _, err := c.History(t.Context(), "a"); err != nil || !strings.Contains(fmt.Sprint(warned), removal.Event.Tag) {
+		t.Errorf("history: %v, warnings %q, want the tag %s", err, warned, removal.Event.Tag)
 	}
 	// Publishing the image again moves on, although the entry says the same.
 	result := w.publish(w.open(options), w.push("team/image", "2", "2"), catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})

@@ -17,7 +17,7 @@ func (p *publication) merge(context.Context) error {
 	p.document.Metadata = m.merge(p.image.Metadata, p.options.Metadata, p.image.Observed)
 	p.document.Mismatches = m.mismatches
 	for _, mismatch := range m.mismatches {
-		p.result.Warnings = append(p.result.Warnings, mismatch.String())
+		p.warn(WarnImage, "%s", mismatch)
 	}
 	return nil
 }

@@ -71,9 +71,8 @@ func TestOrigins(t *testing.T) {
 			if got := strings.Join(names, " "); got != tt.want {
 				t.Errorf("listed %q, want %q", got, tt.want)
 			}
-			var refused *catalog.RefusedError
-			if errors.As(err, &refused); tt.refused > 0 != (refused != nil && len(refused.Refused) == tt.refused && errors.Is(err, entry.ErrUntrusted)) {
-				t.Errorf("error %v, want %d refused", err, tt.refused)
+			if err != nil || len(page.Refused) != tt.refused || tt.refused > 0 != errors.Is(refusals(page.Refused), entry.ErrUntrusted) {
+				t.Errorf("%d refused (%v), %v, want %d", len(page.Refused), refusals(page.Refused), err, tt.refused)
 			}
 		})
 	}

@@ -119,7 +119,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 	if p.image, err = inspect.Inspect(ctx, p.repository, p.ref); err != nil {
 		return err
 	}
-	p.result.Warnings = p.image.Warnings
+	p.warnOfImage(p.image)
 	found, o := p.image.Descriptor, &p.options
 	if o.Digest != "" && found.Digest != o.Digest {
 		return fmt.Errorf("%w: %s is %s, not %s", entry.ErrConflict, p.ref, found.Digest, o.Digest)
@@ -143,7 +143,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		return err
 	}
 	heads, err := p.view.Heads(ctx, zeroTime)
-	p.catalog.warn(p.view.Warnings()...)
+	p.catalog.warnOf(p.view.Warnings())
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 			if d != nil && d.Name == p.name && p.options.Sign == nil && !p.mustBeNew {
 				p.old = head
 			}
-			p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is not verified by the policy, and does not count", head.Tag.Name))
+			p.warn(WarnPolicy, "entry %q is not verified by the policy, and does not count", head.Tag.Name)
 		case head.Later != "":
 			return head.CheckFormat()
 		case d.Name == p.name:
@@ -202,9 +202,9 @@ func (p *publication) complete() {
 // pack makes the revision, unless it would change nothing. One that describes
 // the same image as before keeps what newer writers put into it.
 func (p *publication) pack(ctx context.Context) (err error) {
-	p.result.Attachment = Attachment{Outcome: AttachSkipped}
+	p.result.Attachment = Step{Outcome: Skipped}
 	if p.options.Sign != nil {
-		p.result.Signature = &Signed{Outcome: SignSkipped}
+		p.result.Signature = &Step{Outcome: Skipped}
 	}
 	if p.old != nil && revision.SameContent(p.old.Document, p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (revision.Tag{}) {
 		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
@@ -218,7 +218,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)
 	p.document.Catalog = p.catalog.normal
 	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
-		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute)))
+		p.warn(WarnClock, "the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute))
 	}
 	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
 		var text []byte
@@ -268,7 +268,7 @@ func (p *publication) compact(ctx context.Context) error {
 	}
 	var err error
 	if p.result.Snapshot, err = p.catalog.log.Compact(ctx, p.view); err != nil {
-		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("the entry is published, but no snapshot was written: %v", err))
+		p.warn(WarnStore, "the entry is published, but no snapshot was written: %w", err)
 	}
 	return nil
 }

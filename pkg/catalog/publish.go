@@ -42,34 +42,24 @@ type PublishOptions struct {
 	Sign *Signing
 }
 
-// Outcome says what a publication did.
-type Outcome string
-
-// The outcomes of a publication.
-const (
-	Published Outcome = "published"
-	Unchanged Outcome = "unchanged" // the entry says exactly this already; no revision was written
-	Planned   Outcome = "planned"   // a dry run: nothing was written
-)
-
 // PublishResult is what became of a publication.
 type PublishResult struct {
 	Outcome Outcome    `json:"outcome"`
 	Item    entry.Item `json:"item"`
 	Tag     string     `json:"tag,omitempty"` // of the revision in the catalog's repository
 	// Signature and ImageSignature are those that were asked for.
-	Signature      *Signed    `json:"signature,omitempty"`
-	ImageSignature *Signed    `json:"imageSignature,omitempty"`
-	Attachment     Attachment `json:"attachment"`
+	Signature      *Step `json:"signature,omitempty"`
+	ImageSignature *Step `json:"imageSignature,omitempty"`
+	Attachment     Step  `json:"attachment"`
 	// SignatureAttachment is that of the revision's signatures, beside that of
 	// the revision; nil where nothing was signed or nothing is attached.
-	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
-	Snapshot            bool        `json:"snapshot"` // a snapshot was due, and written
+	SignatureAttachment *Step `json:"signatureAttachment,omitempty"`
+	Snapshot            bool  `json:"snapshot"` // a snapshot was due, and written
 	// MovedFrom are the names that were ended, or would be in a dry run.
 	MovedFrom []string `json:"movedFrom,omitempty"`
 	// Warnings are what went less than well without making the publication
 	// less valid.
-	Warnings []string `json:"warnings,omitempty"`
+	Warnings []Warning `json:"warnings,omitempty"`
 }
 
 // Publish inspects an image and makes it the live state of an entry, new or

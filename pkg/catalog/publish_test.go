@@ -163,7 +163,7 @@ func TestVersionsStayReadableUntilTheEntryEnds(t *testing.T) {
 	if err != nil || !strings.HasSuffix(item.RegistryURL, ":2") {
 		t.Errorf("%s, %v", item.RegistryURL, err)
 	}
-	if _, _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{Reason: "done"}); err != nil {
+	if _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{Reason: "done"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, options := range []catalog.GetOptions{{}, {Version: "2"}} {
@@ -171,7 +171,7 @@ func TestVersionsStayReadableUntilTheEntryEnds(t *testing.T) {
 			t.Errorf("%+v after removal: %v, want not found", options, err)
 		}
 	}
-	if _, _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); !errors.Is(err, entry.ErrNotFound) {
+	if _, err := c.Remove(t.Context(), "autosd", catalog.RemoveOptions{}); !errors.Is(err, entry.ErrNotFound) {
 		t.Errorf("removing twice: %v", err)
 	}
 	events, err := c.History(t.Context(), "autosd")
@@ -202,12 +202,12 @@ func TestAttachingSaysWhatHappened(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		wrap func(http.Handler) http.Handler
-		want catalog.AttachOutcome
+		want catalog.Outcome
 	}{
 		{"taken", nil, catalog.Attached},
-		{"not ours to write", answer(http.StatusForbidden), catalog.AttachForbidden},
-		{"refused", answer(http.StatusBadRequest), catalog.AttachRefused},
-		{"registry ill", answer(http.StatusInternalServerError), catalog.AttachFailed},
+		{"not ours to write", answer(http.StatusForbidden), catalog.NotWritable},
+		{"refused", answer(http.StatusBadRequest), catalog.Refused},
+		{"registry ill", answer(http.StatusInternalServerError), catalog.Failed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, true, tt.wrap)

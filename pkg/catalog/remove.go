@@ -20,57 +20,65 @@ type RemoveOptions struct {
 	Unsigned bool
 }
 
-// Remove ends an entry by appending a removal; its revisions stay readable in
-// the history. A name that is not live is an entry.ErrNotFound. The warnings
-// are what went less than well without making the removal less valid. Under a
-// policy, a removal that it does not verify ended nothing.
-func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions) (event entry.Event, warnings []string, err error) {
-	if err := entry.CheckName(name); err != nil {
-		return event, nil, err
-	}
-	expectPush(c.options.Registry, c.reference)
-	view, revision, warnings, err := c.endHead(ctx, name, options)
-	if err != nil {
-		return event, nil, err
-	}
-	if _, err := c.log.Compact(ctx, view); err != nil {
-		warnings = append(warnings, fmt.Sprintf("the entry is removed, but no snapshot was written: %v", err))
-	}
-	return revision.Event(), warnings, nil
+// RemoveResult is what became of a removal.
+type RemoveResult struct {
+	Event entry.Event
+	// Warnings are what went less than well without making the removal less valid.
+	Warnings []Warning
 }
 
-// endHead appends the removal of what is live, while no other writer of this
+// Remove ends an entry by appending a removal; its revisions stay readable in
+// the history. A name that is not live is an entry.ErrNotFound. Under a policy, a
+// removal that it does not verify ended nothing.
+func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions) (RemoveResult, error) {
+	if err := entry.CheckName(name); err != nil {
+		return RemoveResult{}, err
+	}
+	expectPush(c.options.Registry, c.reference)
+	view, result, err := c.endHead(ctx, name, options)
+	if err != nil {
+		return RemoveResult{}, err
+	}
+	if _, err := c.log.Compact(ctx, view); err != nil {
+		result.Warnings = append(result.Warnings, Warning{WarnStore, name, fmt.Errorf("the entry is removed, but no snapshot was written: %w", err)})
+	}
+	return result, nil
+}
+
+// endHead appends the removal of the head, while no other writer of this
 // catalog decides about the name.
-func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (*ocilog.View, *revision.Revision, []string, error) {
+func (c *Catalog) endHead(ctx context.Context, name string, options RemoveOptions) (view *ocilog.View, result RemoveResult, err error) {
 	unlock, err := c.writers.Lock(ctx, "name "+name)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, result, err
 	}
 	defer unlock()
-	view, err := c.refresh(ctx, name)
-	if err != nil {
-		return nil, nil, nil, err
+	if view, err = c.refresh(ctx, name); err != nil {
+		return nil, result, err
 	}
 	head, err := view.Head(ctx, name, zeroTime)
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	switch {
 	case err != nil:
-		return nil, nil, nil, err
+		return nil, result, err
 	case head == nil, head.Tag.Op == revision.OpRemove && c.verifies(ctx, head):
-		return nil, nil, nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+		return nil, result, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
-	var warnings []string
 	if options.Sign == nil {
 		warning, err := c.unsigned(ctx, view, name, head, nil, options.Unsigned)
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("remove %s: %w", name, err)
+			return nil, result, fmt.Errorf("remove %s: %w", name, err)
 		}
-		if warning != "" {
-			warnings = append(warnings, warning)
+		if warning != nil {
+			result.Warnings = append(result.Warnings, *warning)
 		}
 	}
 	revision, err := c.end(ctx, view, head, options)
-	return view, revision, warnings, err
+	if err != nil {
+		return nil, result, err
+	}
+	result.Event = revision.Event()
+	return view, result, nil
 }
 
 // end appends the removal of a revision.

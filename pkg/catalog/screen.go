@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,69 +13,36 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// RefusedError says what the policy refuses or, without one, what is lost. It
-// wraps an error for each entry, mostly a *trust.Error, so that it is an
-// entry.ErrUntrusted, and an entry.ErrUnreachable where nothing could be said of
-// one of them.
-type RefusedError struct {
-	Catalog string
-	Refused []error
-}
-
-func (e *RefusedError) Error() string {
-	if len(e.Refused) == 1 {
-		return e.Refused[0].Error()
-	}
-	var lost *LostError
-	if errors.As(e.Refused[0], &lost) { // without a policy, nothing else is refused
-		return fmt.Sprintf("%d entries of %s are lost", len(e.Refused), e.Catalog)
-	}
-	return fmt.Sprintf("the policy refuses %d entries of %s", len(e.Refused), e.Catalog)
-}
-
-// Unwrap returns the error of each entry.
-func (e *RefusedError) Unwrap() []error { return e.Refused }
-
 // screen returns the live entries that the policy lets through, with their
-// verdicts, and an error for all else: whatever decides a name and is not
-// verified, be it a publication, a removal or of a later format, and names whose
-// last state was taken away. asOf is the state of the view that is looked at.
-func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*revision.Revision) ([]entry.Item, error) {
+// verdicts, and all else: whatever decides a name and is not verified, be it a
+// publication, a removal or of a later format, and names whose last state was
+// taken away. asOf is the state of the view that is looked at.
+func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*revision.Revision) (items []entry.Item, refused []Head) {
 	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)
-	var items []entry.Item
-	var refused []error
 	decided := map[string]bool{}
 	for i, report := range e.all(ctx, heads) {
 		head := heads[i]
 		decided[head.Tag.Name] = true
 		if err := c.refusal(head, report); err != nil {
-			refused = append(refused, err)
+			refused = append(refused, Head{head.Tag.Name, head.Digest, err})
 		} else if head.Document != nil {
 			item := head.Item()
 			item.Verdict, item.Signers = report.Verdict, signersOf(report)
 			items = append(items, item)
 		}
 	}
-	return items, c.refused(append(refused, e.absences(ctx, decided)...))
+	return items, append(refused, e.absences(ctx, decided)...)
 }
 
-// refused sums up what is refused; nil for nothing.
-func (c *Catalog) refused(refused []error) error {
-	if len(refused) == 0 {
-		return nil
-	}
-	return &RefusedError{Catalog: c.Reference(), Refused: refused}
-}
-
-// absences returns the errors of those doubtful names that nothing decides.
-func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refused []error) {
+// absences returns those doubtful names that nothing decides.
+func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refused []Head) {
 	for _, name := range slices.Sorted(maps.Keys(e.doubtful)) {
 		if decided[name] {
 			continue
 		}
 		if err := e.absence(ctx, name); err != nil {
-			refused = append(refused, err)
+			refused = append(refused, Head{Name: name, Err: err})
 		}
 	}
 	return refused
@@ -88,7 +54,7 @@ func (c *Catalog) refusal(revision *revision.Revision, report trust.Report) erro
 	what := subject(revision)
 	err := report.Err(what, revision.Digest)
 	if err == nil && report.Verdict != trust.Verified {
-		c.warn(fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason))
+		c.warn(WarnPolicy, revision.Tag.Name, fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason))
 	}
 	return err
 }
@@ -128,7 +94,7 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head revision
 		return nil
 	}
 	if e.rule(name).Warns() {
-		e.warn(fmt.Errorf("entry %q: %s", name, check.Reason))
+		e.warn(WarnPolicy, name, fmt.Errorf("entry %q: %s", name, check.Reason))
 		return nil
 	}
 	return &trust.Error{What: what, Digest: check.Digest, Verdict: check.Result, Subject: check.Subject, Reason: check.Reason}

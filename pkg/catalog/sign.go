@@ -32,25 +32,6 @@ func (s *Signing) format() trust.Format {
 	return s.Format
 }
 
-// SignOutcome says what became of a signature.
-type SignOutcome string
-
-// The outcomes of signing.
-const (
-	SignWritten SignOutcome = "signed"
-	SignPresent SignOutcome = "signed before" // by the same key; nothing was written
-	SignSkipped SignOutcome = "skipped"       // not asked for, or nothing was written
-	SignFailed  SignOutcome = "failed"
-)
-
-// Signed reports an attempt to sign.
-type Signed struct {
-	Outcome SignOutcome   `json:"outcome"`
-	Digest  digest.Digest `json:"digest,omitempty"`
-	Signer  string        `json:"signer,omitempty"`
-	Reason  string        `json:"reason,omitempty"`
-}
-
 // sign signs a revision of this publication, and the image where that is asked
 // for.
 func (p *publication) sign(ctx context.Context, tag revision.Tag, revision ocispec.Descriptor) error {
@@ -88,7 +69,7 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 	}
 	check := rule.Check(trust.SubjectEntry, revision, evidenceOf(p.catalog.log.Signatures(tag)))
 	if check.Result != trust.Verified {
-		p.result.Warnings = append(p.result.Warnings, fmt.Sprintf("entry %q is signed, and the policy still refuses it: %s", p.name, check.Reason))
+		p.warn(WarnPolicy, "entry %q is signed, and the policy still refuses it: %s", p.name, check.Reason)
 	}
 }
 
@@ -121,15 +102,15 @@ func (c *Catalog) signer(o *Signing, revision *revision.Revision) func(context.C
 }
 
 // signRevision signs a revision of the log.
-func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *revision.Revision) (Signed, error) {
+func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *revision.Revision) (Step, error) {
 	return c.writeSignature(ctx, o, c.repository, c.Reference(), manifestDescriptor(revision), &revision.Tag)
 }
 
 // writeSignature signs a digest, unless the same key did so before, and puts
 // the signature beside it; that of a revision is remembered for the next
 // snapshot.
-func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *revision.Tag) (Signed, error) {
-	signed := Signed{Outcome: SignFailed, Digest: subject.Digest, Signer: trust.Describe(o.Signer)}
+func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *revision.Tag) (Step, error) {
+	signed := Step{Outcome: Failed, Digest: subject.Digest, Signer: trust.Describe(o.Signer)}
 	c.collects.Store(true)
 	made, present, err := c.makeSignature(ctx, o, to, reference, subject)
 	if err == nil && !present {
@@ -139,9 +120,9 @@ func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Re
 		signed.Reason = err.Error()
 		return signed, fmt.Errorf("sign %s: %w", subject.Digest, err)
 	}
-	signed.Outcome = SignWritten
+	signed.Outcome = Signed
 	if present {
-		signed.Outcome = SignPresent
+		signed.Outcome = SignedBefore
 	} else if tag != nil {
 		c.log.AddSignatures(ctx, *tag, made.JSON())
 	}
@@ -159,13 +140,13 @@ func (c *Catalog) makeSignature(ctx context.Context, o *Signing, to registry.Rep
 
 // SignResult is what became of signing an entry.
 type SignResult struct {
-	Name      string  `json:"name"`
-	Tag       string  `json:"tag"` // of the revision that was signed
-	Signature Signed  `json:"signature"`
-	Image     *Signed `json:"imageSignature,omitempty"`
+	Name           string `json:"name"`
+	Tag            string `json:"tag"` // of the revision that was signed
+	Signature      Step   `json:"signature"`
+	ImageSignature *Step  `json:"imageSignature,omitempty"`
 	// SignatureAttachment is what became of the copy of the signatures beside the
 	// image; nil for what is never attached to one.
-	SignatureAttachment *Attachment `json:"signatureAttachment,omitempty"`
+	SignatureAttachment *Step `json:"signatureAttachment,omitempty"`
 }
 
 // Sign signs what stands of a name, in the last reading while that is fresh: its
@@ -180,7 +161,7 @@ func (c *Catalog) Sign(ctx context.Context, name string, options Signing) (SignR
 // saveSignatures writes down what was signed for the next process.
 func (c *Catalog) saveSignatures(ctx context.Context) {
 	if err := c.log.Save(ctx); err != nil {
-		c.warn(err)
+		c.warn(WarnStore, "", err)
 	}
 }
 
@@ -193,7 +174,7 @@ func (c *Catalog) SignAll(ctx context.Context, names []string, options Signing, 
 	group.SetLimit(lookups)
 	for i, name := range names {
 		group.Go(func() error {
-			result, err := SignResult{Name: name, Signature: Signed{Outcome: SignSkipped}}, context.Cause(ctx)
+			result, err := SignResult{Name: name, Signature: Step{Outcome: Skipped}}, context.Cause(ctx)
 			if err == nil {
 				result, err = c.signHead(ctx, name, options)
 			}
@@ -205,7 +186,7 @@ func (c *Catalog) SignAll(ctx context.Context, names []string, options Signing, 
 }
 
 func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (SignResult, error) {
-	result := SignResult{Name: name, Signature: Signed{Outcome: SignSkipped}}
+	result := SignResult{Name: name, Signature: Step{Outcome: Skipped}}
 	if err := entry.CheckName(name); err != nil {
 		return result, err
 	}
@@ -221,7 +202,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 		}
 		head, err = view.Head(ctx, name, zeroTime)
 	}
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	switch {
 	case err != nil:
 		return result, err
@@ -234,7 +215,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 	if result.Signature, err = c.signRevision(ctx, &options, head); err != nil {
 		return result, err
 	}
-	result.SignatureAttachment = c.followSignature(ctx, head, result.Signature.Outcome == SignPresent)
+	result.SignatureAttachment = c.followSignature(ctx, head, result.Signature.Outcome == SignedBefore)
 	if !options.Image || head.Document == nil {
 		return result, nil
 	}
@@ -248,7 +229,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 		return result, err
 	}
 	signed, err := c.writeSignature(ctx, &options, repository, ref.Base(), ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}, nil)
-	result.Image = &signed
+	result.ImageSignature = &signed
 	return result, err
 }
 

@@ -55,7 +55,7 @@ func TestApprovals(t *testing.T) {
 		want := []string{build.Signer.PublicKey().String()}
 		for _, approver := range []*catalog.Signing{qa, boss} {
 			result, err := w.fresh(catalog.Options{}).Sign(t.Context(), "app", *approver)
-			if err != nil || result.Signature.Outcome != catalog.SignWritten {
+			if err != nil || result.Signature.Outcome != catalog.Signed {
 				t.Fatalf("%s: %+v, %v", format, result, err)
 			}
 			want = append(want, approver.Signer.PublicKey().String())

@@ -24,7 +24,7 @@ func (c *Catalog) SaveStatuses(ctx context.Context, merge func(recorded map[stri
 		return err
 	}
 	statuses := merge(view.Statuses(ctx).ByName)
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	if len(statuses) == 0 {
 		return nil
 	}

@@ -32,7 +32,7 @@ func TestStatusShowsWithoutAServer(t *testing.T) {
 	}
 	for _, want := range []int{3, 1} { // the tag list, and what is new
 		c := w.open(catalog.Options{})
-		var page entry.Page
+		var page catalog.Page
 		requests := w.counter.during(func() {
 			var err error
 			if page, err = c.List(t.Context(), catalog.ListOptions{}); err != nil {
@@ -86,7 +86,7 @@ func TestStatusIsOfOneRevision(t *testing.T) {
 func TestForgedStatusIsAWarning(t *testing.T) {
 	w := newWorld(t, true, nil)
 	var warned []error
-	c := w.open(catalog.Options{Warn: func(err error) { warned = append(warned, err) }})
+	c := w.open(catalog.Options{Warn: func(w catalog.Warning) { warned = append(warned, w.Err) }})
 	w.publish(c, w.push("os/image", "1", "1"), catalog.PublishOptions{})
 	w.push("team/catalog", "_status.0mm5d2l0r.s0123456789abcdef", "x")
 	page, err := c.List(t.Context(), catalog.ListOptions{})

@@ -63,7 +63,7 @@ func TestVerifiedColdListBudget(t *testing.T) {
 	for _, referrers := range []bool{true, false} {
 		w, sign := newWorld(t, referrers, nil), team(t)
 		w.fill(w.open(catalog.Options{}), 32, sign)
-		list := func(policy *trust.Policy) (page entry.Page, requests []string) {
+		list := func(policy *trust.Policy) (page catalog.Page, requests []string) {
 			cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: policy})
 			requests = w.counter.during(func() {
 				var err error
@@ -95,7 +95,7 @@ func TestSnapshotsCollectSignatures(t *testing.T) {
 		t.Fatal("no snapshot")
 	}
 	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, sign)})
-	var page entry.Page
+	var page catalog.Page
 	requests := w.counter.during(func() { page, _ = cold.List(t.Context(), catalog.ListOptions{}) })
 	if len(page.Items) != 31 || len(requests) > 8 { // a few for the one that is refused
 		t.Errorf("%d items in %d requests: %v", len(page.Items), len(requests), requests)
@@ -157,11 +157,11 @@ func TestRollbackIsNoticed(t *testing.T) {
 			case "publication":
 				last = w.publish(writer, image, catalog.PublishOptions{Name: "a", Version: "2", Sign: sign}).Tag
 			case "removal":
-				event, _, err := writer.Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign})
+				result, err := writer.Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign})
 				if err != nil {
 					t.Fatal(err)
 				}
-				last = event.Tag
+				last = result.Event.Tag
 			}
 			// Reading once, under the policy, remembers what was there.
 			policy := trusting(t, sign)
@@ -171,6 +171,10 @@ func TestRollbackIsNoticed(t *testing.T) {
 			w.remove(last)
 			c := w.open(catalog.Options{Policy: policy})
 			page, err := c.List(t.Context(), catalog.ListOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = refusals(page.Refused)
 			var refused *trust.Error
 			if !errors.As(err, &refused) || refused.Verdict != trust.Invalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") || len(page.Items) != 0 {
 				t.Errorf("list: %v, %v", len(page.Items), err)
@@ -229,6 +233,10 @@ func TestNoAnswerIsUnreachable(t *testing.T) {
 		broken.Store(true)
 		c := w.open(catalog.Options{Policy: trusting(t, sign)})
 		page, err := c.List(t.Context(), catalog.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = refusals(page.Refused)
 		var refused *trust.Error
 		if len(page.Items) != 0 || !errors.Is(err, entry.ErrUnreachable) || errors.Is(err, entry.ErrUntrusted) || !errors.As(err, &refused) || refused.Verdict != trust.Unknown {
 			t.Errorf("%d: %v, %v", status, len(page.Items), err)

@@ -36,26 +36,29 @@ func (e *UnsignedError) Is(target error) bool { return target == entry.ErrUntrus
 // unsigned decides about a change that nobody signs: of head, which decides the
 // name now and is nil for a new one, to a publication of image, or to a removal
 // for nil. The policy may refuse it; a *UnsignedError says so unless that is
-// meant. Otherwise a warning says what the change takes away or meets; "" is none.
-func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *revision.Revision, image *entry.Image, meant bool) (warning string, err error) {
+// meant. Otherwise a warning says what the change takes away or meets; nil is none.
+func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *revision.Revision, image *entry.Image, meant bool) (warning *Warning, err error) {
+	warn := func(format string, args ...any) *Warning {
+		return &Warning{WarnPolicy, name, fmt.Errorf(format, args...)}
+	}
 	if c.policy() == nil {
 		if head != nil && c.seemsSigned(ctx, view, head) {
-			return fmt.Sprintf("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
+			return warn("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
 		}
-		return "", nil
+		return nil, nil
 	}
 	rule := c.policy().For(c.Reference(), name)
 	switch {
 	case image != nil && rule != nil && !slices.Contains(rule.Subjects(), trust.SubjectEntry) && rule.Admits(c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == trust.Verified:
-		return "", nil // the entry itself need not be signed
+		return nil, nil // the entry itself need not be signed
 	case rule.Warns() && head != nil && c.verifies(ctx, head):
-		return fmt.Sprintf("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule), nil
+		return warn("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule), nil
 	case rule.Warns():
-		return "", nil
+		return nil, nil
 	case !meant:
-		return "", &UnsignedError{Name: name, Rule: rule.String()}
+		return nil, &UnsignedError{Name: name, Rule: rule.String()}
 	}
-	return fmt.Sprintf("entry %q is not signed, and the policy refuses it like this", name), nil
+	return warn("entry %q is not signed, and the policy refuses it like this", name), nil
 }
 
 // mayBeUnsigned returns an error where nobody signs what the policy wants signed:
@@ -73,8 +76,8 @@ func (p *publication) mayBeUnsigned(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("publish %s: %w", p.name, err)
 		}
-		if warning != "" {
-			p.result.Warnings = append(p.result.Warnings, warning)
+		if warning != nil {
+			p.result.Warnings = append(p.result.Warnings, *warning)
 		}
 	}
 	return nil

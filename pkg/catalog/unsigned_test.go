@@ -2,7 +2,6 @@ package catalog_test
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -38,7 +37,7 @@ func TestUnsignedUnderAPolicy(t *testing.T) {
 	requests = w.counter.during(func() { _, err = c.Add(t.Context(), "a", image, catalog.PublishOptions{}) })
 	refusedUnsigned(t, "add", "a", requests, err)
 	first := w.publish(c, image, catalog.PublishOptions{Name: "a", Unsigned: true})
-	if !strings.Contains(fmt.Sprint(first.Warnings), "not signed") {
+	if !strings.Contains(warningText(first.Warnings), "not signed") {
 		t.Errorf("warnings %v", first.Warnings)
 	}
 	if again := w.publish(c, image, catalog.PublishOptions{Name: "a"}); again.Outcome != catalog.Unchanged {
@@ -49,11 +48,11 @@ func TestUnsignedUnderAPolicy(t *testing.T) {
 	}
 	_, requests, err = change(catalog.PublishOptions{Name: "a", Version: "2"})
 	refusedUnsigned(t, "a new version", "a", requests, err)
-	requests = w.counter.during(func() { _, _, err = c.Remove(t.Context(), "a", catalog.RemoveOptions{}) })
+	requests = w.counter.during(func() { _, err = c.Remove(t.Context(), "a", catalog.RemoveOptions{}) })
 	refusedUnsigned(t, "remove", "a", requests, err)
-	_, warnings, err := c.Remove(t.Context(), "a", catalog.RemoveOptions{Unsigned: true})
-	if err != nil || !strings.Contains(fmt.Sprint(warnings), "not signed") {
-		t.Errorf("remove with Unsigned: %v, %v, want a warning", warnings, err)
+	removed, err := c.Remove(t.Context(), "a", catalog.RemoveOptions{Unsigned: true})
+	if err != nil || !strings.Contains(warningText(removed.Warnings), "not signed") {
+		t.Errorf("remove with Unsigned: %v, %v, want a warning", removed.Warnings, err)
 	}
 }
 
@@ -75,7 +74,7 @@ func TestUnsignedMove(t *testing.T) {
 	// A rule that warns lets an unsigned change through, and says so of a name that was signed.
 	w.publish(c, image, catalog.PublishOptions{Name: "dev-a", Move: true, Sign: sign})
 	result := w.publish(c, image, catalog.PublishOptions{Name: "dev-a", Version: "2"})
-	if text := fmt.Sprint(result.Warnings); !strings.Contains(text, "verified") {
+	if text := warningText(result.Warnings); !strings.Contains(text, "verified") {
 		t.Errorf("warnings %s, want one about what was verified", text)
 	}
 	if result := w.publish(c, w.push("team/other", "1", "2"), catalog.PublishOptions{Name: "dev-b"}); len(result.Warnings) > 0 {
@@ -99,7 +98,7 @@ func TestUnsignedEntryOfASignedImage(t *testing.T) {
 	if result := w.publish(c, image, catalog.PublishOptions{Name: "a", Version: "2"}); len(result.Warnings) > 0 {
 		t.Errorf("warnings %v, want none", result.Warnings)
 	}
-	requests = w.counter.during(func() { _, _, err = c.Remove(t.Context(), "a", catalog.RemoveOptions{}) })
+	requests = w.counter.during(func() { _, err = c.Remove(t.Context(), "a", catalog.RemoveOptions{}) })
 	refusedUnsigned(t, "remove", "a", requests, err)
 }
 
@@ -118,13 +117,13 @@ func TestUnsignedWithoutAPolicy(t *testing.T) {
 		for name, want := range map[string]bool{"signed": true, "bare": false} {
 			reference := strings.Replace(image, "image", map[string]string{"signed": "image", "bare": "bare"}[name], 1)
 			result := w.publish(w.fresh(catalog.Options{}), reference, catalog.PublishOptions{Name: name, Version: "2"})
-			if got := strings.Contains(fmt.Sprint(result.Warnings), "is signed, and this is not"); got != want {
+			if got := strings.Contains(warningText(result.Warnings), "is signed, and this is not"); got != want {
 				t.Errorf("%v: publish %s: warnings %v, want one: %t", tt, name, result.Warnings, want)
 			}
 			w.publish(w.fresh(catalog.Options{}), reference, catalog.PublishOptions{Name: name, Version: "3", Sign: map[bool]*catalog.Signing{true: sign}[want]})
-			_, warnings, err := w.fresh(catalog.Options{}).Remove(t.Context(), name, catalog.RemoveOptions{})
-			if got := strings.Contains(fmt.Sprint(warnings), "is signed, and this is not"); got != want || err != nil {
-				t.Errorf("%v: remove %s: warnings %v, %v, want one: %t", tt, name, warnings, err, want)
+			removed, err := w.fresh(catalog.Options{}).Remove(t.Context(), name, catalog.RemoveOptions{})
+			if got := strings.Contains(warningText(removed.Warnings), "is signed, and this is not"); got != want || err != nil {
+				t.Errorf("%v: remove %s: warnings %v, %v, want one: %t", tt, name, removed.Warnings, err, want)
 			}
 		}
 	}
@@ -147,7 +146,7 @@ func TestSignedAndStillRefused(t *testing.T) {
 		"one":      {both, "still refuses it: signed by 1 of the 2"},
 	} {
 		result := w.publish(w.fresh(catalog.Options{Policy: tt.policy}), w.push("team/"+name, "1", "1"), catalog.PublishOptions{Name: name, Sign: sign})
-		if got := fmt.Sprint(result.Warnings); strings.Contains(got, "still refuses it") != (tt.want != "") || !strings.Contains(got, tt.want) {
+		if got := warningText(result.Warnings); strings.Contains(got, "still refuses it") != (tt.want != "") || !strings.Contains(got, tt.want) {
 			t.Errorf("%s: warnings %s, want %q", name, got, tt.want)
 		}
 	}

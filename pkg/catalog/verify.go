@@ -18,28 +18,19 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// What Verify looks at beside signatures, which trust.Entry, trust.Image and
-// trust.Latest stand for.
+// What Verify checks beside signatures, which are subjects of package trust.
 const (
-	CheckRevision   = "revision"   // the entry stands under its tag
-	CheckReachable  = "reachable"  // the image's reference resolves
-	CheckDigest     = "digest"     // to what was published
-	CheckContent    = "content"    // every platform and every layer is there
-	CheckAttachment = "attachment" // the image knows its entry
-)
-
-// Results of those checks; those of signatures are verdicts.
-const (
-	ResultOK      = "ok"
-	ResultFailed  = "failed"
-	ResultAbsent  = "absent" // and need not be there
-	ResultUnknown = "unknown"
+	CheckRevision   trust.Subject = "revision"   // the entry stands under its tag
+	CheckReachable  trust.Subject = "reachable"  // the image's reference resolves
+	CheckDigest     trust.Subject = "digest"     // to what was published
+	CheckContent    trust.Subject = "content"    // every platform and every layer is there
+	CheckAttachment trust.Subject = "attachment" // the image knows its entry
 )
 
 // Check is one thing that was looked at.
 type Check struct {
-	What   string        `json:"what"`
-	Result string        `json:"result"`
+	What   trust.Subject `json:"what"`
+	Result Outcome       `json:"result"` // of a signature: its verdict
 	Digest digest.Digest `json:"digest,omitempty"`
 	Signer string        `json:"signer,omitempty"`
 	Format trust.Format  `json:"format,omitempty"`
@@ -76,7 +67,7 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 		}
 		head, err = view.Head(ctx, name, zeroTime)
 	}
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	switch {
 	case err != nil:
 		return v, err
@@ -95,64 +86,6 @@ func tagOf(rev *revision.Revision) revision.Tag {
 		return revision.Tag{}
 	}
 	return rev.Tag
-}
-
-// Head is a live entry and the revision that makes it so.
-type Head struct {
-	Name     string
-	Revision digest.Digest
-}
-
-// Heads returns the live entries in text order of their names, those of a later
-// format included, without looking at their signatures: they are what there is to
-// verify. Under a policy, a *RefusedError beside them names the removals that
-// nobody signed and the entries that were taken away; without one it names those
-// that vanished and have nothing in their place.
-func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
-	view, err := c.refresh(ctx)
-	if err != nil {
-		return nil, err
-	}
-	all, err := view.Heads(ctx, zeroTime)
-	c.warn(view.Warnings()...)
-	if err != nil {
-		return nil, err
-	}
-	var heads []Head
-	var removed []*revision.Revision
-	decided := map[string]bool{}
-	for _, head := range all {
-		decided[head.Tag.Name] = true
-		if head.Tag.Op == revision.OpRemove {
-			removed = append(removed, head)
-		} else {
-			heads = append(heads, Head{head.Tag.Name, head.Digest})
-		}
-	}
-	return heads, c.hidden(ctx, view, removed, decided)
-}
-
-// hidden returns a *RefusedError for names that are not live and should not be
-// so: by a removal that nobody signed, or for no reason that is left. decided are
-// the names that something decides.
-func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*revision.Revision, decided map[string]bool) error {
-	var refused []error
-	if c.policy() != nil {
-		e := c.newEvaluator(view, zeroTime)
-		defer e.done(ctx)
-		for i, report := range e.all(ctx, removed) {
-			if err := c.refusal(removed[i], report); err != nil {
-				refused = append(refused, err)
-			}
-		}
-		return c.refused(append(refused, e.absences(ctx, decided)...))
-	}
-	for _, name := range view.VanishedNames(zeroTime) {
-		if !decided[name] {
-			refused = append(refused, newLostError(name, view.Vanished(ctx, name, revision.Tag{}, zeroTime)))
-		}
-	}
-	return c.refused(refused)
 }
 
 // verification is one under way.
@@ -196,7 +129,7 @@ func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	}
 	v.check(CheckRevision, v.revision.Digest, err)
 	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag, zeroTime); len(vanished) > 0 && v.policy() == nil {
-		v.Checks = append(v.Checks, Check{What: string(trust.SubjectLatest), Result: ResultFailed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
+		v.Checks = append(v.Checks, Check{What: trust.SubjectLatest, Result: Failed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
 		v.failed = errors.Join(v.failed, newLostError(v.Name, vanished))
 	}
 }
@@ -235,12 +168,12 @@ func (v *verification) look(ctx context.Context) error {
 }
 
 // check notes the result of looking for something.
-func (v *verification) check(what string, d digest.Digest, err error) bool {
-	c := Check{What: what, Result: ResultOK, Digest: d}
+func (v *verification) check(what trust.Subject, d digest.Digest, err error) bool {
+	c := Check{What: what, Result: OK, Digest: d}
 	if err != nil {
-		c.Result, c.Reason = ResultFailed, err.Error()
+		c.Result, c.Reason = Failed, err.Error()
 		if !errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrConflict) && !errors.Is(err, entry.ErrInvalid) && !errors.Is(err, entry.ErrMalformed) {
-			c.Result = ResultUnknown
+			c.Result = Unknown
 		}
 		v.failed = errors.Join(v.failed, fmt.Errorf("entry %q: %s: %w", v.Name, what, err))
 	}
@@ -251,7 +184,7 @@ func (v *verification) check(what string, d digest.Digest, err error) bool {
 // attachment looks for the entry beside the image. It need not be there: nobody
 // attaches to other people's images.
 func (v *verification) attachment(ctx context.Context, repository registry.Repository, image ocispec.Descriptor) {
-	c := Check{What: CheckAttachment, Result: ResultAbsent}
+	c := Check{What: CheckAttachment, Result: Absent}
 	referrers, err := repository.Referrers(ctx, image)
 	for _, referrer := range referrers[:min(len(referrers), maxAttachments)] {
 		_, manifest, failed := repository.Manifest(ctx, referrer.Digest.String())
@@ -261,12 +194,12 @@ func (v *verification) attachment(ctx context.Context, repository registry.Repos
 		}
 		revision, failed := revision.UnpackAttachment(manifest)
 		if failed == nil && digest.FromBytes(revision) == v.revision.Digest {
-			c.Result, c.Digest, err = ResultOK, referrer.Digest, nil
+			c.Result, c.Digest, err = OK, referrer.Digest, nil
 			break
 		}
 	}
 	if err != nil && !errors.Is(err, entry.ErrNotFound) {
-		c.Result, c.Reason = ResultUnknown, err.Error()
+		c.Result, c.Reason = Unknown, err.Error()
 	}
 	v.Checks = append(v.Checks, c)
 }

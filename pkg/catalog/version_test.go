@@ -19,7 +19,7 @@ func TestStrangersEndNoVersion(t *testing.T) {
 	}
 	remove := func(sign *catalog.Signing) {
 		t.Helper()
-		if _, _, err := anybody.Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign}); err != nil {
+		if _, err := anybody.Remove(t.Context(), "a", catalog.RemoveOptions{Sign: sign}); err != nil {
 			t.Fatal(err)
 		}
 	}

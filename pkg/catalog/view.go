@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
@@ -46,12 +45,12 @@ func (c *Catalog) ReadCached(ctx context.Context) (*View, error) {
 func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*View, error) {
 	heads, others, err := view.LiveHeads(ctx)
 	if err != nil {
-		c.warn(view.Warnings()...)
+		c.warnOf(view.Warnings())
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
 	v := &View{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag}
-	c.warn(view.Warnings()...)
+	c.warnOf(view.Warnings())
 	return v, nil
 }
 
@@ -105,26 +104,13 @@ func (v *View) Equal(other *View) bool {
 	return slices.Equal(v.heads, other.heads) && v.recorded == other.recorded
 }
 
-// AsOf returns the entries as they were then, by name. What no cache holds is
-// asked of the registry. Under a policy, a *RefusedError comes beside those that
-// it lets through.
-func (v *View) AsOf(ctx context.Context, at time.Time) ([]entry.Item, error) {
-	if v.catalog.policy() != nil {
-		heads, err := v.view.Heads(ctx, at)
-		if err != nil {
-			return nil, err
-		}
-		return v.catalog.screen(sparing(ctx), v.view, at, heads)
+// List is Catalog.List on what this view showed. What no cache holds of the past
+// is asked of the registry.
+func (v *View) List(ctx context.Context, options ListOptions) (Page, error) {
+	if err := options.Query.Check(); err != nil {
+		return Page{}, err
 	}
-	live, err := v.view.Live(ctx, at)
-	if err != nil {
-		return nil, err
-	}
-	items := make([]entry.Item, len(live))
-	for i, revision := range live {
-		items[i] = revision.Item()
-	}
-	return items, nil
+	return v.catalog.list(sparing(ctx), v.view, options)
 }
 
 // Get is Catalog.Get on what this view showed.

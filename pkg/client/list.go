@@ -27,22 +27,22 @@ const (
 )
 
 // List asks for what the query selects. Where the policy of the server refuses
-// names, the rest of the list comes with a *catalog.RefusedError that wraps a
-// *RefusedError.
-func (c *Client) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
+// names, Refused has one without a name, whose Err is a *RefusedError that says how
+// many they are.
+func (c *Client) List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error) {
 	page, refused, err := c.list(ctx, options)
 	if err != nil {
-		return entry.Page{}, err
+		return catalog.Page{}, err
 	}
-	return page, c.refusal(refused)
+	return catalog.Page{Page: page, Refused: c.withheld(refused)}, nil
 }
 
-// refusal is the error of a list without as many names.
-func (c *Client) refusal(names int) error {
+// withheld stands for as many names that the server does not list.
+func (c *Client) withheld(names int) []catalog.Head {
 	if names == 0 {
 		return nil
 	}
-	return &catalog.RefusedError{Catalog: c.Reference(), Refused: []error{&RefusedError{c.base.Host, names}}}
+	return []catalog.Head{{Err: &RefusedError{c.base.Host, names}}}
 }
 
 // Heads lists what there is to verify, as List does.
@@ -57,7 +57,7 @@ func (c *Client) Heads(ctx context.Context) ([]catalog.Head, error) {
 			heads = append(heads, catalog.Head{Name: item.Name, Revision: digest.Digest(item.Revision)})
 		}
 	}
-	return heads, c.refusal(refused)
+	return append(heads, c.withheld(refused)...), nil
 }
 
 // list asks page by page. The server selects as entry.Query does; what its route

@@ -60,17 +60,17 @@ var (
 
 // Remove has the server end an entry. Options with Sign or Unsigned are an
 // entry.ErrInvalid.
-func (c *Client) Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error) {
+func (c *Client) Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error) {
 	switch {
 	case options.Sign != nil:
-		return entry.Event{}, nil, errNoSigner
+		return catalog.RemoveResult{}, errNoSigner
 	case options.Unsigned:
-		return entry.Event{}, nil, errServerPolicy
+		return catalog.RemoveResult{}, errServerPolicy
 	}
 	query := url.Values{}
 	if options.Reason != "" {
 		query.Set("reason", options.Reason)
 	}
 	answer, err := ask[api.Removal](ctx, c, request{method: http.MethodDelete, path: imagesPath + "/" + name, query: query})
-	return answer.Event, answer.Warnings, err
+	return catalog.RemoveResult{Event: answer.Event, Warnings: answer.Warnings}, err
 }

@@ -91,10 +91,10 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 	checks := slices.Clone(found.Checks)
 	for n := range checks {
 		reason := ""
-		if ofCatalog := []trust.Subject{trust.SubjectEntry, trust.SubjectLatest, trust.SubjectOrigin}; slices.Contains(ofCatalog, trust.Subject(checks[n].What)) && checks[n].Result != catalog.ResultUnknown {
+		if ofCatalog := []trust.Subject{trust.SubjectEntry, trust.SubjectLatest, trust.SubjectOrigin}; slices.Contains(ofCatalog, checks[n].What) && checks[n].Result != catalog.Unknown {
 			reason = checks[n].Reason
 		}
-		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.ResultOK {
+		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.OK {
 			reason = "resolve " + reference + ": " + kindOf(err) // nothing else was looked at then
 		}
 		checks[n].Reason = reason

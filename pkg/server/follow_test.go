@@ -52,7 +52,7 @@ func TestFollowsTheLog(t *testing.T) {
 	}
 	w.publish("a")
 	w.until("published", func() bool { return w.list("").Total == 1 })
-	if _, _, err := w.catalog.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
+	if _, err := w.catalog.Remove(t.Context(), "a", catalog.RemoveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.until("removed", func() bool { return w.list("").Total == 0 })

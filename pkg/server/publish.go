@@ -177,8 +177,7 @@ func (s *Server) publication(w http.ResponseWriter, r *http.Request, action stri
 
 // remove answers DELETE /v1/catalog/images/{name}.
 func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
-	var removed entry.Event
-	var warnings []string
+	var removed catalog.RemoveResult
 	var options catalog.RemoveOptions
 	name := r.PathValue("name")
 	c := change{deed: deed{action: "remove", name: name}}
@@ -188,8 +187,8 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 		return err
 	}
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
-		removed, warnings, err = s.options.Publisher.Remove(ctx, name, options)
-		c.digest, c.outcome, c.wrote = removed.Ends, "removed", err == nil
+		removed, err = s.options.Publisher.Remove(ctx, name, options)
+		c.digest, c.outcome, c.wrote = removed.Event.Ends, "removed", err == nil
 		if i := s.served(name); errors.Is(err, entry.ErrNotFound) && i != nil && i.outline.Catalog != "" {
 			err = fmt.Errorf("%w: it is in %s, and this server writes to %s only", err, i.outline.Catalog, s.follower.followed[0].catalog.Reference())
 		}
@@ -198,7 +197,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !done:
 	case strings.Contains(r.Header.Get("Prefer"), "return=representation"):
-		s.respond(w, r, http.StatusOK, api.Removal{Event: removed, Warnings: warnings})
+		s.respond(w, r, http.StatusOK, api.Removal{Event: removed.Event, Warnings: removed.Warnings})
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}

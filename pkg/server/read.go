@@ -85,16 +85,15 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answe
 		if look == nil {
 			return nil, errNoIndex
 		}
-		then, err := look.AsOf(ctx, q.asOf)
-		if kept, ok := errors.AsType[*catalog.RefusedError](err); ok {
-			refused += len(kept.Refused)
-		} else if err != nil {
+		then, err := look.List(ctx, catalog.ListOptions{AsOf: q.asOf})
+		if err != nil {
 			return nil, err
 		}
-		for i := range then {
-			then[i].Catalog = s.follower.label(f)
+		refused += len(then.Refused)
+		for i := range then.Items {
+			then.Items[i].Catalog = s.follower.label(f)
 		}
-		items = append(items, then...)
+		items = append(items, then.Items...)
 	}
 	return page(q, entry.OutlineItems(items), refused, func(o *entry.OutlinedItem) (string, error) {
 		text, err := marshal(o.Item)

@@ -240,7 +240,7 @@ func TestHistoryAndVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	between := item.PublishedAt.String()
-	if _, _, err := w.catalog.Remove(t.Context(), "b", catalog.RemoveOptions{}); err != nil {
+	if _, err := w.catalog.Remove(t.Context(), "b", catalog.RemoveOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	w.startReady(nil)

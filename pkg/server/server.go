@@ -29,7 +29,7 @@ type Publisher interface {
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Republish(ctx context.Context, name string, options catalog.PublishOptions) (catalog.PublishResult, error)
-	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
+	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
 }
 
 // Verifier looks at whole entries: a Catalog that is one lets requests wait for

@@ -26,7 +26,7 @@ func (w *world) mixed(owner, stranger *catalog.Signing) {
 	w.signed("ended", owner)
 	w.later("later")
 	for name, by := range map[string]*catalog.Signing{"gone": nil, "ended": owner} {
-		if _, _, err := w.catalog.Remove(w.t.Context(), name, catalog.RemoveOptions{Sign: by}); err != nil {
+		if _, err := w.catalog.Remove(w.t.Context(), name, catalog.RemoveOptions{Sign: by}); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -92,7 +92,7 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 func (a *app) openThrough(policy *trust.Policy, hosts *registry.Hosts, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
 		Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
-		Warn: func(err error) { a.warn(err.Error()) },
+		Warn: func(w catalog.Warning) { a.warn(w.Err.Error()) },
 	}
 	if hosts != nil {
 		options.Vouched = hosts.Add

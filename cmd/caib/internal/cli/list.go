@@ -72,7 +72,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 		return err
 	}
 	page, all, failed := o.read(ctx, catalogs, asOf)
-	var refused *catalog.RefusedError
+	var refused *refusedError
 	if failed != nil && len(catalogs) == 1 && !errors.As(failed, &refused) {
 		return failed
 	}
@@ -93,9 +93,7 @@ func (o *listOptions) read(ctx context.Context, catalogs []reader, asOf time.Tim
 	var items []entry.Item
 	for _, c := range catalogs {
 		page, err := c.List(ctx, catalog.ListOptions{AsOf: asOf})
-		if err != nil {
-			failed = errors.Join(failed, err)
-		}
+		failed = errors.Join(failed, err, refused(c.Reference(), page.Refused))
 		for _, item := range page.Items {
 			if len(catalogs) > 1 {
 				item.Catalog = c.Reference()
@@ -108,12 +106,13 @@ func (o *listOptions) read(ctx context.Context, catalogs []reader, asOf time.Tim
 
 // ask has a server select.
 func (o *listOptions) ask(ctx context.Context, server *remote, asOf time.Time) (page entry.Page, all int, failed error) {
-	page, err := server.List(ctx, catalog.ListOptions{Query: o.query, AsOf: asOf})
-	if err != nil || page.Total > 0 {
-		return page, page.Total, err
+	found, err := server.List(ctx, catalog.ListOptions{Query: o.query, AsOf: asOf})
+	err = errors.Join(err, refused(server.Reference(), found.Refused))
+	if err != nil || found.Total > 0 {
+		return found.Page, found.Total, err
 	}
 	whole, err := server.List(ctx, catalog.ListOptions{Query: entry.Query{Limit: 1}, AsOf: asOf})
-	return page, whole.Total, err
+	return found.Page, whole.Total, err
 }
 
 func (o *listOptions) print(page entry.Page) error {

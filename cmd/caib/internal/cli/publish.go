@@ -155,7 +155,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 
 // published prints what became of a publication.
 func (a *app) published(result catalog.PublishResult, err error) error {
-	a.warnings(result)
+	a.warnOf(result.Warnings)
 	if err != nil {
 		return publishHint(err)
 	}
@@ -170,9 +170,9 @@ func (a *app) published(result catalog.PublishResult, err error) error {
 	return nil
 }
 
-func (a *app) warnings(result catalog.PublishResult) {
-	for _, warning := range result.Warnings {
-		a.warn(warning)
+func (a *app) warnOf(warnings []catalog.Warning) {
+	for _, warning := range warnings {
+		a.warn(warning.Err.Error())
 	}
 }
 
@@ -203,9 +203,9 @@ func (a *app) outcome(result catalog.PublishResult) {
 }
 
 // attached tells people what became of an attachment; nil was not asked for.
-func (a *app) attached(done, not string, attachment *catalog.Attachment) {
+func (a *app) attached(done, not string, attachment *catalog.Step) {
 	switch {
-	case attachment == nil, attachment.Outcome == catalog.AttachSkipped:
+	case attachment == nil, attachment.Outcome == catalog.Skipped:
 	case attachment.Outcome == catalog.Attached:
 		a.done("%s", done)
 	default:
@@ -213,7 +213,7 @@ func (a *app) attached(done, not string, attachment *catalog.Attachment) {
 	}
 }
 
-func (a *app) signaturesAttached(attachment *catalog.Attachment) {
+func (a *app) signaturesAttached(attachment *catalog.Step) {
 	a.attached("signatures attached to the image", "the entry is signed, but its signatures are not attached to the image", attachment)
 }
 

@@ -35,7 +35,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	var failed []error
 	for i, build := range builds {
 		result, err := c.PublishBuild(ctx, build, o.options)
-		o.warnings(result)
+		o.warnOf(result.Warnings)
 		results[i] = buildResult{Build: build.Name, PublishResult: &result}
 		if err != nil {
 			err = publishHint(err)

@@ -2,11 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/client"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -15,68 +14,50 @@ import (
 // word about signatures, and nothing that the server has not verified.
 
 // List lists what the query selects. Without --verified, that the server keeps
-// names back is a warning; with it, a *catalog.RefusedError names them, and those
-// that the policy of the server only warns of.
-func (r *remote) List(ctx context.Context, options catalog.ListOptions) (entry.Page, error) {
+// names back is a warning; with it, they are refused, and so are those that the
+// policy of the server only warns of.
+func (r *remote) List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error) {
 	if r.verified {
 		options.Query.Signed = []entry.Verdict{trust.Verified}
 	}
 	page, err := r.Client.List(ctx, options)
-	refused, failed := cutRefused(err)
 	switch {
-	case failed != nil:
-		return entry.Page{}, failed
+	case err != nil:
+		return catalog.Page{}, err
 	case r.verified:
-		return r.withoutOthers(ctx, page, refused, options)
-	case refused != nil:
-		r.refuses.Do(func() { r.warn(refused.Error()) })
+		return r.withoutOthers(ctx, page, options)
 	}
+	for _, refused := range page.Refused {
+		r.refuses.Do(func() { r.warn(refused.Err.Error()) })
+	}
+	page.Refused = nil
 	return page, nil
 }
 
-// withoutOthers returns a page of what is verified, with an error for all else.
-func (r *remote) withoutOthers(ctx context.Context, page entry.Page, refused *client.RefusedError, options catalog.ListOptions) (entry.Page, error) {
+// withoutOthers returns a page of what is verified, with all else refused.
+func (r *remote) withoutOthers(ctx context.Context, page catalog.Page, options catalog.ListOptions) (catalog.Page, error) {
 	options.Query.Signed = []entry.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown}
 	options.Query.Limit = 0
 	others, err := r.Client.List(ctx, options)
-	if _, failed := cutRefused(err); failed != nil {
-		return entry.Page{}, failed
+	if err != nil {
+		return catalog.Page{}, err
 	}
-	return page, r.refusal(refused, others.Items)
-}
-
-// cutRefused takes the error of a list apart: which names are missing, or why there
-// is no list.
-func cutRefused(err error) (refused *client.RefusedError, failed error) {
-	if errors.As(err, &refused) {
-		return refused, nil
+	for _, item := range others.Items {
+		page.Refused = append(page.Refused, catalog.Head{Name: item.Name, Err: r.require(item.Name, item.Verdict)})
 	}
-	return nil, err
-}
-
-// refusal is the error of a list without the names that the server keeps back, and
-// without others that it did not verify; nil if there are none.
-func (r *remote) refusal(refused *client.RefusedError, others []entry.Item) error {
-	var all []error
-	if refused != nil {
-		all = append(all, refused)
-	}
-	for _, item := range others {
-		all = append(all, r.require(item.Name, trust.Verdict(item.Verdict)))
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	return &catalog.RefusedError{Catalog: r.Reference(), Refused: all}
+	return page, nil
 }
 
 // Heads lists what there is to verify. The names that the server keeps back are
 // said once, with the first of several catalogs.
 func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) {
 	heads, err := r.Client.Heads(ctx)
-	refused, err := cutRefused(err)
-	if refused != nil {
-		r.refuses.Do(func() { err = r.refusal(refused, nil) })
+	if slices.ContainsFunc(heads, isRefused) {
+		told := true
+		r.refuses.Do(func() { told = false })
+		if told {
+			heads = slices.DeleteFunc(heads, isRefused)
+		}
 	}
 	return heads, err
 }

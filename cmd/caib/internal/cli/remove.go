@@ -81,13 +81,12 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	event, warnings, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign, Unsigned: o.unsigned})
+	result, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign, Unsigned: o.unsigned})
 	if err != nil {
 		return namesHint(err)
 	}
-	for _, warning := range warnings {
-		o.warn(warning)
-	}
+	o.warnOf(result.Warnings)
+	event := result.Event
 	switch o.settings.output {
 	case "json", "yaml":
 		return o.document(o.settings.output, event)

@@ -96,10 +96,10 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 }
 
 func (o *signOptions) printSigned(result catalog.SignResult) {
-	if result.Signature.Outcome == catalog.SignWritten || result.Signature.Outcome == catalog.SignPresent {
+	if result.Signature.Outcome == catalog.Signed || result.Signature.Outcome == catalog.SignedBefore {
 		fmt.Fprintf(o.system.Out, "%s %s %s\n", result.Signature.Outcome, result.Name, result.Tag)
 	}
 	o.signed("entry", &result.Signature)
-	o.signed("image", result.Image)
+	o.signed("image", result.ImageSignature)
 	o.signaturesAttached(result.SignatureAttachment)
 }

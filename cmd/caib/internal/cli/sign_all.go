@@ -24,12 +24,12 @@ type signJob struct {
 // signAll signs the live entries whose names fit the pattern.
 func (o *signOptions) signAll(ctx context.Context, c *catalog.Catalog, signing *catalog.Signing) error {
 	heads, err := c.Heads(ctx)
-	unlisted := o.refusals(err)
-	if heads == nil && err != nil {
-		return err
+	if err != nil {
+		return trustHint(err)
 	}
+	unlisted := o.refusals(refused(c.Reference(), heads))
 	var jobs []*signJob
-	for _, head := range heads {
+	for _, head := range slices.DeleteFunc(heads, isRefused) {
 		if entry.MatchPattern(o.name, head.Name) {
 			jobs = append(jobs, &signJob{Head: head})
 		}
@@ -77,8 +77,8 @@ func (o *signOptions) signJobs(ctx context.Context, c *catalog.Catalog, signing 
 		if err == nil {
 			job.Revision = result.Signature.Digest
 			notes.add(o.line(c, job))
-		} else if s := &job.result.Signature; s.Outcome == catalog.SignSkipped {
-			s.Outcome, s.Reason = catalog.SignFailed, message(err)
+		} else if s := &job.result.Signature; s.Outcome == catalog.Skipped {
+			s.Outcome, s.Reason = catalog.Failed, message(err)
 		}
 		bar.step()
 	})
@@ -118,9 +118,9 @@ func (o *signOptions) printAll(jobs []*signJob, failed error) error {
 }
 
 // outcome is what became of an entry and, where it was asked for, its image.
-func (j *signJob) outcome() catalog.SignOutcome {
+func (j *signJob) outcome() catalog.Outcome {
 	if j.err != nil {
-		return catalog.SignFailed
+		return catalog.Failed
 	}
 	return j.result.Signature.Outcome
 }
@@ -132,10 +132,10 @@ func (j *signJob) line() string {
 		words = append(words, j.result.Tag)
 	}
 	line := strings.Join(words, " ")
-	if j.result.Image != nil {
-		line += fmt.Sprintf(", image %s", j.result.Image.Outcome)
+	if j.result.ImageSignature != nil {
+		line += fmt.Sprintf(", image %s", j.result.ImageSignature.Outcome)
 	}
-	if copied := j.result.SignatureAttachment; copied != nil && copied.Outcome != catalog.AttachSkipped {
+	if copied := j.result.SignatureAttachment; copied != nil && copied.Outcome != catalog.Skipped {
 		line += fmt.Sprintf(", beside the image: %s", copied.Outcome)
 		if copied.Reason != "" {
 			line += ": " + copied.Reason

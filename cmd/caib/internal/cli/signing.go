@@ -164,16 +164,16 @@ func (s *signingFlags) openKeyless(ctx context.Context, a *app) (*trust.Keyless,
 }
 
 // signed tells people what became of a signature; nil was not asked for.
-func (a *app) signed(what string, s *catalog.Signed) {
+func (a *app) signed(what string, s *catalog.Step) {
 	if s == nil {
 		return
 	}
 	switch s.Outcome {
-	case catalog.SignWritten:
+	case catalog.Signed:
 		a.done("%s signed with %s", what, s.Signer)
-	case catalog.SignPresent:
+	case catalog.SignedBefore:
 		a.note("%s is signed with %s already", what, s.Signer)
-	case catalog.SignSkipped:
+	case catalog.Skipped:
 		if s.Reason != "" {
 			a.note("not signed: %s", s.Reason)
 		}

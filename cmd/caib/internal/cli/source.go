@@ -12,7 +12,7 @@ import (
 // reader is where entries are found: a *catalog.Catalog, or an index server.
 type reader interface {
 	Reference() string
-	List(ctx context.Context, options catalog.ListOptions) (entry.Page, error)
+	List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error)
 	Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error)
 	History(ctx context.Context, name string) ([]entry.Event, error)
 	Heads(ctx context.Context) ([]catalog.Head, error)
@@ -25,7 +25,7 @@ type writer interface {
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
-	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (entry.Event, []string, error)
+	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
 }
 
 // readers opens the index server of the settings, else every catalog of them,

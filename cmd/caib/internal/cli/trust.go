@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -196,13 +195,13 @@ const maxRefusals = 20
 // refusals tells of each entry that the policy refuses, and returns an error
 // that sums them up. Other errors come back as they are.
 func (a *app) refusals(err error) error {
-	var refused *catalog.RefusedError
-	if !errors.As(err, &refused) || len(refused.Refused) < 2 {
+	var refused *refusedError
+	if !errors.As(err, &refused) || len(refused.errors) < 2 {
 		return trustHint(err)
 	}
-	for i, one := range refused.Refused {
+	for i, one := range refused.errors {
 		if i == maxRefusals {
-			a.warn(fmt.Sprintf("and %d more", len(refused.Refused)-i))
+			a.warn(fmt.Sprintf("and %d more", len(refused.errors)-i))
 			break
 		}
 		a.warn("refused: " + one.Error())

@@ -88,7 +88,8 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		var heads []catalog.Head
 		if o.all {
 			heads, err = c.Heads(ctx)
-			unlisted = errors.Join(unlisted, o.refusals(err))
+			unlisted = errors.Join(unlisted, o.refusals(errors.Join(err, refused(c.Reference(), heads))))
+			heads = slices.DeleteFunc(heads, isRefused)
 		}
 		for _, name := range args {
 			heads = append(heads, catalog.Head{Name: name})
@@ -161,12 +162,12 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, notes *jo
 // hidden counts what is refused and not live: removals that nobody signed, and
 // entries that were taken away.
 func hidden(err error) int {
-	var refused *catalog.RefusedError
+	var refused *refusedError
 	if withheld, ok := errors.AsType[*client.RefusedError](err); ok {
 		return withheld.Names
 	}
 	if errors.As(err, &refused) {
-		return len(refused.Refused)
+		return len(refused.errors)
 	}
 	return 0
 }
@@ -216,20 +217,20 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 // word sums up one entry: what is wrong with it, else the verdict of the
 // policy, else that its signatures were not checked.
 func (j *verifyJob) word() string {
-	worst := ""
+	worst := catalog.Outcome("")
 	for _, check := range j.found.Checks {
-		switch trust.Subject(check.What) {
+		switch check.What {
 		case catalog.CheckRevision, trust.SubjectLatest, catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
-			if check.Result == catalog.ResultUnknown || check.Result == catalog.ResultFailed && worst == "" {
+			if check.Result == catalog.Unknown || check.Result == catalog.Failed && worst == "" {
 				worst = check.Result
 			}
 		}
 	}
 	switch {
 	case !j.done || j.found.Checks == nil:
-		return catalog.ResultUnknown
+		return string(catalog.Unknown)
 	case worst != "" && j.found.Verdict != "unknown":
-		return worst
+		return string(worst)
 	case j.found.Verdict != "":
 		return string(j.found.Verdict)
 	}
@@ -249,10 +250,10 @@ func summary(jobs []*verifyJob, hidden int) map[string]int {
 
 // checkLine is one check for people.
 func checkLine(check catalog.Check) string {
-	line := check.What + ": " + check.Result
+	line := string(check.What) + ": " + string(check.Result)
 	switch {
 	case check.Signer == "":
-	case check.Result == string(trust.Verified):
+	case check.Result == catalog.Outcome(trust.Verified):
 		line += " by " + check.Signer
 	default:
 		line += ", signed by " + check.Signer

@@ -1,0 +1,36 @@
+package catalog
+
+import "github.com/opencontainers/go-digest"
+
+// Outcome says what became of a publication, of one step of it, or of a check.
+type Outcome string
+
+const (
+	// Of a publication.
+	Published Outcome = "published"
+	Unchanged Outcome = "unchanged" // the entry says exactly this already; no revision was written
+	Planned   Outcome = "planned"   // a dry run: nothing was written
+
+	// Of a step: signing, or attaching (SPEC section 9).
+	Signed       Outcome = "signed"
+	SignedBefore Outcome = "signed before" // by the same key; nothing was written
+	Attached     Outcome = "attached"      // and found among the image's referrers afterwards
+	Skipped      Outcome = "skipped"       // not asked for, or it is there, or nothing was written
+	NotWritable  Outcome = "not writable"  // the image's repository is not ours to write
+	Refused      Outcome = "refused"       // the registry does not take it
+	Failed       Outcome = "failed"        // also of a check
+
+	// Of a check. That of a signature has a verdict instead.
+	OK      Outcome = "ok"
+	Absent  Outcome = "absent" // and need not be there
+	Unknown Outcome = "unknown"
+)
+
+// Step is what became of signing, or of attaching a revision or its signatures to
+// the image. The catalog is complete without an attachment.
+type Step struct {
+	Outcome Outcome       `json:"outcome"`
+	Digest  digest.Digest `json:"digest,omitempty"` // that was signed
+	Signer  string        `json:"signer,omitempty"`
+	Reason  string        `json:"reason,omitempty"` // for what was not done
+}
