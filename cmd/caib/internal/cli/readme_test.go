@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"os"
 	"path/filepath"
@@ -159,6 +162,72 @@ func TestPackagesAreDescribed(t *testing.T) {
 	if len(described) > 0 {
 		t.Errorf("CONTRIBUTING.md describes what is not there: %q", slices.Sorted(maps.Keys(described)))
 	}
+}
+
+// What CHANGELOG.md says names are now, they are.
+func TestChangelogNamesExist(t *testing.T) {
+	declared := map[string]bool{}
+	for _, name := range []string{"api", "catalog", "client", "entry", "registry", "server", "trust"} {
+		files, err := filepath.Glob(repository + "pkg/" + name + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("pkg/%s: %v", name, err)
+		}
+		for _, path := range files {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, found := range declarations(file) {
+				declared[name+"."+found] = true
+			}
+		}
+	}
+	names := 0
+	for before, cells := range rows(document(t, "CHANGELOG.md"), "| before | now | why |") {
+		if strings.HasPrefix(before, "-") {
+			continue
+		}
+		for _, found := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[0], -1) {
+			if names++; !declared[found[1]] {
+				t.Errorf("there is no %s", found[1])
+			}
+		}
+	}
+	if names < 10 {
+		t.Errorf("%d names found, want at least 10", names)
+	}
+}
+
+// declarations are the types, functions and methods of a file: T, F, T.M.
+func declarations(file *ast.File) (all []string) {
+	for _, one := range file.Decls {
+		switch d := one.(type) {
+		case *ast.FuncDecl:
+			name := d.Name.Name
+			if d.Recv != nil {
+				receiver := d.Recv.List[0].Type
+				if star, ok := receiver.(*ast.StarExpr); ok {
+					receiver = star.X
+				}
+				if named, ok := receiver.(*ast.Ident); ok {
+					name = named.Name + "." + name
+				}
+			}
+			all = append(all, name)
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch s := spec.(type) {
+				case *ast.TypeSpec:
+					all = append(all, s.Name.Name)
+				case *ast.ValueSpec:
+					for _, name := range s.Names {
+						all = append(all, name.Name)
+					}
+				}
+			}
+		}
+	}
+	return all
 }
 
 // The workflow runs .ci/run with pinned actions, and may only read.
