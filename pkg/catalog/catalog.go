@@ -1,12 +1,15 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/keylock"
@@ -16,21 +19,28 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// Options configure a Catalog. The zero value works: anonymous, HTTPS, no
-// cache on disk.
+// Options configure a Catalog. The zero value works: anonymous, HTTPS, nothing on
+// disk, nothing read from the environment. What is given comes before what Getenv
+// leads to.
 type Options struct {
+	// Getenv reads the environment, as os.Getenv does: with it, logins,
+	// certificates, proxies and directories are those of the caib command. nil reads
+	// none.
+	Getenv func(string) string
 	// Registry opens the catalog's repository and those of the images; nil is
-	// a client with registry.Options{}.
+	// a client with registry.Options{Getenv: Getenv}.
 	Registry *registry.Client
-	// CacheDir is a directory that keeps what was read across processes, bounded to
-	// 256 MiB; "" keeps it in memory. It need not exist.
+	// CacheDir is a directory that stores what was read, across processes, bounded to
+	// 256 MiB. It need not exist. "" is caib below XDG_CACHE_HOME, or the user's
+	// cache directory, with Getenv, and memory without.
 	CacheDir string
-	// StateDir is a directory that keeps across processes which entries this reader
-	// saw, so that it notices what is taken away, and what a policy verified; ""
-	// keeps both as long as the Catalog lives. Whoever can write there can make
-	// things look verified: it is a directory of the user alone.
+	// StateDir is a directory that records, across processes, which entries this
+	// reader saw, so that it notices what is taken away, and what a policy verified.
+	// Whoever can write there can make things look verified: it is a directory of
+	// the user alone. "" is caib below XDG_STATE_HOME, or the user's state
+	// directory, with Getenv; without, both are known as long as the Catalog lives.
 	StateDir string
-	// Revisions bounds the decoded revisions kept in memory; 0 is 20,000.
+	// Revisions bounds the decoded revisions in memory; 0 is 20,000.
 	Revisions int
 	// Fresh is how long Get and History may answer from the last read; 0 is
 	// 5s, a negative duration always asks.
@@ -64,10 +74,10 @@ type Catalog struct {
 	options    Options
 	repository registry.Repository
 	log        *ocilog.Log
-	verdicts   *verdicts.Memory             // nil without a policy
-	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last of SetPolicy
-	opened     sync.Map                     // of string: repositories of images, as registry.Repository
-	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
+	verdicts   *verdicts.Memory                        // nil without a policy
+	inForce    atomic.Pointer[trust.Policy]            // Options.Policy, or the last of SetPolicy
+	opened     *lru.Cache[string, registry.Repository] // repositories of images
+	writers    keylock.Locks                           // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
 	warnings   *warner
 	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
 
@@ -89,9 +99,13 @@ func Open(reference string, options Options) (*Catalog, error) {
 		return nil, fmt.Errorf("%w: catalog %q: want a repository or oci:PATH, without tag or digest", entry.ErrInvalid, reference)
 	}
 	if options.Registry == nil {
-		if options.Registry, err = registry.New(registry.Options{}); err != nil {
+		if options.Registry, err = registry.New(registry.Options{Getenv: options.Getenv}); err != nil {
 			return nil, err
 		}
+	}
+	if options.Getenv != nil {
+		options.CacheDir = cmp.Or(options.CacheDir, cacheDir(options.Getenv))
+		options.StateDir = cmp.Or(options.StateDir, stateDir(options.Getenv))
 	}
 	if options.Now == nil {
 		options.Now = time.Now
@@ -104,6 +118,7 @@ func Open(reference string, options Options) (*Catalog, error) {
 		return nil, err
 	}
 	c := &Catalog{reference: ref, options: options, repository: repository, warnings: newWarner(options.Warn)}
+	c.opened, _ = lru.New[string, registry.Repository](maxOpened) // never fails: the size is positive
 	log := ocilog.Options{
 		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
 		Lookup: c.lookUpForSnapshot,
@@ -133,15 +148,18 @@ func Open(reference string, options Options) (*Catalog, error) {
 // Reference returns the reference that the catalog was opened with.
 func (c *Catalog) Reference() string { return c.reference.Base() }
 
-// open opens the repository of an image once: what it learnt of its registry is
-// used again.
+// maxOpened bounds the repositories of images that stay open.
+const maxOpened = 256
+
+// open opens the repository of an image, or returns an open one, which knows what
+// its registry can do.
 func (c *Catalog) open(ref registry.Reference) (registry.Repository, error) {
-	if opened, ok := c.opened.Load(ref.Base()); ok {
-		return opened.(registry.Repository), nil
+	if opened, ok := c.opened.Get(ref.Base()); ok {
+		return opened, nil
 	}
 	repository, err := c.options.Registry.Open(ref)
 	if err == nil {
-		c.opened.Store(ref.Base(), repository)
+		c.opened.Add(ref.Base(), repository)
 	}
 	return repository, err
 }

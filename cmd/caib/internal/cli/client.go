@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -91,17 +90,11 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 // registries of what the policy verifies are added to hosts, which may be nil.
 func (a *app) openThrough(policy *trust.Policy, hosts *registry.Hosts, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
-		Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
+		Getenv: a.system.Getenv, Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
 		Warn: func(w catalog.Warning) { a.warn(w.Err.Error()) },
 	}
 	if hosts != nil {
 		options.Vouched = hosts.Add
-	}
-	if dir, err := cacheDir(a.system.Getenv); err == nil {
-		options.CacheDir = filepath.Join(dir, "caib")
-	}
-	if dir, err := stateDir(a.system.Getenv); err == nil {
-		options.StateDir = filepath.Join(dir, "caib")
 	}
 	var opened []*catalog.Catalog
 	for i, reference := range a.settings.catalogs {

@@ -39,11 +39,6 @@ func cacheDir(getenv func(string) string) (string, error) {
 	return homeDir(getenv, "XDG_CACHE_HOME", "Library/Caches", ".cache")
 }
 
-// stateDir is for what must outlast a cache that is emptied.
-func stateDir(getenv func(string) string) (string, error) {
-	return homeDir(getenv, "XDG_STATE_HOME", "Library/Application Support", ".local/state")
-}
-
 func configPath(getenv func(string) string) string {
 	dir, err := homeDir(getenv, "XDG_CONFIG_HOME", "Library/Application Support", ".config")
 	if err != nil {
