@@ -39,10 +39,10 @@ const moreForTokens = ": the server's log, and clients with a token, are told mo
 // none of ours.
 func (s *Server) presented(r *http.Request) (string, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if s.options.Tokens == nil || !strings.EqualFold(scheme, "Bearer") {
+	if s.tokens == nil || !strings.EqualFold(scheme, "Bearer") {
 		return "", nil
 	}
-	return s.options.Tokens.who(strings.TrimSpace(token))
+	return s.tokens.who(strings.TrimSpace(token))
 }
 
 // hasToken reports whether a request may be told what registries answered.

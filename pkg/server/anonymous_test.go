@@ -50,7 +50,7 @@ func TestAnswersOfRegistriesAreForTokens(t *testing.T) {
 func testAnswersAreForTokens(t *testing.T, status int, reason string) {
 	w := newWorld(t)
 	w.publish("a")
-	w.startReady(func(o *server.Options) { w.allowPublish(o); o.Statuses = []server.StatusStore{w.catalog} })
+	w.startReady(func(o *server.Options) { w.allowPublish(o); o.RecordStatuses = true })
 	events := w.listen("")
 	w.answering(status)
 	leaks := func(what, text string) {
@@ -108,7 +108,7 @@ func TestRecordedAnswersAreNotShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*server.Options){"with probes": nil, "without": func(o *server.Options) { o.Probe = nil }} {
+	for name, change := range map[string]func(*server.Options){"with probes": nil, "without": func(o *server.Options) { o.Interval = 0 }} {
 		w.startReady(change)
 		for _, path := range []string{"/v1/catalog/images?phase=all", "/v1/catalog/images/a", "/v1/catalog/images/a?version=1"} {
 			if a := w.ask("GET", path, ""); a.status != 200 || strings.Contains(string(a.body), "vault") {

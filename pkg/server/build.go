@@ -185,7 +185,7 @@ func (f *follower) watch(images []*image, looks []*catalog.View) (err error) {
 				return err
 			}
 		}
-		if images[n].accesses == nil && len(f.server.options.Statuses) > 0 {
+		if images[n].accesses == nil && f.server.options.RecordStatuses {
 			images[n].accesses = monitor.Accesses(key)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // unread is a catalog that is not there.
-type unread struct{}
+type unread struct{ source }
 
 func (unread) Reference() string                                 { return "r.example.com/catalog" }
 func (unread) Read(context.Context) (*catalog.View, error)       { return nil, entry.ErrUnreachable }
@@ -25,7 +25,7 @@ func (unread) ReadCached(context.Context) (*catalog.View, error) { return nil, e
 // serving returns a server that serves some entries, and follows nothing.
 func serving(t *testing.T, count int) *Server {
 	t.Helper()
-	s, err := New(Options{Catalogs: []Catalog{unread{}}})
+	s, err := newServer(Options{}, []source{unread{}})
 	if err != nil {
 		t.Fatal(err)
 	}

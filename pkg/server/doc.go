@@ -3,12 +3,12 @@
 // answers the catalog routes of the Build API (schema/openapi.yaml). It never
 // listens:
 //
-//	s, err := server.New(server.Options{Catalogs: []server.Catalog{c}, Probe: health.Registry(client)})
+//	s, err := server.New(server.Options{Catalogs: []*catalog.Catalog{c}, Interval: time.Hour})
 //	go s.Run(ctx)                 // follow, probe, record
 //	h := &http.Server{Handler: s} // with time-outs of your own
 //	err = h.Serve(listener)
 //
-// It is read-only unless Options.Publisher is set; then writes need a bearer
+// It is read-only unless Options.TokenFile is given; then writes need a bearer
 // token. A registry that is away leaves the last good state. Bodies are
 // prepared, compressed and named by their hash when the state changes: a
 // request for what was asked before writes bytes, and servers that have read

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 
@@ -9,17 +10,17 @@ import (
 )
 
 // gates makes the gate of each catalog, by the label of its entries.
-func gates(options *Options) (map[string]health.Gate, error) {
+func gates(options *Options, sources []source) (map[string]health.Gate, error) {
 	all := map[string]health.Gate{}
-	for _, c := range options.Catalogs {
+	for _, c := range sources {
 		gate, err := health.NewGate(c.Reference(), options.Allow, options.Vouched)
 		if err != nil {
 			return nil, fmt.Errorf("server: %w", err)
 		}
 		all[c.Reference()] = gate
 	}
-	if len(options.Catalogs) == 1 {
-		all[""] = all[options.Catalogs[0].Reference()]
+	if len(sources) == 1 {
+		all[""] = all[sources[0].Reference()]
 	}
 	return all, nil
 }
@@ -42,6 +43,17 @@ func (s *Server) mayPublish(references ...string) error {
 
 // mayProbe is health.Options.Allow.
 func (s *Server) mayProbe(item *entry.Item) error { return s.allowed(item.Catalog, item.RegistryURL) }
+
+// probeImage is health.Options.Probe: it asks by way of the catalog that the entry
+// is in, which opens what the server may.
+func (s *Server) probeImage(ctx context.Context, item *entry.Item) error {
+	for _, one := range s.follower.followed {
+		if s.follower.label(one) == item.Catalog {
+			return one.catalog.Probe(ctx, item)
+		}
+	}
+	return fmt.Errorf("catalog %q: %w on this server", item.Catalog, entry.ErrNotFound)
+}
 
 // logNotAllowed tells the log how many of new entries are not probed: their phase
 // stays the one that they were published or recorded with.

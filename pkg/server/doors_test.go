@@ -16,7 +16,6 @@ import (
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -114,10 +113,10 @@ func TestServerOpensNothingBehindItsState(t *testing.T) {
 	early := planted("a", image)
 	early.PublishedAt = entry.NewTime(time.Now().Add(-time.Hour))
 	w.append(early)
-	client := w.behind(w.catalog.Reference())
+	w.behind(w.catalog.Reference())
 	w.startReady(func(o *server.Options) {
 		w.allowPublish(o)
-		o.Refresh, o.Probe = time.Hour, health.Registry(client)
+		o.Refresh = time.Hour
 	})
 	w.append(planted("a", "oci:"+there+":x"))
 	a := w.ask("POST", "/v1/catalog/publish", `{"imageBuildName":"build-a"}`, bearer)
@@ -143,11 +142,11 @@ func TestServerOpensItsOwnDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client := w.behind("oci:" + dir)
+	w.behind("oci:" + dir)
 	if _, err := w.catalog.Publish(t.Context(), "oci:"+dir+":one", catalog.PublishOptions{Name: "one"}); err != nil {
 		t.Fatal(err)
 	}
-	w.startReady(func(o *server.Options) { w.allowPublish(o); o.Probe = health.Registry(client) })
+	w.startReady(w.allowPublish)
 	if a := w.ask("POST", "/v1/catalog/images/one/verify?wait=true", ""); a.status != 200 || strings.Contains(string(a.body), "failure") || !strings.Contains(string(a.body), `"what":"content","result":"ok"`) {
 		t.Errorf("verified: %d %s", a.status, a.body)
 	}
@@ -167,10 +166,10 @@ func TestServerOpensAllowedRegistries(t *testing.T) {
 	requests := make(chan string, 1000)
 	outside.refusing(func(_ http.ResponseWriter, r *http.Request) bool { requests <- r.URL.Path; return false })
 	w.append(planted("b", image))
-	client := w.behind(w.catalog.Reference(), w.host+"/os/*")
+	w.behind(w.catalog.Reference(), w.host+"/os/*")
 	w.startReady(func(o *server.Options) {
 		w.allowPublish(o)
-		o.Allow, o.Probe = []string{w.host + "/os/*"}, health.Registry(client)
+		o.Allow = []string{w.host + "/os/*"}
 	})
 	for _, request := range []struct {
 		path, body string
@@ -198,7 +197,7 @@ func TestServerOpensAllowedRegistries(t *testing.T) {
 	if len(requests) > 0 || outside.writes.Load() != pushed {
 		t.Errorf("the registry that is not allowed was asked for %s", <-requests)
 	}
-	if _, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog}, Allow: []string{"https://x"}}); err == nil {
+	if _, err := server.New(server.Options{Catalogs: []*catalog.Catalog{w.catalog}, Allow: []string{"https://x"}}); err == nil {
 		t.Error("a malformed pattern is taken")
 	}
 }
@@ -209,16 +208,14 @@ func TestServerProbesWhatItMayOpen(t *testing.T) {
 	w.publish("a")
 	w.append(planted("b", "oci:"+t.TempDir()+":x"), planted("c", "other.example.com/os/c:1"))
 	probed := make(chan string)
-	w.startReady(func(o *server.Options) {
-		o.Allow, o.Interval = []string{w.host}, 10*time.Millisecond
-		o.Probe = func(ctx context.Context, item *entry.Item) error {
-			select {
-			case probed <- item.Name:
-			case <-ctx.Done():
-			}
-			return nil
+	w.probing(func(ctx context.Context, item *entry.Item) error {
+		select {
+		case probed <- item.Name:
+		case <-ctx.Done():
 		}
+		return nil
 	})
+	w.startReady(func(o *server.Options) { o.Allow, o.Interval = []string{w.host}, 10*time.Millisecond })
 	for range 20 {
 		select {
 		case name := <-probed:

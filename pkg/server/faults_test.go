@@ -31,9 +31,8 @@ func TestClocksOfPublishers(t *testing.T) {
 		})
 	}
 	probed := make(chan string, 100)
-	w.startReady(func(o *server.Options) {
-		o.Probe = func(_ context.Context, item *entry.Item) error { probed <- item.Name; return nil }
-	})
+	w.probing(func(_ context.Context, item *entry.Item) error { probed <- item.Name; return nil })
+	w.startReady(nil)
 	if got := names(w.list("?latest=false")); got != "[late now early]" {
 		t.Errorf("listed as %s", got)
 	}
@@ -63,13 +62,7 @@ func TestTokensAreInNoLog(t *testing.T) {
 	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.startReady(func(o *server.Options) {
-		tokens, err := server.OpenTokens(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Publisher, o.Tokens = w.catalog, tokens
-	})
+	w.startReady(func(o *server.Options) { o.TokenFile = path })
 	var mu sync.Mutex
 	whose := map[string]string{} // tenant by request
 	var asking sync.WaitGroup

@@ -37,7 +37,7 @@ type follower struct {
 
 // followed is one catalog.
 type followed struct {
-	catalog    Catalog
+	catalog    source
 	looking    sync.Mutex    // one look at a time
 	evaluating sync.Mutex    // one evaluation at a time
 	hurry      chan struct{} // asks for a look at once
@@ -51,9 +51,9 @@ type followed struct {
 	missing    bool                // the last look was without much that the catalog had
 }
 
-func newFollower(s *Server) *follower {
+func newFollower(s *Server, sources []source) *follower {
 	f := &follower{server: s, phases: make(chan struct{}, 1), times: make(chan struct{}, 1), caughtUp: sync.OnceFunc(func() { close(s.caughtUp) })}
-	for _, c := range s.options.Catalogs {
+	for _, c := range sources {
 		f.followed = append(f.followed, &followed{catalog: c, hurry: make(chan struct{}, 1)})
 	}
 	return f

@@ -16,7 +16,6 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -182,7 +181,7 @@ func TestSeveralCatalogs(t *testing.T) {
 	second := w.open("other/catalog")
 	w.catalog = second
 	w.publish("b", "both")
-	w.startReady(func(o *server.Options) { o.Catalogs = []server.Catalog{first, second} })
+	w.startReady(func(o *server.Options) { o.Catalogs = []*catalog.Catalog{first, second} })
 	got := w.list("?sort=name")
 	if names(got) != "[a b both both]" || got.Items[0].Catalog != first.Reference() || got.Items[1].Catalog != second.Reference() {
 		t.Errorf("%+v", got)
@@ -212,7 +211,7 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
 		return gone.Load() && strings.Contains(r.URL.Path, "/os/a/") && wiped(answer, r)
 	})
-	w.startReady(func(o *server.Options) { o.Probe = health.Registry(w.client) })
+	w.startReady(nil)
 	gone.Store(true)
 	a := w.ask("POST", "/v1/catalog/images/a/verify", "")
 	if a.status != 200 || !strings.Contains(string(a.body), `"triggered":true`) {
@@ -247,7 +246,7 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 func TestStatusesSurviveARestart(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a")
-	store := func(o *server.Options) { o.Statuses = []server.StatusStore{w.catalog} }
+	store := func(o *server.Options) { o.RecordStatuses = true }
 	w.startReady(store)
 	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
 		return strings.Contains(r.URL.Path, "/os/a/") && wiped(answer, r)
@@ -275,15 +274,13 @@ func TestPhasesDoNotWaitForARefresh(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a")
 	var probes atomic.Int64
-	w.startReady(func(o *server.Options) {
-		o.Refresh, o.Interval = time.Hour, 20*time.Millisecond
-		o.Probe = func(context.Context, *entry.Item) error {
-			if probes.Add(1) > 10 {
-				return entry.ErrNotFound
-			}
-			return nil
+	w.probing(func(context.Context, *entry.Item) error {
+		if probes.Add(1) > 10 {
+			return entry.ErrNotFound
 		}
+		return nil
 	})
+	w.startReady(func(o *server.Options) { o.Refresh, o.Interval = time.Hour, 20*time.Millisecond })
 	w.until("failed", func() bool { return w.list("?phase=failed").Total == 1 })
 }
 
@@ -296,9 +293,8 @@ func TestAccessesMakeNoDifferenceBeforeTheyAreRecorded(t *testing.T) {
 	before := w.ask("GET", "/v1/catalog/images/a", "").header.Get("ETag")
 	saved := errors.New("the store is away")
 	var saves atomic.Int64
-	w.startReady(func(o *server.Options) {
-		o.Record, o.Statuses = time.Millisecond, []server.StatusStore{failingStore{saved, &saves}}
-	})
+	w.between = func(c server.Source) server.Source { return failingStore{c, saved, &saves} }
+	w.startReady(func(o *server.Options) { o.Record, o.RecordStatuses = time.Millisecond, true })
 	for range 3 {
 		w.ask("GET", "/v1/catalog/images/a", "")
 	}
@@ -312,6 +308,7 @@ func TestAccessesMakeNoDifferenceBeforeTheyAreRecorded(t *testing.T) {
 }
 
 type failingStore struct {
+	server.Source
 	err   error
 	saves *atomic.Int64
 }
@@ -350,7 +347,7 @@ func TestVerifyBehindAnOpenBreaker(t *testing.T) {
 func TestVerifyAfterTheEnd(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a", "b")
-	s, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog}, Probe: health.Registry(w.client), Refresh: 50 * time.Millisecond})
+	s, err := server.New(server.Options{Catalogs: []*catalog.Catalog{w.catalog}, Interval: time.Hour, Refresh: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,13 +367,6 @@ func TestVerifyAfterTheEnd(t *testing.T) {
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	if _, err := server.New(server.Options{}); err == nil {
 		t.Error("no catalog is served")
-	}
-	w := newWorld(t)
-	if _, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog}, Publisher: w.catalog}); err == nil {
-		t.Error("anybody may publish")
-	}
-	if _, err := server.New(server.Options{Catalogs: []server.Catalog{w.catalog, w.catalog}, Statuses: []server.StatusStore{w.catalog}}); err == nil {
-		t.Error("one status store for two catalogs")
 	}
 	if _, err := server.OpenTokens(t.TempDir() + "/none"); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("a token file that is not there: %v", err)

@@ -137,7 +137,7 @@ func (w *world) golden(name string, a answer) {
 func TestReadingRoutesToTheLetter(t *testing.T) {
 	w := newWorld(t)
 	w.append(saysAll(), saysLittle())
-	w.startReady(func(o *server.Options) { o.Probe, o.Refresh = nil, time.Hour }) // not stale before the end, however busy the machine is
+	w.startReady(func(o *server.Options) { o.Interval, o.Refresh = 0, time.Hour }) // not stale before the end, however busy the machine is
 	for name, path := range map[string]string{
 		"list":            "/v1/catalog/images",
 		"list-all":        "/v1/catalog/images?phase=all&latest=false&sort=name",
@@ -175,10 +175,8 @@ func TestWritingRoutesToTheLetter(t *testing.T) {
 	w := newWorld(t)
 	w.volatile = true
 	image, other := w.push("os/rpi4", "1"), w.push("os/qemu", "1")
-	w.startReady(func(o *server.Options) {
-		w.allowPublish(o)
-		o.Probe = func(context.Context, *entry.Item) error { return nil }
-	})
+	w.probing(func(context.Context, *entry.Item) error { return nil })
+	w.startReady(w.allowPublish)
 	token := "Authorization: Bearer " + secret
 	create := fmt.Sprintf(`{"name":"board","registryUrl":%q,"tags":["nightly"],"architecture":"arm64","distro":"autosd","distroVersion":"10","targets":[{"name":"rpi4","verified":true,"notes":"boots"}],"bootc":true}`, image)
 	for _, step := range []struct{ name, method, path, body string }{
@@ -251,7 +249,7 @@ func TestMetricFamilies(t *testing.T) {
 func TestBuildAPIClient(t *testing.T) {
 	w := newWorld(t)
 	w.append(saysAll(), saysLittle())
-	w.startReady(func(o *server.Options) { o.Probe = nil })
+	w.startReady(func(o *server.Options) { o.Interval = 0 })
 	type target struct {
 		Name     string
 		Verified bool

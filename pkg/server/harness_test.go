@@ -26,7 +26,6 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/schema/apitest"
@@ -44,7 +43,8 @@ type world struct {
 	catalog *catalog.Catalog
 	cache   string
 
-	volatile bool // golden files leave times and digests out
+	between  func(server.Source) server.Source // the server and each catalog; nil is nothing
+	volatile bool                              // golden files leave times and digests out
 
 	server *server.Server
 	url    string
@@ -153,13 +153,17 @@ func (w *world) publish(names ...string) {
 func (w *world) start(change func(*server.Options)) {
 	w.t.Helper()
 	options := server.Options{
-		Catalogs: []server.Catalog{w.catalog}, Refresh: 50 * time.Millisecond, Probe: health.Registry(w.client),
+		Catalogs: []*catalog.Catalog{w.catalog}, Refresh: 50 * time.Millisecond, Interval: time.Hour,
 		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test",
 	}
 	if change != nil {
 		change(&options)
 	}
-	s, err := server.New(options)
+	between := w.between
+	if between == nil {
+		between = func(c server.Source) server.Source { return c }
+	}
+	s, err := server.NewBetween(options, between)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -210,12 +214,20 @@ func (w *world) allowPublish(o *server.Options) {
 	if err := os.WriteFile(path, []byte("# who may publish\nci:"+hex.EncodeToString(sum[:])+"\n"), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	tokens, err := server.OpenTokens(path)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	o.Publisher, o.Tokens = w.catalog, tokens
+	o.TokenFile = path
 }
+
+// probing has the server probe as a test says.
+func (w *world) probing(probe func(ctx context.Context, item *entry.Item) error) {
+	w.between = func(c server.Source) server.Source { return &probed{c, probe} }
+}
+
+type probed struct {
+	server.Source
+	probe func(ctx context.Context, item *entry.Item) error
+}
+
+func (p *probed) Probe(ctx context.Context, item *entry.Item) error { return p.probe(ctx, item) }
 
 type answer struct {
 	status int

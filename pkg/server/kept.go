@@ -55,8 +55,8 @@ func (s *Server) keep() {
 
 func (s *Server) keptHeader() keptHeader {
 	header := keptHeader{Format: keptFormat, Version: s.options.Version}
-	for _, c := range s.options.Catalogs {
-		header.Catalogs = append(header.Catalogs, c.Reference())
+	for _, one := range s.follower.followed {
+		header.Catalogs = append(header.Catalogs, one.catalog.Reference())
 	}
 	return header
 }

@@ -108,7 +108,7 @@ func TestKeptIsNotBelieved(t *testing.T) {
 	if err := os.WriteFile(path, fmt.Appendf(body, "%x\n", sha256.Sum256(body)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.start(func(o *server.Options) { o.Keep, o.Probe = path, nil })
+	w.start(func(o *server.Options) { o.Keep, o.Interval = path, 0 })
 	w.until("served", func() bool {
 		return strings.Contains(string(w.ask("GET", "/v1/catalog/images/b", "").body), "/os/evil")
 	})

@@ -86,7 +86,7 @@ func TestLoadWithFaults(t *testing.T) {
 	const connections, rounds = 1000, 10
 	w := newWorld(t)
 	w.fill(loadEntries)
-	w.startReady(func(o *server.Options) { o.Probe, o.Logger = nil, nil })
+	w.startReady(func(o *server.Options) { o.Interval, o.Logger = 0, nil })
 	again := again(t, w)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}

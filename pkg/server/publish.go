@@ -90,7 +90,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return catalog.PublishResult{}, err
 		}
-		return s.options.Publisher.Add(ctx, asked.Name, asked.RegistryURL, options)
+		return s.writable().Add(ctx, asked.Name, asked.RegistryURL, options)
 	})
 }
 
@@ -116,7 +116,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 			return catalog.PublishResult{}, fmt.Errorf("%w: body: name is for image: want catalogImageName", entry.ErrInvalid)
 		case asked.Image != "":
 			options.Name = asked.Name
-			return s.options.Publisher.Publish(ctx, asked.Image, options)
+			return s.writable().Publish(ctx, asked.Image, options)
 		}
 		build, err := s.ofBuild(asked.ImageBuildName)
 		if err == nil {
@@ -126,9 +126,12 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 			return catalog.PublishResult{}, err
 		}
 		options.Name = asked.CatalogImageName
-		return s.options.Publisher.Republish(ctx, build.name(), options)
+		return s.writable().Republish(ctx, build.name(), options)
 	})
 }
+
+// writable is the catalog that is written to.
+func (s *Server) writable() source { return s.follower.followed[0].catalog }
 
 // ofBuild finds the entry that a build is published as, in the catalog that is
 // written to.
@@ -187,7 +190,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 		return err
 	}
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
-		removed, err = s.options.Publisher.Remove(ctx, name, options)
+		removed, err = s.writable().Remove(ctx, name, options)
 		c.digest, c.outcome, c.wrote = removed.Event.Ends, "removed", err == nil
 		if i := s.served(name); errors.Is(err, entry.ErrNotFound) && i != nil && i.outline.Catalog != "" {
 			err = fmt.Errorf("%w: it is in %s, and this server writes to %s only", err, i.outline.Catalog, s.follower.followed[0].catalog.Reference())

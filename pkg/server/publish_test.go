@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/api"
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
@@ -219,7 +220,7 @@ func TestRemovesFromTheFirstCatalogOnly(t *testing.T) {
 	w.startReady(func(o *server.Options) {
 		w.catalog = first
 		w.allowPublish(o)
-		o.Catalogs = []server.Catalog{first, second}
+		o.Catalogs = []*catalog.Catalog{first, second}
 	})
 	if a := w.ask("DELETE", "/v1/catalog/images/b", "", bearer); a.status != 404 || !strings.Contains(string(a.body), "it is in "+second.Reference()) {
 		t.Errorf("%d %s", a.status, a.body)
@@ -241,11 +242,7 @@ func TestTokensAreReadAgain(t *testing.T) {
 	}
 	const one, two = "a:5ffc81ae76de8d541e73aa5aa5bc9cebd3df6f6a4aeb4e1ff4e4c7ba4d0ec67f\n", "ci:8bb0cf6eb9b17d0f7d22b456f121257dc1254e1f01665370476383ea776df414\n"
 	write(one)
-	tokens, err := server.OpenTokens(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.startReady(func(o *server.Options) { o.Publisher, o.Tokens = w.catalog, tokens })
+	w.startReady(func(o *server.Options) { o.TokenFile = path })
 	ask := func() int {
 		return w.ask("DELETE", "/v1/catalog/images/none", "", "Authorization: Bearer 1234567890abcdef-token").status
 	}

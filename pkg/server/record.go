@@ -31,20 +31,20 @@ func (s *Server) record(ctx context.Context) {
 // statuses of each catalog in its registry, where there is a store for them.
 func (s *Server) save(ctx context.Context) {
 	s.keep()
-	if s.state.Load() == nil || s.monitor == nil {
-		return // nothing is known
+	if !s.options.RecordStatuses || s.state.Load() == nil || s.monitor == nil {
+		return // nothing is known, or to be recorded
 	}
 	var all sync.WaitGroup
-	for n, store := range s.options.Statuses {
-		all.Go(func() { s.saveStatuses(ctx, s.follower.followed[n], store) })
+	for _, one := range s.follower.followed {
+		all.Go(func() { s.saveStatuses(ctx, one) })
 	}
 	all.Wait()
 }
 
-func (s *Server) saveStatuses(ctx context.Context, one *followed, store StatusStore) {
+func (s *Server) saveStatuses(ctx context.Context, one *followed) {
 	label := s.follower.label(one)
 	news := false
-	err := store.SaveStatuses(ctx, func(recorded map[string]*entry.Status) (merged []*entry.Status) {
+	err := one.catalog.SaveStatuses(ctx, func(recorded map[string]*entry.Status) (merged []*entry.Status) {
 		if merged, news = s.monitor.Merge(label, recorded); !news {
 			return nil
 		}

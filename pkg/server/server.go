@@ -17,44 +17,38 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// Catalog is what the server reads: package catalog has one.
-type Catalog interface {
+// source is what the server asks of a catalog: what *catalog.Catalog does, and
+// tests in part.
+type source interface {
 	Reference() string
 	Read(ctx context.Context) (*catalog.View, error)
 	ReadCached(ctx context.Context) (*catalog.View, error)
-}
-
-// Publisher is what the server writes to: package catalog has one.
-type Publisher interface {
+	SetPolicy(policy *trust.Policy) error
+	Probe(ctx context.Context, item *entry.Item) error
+	Verify(ctx context.Context, name string) (catalog.Verification, error)
+	SaveStatuses(ctx context.Context, merge func(recorded map[string]*entry.Status) []*entry.Status) error
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Republish(ctx context.Context, name string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
 }
 
-// Verifier looks at whole entries: a Catalog that is one lets requests wait for
-// what is found.
-type Verifier interface {
-	Verify(ctx context.Context, name string) (catalog.Verification, error)
-}
-
-// StatusStore is where statuses are recorded: package catalog has one.
-type StatusStore interface {
-	SaveStatuses(ctx context.Context, merge func(recorded map[string]*entry.Status) []*entry.Status) error
-}
-
 // Options configure a Server. Only Catalogs are required; the zero value of
-// everything else is read-only, without probes.
+// everything else reads only, and probes nothing.
 type Options struct {
-	Catalogs  []Catalog
-	Publisher Publisher                                         // of the first catalog; nil serves read-only
-	Tokens    *Tokens                                           // who may publish; required with Publisher
-	Statuses  []StatusStore                                     // one for each catalog, or none: then nobody counts accesses
-	Probe     func(ctx context.Context, item *entry.Item) error // asks for the image of an entry; nil probes nothing
-	Interval  time.Duration                                     // between probes of an entry; 0 is 1h
-	Refresh   time.Duration                                     // between looks at a log; 0 is 15s, and more than a day is a day
-	Record    time.Duration                                     // between records of statuses; 0 is 5m
-	Listeners int                                               // to events, at once; 0 is 1000
+	Catalogs []*catalog.Catalog
+	// TokenFile names those who may publish to the first catalog, one a line: a
+	// name, a colon, and the SHA-256 of the token in hexadecimal. Lines that begin
+	// with # are comments. The file is read again when it changes, and while it
+	// cannot be read nobody may publish. "" serves read-only.
+	TokenFile string
+	// RecordStatuses records in the catalogs what probes find out, and how often
+	// entries are asked for by name, which is counted then.
+	RecordStatuses bool
+	Record         time.Duration // between records of statuses; 0 is 5m
+	Interval       time.Duration // between probes of an entry's image; 0 probes nothing
+	Refresh        time.Duration // between reads of a log; 0 is 15s, and more than a day is a day
+	Listeners      int           // to events, at once; 0 is 1000
 	// ListenersPerAddress bounds those from one address; 0 is a tenth of
 	// Listeners, and 8 where that is less. Behind a proxy all have its address.
 	ListenersPerAddress int
@@ -81,6 +75,7 @@ type Options struct {
 // Server is the index server. It is safe for concurrent use.
 type Server struct {
 	options  Options
+	tokens   *tokens // nil serves read-only
 	mux      *http.ServeMux
 	log      *slog.Logger
 	metrics  *metrics
@@ -101,16 +96,19 @@ type Server struct {
 	caughtUp chan struct{} // closed when the state was current for the first time
 }
 
-// New makes a server. Nothing but the policy is read before Run.
+// New makes a server. Nothing but the policy and the tokens is read before Run.
 func New(options Options) (*Server, error) {
-	if len(options.Catalogs) == 0 {
+	sources := make([]source, len(options.Catalogs))
+	for n, c := range options.Catalogs {
+		sources[n] = c
+	}
+	return newServer(options, sources)
+}
+
+// newServer is New over sources that stand for the catalogs.
+func newServer(options Options, sources []source) (*Server, error) {
+	if len(sources) == 0 {
 		return nil, errors.New("server: no catalog to serve")
-	}
-	if options.Publisher != nil && options.Tokens == nil {
-		return nil, errors.New("server: a publisher needs tokens")
-	}
-	if n := len(options.Statuses); n != 0 && n != len(options.Catalogs) {
-		return nil, errors.New("server: want a status store for each catalog, or none")
 	}
 	options.Refresh = min(cmp.Or(max(options.Refresh, 0), 15*time.Second), maxRefresh)
 	options.Record = cmp.Or(max(options.Record, 0), 5*time.Minute)
@@ -119,7 +117,7 @@ func New(options Options) (*Server, error) {
 	if options.Policy != nil {
 		options.Keep = ""
 	}
-	gates, err := gates(&options)
+	gates, err := gates(&options, sources)
 	if err != nil {
 		return nil, err
 	}
@@ -132,14 +130,19 @@ func New(options Options) (*Server, error) {
 		slow: make(chan struct{}, maxComputing), writes: make(chan struct{}, maxWriting), caughtUp: make(chan struct{}),
 		gates: gates, shares: newShares(options.ListenersPerAddress),
 	}
+	if options.TokenFile != "" {
+		if s.tokens, err = openTokens(options.TokenFile); err != nil {
+			return nil, err
+		}
+	}
+	s.follower = newFollower(s, sources)
 	if err := s.firstPolicy(); err != nil {
 		return nil, err
 	}
 	s.metrics = newMetrics(s)
-	s.follower = newFollower(s)
-	if options.Probe != nil {
+	if options.Interval > 0 {
 		s.monitor = health.New(health.Options{
-			Probe: options.Probe, Interval: options.Interval,
+			Probe: s.probeImage, Interval: options.Interval,
 			Changed: func(_ health.Key, news bool) { s.follower.statusChanged(news) }, Probed: s.metrics.probed,
 			Allow: s.mayProbe, Failed: s.probeFailed,
 		})

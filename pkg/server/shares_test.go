@@ -29,7 +29,7 @@ func (l listening) Flush()                            {}
 // One address has its share of the listeners, however it spells itself, and the
 // others find room.
 func TestListenersOfOneAddressAreBounded(t *testing.T) {
-	s, err := New(Options{Catalogs: []Catalog{unread{}}, Listeners: 100})
+	s, err := newServer(Options{Listeners: 100}, []source{unread{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestListenersOfOneAddressAreBounded(t *testing.T) {
 // Few listeners are not divided, and the bound can be set.
 func TestListenersPerAddress(t *testing.T) {
 	for _, c := range []struct{ listeners, perAddress, want int }{{0, 0, 100}, {1000, 0, 100}, {20, 0, 8}, {3, 0, 8}, {1000, 1000, 1000}, {1000, 1, 1}} {
-		s, err := New(Options{Catalogs: []Catalog{unread{}}, Listeners: c.listeners, ListenersPerAddress: c.perAddress})
+		s, err := newServer(Options{Listeners: c.listeners, ListenersPerAddress: c.perAddress}, []source{unread{}})
 		if err != nil {
 			t.Fatal(err)
 		}

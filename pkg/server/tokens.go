@@ -26,11 +26,8 @@ const (
 	maxToken     = 4096
 )
 
-// Tokens are the bearer tokens of those who may publish. They are kept in a
-// file, one a line: a name, a colon, and the SHA-256 of the token in
-// hexadecimal. Lines that begin with # are comments. A file that changed is
-// read again; while it cannot be read, nobody may publish.
-type Tokens struct {
+// tokens are the bearer tokens of those who may publish (Options.TokenFile).
+type tokens struct {
 	path string
 
 	mu    sync.Mutex
@@ -43,10 +40,10 @@ type token struct {
 	hash [sha256.Size]byte
 }
 
-// OpenTokens reads a token file. A malformed one is an entry.ErrInvalid that
+// openTokens reads a token file. A malformed one is an entry.ErrInvalid that
 // names the line, and quotes nothing.
-func OpenTokens(path string) (*Tokens, error) {
-	t := &Tokens{path: path}
+func openTokens(path string) (*tokens, error) {
+	t := &tokens{path: path}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t, t.refresh()
@@ -54,7 +51,7 @@ func OpenTokens(path string) (*Tokens, error) {
 
 // refresh reads the file if it is not the one that was read last. The caller
 // holds the lock.
-func (t *Tokens) refresh() error {
+func (t *tokens) refresh() error {
 	file, err := os.Open(t.path)
 	if err != nil {
 		return fmt.Errorf("%w: token file: %v", entry.ErrInvalid, err)
@@ -101,7 +98,7 @@ func parseTokens(text []byte) (known []token, err error) {
 
 // who returns the name of the token that is presented, or "" for none of ours.
 // How long it takes says nothing about any token.
-func (t *Tokens) who(presented string) (string, error) {
+func (t *tokens) who(presented string) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.refresh(); err != nil {
@@ -131,7 +128,7 @@ type whoKey struct{}
 // authorised lets only those through to an action who may publish.
 func (s *Server) authorised(action string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if s.options.Publisher == nil {
+		if s.tokens == nil {
 			s.fail(w, r, errReadOnly)
 			return
 		}

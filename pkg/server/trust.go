@@ -2,12 +2,10 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -72,12 +70,8 @@ func (s *Server) firstPolicy() error {
 
 // setPolicy has the catalogs check by a policy.
 func (s *Server) setPolicy(policy *trust.Policy) error {
-	for _, c := range s.options.Catalogs {
-		under, ok := c.(interface{ SetPolicy(*trust.Policy) error })
-		if !ok {
-			return fmt.Errorf("%w: catalog %s: it takes no policy", entry.ErrInvalid, c.Reference())
-		}
-		if err := under.SetPolicy(policy); err != nil {
+	for _, one := range s.follower.followed {
+		if err := one.catalog.SetPolicy(policy); err != nil {
 			return err
 		}
 	}

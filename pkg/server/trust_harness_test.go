@@ -111,7 +111,7 @@ func (w *world) startUnder(policy *trust.Policy, change func(*server.Options)) *
 	file := &policyFile{policy: policy}
 	c, hosts, _ := w.under(policy, catalog.Options{})
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy = []server.Catalog{c}, hosts, file.Read
+		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, file.Read
 		if change != nil {
 			change(o)
 		}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -139,10 +138,9 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 		asked.Store(0)
 		leaked.Store(0)
 		policy := trusting(t, owner, warning, func(rule *trust.Rule) { rule.Require = test.require })
-		c, hosts, client := w.under(policy, catalog.Options{})
+		c, hosts, _ := w.under(policy, catalog.Options{})
 		w.startReady(func(o *server.Options) {
-			o.Catalogs, o.Vouched, o.Policy = []server.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
-			o.Probe = health.Registry(client)
+			o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
 		})
 		if got := w.verdictsOf("phase=all"); got != test.want {
 			t.Errorf("require %s: %s, want %s", test.require, got, test.want)
@@ -173,10 +171,10 @@ func TestAnotherPolicyVouchesAnew(t *testing.T) {
 	if _, err := w.catalog.Publish(t.Context(), image, catalog.PublishOptions{Name: "good", NoAttach: true, Sign: owner}); err != nil {
 		t.Fatal(err)
 	}
-	c, hosts, client := w.under(trusting(t, owner, warning), catalog.Options{})
+	c, hosts, _ := w.under(trusting(t, owner, warning), catalog.Options{})
 	file := &policyFile{policy: trusting(t, owner, warning)}
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy, o.Probe = []server.Catalog{c}, hosts, file.Read, health.Registry(client)
+		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, file.Read
 	})
 	if a := w.ask("POST", "/v1/catalog/images/good/verify?wait=true", ""); !strings.Contains(string(a.body), `"content","result":"ok"`) {
 		t.Errorf("what is verified: %d %s", a.status, a.body)
@@ -197,7 +195,7 @@ func TestPolicyCostsNoRequests(t *testing.T) {
 	for n := range 5 {
 		w.signed(fmt.Sprintf("e%d", n), owner)
 	}
-	w.startUnder(trusting(t, owner), func(o *server.Options) { o.Probe = nil })
+	w.startUnder(trusting(t, owner), func(o *server.Options) { o.Interval = 0 })
 	var lists, others atomic.Int64
 	w.refusing(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/tags/list") {

@@ -11,7 +11,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -210,9 +209,9 @@ func TestServerWithoutItsRegistryKeepsVerdicts(t *testing.T) {
 	w.mixed(owner, newTeam(t))
 	policy, cache, dir := trusting(t, owner, warning), t.TempDir(), t.TempDir()
 	start := func(policy *trust.Policy) {
-		c, hosts, client := w.under(policy, catalog.Options{CacheDir: cache, StateDir: dir})
+		c, hosts, _ := w.under(policy, catalog.Options{CacheDir: cache, StateDir: dir})
 		w.start(func(o *server.Options) {
-			o.Catalogs, o.Vouched, o.Policy, o.Probe = []server.Catalog{c}, hosts, (&policyFile{policy: policy}).Read, health.Registry(client)
+			o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
 			o.Keep = dir + "/kept"
 		})
 	}

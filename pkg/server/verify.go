@@ -171,14 +171,10 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 	defer cancel()
 	patiently(w, verifyWithin)
 	for _, one := range s.follower.followed {
-		verifier, ok := one.catalog.(Verifier)
 		if s.follower.label(one) != i.outline.Catalog {
 			continue
 		}
-		if !ok {
-			break
-		}
-		found, err := verifier.Verify(ctx, i.name())
+		found, err := one.catalog.Verify(ctx, i.name())
 		answer := api.Verification{Message: i.name() + " was verified", Triggered: true}
 		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
 		if answer.Verdict = found.Verdict; answer.Verdict != i.outline.Verdict {

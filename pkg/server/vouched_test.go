@@ -7,7 +7,6 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -26,10 +25,9 @@ func TestVerifiedImageVouchesForNoReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy := trusting(t, owner, func(rule *trust.Rule) { rule.Require = []trust.Subject{trust.SubjectImage} })
-	c, hosts, client := w.under(policy, catalog.Options{})
+	c, hosts, _ := w.under(policy, catalog.Options{})
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy = []server.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
-		o.Probe = health.Registry(client)
+		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
 	})
 	if got := w.verdictsOf("phase=all"); got != "[good verified]" {
 		t.Fatalf("before the stranger came: %s", got)
@@ -64,13 +62,13 @@ func (w *world) plant(name, image string, sum digest.Digest) {
 
 // replaced is a catalog that does something just before it takes another policy.
 type replaced struct {
-	*catalog.Catalog
+	server.Source
 	before func()
 }
 
 func (r *replaced) SetPolicy(policy *trust.Policy) error {
 	r.before()
-	return r.Catalog.SetPolicy(policy)
+	return r.Source.SetPolicy(policy)
 }
 
 // What an evaluation vouches for that is under way when the policy is replaced
@@ -80,9 +78,11 @@ func TestVouchedWhileThePolicyIsReplaced(t *testing.T) {
 	w.signed("good", owner)
 	c, hosts, _ := w.under(trusting(t, owner), catalog.Options{})
 	file := &policyFile{policy: trusting(t, owner)}
+	w.between = func(c server.Source) server.Source {
+		return &replaced{c, func() { hosts.Add("internal.example/os/plain:1") }}
+	}
 	w.startReady(func(o *server.Options) {
-		o.Catalogs = []server.Catalog{&replaced{c, func() { hosts.Add("internal.example/os/plain:1") }}}
-		o.Vouched, o.Policy = hosts, file.Read
+		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, file.Read
 	})
 	file.set(trusting(t, newTeam(t)), nil)
 	w.until("the other policy to decide", func() bool { return w.ask("GET", "/v1/catalog/images/good", "").status == 403 })

@@ -230,3 +230,42 @@ func TestVerifySeveralCatalogsThroughAServer(t *testing.T) {
 		}
 	}
 }
+
+// A server that does not answer in time is not a matter of certificates, whatever
+// the request is about.
+func TestHintsAboutServersAreAboutThem(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer http.HandlerFunc
+		hint   string
+	}{
+		"too late": {func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else nobody sees the client leave
+			<-r.Context().Done()
+		}, noAnswerHint},
+		"read-only": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"error":"no","code":"unauthorized","reason":"read_only"}`)
+		}, "publish to the registry itself"},
+		"not allowed": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"error":"no","code":"unauthorized","reason":"registry_not_allowed"}`)
+		}, "--allow-registry HOST"},
+		"the name is taken": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"error":"no","code":"conflict","name":"certificate-service"}`)
+		}, "gives it a new state"},
+		"the image is published": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"error":"no","code":"conflict","name":"a","image":"r.example.com/os/certificate-service:1"}`)
+		}, "--move"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(tt.answer)
+			defer server.Close()
+			_, _, stderr := run(t, homeEnv(t), "catalog", "add", "certificate-service", "r.example.com/os/certificate-service:1", "--server", server.URL, "--timeout", "200ms")
+			if !strings.Contains(stderr, "hint: ") || !strings.Contains(stderr, tt.hint) || strings.Contains(stderr, "certificate authority") {
+				t.Errorf("want the hint %q\n%s", tt.hint, stderr)
+			}
+		})
+	}
+}

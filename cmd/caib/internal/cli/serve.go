@@ -190,28 +190,16 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 	if err != nil {
 		return nil, err
 	}
-	catalogs, probe, hosts, err := o.openBehindGates(policy)
+	catalogs, hosts, err := o.openBehindGates(policy)
 	if err != nil {
 		return nil, err
 	}
 	options := server.Options{
-		Vouched: hosts, Probe: probe, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
+		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, Vouched: hosts, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, Keep: o.kept(),
 	}
 	if policy != nil {
 		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.trustFlags) }
-	}
-	for _, c := range catalogs {
-		options.Catalogs = append(options.Catalogs, c)
-		if o.statusStore {
-			options.Statuses = append(options.Statuses, c)
-		}
-	}
-	if o.allowPublish {
-		options.Publisher = catalogs[0]
-		if options.Tokens, err = server.OpenTokens(o.tokenFile); err != nil {
-			return nil, err
-		}
 	}
 	return server.New(options)
 }

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -27,17 +25,13 @@ func (o *serveOptions) checkPatterns() error {
 	return nil
 }
 
-// probe asks for the image of an entry.
-type probe = func(ctx context.Context, item *entry.Item) error
-
 // openBehindGates opens the catalogs under a policy, each by a client that opens
-// for its entries what the server may, and returns a probe that uses the same
-// clients, and the registries that what the policy verifies adds to those of the
-// catalogs; nil where they make no difference.
-func (o *serveOptions) openBehindGates(policy *trust.Policy) ([]*catalog.Catalog, probe, *registry.Hosts, error) {
+// for its entries what the server may, and returns the registries that what the
+// policy verifies adds to those of the catalogs; nil where they make no difference.
+func (o *serveOptions) openBehindGates(policy *trust.Policy) ([]*catalog.Catalog, *registry.Hosts, error) {
 	client, err := o.client()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	var hosts *registry.Hosts
 	if policy != nil && len(o.allow) == 0 {
@@ -50,15 +44,5 @@ func (o *serveOptions) openBehindGates(policy *trust.Policy) ([]*catalog.Catalog
 		}
 		return client.Behind(gate), nil
 	})
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if len(opened) == 1 { // then entries do not say where they are from
-		return opened, opened[0].Probe, hosts, nil
-	}
-	of := map[string]probe{}
-	for _, c := range opened {
-		of[c.Reference()] = c.Probe
-	}
-	return opened, func(ctx context.Context, item *entry.Item) error { return of[item.Catalog](ctx, item) }, hosts, nil
+	return opened, hosts, err
 }
