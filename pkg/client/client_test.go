@@ -133,7 +133,7 @@ func TestToken(t *testing.T) {
 	t.Cleanup(server.Close)
 	c := newClient(t, server.URL, client.Options{Token: "secret"})
 	_, _ = c.Get(t.Context(), "a", catalog.GetOptions{})
-	_, _, _ = c.Remove(t.Context(), "a", catalog.RemoveOptions{})
+	_, _ = c.Remove(t.Context(), "a", catalog.RemoveOptions{})
 	if diff := cmp.Diff([]string{"GET ", "DELETE Bearer secret"}, sent); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
