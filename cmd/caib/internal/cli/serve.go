@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/net/netutil"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -51,12 +52,7 @@ type serveOptions struct {
 	allow        []string
 }
 
-func newServe(a *app) *cobra.Command {
-	o := &serveOptions{app: a}
-	command := &cobra.Command{
-		Use:   serveVerb,
-		Short: "Serve catalogs over HTTP",
-		Long: `Serve one or several catalogs over HTTP: the catalog routes of the Build API,
+const serveHelp = `Serve one or several catalogs over HTTP: the catalog routes of the Build API,
 events, and metrics. The server keeps the catalogs in memory, follows them, and
 asks every registry now and then whether the images are still there. It starts
 from the cache, and serves the last good state while a registry is away. Of
@@ -64,34 +60,43 @@ several catalogs it shows none before it has read all, from the cache or their
 registries. With --status-store, phases and how often entries were asked for by
 name outlive it.
 
-It is read-only unless --allow-publish is given. Then writes to the first catalog
-need a bearer token of --token-file: a file of lines NAME:SHA256, where SHA256 is
-that of the token (printf %s "$TOKEN" | sha256sum), which has 16 characters or
-more. Tokens and certificates are read again when their files change. --timeout
-does not end a server.
+It is read-only unless --allow-publish is given. Then writes to the first
+catalog need a bearer token of --token-file: a file of lines NAME:SHA256, where
+SHA256 is that of the token (printf %s "$TOKEN" | sha256sum), which has 16
+characters or more. Tokens and certificates are read again when their files
+change. --timeout does not end a server.
 
 With a trust policy, or keys and identities given here, the server checks
-signatures: its answers say the verdict and who signed, what the policy refuses is
-in no list, and asking for it by name says why. The policy and the files that it
-names are read again every 15 seconds, and more often with a shorter --refresh;
-another policy decides at once. While they cannot be read, nothing is shown: the
-policy that was read last may be the one that somebody just withdrew.
+signatures: its answers say the verdict and who signed, what the policy refuses
+is in no list, and asking for it by name says why. The policy and the files that
+it names are read again every 15 seconds, and more often with a shorter
+--refresh; another policy decides at once. While they cannot be read, nothing is
+shown: the policy that was read last may be the one that somebody just withdrew.
 
-A server opens what entries and requests refer to: registries, and of directories
-(oci:PATH) only that of the catalog they are in. --allow-registry names the
-registries that it may open; without it, those of the catalogs and of entries that
-the policy verifies and, where there is no policy, all. What is outside is not
-published, and not probed: an entry keeps its phase, and its image is not looked
-at for signatures. A pattern is HOST[:PORT], for all that the registry has, or
-HOST[:PORT]/REPOSITORY, where * stands for any characters but a slash and ** for
-any. The catalogs themselves are always opened, and an allowed
-registry may redirect elsewhere. What a registry answered is told to the log, and
-to clients with a token; to the others only which kind of failure it was.
+A server opens what entries and requests refer to: registries, and of
+directories (oci:PATH) only that of the catalog they are in. --allow-registry
+names the registries that it may open; without it, those of the catalogs and of
+entries that the policy verifies and, where there is no policy, all. What is
+outside is not published, and not probed: an entry keeps its phase, and its
+image is not looked at for signatures. A pattern is HOST[:PORT], for all that
+the registry has, or HOST[:PORT]/REPOSITORY, where * stands for any characters
+but a slash and ** for any. The catalogs themselves are always opened, and an
+allowed registry may redirect elsewhere. What a registry answered is told to the
+log, and to clients with a token; to the others only which kind of failure it
+was.
 
-One address has at most --max-listeners-per-address of the listeners, half of the
-connections, a quarter of the verifications under way, and all but one of the
-turns for lists that are not prepared. Clients behind a proxy have its address:
-give it as many listeners as there may be, and bound each client in the proxy.`,
+One address has at most --max-listeners-per-address of the listeners, half of
+the connections, a quarter of the verifications under way, and all but one of
+the turns for lists that are not prepared. Clients behind a proxy have its
+address: give it as many listeners as there may be, and bound each client in the
+proxy.`
+
+func newServe(a *app) *cobra.Command {
+	o := &serveOptions{app: a}
+	command := &cobra.Command{
+		Use:   serveVerb,
+		Short: "Serve catalogs over HTTP",
+		Long:  serveHelp,
 		Example: `  caib catalog serve
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
   caib catalog serve --allow-publish --token-file tokens --log-format json
@@ -99,7 +104,11 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
   caib catalog serve --allow-registry 'registry.example.com/automotive/*' --allow-registry quay.example.com`,
 		Args: arguments(),
 	}
-	flags := command.Flags()
+	o.register(command.Flags())
+	return a.verb(command, []int{exitUnauthorized}, o.run)
+}
+
+func (o *serveOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "address to listen on")
 	flags.DurationVar(&o.refresh, "refresh", 15*time.Second, "how often to look at the catalogs")
 	flags.DurationVar(&o.interval, "verify-interval", time.Hour, "how often to look for each image")
@@ -115,7 +124,6 @@ give it as many listeners as there may be, and bound each client in the proxy.`,
 	flags.IntVar(&o.perAddress, "max-listeners-per-address", 0, "of them from one address; 0 is a tenth, or 8 where that is less")
 	flags.StringArrayVar(&o.allow, "allow-registry", nil, "pattern of registries that may be opened for entries and publications; separated by commas, or repeated; without it those of the catalogs and of verified entries, or all without a policy")
 	o.trustFlags.register(flags)
-	return a.verb(command, []int{exitUnauthorized}, o.run)
 }
 
 func (o *serveOptions) run(ctx context.Context, _ []string) error {

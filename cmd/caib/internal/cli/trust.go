@@ -33,7 +33,7 @@ var requirements = map[string][]trust.Subject{
 }
 
 func (f *trustFlags) register(flags *pflag.FlagSet) {
-	flags.BoolVar(&f.verified, "verified", false, "demand signatures: by the policy, or by the keys and identities given here; with --server and none of these, by what the server verified")
+	flags.BoolVar(&f.verified, "verified", false, "require signatures: by the policy, or by the keys and identities given here; with --server and none of these, by what the server verified")
 	flags.StringArrayVar(&f.keys, "key", nil, "a public key whose signature will do: a PEM file with one or more, https://…, env://VARIABLE, or NAME://KEY of a sigstore-kms-NAME plugin; may be repeated")
 	flags.StringArrayVar(&f.identity, "certificate-identity", nil, "a keyless signer whose signature will do; may be repeated")
 	flags.StringArrayVar(&f.identityRegexp, "certificate-identity-regexp", nil, "the same as a regular expression that matches the whole identity")
