@@ -24,7 +24,8 @@ func describeOwn(root *cobra.Command) {
 		switch command.Name() {
 		case "help":
 			command.Long += "\n\n" + exitStatus()
-			command.Example = "  caib help catalog publish"
+			command.Example = "  caib help catalog publish\n  caib help policies"
+			completeTopics(command)
 			command.Run, command.RunE = nil, showHelpOf
 			continue
 		case "completion":

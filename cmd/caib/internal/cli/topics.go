@@ -44,6 +44,20 @@ func newTopics() []*cobra.Command {
 	return topics
 }
 
+// completeTopics makes `caib help` complete topics as well as commands.
+func completeTopics(help *cobra.Command) {
+	commands := help.ValidArgsFunction
+	help.ValidArgsFunction = func(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		found, directive := commands(command, args, typed)
+		for _, topic := range command.Root().Commands() {
+			if len(args) == 0 && topic.IsAdditionalHelpTopicCommand() && strings.HasPrefix(topic.Name(), typed) {
+				found = append(found, topic.Name()+"\t"+topic.Short)
+			}
+		}
+		return found, directive
+	}
+}
+
 // settingsTable lists every setting with its variable and its default.
 func settingsTable() string {
 	const flag, env = 28, 20
