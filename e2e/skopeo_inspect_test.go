@@ -65,7 +65,7 @@ func TestIndexesAreWhatSkopeoSays(t *testing.T) {
 			item := w.get(name)
 			d, index := images.manifest(reference)
 			repository, _, _ := strings.Cut(reference, ":multi")
-			var want []entry.PlatformVariant
+			var want []entry.Platform
 			sizes, most := map[digest.Digest]int64{}, 0
 			for _, child := range index.Manifests {
 				pinned := repository + "@" + child.Digest.String()
@@ -79,7 +79,7 @@ func TestIndexesAreWhatSkopeoSays(t *testing.T) {
 					sizes[layer.Digest] = layer.Size
 				}
 				most = max(most, len(says.Layers))
-				want = append(want, entry.PlatformVariant{Architecture: says.Architecture, OS: says.Os, Digest: says.Digest, SizeBytes: size, LayerCount: len(says.Layers)})
+				want = append(want, entry.Platform{Architecture: says.Architecture, OS: says.Os, Digest: says.Digest, SizeBytes: size, LayerCount: len(says.Layers)})
 			}
 			if diff := cmp.Diff(want, item.PlatformVariants); diff != "" || len(want) != 2 {
 				t.Errorf("%s:\n%s", name, diff)

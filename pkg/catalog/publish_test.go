@@ -131,7 +131,7 @@ func TestTwoWritersOfOneNameLeaveOneEntry(t *testing.T) {
 		if err != nil || len(page.Items) != 1 {
 			t.Fatalf("%d entries, %v", len(page.Items), err)
 		}
-		live = append(live, page.Items[0].Revision)
+		live = append(live, string(page.Items[0].Revision))
 	}
 	for _, revision := range live[1:] {
 		if revision != live[0] {

@@ -3,6 +3,8 @@ package entry
 import (
 	"slices"
 	"strings"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Item is an entry as users see it: one object of `list -o json` and of the
@@ -12,7 +14,7 @@ type Item struct {
 	Version          string            `json:"version,omitempty"`
 	Description      string            `json:"description,omitempty"`
 	RegistryURL      string            `json:"registryUrl"` // the image's reference, as published
-	Digest           string            `json:"digest"`      // the image's digest
+	Digest           digest.Digest     `json:"digest"`      // the image's digest
 	Tags             []string          `json:"tags,omitempty"`
 	Phase            Phase             `json:"phase"`
 	Architecture     string            `json:"architecture,omitempty"` // empty for an image of several architectures
@@ -30,19 +32,19 @@ type Item struct {
 	PublishedBy      string            `json:"publishedBy,omitempty"`
 	CreatedAt        Time              `json:"createdAt"`                // of the entry: its publication
 	ImageCreatedAt   *Time             `json:"imageCreatedAt,omitempty"` // of the image, where it says
-	SourceType       string            `json:"sourceType"`
+	SourceType       SourceType        `json:"sourceType"`
 	SourceImageBuild string            `json:"sourceImageBuild,omitempty"`
 	ScheduleName     string            `json:"scheduleName,omitempty"`
 	Labels           map[string]string `json:"labels,omitempty"`
 	ArtifactRefs     []ArtifactRef     `json:"artifactRefs,omitempty"`
 	DownloadURL      string            `json:"downloadUrl"` // the first artifact's reference, else the image's
 	IsMultiArch      bool              `json:"isMultiArch"`
-	PlatformVariants []PlatformVariant `json:"platformVariants,omitempty"`
+	PlatformVariants []Platform        `json:"platformVariants,omitempty"`
 	Referrers        []ReferrerRef     `json:"referrers,omitempty"`
 	AccessCount      int64             `json:"accessCount"`
 	StatusReason     string            `json:"statusReason,omitempty"`
 	StatusMessage    string            `json:"statusMessage,omitempty"`
-	Revision         string            `json:"revision"`          // manifest digest of the revision
+	Revision         digest.Digest     `json:"revision"`          // manifest digest of the revision
 	Verdict          Verdict           `json:"verdict,omitempty"` // empty: signatures were not checked
 	Signers          []Signer          `json:"signers,omitempty"` // those whom the trust policy names, as far as they were looked for
 	Conditions       []Condition       `json:"conditions,omitempty"`
@@ -51,25 +53,15 @@ type Item struct {
 
 // ArtifactRef is a file of an entry, as the HTTP API shows it.
 type ArtifactRef struct {
-	Type             string `json:"type"`
-	URL              string `json:"url"`
-	Digest           string `json:"digest"`
-	SizeBytes        int64  `json:"sizeBytes,omitempty"`
-	Format           string `json:"format,omitempty"`
-	Compression      string `json:"compression,omitempty"`
-	Title            string `json:"title,omitempty"`
-	Partition        string `json:"partition,omitempty"`
-	DecompressedSize int64  `json:"decompressedSize,omitempty"`
-}
-
-// PlatformVariant is one platform of an entry, as the HTTP API shows it.
-type PlatformVariant struct {
-	Architecture string `json:"architecture"`
-	OS           string `json:"os,omitempty"`
-	Variant      string `json:"variant,omitempty"`
-	Digest       string `json:"digest"`
-	SizeBytes    int64  `json:"sizeBytes,omitempty"`
-	LayerCount   int    `json:"layerCount,omitempty"`
+	Type             string        `json:"type"`
+	URL              string        `json:"url"`
+	Digest           digest.Digest `json:"digest"`
+	SizeBytes        int64         `json:"sizeBytes,omitempty"`
+	Format           string        `json:"format,omitempty"`
+	Compression      string        `json:"compression,omitempty"`
+	Title            string        `json:"title,omitempty"`
+	Partition        string        `json:"partition,omitempty"`
+	DecompressedSize int64         `json:"decompressedSize,omitempty"`
 }
 
 // Signer is somebody whom a trust policy names, and who has signed an entry.

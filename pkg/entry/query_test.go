@@ -15,9 +15,9 @@ var sampleTime = NewTime(time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC))
 // shelf is a small catalog: minute n of its day is when item n was published.
 func shelf() []Item {
 	at := func(minute int) Time { return NewTime(sampleTime.Add(time.Duration(minute) * time.Minute)) }
-	variants := func(architectures ...string) (all []PlatformVariant) {
+	variants := func(architectures ...string) (all []Platform) {
 		for _, a := range architectures {
-			all = append(all, PlatformVariant{Architecture: a})
+			all = append(all, Platform{Architecture: a})
 		}
 		return all
 	}

@@ -1,6 +1,10 @@
 package entry
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // Phase says whether the image of an entry can be had (SPEC section 17).
 type Phase string
@@ -19,16 +23,16 @@ const (
 // 17). It describes one revision: of another revision of the name, only
 // Accesses counts.
 type Status struct {
-	Name         string `json:"name"`
-	Revision     string `json:"revision"` // manifest digest
-	Phase        Phase  `json:"phase"`
-	Reason       string `json:"reason,omitempty"`
-	Message      string `json:"message,omitempty"`
-	LastVerified Time   `json:"lastVerified"`          // the last probe that got an answer
-	Since        Time   `json:"since"`                 // of the phase
-	Failures     int    `json:"failures,omitempty"`    // in a row
-	StaleSince   *Time  `json:"staleSince,omitempty"`  // the breaker of its registry kept the last probes from being made
-	Accesses     int64  `json:"accessCount,omitempty"` // how often the entry was asked for by name
+	Name         string        `json:"name"`
+	Revision     digest.Digest `json:"revision"` // manifest digest
+	Phase        Phase         `json:"phase"`
+	Reason       string        `json:"reason,omitempty"`
+	Message      string        `json:"message,omitempty"`
+	LastVerified Time          `json:"lastVerified"`          // the last probe that got an answer
+	Since        Time          `json:"since"`                 // of the phase
+	Failures     int           `json:"failures,omitempty"`    // in a row
+	StaleSince   *Time         `json:"staleSince,omitempty"`  // the breaker of its registry kept the last probes from being made
+	Accesses     int64         `json:"accessCount,omitempty"` // how often the entry was asked for by name
 }
 
 var phases = []Phase{PhasePending, PhaseVerifying, PhaseAvailable, PhaseUnavailable, PhaseFailed}

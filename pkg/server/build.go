@@ -98,7 +98,7 @@ func (f *follower) images(ctx context.Context, old *state, looks []*catalog.View
 				own[k] = old.find(health.Key{Catalog: label, Name: head.Name})
 			}
 			finding := findingOf(found[n], head)
-			if own[k] == nil || own[k].subject.revision != head.Revision.String() {
+			if own[k] == nil || own[k].subject.revision != head.Revision {
 				own[k], missing[head.Name] = nil, finding
 			} else if own[k], err = own[k].under(finding); err != nil {
 				return nil, nil, err

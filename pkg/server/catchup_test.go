@@ -13,6 +13,7 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/opencontainers/go-digest"
 )
 
 // unread is a catalog that is not there.
@@ -32,7 +33,7 @@ func serving(t *testing.T, count int) *Server {
 	images := make([]*image, count)
 	for n := range images {
 		item := entry.Item{Name: fmt.Sprintf("entry-%05d", n), Phase: entry.PhaseAvailable, RegistryURL: "r.example.com/os/x:1",
-			Digest: "sha256:" + strings.Repeat("0", 64), Revision: fmt.Sprintf("sha256:%064d", n)}
+			Digest: digest.Digest("sha256:" + strings.Repeat("0", 64)), Revision: digest.Digest(fmt.Sprintf("sha256:%064d", n))}
 		if images[n], err = newImage(item, entry.Status{}, nil); err != nil {
 			t.Fatal(err)
 		}

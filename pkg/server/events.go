@@ -81,7 +81,7 @@ func (e *events) changed(old, next *state) {
 }
 
 func (i *image) event(kind string) event {
-	return event{Kind: kind, Name: i.name(), Digest: i.subject.digest, Revision: i.subject.revision, Catalog: i.outline.Catalog}
+	return event{Kind: kind, Name: i.name(), Digest: string(i.subject.digest), Revision: string(i.subject.revision), Catalog: i.outline.Catalog}
 }
 
 // add tells listeners; after close, nobody.

@@ -232,14 +232,16 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 	if a := w.ask("POST", "/v1/catalog/images/none/verify", ""); a.status != 404 {
 		t.Errorf("verify of nothing: %d", a.status)
 	}
-	line := "id=" + a.header.Get("X-Request-Id") + " action=verify by=anyone name=a digest=" + item.Digest
+	line := "id=" + a.header.Get("X-Request-Id") + " action=verify by=anyone name=a digest=" + item.Digest.String()
 	if text := w.log.String(); !strings.Contains(text, line+` outcome="Failed: ManifestUnknown`) {
 		t.Errorf("no audit line with the outcome: %s", text)
 	}
 	gone.Store(false)
 	w.until("let through", func() bool { return w.ask("POST", "/v1/catalog/images/a/verify", "").status == 200 })
 	w.until("available", func() bool { return w.list("").Total == 1 })
-	w.until("written down", func() bool { return strings.Contains(w.log.String(), "name=a digest="+item.Digest+" outcome=done") })
+	w.until("written down", func() bool {
+		return strings.Contains(w.log.String(), "name=a digest="+item.Digest.String()+" outcome=done")
+	})
 }
 
 // Statuses are recorded at the end, and found again at the next start.

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	jsonv1 "github.com/go-json-experiment/json/v1"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -33,8 +34,10 @@ type image struct {
 
 // subject says which image an entry is about, and where it came from.
 type subject struct {
-	revision, reference, digest string
-	sourceType, imageBuild      string
+	revision, digest digest.Digest
+	reference        string
+	sourceType       entry.SourceType
+	imageBuild       string
 }
 
 // newImage makes the image of an item in some state, with what the policy makes of
@@ -76,10 +79,10 @@ func (i *image) index(item *entry.Item) {
 		}
 	}
 	i.outline = item.Outline()
-	i.subject = subject{item.Revision, item.RegistryURL, item.Digest, item.SourceType, item.SourceImageBuild}
+	i.subject = subject{item.Revision, item.Digest, item.RegistryURL, item.SourceType, item.SourceImageBuild}
 	for _, s := range []*string{
 		&i.outline.Name, &i.outline.Catalog, &i.outline.Distro, &i.outline.Schedule,
-		&i.subject.revision, &i.subject.reference, &i.subject.digest, &i.subject.sourceType, &i.subject.imageBuild,
+		(*string)(&i.subject.revision), &i.subject.reference, (*string)(&i.subject.digest), (*string)(&i.subject.sourceType), &i.subject.imageBuild,
 	} {
 		part(s)
 	}

@@ -20,7 +20,7 @@ func wholeItem() entry.Item {
 		SizeBytes: 7, LayerCount: 2, LastVerified: at, PublishedAt: at, PublishedBy: "ci", CreatedAt: at, ImageCreatedAt: &at,
 		SourceType: "Scheduled", SourceImageBuild: "build-1", ScheduleName: "weekly", Labels: map[string]string{"team": "os", "a&b": "<c>"},
 		ArtifactRefs: []entry.ArtifactRef{{Type: "t", URL: "u", Digest: "d"}}, DownloadURL: "u", IsMultiArch: true,
-		PlatformVariants: []entry.PlatformVariant{{Architecture: "arm64", Digest: "x"}, {Architecture: "amd64", Digest: "y"}},
+		PlatformVariants: []entry.Platform{{Architecture: "arm64", Digest: "x"}, {Architecture: "amd64", Digest: "y"}},
 		Referrers:        []entry.ReferrerRef{{}}, AccessCount: 3, Revision: "sha256:r", Catalog: "registry.example.com/team/catalog",
 		Conditions: []entry.Condition{{Type: revision.ConditionMetadataMismatch, Status: "True", Reason: "ImageStands", LastTransitionTime: at}},
 	}
@@ -59,7 +59,7 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 		if diff := cmp.Diff(shown.Outline(), i.outline); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(subject{"sha256:r", item.RegistryURL, "sha256:1", "Scheduled", "build-1"}, i.subject, cmp.AllowUnexported(subject{})); diff != "" {
+		if diff := cmp.Diff(subject{"sha256:r", "sha256:1", item.RegistryURL, "Scheduled", "build-1"}, i.subject, cmp.AllowUnexported(subject{})); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -75,7 +75,7 @@ func TestImageIsOneText(t *testing.T) {
 	begin := uintptr(unsafe.Pointer(unsafe.StringData(i.text)))
 	for what, part := range map[string]string{
 		"name": i.outline.Name, "catalog": i.outline.Catalog, "tag": i.outline.Tags[0], "target": i.outline.Targets[1],
-		"architecture": i.outline.Architectures[1], "label": i.outline.Labels["team"], "revision": i.subject.revision, "reference": i.subject.reference,
+		"architecture": i.outline.Architectures[1], "label": i.outline.Labels["team"], "revision": string(i.subject.revision), "reference": i.subject.reference,
 	} {
 		if at := uintptr(unsafe.Pointer(unsafe.StringData(part))); at < begin || at+uintptr(len(part)) > begin+uintptr(len(i.text)) {
 			t.Errorf("the %s %q is apart", what, part)

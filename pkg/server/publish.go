@@ -160,7 +160,7 @@ func (s *Server) publication(w http.ResponseWriter, r *http.Request, action stri
 	}
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
 		result, err = step(ctx, &c.deed)
-		c.name, c.digest = cmp.Or(result.Item.Name, c.name), cmp.Or(result.Item.Digest, c.digest)
+		c.name, c.digest = cmp.Or(result.Item.Name, c.name), cmp.Or(string(result.Item.Digest), c.digest)
 		c.outcome, c.moved = string(result.Outcome), result.MovedFrom
 		c.wrote = result.Outcome == catalog.Published
 		return err
@@ -191,7 +191,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	}
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
 		removed, err = s.writable().Remove(ctx, name, options)
-		c.digest, c.outcome, c.wrote = removed.Event.Ends, "removed", err == nil
+		c.digest, c.outcome, c.wrote = string(removed.Event.Ends), "removed", err == nil
 		if i := s.served(name); errors.Is(err, entry.ErrNotFound) && i != nil && i.outline.Catalog != "" {
 			err = fmt.Errorf("%w: it is in %s, and this server writes to %s only", err, i.outline.Catalog, s.follower.followed[0].catalog.Reference())
 		}

@@ -134,7 +134,7 @@ func TestPublishesAKnownBuild(t *testing.T) {
 	if names(got) != "[release]" || got.Items[0].SourceImageBuild != "nightly-7" || got.Items[0].Tags[0] != "stable" || got.Items[0].Description != "good" || got.Items[0].Labels["team"] != "a" {
 		t.Errorf("%+v", got)
 	}
-	for _, line := range []string{"action=publish by=ci name=release digest=" + got.Items[0].Digest + " outcome=published", "action=remove by=ci name=autosd digest=" + got.Items[0].Digest + ` outcome="moved to release"`} {
+	for _, line := range []string{string("action=publish by=ci name=release digest=" + got.Items[0].Digest + " outcome=published"), string("action=remove by=ci name=autosd digest=" + got.Items[0].Digest + ` outcome="moved to release"`)} {
 		if !strings.Contains(w.log.String(), line) {
 			t.Errorf("the audit lacks %s", line)
 		}

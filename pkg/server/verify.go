@@ -191,7 +191,7 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 // verification is what the audit says of looking at an entry: on behalf of
 // nobody in particular, because anyone may ask for it.
 func verification(i *image) deed {
-	return deed{action: "verify", by: "anyone", name: i.name(), digest: i.subject.digest}
+	return deed{action: "verify", by: "anyone", name: i.name(), digest: string(i.subject.digest)}
 }
 
 // probe probes at once, and shows the result. It reports false where nothing

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -63,10 +64,11 @@ type watched struct {
 
 // subject is what probing needs to know of an item: a small part of it.
 type subject struct {
-	key                         Key
-	reference, digest, revision string
-	host                        string // of the reference
-	interval                    time.Duration
+	key              Key
+	reference        string
+	digest, revision digest.Digest
+	host             string // of the reference
+	interval         time.Duration
 }
 
 func (m *Monitor) subject(old subject, item *entry.Item) subject {

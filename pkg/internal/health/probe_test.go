@@ -54,7 +54,7 @@ func TestProbeConfirmsAbsence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			item := &entry.Item{Name: "a", RegistryURL: strings.TrimPrefix(server.URL, "http://") + "/os/a:1", Digest: digest.FromString(manifest).String()}
+			item := &entry.Item{Name: "a", RegistryURL: strings.TrimPrefix(server.URL, "http://") + "/os/a:1", Digest: digest.FromString(manifest)}
 			err = health.Registry(client)(t.Context(), item)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)

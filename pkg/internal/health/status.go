@@ -167,7 +167,7 @@ func Registry(client *registry.Client) Probe {
 		if err != nil {
 			return err
 		}
-		if found.Digest.String() != item.Digest {
+		if found.Digest != item.Digest {
 			return fmt.Errorf("%w: %s is %s now, not %s", ErrMismatch, tagged, found.Digest, item.Digest)
 		}
 		return nil

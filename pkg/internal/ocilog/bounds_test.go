@@ -221,7 +221,7 @@ func TestArtifactsOfTheFarFutureBindNobody(t *testing.T) {
 		t.Errorf("a snapshot is written: %t, %v", wrote, err)
 	}
 	statuses, err := log.WriteStatuses(t.Context(), view, []*entry.Status{{
-		Name: "last", Revision: string(digest.FromString("x")), Phase: entry.PhaseAvailable, LastVerified: entry.NewTime(epoch), Since: entry.NewTime(epoch),
+		Name: "last", Revision: digest.FromString("x"), Phase: entry.PhaseAvailable, LastVerified: entry.NewTime(epoch), Since: entry.NewTime(epoch),
 	}})
 	if err != nil || len(revision.ParseStatusTags([]string{statuses.Tag.String()})) != 1 {
 		t.Errorf("statuses are written under %s, %v", statuses.Tag, err)

@@ -10,14 +10,14 @@ import (
 func (r *Revision) Event() entry.Event {
 	event := entry.Event{
 		Name: r.Tag.Name, At: r.Tag.Time(), Operation: r.Tag.Op.String(),
-		Revision: r.Digest.String(), Tag: r.Tag.String(), Format: r.Later,
+		Revision: r.Digest, Tag: r.Tag.String(), Format: r.Later,
 	}
 	if d := r.Document; d != nil {
 		event.Version, event.By = d.Version, d.PublishedBy
-		event.Image, event.ImageDigest = d.Image.Reference, d.Image.Digest.String()
+		event.Image, event.ImageDigest = d.Image.Reference, d.Image.Digest
 	}
 	if m := r.Removal; m != nil {
-		event.By, event.Reason, event.Ends = m.RemovedBy, m.Reason, m.Revision.String()
+		event.By, event.Reason, event.Ends = m.RemovedBy, m.Reason, m.Revision
 	}
 	return event
 }
@@ -28,7 +28,7 @@ func (r *Revision) Item() entry.Item {
 	d := r.Document
 	item := entry.Item{
 		Name: d.Name, Version: d.Version, Description: d.Description,
-		RegistryURL: d.Image.Reference, Digest: d.Image.Digest.String(),
+		RegistryURL: d.Image.Reference, Digest: d.Image.Digest,
 		Tags: d.Tags, Phase: entry.PhaseAvailable,
 		Architecture: d.Metadata.Architecture, Distro: d.Metadata.Distro,
 		DistroVersion: d.Metadata.DistroVersion, KernelVersion: d.Metadata.KernelVersion,
@@ -37,20 +37,14 @@ func (r *Revision) Item() entry.Item {
 		SizeBytes: d.Registry.SizeBytes, LayerCount: d.Registry.LayerCount,
 		LastVerified: d.PublishedAt, PublishedAt: d.PublishedAt, PublishedBy: d.PublishedBy,
 		CreatedAt: d.PublishedAt, ImageCreatedAt: d.Registry.CreatedAt,
-		SourceType: string(d.Source.Type), SourceImageBuild: d.Source.ImageBuild, ScheduleName: d.Source.Schedule,
-		Labels: d.Labels, DownloadURL: d.Image.Reference,
-		Revision: r.Digest.String(),
-	}
-	for _, p := range d.Registry.Platforms {
-		item.PlatformVariants = append(item.PlatformVariants, entry.PlatformVariant{
-			Architecture: p.Architecture, OS: p.OS, Variant: p.Variant,
-			Digest: p.Digest.String(), SizeBytes: p.SizeBytes, LayerCount: p.LayerCount,
-		})
+		SourceType: d.Source.Type, SourceImageBuild: d.Source.ImageBuild, ScheduleName: d.Source.Schedule,
+		Labels: d.Labels, DownloadURL: d.Image.Reference, PlatformVariants: d.Registry.Platforms,
+		Revision: r.Digest,
 	}
 	item.IsMultiArch = len(item.PlatformVariants) > 1
 	for _, a := range d.Artifacts {
 		item.ArtifactRefs = append(item.ArtifactRefs, entry.ArtifactRef{
-			Type: a.Type, URL: a.Reference, Digest: a.Digest.String(), SizeBytes: a.SizeBytes,
+			Type: a.Type, URL: a.Reference, Digest: a.Digest, SizeBytes: a.SizeBytes,
 			Format: a.Format, Compression: a.Compression, Title: a.Title, Partition: a.Partition, DecompressedSize: a.DecompressedSize,
 		})
 	}

@@ -132,7 +132,7 @@ func TestFullItemIsFull(t *testing.T) {
 }
 
 func TestItemArchitectures(t *testing.T) {
-	variant := func(a string) entry.PlatformVariant { return entry.PlatformVariant{Architecture: a} }
+	variant := func(a string) entry.Platform { return entry.Platform{Architecture: a} }
 	for _, tt := range []struct {
 		name string
 		item entry.Item
@@ -140,9 +140,9 @@ func TestItemArchitectures(t *testing.T) {
 	}{
 		{"none", entry.Item{}, nil},
 		{"single", entry.Item{Architecture: "arm64"}, []string{"arm64"}},
-		{"index", entry.Item{PlatformVariants: []entry.PlatformVariant{variant("arm64"), variant("amd64")}}, []string{"arm64", "amd64"}},
-		{"variants of one", entry.Item{PlatformVariants: []entry.PlatformVariant{variant("arm"), variant("arm")}}, []string{"arm"}},
-		{"the index knows better", entry.Item{Architecture: "x", PlatformVariants: []entry.PlatformVariant{variant("arm64")}}, []string{"arm64"}},
+		{"index", entry.Item{PlatformVariants: []entry.Platform{variant("arm64"), variant("amd64")}}, []string{"arm64", "amd64"}},
+		{"variants of one", entry.Item{PlatformVariants: []entry.Platform{variant("arm"), variant("arm")}}, []string{"arm"}},
+		{"the index knows better", entry.Item{Architecture: "x", PlatformVariants: []entry.Platform{variant("arm64")}}, []string{"arm64"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, tt.item.Architectures()); diff != "" {

@@ -59,8 +59,8 @@ func referrerRefs(d *entry.Document) []entry.ReferrerRef {
 	var all []entry.ReferrerRef
 	for _, r := range d.Registry.Referrers {
 		all = append(all, entry.ReferrerRef{
-			Kind: ReferrerKind(&r), Type: r.Type, URL: entry.Repository(d.Image.Reference) + "@" + r.Digest.String(), Digest: r.Digest.String(),
-			SizeBytes: r.SizeBytes, Title: r.Title, FileDigest: r.FileDigest.String(), Platform: r.Subject.String(),
+			Kind: ReferrerKind(&r), Type: r.Type, URL: entry.Repository(d.Image.Reference) + "@" + r.Digest.String(), Digest: r.Digest,
+			SizeBytes: r.SizeBytes, Title: r.Title, FileDigest: r.FileDigest, Platform: r.Subject,
 		})
 	}
 	return all

@@ -202,11 +202,11 @@ func TestEvent(t *testing.T) {
 	removed := mustUnpack(t, packed)
 	want := []entry.Event{{
 		Name: "autosd.full", At: sampleTime, Operation: "publish", Version: "2.0.1+rc~1", By: "ci@build-7",
-		Image: "registry.example.com/automotive/autosd:2.0.1", ImageDigest: fullDocument().Image.Digest.String(),
-		Revision: published.Digest.String(), Tag: published.Tag.String(),
+		Image: "registry.example.com/automotive/autosd:2.0.1", ImageDigest: fullDocument().Image.Digest,
+		Revision: published.Digest, Tag: published.Tag.String(),
 	}, {
 		Name: "autosd", At: sampleRemoval("").RemovedAt, Operation: "remove", By: "ops@example.com", Reason: "superseded",
-		Ends: sampleRemoval("").Revision.String(), Revision: removed.Digest.String(), Tag: removed.Tag.String(),
+		Ends: sampleRemoval("").Revision, Revision: removed.Digest, Tag: removed.Tag.String(),
 	}, {
 		Name: "a", At: entry.NewTime(time.UnixMilli(5)), Operation: "publish", Tag: tagAt("a", 5, OpPublish, 1).String(), Format: "application/x.v9",
 	}}

@@ -55,7 +55,7 @@ func fields(i *entry.Item) [][2]string {
 	}
 	return [][2]string{
 		{"Name", i.Name}, {"Version", i.Version}, {"Description", i.Description},
-		{"Image", i.RegistryURL}, {"Digest", i.Digest}, {"Size", layers},
+		{"Image", i.RegistryURL}, {"Digest", string(i.Digest)}, {"Size", layers},
 		{"Architecture", strings.Join(i.Architectures(), ", ")},
 		{"Distro", strings.TrimSpace(i.Distro + " " + i.DistroVersion)}, {"Kernel", i.KernelVersion},
 		{"Targets", targets(i.Targets)}, {"Build mode", i.BuildMode}, {"Format", format(i)},
@@ -63,8 +63,8 @@ func fields(i *entry.Item) [][2]string {
 		{"Phase", strings.TrimSpace(string(i.Phase) + " " + i.StatusReason + " " + i.StatusMessage)}, {"Last verified", moment(i.LastVerified)},
 		{"Signed", string(i.Verdict)}, {"Built", built},
 		{"Published", strings.TrimSuffix(moment(i.PublishedAt)+" by "+i.PublishedBy, " by ")},
-		{"Source", strings.TrimSpace(i.SourceType + " " + i.SourceImageBuild)}, {"Schedule", i.ScheduleName},
-		{"Download", i.DownloadURL}, {"Revision", i.Revision}, {"Catalog", i.Catalog},
+		{"Source", strings.TrimSpace(string(i.SourceType) + " " + i.SourceImageBuild)}, {"Schedule", i.ScheduleName},
+		{"Download", i.DownloadURL}, {"Revision", string(i.Revision)}, {"Catalog", i.Catalog},
 	}
 }
 
@@ -94,7 +94,7 @@ type section struct {
 func platforms(i *entry.Item) section {
 	s := section{"Platforms", []string{"ARCH", "OS", "VARIANT", "LAYERS", "SIZE", "REFERENCE"}, nil}
 	for _, p := range i.PlatformVariants {
-		s.rows = append(s.rows, []string{p.Architecture, p.OS, p.Variant, fmt.Sprint(p.LayerCount), size(p.SizeBytes), entry.Repository(i.RegistryURL) + "@" + p.Digest})
+		s.rows = append(s.rows, []string{p.Architecture, p.OS, p.Variant, fmt.Sprint(p.LayerCount), size(p.SizeBytes), entry.Repository(i.RegistryURL) + "@" + p.Digest.String()})
 	}
 	return s
 }
@@ -106,7 +106,7 @@ func artifacts(i *entry.Item) section {
 		if a.DecompressedSize > 0 {
 			unpacked = size(a.DecompressedSize)
 		}
-		s.rows = append(s.rows, []string{a.Title, a.Partition, a.Format, a.Compression, size(a.SizeBytes), unpacked, a.Digest, a.URL})
+		s.rows = append(s.rows, []string{a.Title, a.Partition, a.Format, a.Compression, size(a.SizeBytes), unpacked, string(a.Digest), a.URL})
 	}
 	return s
 }
@@ -123,9 +123,9 @@ func attached(i *entry.Item, wide bool) section {
 		if what == "" {
 			what = r.Type
 		}
-		row := []string{what, r.Title, size(r.SizeBytes), r.FileDigest, r.URL}
+		row := []string{what, r.Title, size(r.SizeBytes), string(r.FileDigest), r.URL}
 		if wide {
-			row = append(row, r.Type, r.Platform)
+			row = append(row, r.Type, string(r.Platform))
 		}
 		s.rows = append(s.rows, row)
 	}
@@ -159,7 +159,7 @@ func commands(i *entry.Item) (all []string) {
 	if strings.HasPrefix(i.RegistryURL, "oci:") {
 		return nil
 	}
-	pinned := entry.Repository(i.RegistryURL) + "@" + i.Digest
+	pinned := entry.Repository(i.RegistryURL) + "@" + i.Digest.String()
 	isArtifact := slices.ContainsFunc(i.ArtifactRefs, func(a entry.ArtifactRef) bool { return a.URL == pinned })
 	if !isArtifact && i.Bootc {
 		all = append(all, "bootc switch "+pinned)

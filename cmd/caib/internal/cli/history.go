@@ -105,9 +105,9 @@ func (o *historyOptions) print(events []entry.Event) error {
 		if e.Format != "" {
 			what += " (later format)"
 		}
-		rows[i] = []string{e.At.Format(time.RFC3339), what, e.Name, e.Version, e.By, string(o.signedCell(e.Verdict)), e.Revision, e.Image}
+		rows[i] = []string{e.At.Format(time.RFC3339), what, e.Name, e.Version, e.By, string(o.signedCell(e.Verdict)), string(e.Revision), e.Image}
 		if wide {
-			rows[i] = append(rows[i], e.ImageDigest, e.Reason, e.Tag)
+			rows[i] = append(rows[i], string(e.ImageDigest), e.Reason, e.Tag)
 		}
 		if several {
 			rows[i] = append(rows[i], e.Catalog)

@@ -32,7 +32,7 @@ func TestVerifyIsResumed(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &result); err != nil {
 			t.Fatal(err)
 		}
-		revisions = append(revisions, result.Item.Revision)
+		revisions = append(revisions, string(result.Item.Revision))
 	}
 	reference := "oci:" + filepath.Join(env["XDG_DATA_HOME"], "caib", "catalog")
 	interrupted := func(done ...string) {
@@ -87,7 +87,7 @@ func TestSignAllIsResumed(t *testing.T) {
 		if err := json.Unmarshal([]byte(stdout), &result); code != exitOK || err != nil {
 			t.Fatal(stderr, err)
 		}
-		revisions[name] = result.Item.Revision
+		revisions[name] = string(result.Item.Revision)
 	}
 	signer, err := trust.NewSigner(key)
 	if err != nil {

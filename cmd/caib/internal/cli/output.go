@@ -79,7 +79,7 @@ var columns = []struct {
 	{"IMAGE", false, func(i *entry.Item, _ time.Time) string { return i.RegistryURL }},
 	{"TAGS", true, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Tags, ",") }},
 	{"SIZE", true, func(i *entry.Item, _ time.Time) string { return size(i.SizeBytes) }},
-	{"DIGEST", true, func(i *entry.Item, _ time.Time) string { return i.Digest }},
+	{"DIGEST", true, func(i *entry.Item, _ time.Time) string { return string(i.Digest) }},
 }
 
 // format is what a user would flash: the export format, else bootc.
