@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"regexp"
 	"strings"
 	"unicode"
@@ -44,7 +45,7 @@ func (r *remoteRepository) classify(ctx context.Context, operation string, err e
 	}
 	if ctx.Err() != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return fmt.Errorf("%s: %w", operation, entry.ErrTimeout)
+			return hinting{fmt.Errorf("%s: %w", operation, entry.ErrTimeout), context.DeadlineExceeded}
 		}
 		return fmt.Errorf("%s: %w", operation, context.Cause(ctx))
 	}
@@ -74,7 +75,7 @@ func (r *remoteRepository) classifyFailure(operation string, err error) error {
 		return r.answered(CauseNoLogin, nil, fmt.Errorf("%s: %w: the registry asks for a login and none is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as()))
 	case clientCertificate(err):
 		return r.answered(CauseClientCertificate, nil, fmt.Errorf("%s: %w: the registry wants another client certificate: %s", operation, entry.ErrUnauthorized, said))
-	case strings.Contains(err.Error(), "missing username or password"): // oras-go has no name for it
+	case errors.Is(err, errNoPassword):
 		return r.answered(CauseRefused, nil, fmt.Errorf("%s: %w: the registry asks for a user and a password, and only a token is stored for it (%s)", operation, entry.ErrUnauthorized, r.login.as()))
 	}
 	var cause Cause
@@ -84,7 +85,11 @@ func (r *remoteRepository) classifyFailure(operation string, err error) error {
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		cause = CausePlainHTTP
 	}
-	return r.answered(cause, nil, fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, said))
+	failed := fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, said)
+	if isTimeout(err) {
+		failed = hinting{failed, context.DeadlineExceeded}
+	}
+	return r.answered(cause, nil, failed)
 }
 
 // classifyStatus gives a status its meaning (SPEC section 11).
@@ -133,11 +138,34 @@ func isReadOnly(answer *refusal) bool {
 		answer.says(errcode.ErrorCodeUnsupported, "READ_ONLY", "READ_ONLY_MODE", "READONLY")
 }
 
-// clientCertificate tells a TLS handshake that the registry ended because of
-// the certificate it was shown, or not shown. Go's alerts have no type to match.
+// isTimeout reports whether a request failed since the time for it, or for one of
+// its steps, ran out.
+func isTimeout(err error) bool {
+	var own *exchangeError
+	if errors.As(err, &own) { // url.Error asks no deeper than this
+		err = own.err
+	}
+	var step net.Error
+	return errors.Is(err, errNoAnswer) || errors.As(err, &step) && step.Timeout()
+}
+
+// clientCertificate reports whether a registry ended a TLS handshake because of
+// the certificate it was shown, or not shown: by an alert (RFC 8446, section 6),
+// for which Go exports no type.
 func clientCertificate(err error) bool {
-	var alert *net.OpError
-	return errors.As(err, &alert) && alert.Op == "remote error" && strings.Contains(alert.Err.Error(), "certificate")
+	var ended *net.OpError
+	if !errors.As(err, &ended) || ended.Op != "remote error" {
+		return false
+	}
+	alert := reflect.ValueOf(ended.Err)
+	if alert.Kind() != reflect.Uint8 {
+		return false
+	}
+	switch alert.Uint() {
+	case 41, 42, 43, 44, 45, 46, 48, 111, 113, 114, 116: // each speaks of a certificate
+		return true
+	}
+	return false
 }
 
 // address and query are the parts of a URL that may hold secrets: user, path

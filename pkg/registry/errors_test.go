@@ -2,19 +2,14 @@ package registry
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // everything asks a repository for all that can be asked, and returns what
@@ -95,24 +90,6 @@ func TestNobodyAnswers(t *testing.T) {
 			t.Errorf("a refused connection: %s: %v", operation, err)
 		}
 	}
-}
-
-func TestTimeoutAndInterruption(t *testing.T) {
-	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	late, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer stop()
-	testwait.Return(t, "the deadline to end a request", func() {
-		if _, err := open(t, serve(t, silent).host, quick()).Tags(late); kind(err) != "timed out" {
-			t.Errorf("deadline: %v", err)
-		}
-	})
-	interrupted, cancel := context.WithCancel(t.Context())
-	s := serve(t, func(w http.ResponseWriter, r *http.Request) { cancel(); silent(w, r) })
-	testwait.Return(t, "an interrupt to end a request", func() {
-		if _, err := open(t, s.host, quick()).Tags(interrupted); kind(err) != "?" || !errors.Is(err, context.Canceled) {
-			t.Errorf("interrupted: %v", err)
-		}
-	})
 }
 
 // Queries hold tokens and signatures: of blob storage behind a redirect, of a

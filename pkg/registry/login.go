@@ -67,6 +67,10 @@ type credentialError struct{ error }
 
 func (e *credentialError) Unwrap() error { return e.error }
 
+// errNoPassword: a registry asks for a user and a password, and only a token is
+// stored for it.
+var errNoPassword = errors.New("no password is stored")
+
 func (l *login) credential(ctx context.Context, host string) (auth.Credential, error) {
 	if host != l.host {
 		return auth.EmptyCredential, nil
@@ -79,6 +83,10 @@ func (l *login) credential(ctx context.Context, host string) (auth.Credential, e
 	l.mu.Lock()
 	l.account = account
 	l.mu.Unlock()
+	noPassword := account.Username == "" || account.Password == ""
+	if noPassword && !account.Anonymous() && attemptOf(ctx) != nil && attemptOf(ctx).answering == schemeBasic {
+		return auth.EmptyCredential, errNoPassword
+	}
 	return auth.Credential{
 		Username: account.Username, Password: account.Password,
 		RefreshToken: account.IdentityToken, AccessToken: account.RegistryToken,
