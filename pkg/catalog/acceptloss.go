@@ -74,6 +74,10 @@ func lastLost(ctx context.Context, view *ocilog.View, name string, standing revi
 type AcceptOptions struct {
 	Author string   // recorded as publishedBy or removedBy; "" is the catalog's
 	Sign   *Signing // signs what is appended; nil signs nothing
+	// Local writes nothing to the registry: what was seen of the entry, or of all for
+	// the name "", is forgotten in this reader only, because the registry was
+	// replaced, or set back by those who run it. The event is zero.
+	Local bool
 }
 
 // mayStand reports whether the policy lets a revision through: it verifies it, or
@@ -88,6 +92,9 @@ func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision) boo
 // entry.ErrNotFound. Under a policy that enforces, what is appended must be signed,
 // and what stands must be verified: signing it would vouch for a stranger.
 func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOptions) (entry.Event, error) {
+	if options.Local {
+		return entry.Event{}, c.forgetLoss(ctx, name)
+	}
 	if err := entry.CheckName(name); err != nil {
 		return entry.Event{}, err
 	}
@@ -197,10 +204,8 @@ func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revisi
 	return revision.Event(), nil
 }
 
-// ForgetLosses forgets, in this reader only, what was seen of an entry, or of all
-// for "": the registry was replaced, or set back by those who run it. Nothing is
-// written to the registry.
-func (c *Catalog) ForgetLosses(ctx context.Context, name string) error {
+// forgetLoss forgets what was seen of an entry, or of all for "".
+func (c *Catalog) forgetLoss(ctx context.Context, name string) error {
 	if name != "" {
 		if err := entry.CheckName(name); err != nil {
 			return err

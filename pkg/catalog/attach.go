@@ -78,11 +78,11 @@ func attachmentOf(err error) Step {
 	case err == nil:
 		return Step{Outcome: Attached}
 	case errors.Is(err, entry.ErrUnauthorized):
-		return Step{Outcome: NotWritable, Reason: err.Error()}
+		return Step{Outcome: notWritable, Reason: err.Error()}
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):
 		return Step{Outcome: Failed, Reason: err.Error()}
 	}
-	return Step{Outcome: Refused, Reason: err.Error()}
+	return Step{Outcome: refused, Reason: err.Error()}
 }
 
 func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor) error {

@@ -133,8 +133,8 @@ func TestUnchangedSaysWhatItCannotRestore(t *testing.T) {
 		status int32
 		want   catalog.Outcome
 	}{
-		{"POST /v2/os/autosd/", 403, catalog.NotWritable},
-		{"PUT /v2/os/autosd/manifests/", 400, catalog.Refused},
+		{"POST /v2/os/autosd/", 403, catalog.Outcome("not writable")},
+		{"PUT /v2/os/autosd/manifests/", 400, catalog.Outcome("refused")},
 		{"GET /v2/os/autosd/referrers/", 503, catalog.Failed},
 		{"none", 0, catalog.Attached},
 	} {

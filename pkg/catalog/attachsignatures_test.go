@@ -178,7 +178,7 @@ func TestSignaturesThatCannotBeAttached(t *testing.T) {
 		})
 	}), team(t)
 	w.publish(w.fresh(catalog.Options{}), w.push("os/autosd", "1", "1"), catalog.PublishOptions{Sign: sign})
-	for code, want := range map[int32]catalog.Outcome{403: catalog.NotWritable, 400: catalog.Refused} {
+	for code, want := range map[int32]catalog.Outcome{403: catalog.Outcome("not writable"), 400: catalog.Outcome("refused")} {
 		status.Store(code)
 		result, err := w.fresh(catalog.Options{}).Sign(t.Context(), "autosd", *team(t))
 		if err != nil || result.Signature.Outcome != catalog.Signed || result.SignatureAttachment.Outcome != want || result.SignatureAttachment.Reason == "" {

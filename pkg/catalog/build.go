@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"cmp"
-	"context"
 	"fmt"
+	"io"
 	"maps"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -13,32 +13,21 @@ import (
 // Build is what a finished ImageBuild of the build operator says of itself.
 type Build = imagebuild.Build
 
-// MaxBuilds bounds what ParseBuilds takes, in bytes.
-const MaxBuilds = imagebuild.MaxFile
-
-// ParseBuilds reads ImageBuilds as kubectl prints them, in YAML or JSON: one, a
-// List, or several documents. name is that of the text, for the positions in
-// errors; they are of the kind entry.ErrInvalid.
-func ParseBuilds(text []byte, name string) ([]Build, error) { return imagebuild.Parse(text, name) }
-
-// PublishBuild publishes what an ImageBuild made: its container, with the files
-// of its disk image as artifacts, or the disk image alone. What options say
-// comes before what the build says, field by field. A build that is not
-// completed, or exported nothing, is an entry.ErrInvalid.
-func (c *Catalog) PublishBuild(ctx context.Context, build Build, options PublishOptions) (PublishResult, error) {
-	image, options, err := FromBuild(build, options)
+// ReadBuilds reads ImageBuilds as kubectl prints them, in YAML or JSON: one, a
+// List, or several documents, and no more than 16 MiB. name is that of the text, for
+// the positions in errors; they are of the kind entry.ErrInvalid.
+func ReadBuilds(from io.Reader, name string) ([]Build, error) {
+	text, err := io.ReadAll(io.LimitReader(from, imagebuild.MaxFile+1))
 	if err != nil {
-		return PublishResult{}, err
+		return nil, fmt.Errorf("%w: %s: %v", entry.ErrInvalid, name, err)
 	}
-	result, err := c.Publish(ctx, image, options)
-	if err != nil {
-		err = fmt.Errorf("%s: build %q: %w", build.Position, build.Name, err)
-	}
-	return result, err
+	return imagebuild.Parse(text, name)
 }
 
-// FromBuild returns the image that PublishBuild publishes, and the options it
-// completes.
+// FromBuild returns what to publish of an ImageBuild: its container, with the files
+// of its disk image as artifacts, or the disk image alone; and options completed
+// with what the build says. What options say comes before that, field by field. A
+// build that is not completed, or exported nothing, is an entry.ErrInvalid.
 func FromBuild(build Build, options PublishOptions) (string, PublishOptions, error) {
 	image, err := build.Image()
 	if err != nil {

@@ -21,11 +21,12 @@ import (
 // because of their age.
 const maxRenewed = 256
 
-// Evaluation is what a policy makes of all names in a Look: of what decides them,
-// and of those that nothing decides any more. It is immutable.
+// Evaluation is what a policy makes of all names in a View: of their heads, and of
+// those that have none any more. Whoever wants a name evaluated anew passes a copy
+// without its finding as EvaluateOptions.Before. It is never changed.
 type Evaluation struct {
-	policy *trust.Policy
-	byName map[string]*Finding
+	Policy   *trust.Policy
+	Findings map[string]*Finding // by name
 }
 
 // Finding is what a policy makes of one name.
@@ -45,23 +46,9 @@ type Finding struct {
 
 // EvaluateOptions say what may be taken from the evaluation before.
 type EvaluateOptions struct {
-	Before  *Evaluation   // of an earlier Look, or of this one; nil is none
+	Before  *Evaluation   // of an earlier View, or of this one; nil is none
 	Renew   time.Duration // after how long that is looked into again which was not verified
 	Offline bool          // asks no registry: what cannot be found out without is unknown
-}
-
-// Policy is the one that the evaluation was made under.
-func (e *Evaluation) Policy() *trust.Policy { return e.policy }
-
-// All returns the findings by name; read-only.
-func (e *Evaluation) All() map[string]*Finding { return e.byName }
-
-// Without returns the evaluation without what was found of a name, so that it is
-// looked into again.
-func (e *Evaluation) Without(name string) *Evaluation {
-	rest := maps.Clone(e.byName)
-	delete(rest, name)
-	return &Evaluation{e.policy, rest}
 }
 
 // Evaluate checks the signatures of everything that decides a name, under the
@@ -76,11 +63,12 @@ func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluati
 	}
 	e.offline = options.Offline
 	before := options.Before
-	if before == nil || before.policy != e.policy {
-		before = &Evaluation{policy: e.policy}
+	if before == nil || before.Policy != e.policy {
+		before = &Evaluation{Policy: e.policy}
 	}
 	next := &Evaluation{e.policy, make(map[string]*Finding, len(v.heads)+len(v.others))}
 	due := e.due(slices.Concat(v.heads, v.others), before, next, options.Renew)
+	defer v.catalog.log.Release()
 	revisions, err := v.view.Load(ctx, due)
 	if err != nil {
 		return nil, err
@@ -90,7 +78,7 @@ func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluati
 		e.renewAbsences(ctx, next)
 		e.done(ctx)
 	}
-	if maps.EqualFunc(before.byName, next.byName, (*Finding).same) && len(due) == 0 {
+	if maps.EqualFunc(before.Findings, next.Findings, (*Finding).same) && len(due) == 0 {
 		return before, nil
 	}
 	return next, nil
@@ -105,10 +93,10 @@ func (f *Finding) same(other *Finding) bool {
 // due takes over what still stands, and returns the heads to be looked into.
 func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew time.Duration) []ocilog.Head {
 	var due, unasked, old []ocilog.Head
-	now := time.Now()
+	now := e.options.Now()
 	for _, head := range heads {
 		name := head.Tag.Name
-		f := before.byName[name]
+		f := before.Findings[name]
 		switch {
 		case f == nil || f.Revision != head.Digest || f.doubtful || e.doubtful[name]:
 			due = append(due, head)
@@ -118,11 +106,11 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 		case f.Verdict != trust.Verified && now.Sub(f.at) >= renew:
 			old = append(old, head)
 		}
-		next.byName[name] = f
+		next.Findings[name] = f
 	}
 	if len(old) > maxRenewed { // the rest has its turn
 		slices.SortFunc(old, func(a, b ocilog.Head) int {
-			return cmp.Or(before.byName[a.Tag.Name].at.Compare(before.byName[b.Tag.Name].at), a.Tag.Compare(b.Tag))
+			return cmp.Or(before.Findings[a.Tag.Name].at.Compare(before.Findings[b.Tag.Name].at), a.Tag.Compare(b.Tag))
 		})
 		old = old[:maxRenewed]
 	}
@@ -138,10 +126,10 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 			continue
 		}
 		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: trust.Unknown, Reason: "its revision was deleted a moment ago"}
-		next.byName[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
+		next.Findings[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
 	}
 	reports, inTime := e.allInTime(ctx, found)
-	now := time.Now()
+	now := e.options.Now()
 	for i, report := range reports {
 		revision := found[i]
 		name := revision.Tag.Name
@@ -149,7 +137,7 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 		if report.Verdict == trust.Unknown && (e.offline || !inTime[i]) {
 			f.at = time.Time{}
 		}
-		if old := before.byName[name]; old != nil && report.Verdict == trust.Unknown && !f.doubtful && !old.doubtful &&
+		if old := before.Findings[name]; old != nil && report.Verdict == trust.Unknown && !f.doubtful && !old.doubtful &&
 			old.Revision == f.Revision && old.Verdict != trust.Unknown && old.Verdict != trust.Verified {
 			f.Verdict, f.Signers, f.Err, f.Stale = old.Verdict, old.Signers, old.Err, true
 		} else if e.offline {
@@ -157,15 +145,15 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 		} else {
 			f.Err = e.refusal(revision, report)
 		}
-		next.byName[name] = f
+		next.Findings[name] = f
 	}
 }
 
 // renewAbsences looks into the names that are in doubt, and that nothing decides.
 func (e *evaluator) renewAbsences(ctx context.Context, next *Evaluation) {
-	now := time.Now()
+	now := e.options.Now()
 	for _, name := range slices.Sorted(maps.Keys(e.doubtful)) {
-		if next.byName[name] != nil {
+		if next.Findings[name] != nil {
 			continue
 		}
 		if err := e.absence(ctx, name); err != nil {
@@ -173,7 +161,7 @@ func (e *evaluator) renewAbsences(ctx context.Context, next *Evaluation) {
 			if refused, ok := errors.AsType[*trust.Error](err); ok {
 				f.Verdict = refused.Verdict
 			}
-			next.byName[name] = f
+			next.Findings[name] = f
 		}
 	}
 }

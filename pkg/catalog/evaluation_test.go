@@ -24,8 +24,8 @@ import (
 // verdicts are those of an evaluation, by name.
 func verdicts(e *catalog.Evaluation) string {
 	var all []string
-	for _, name := range slices.Sorted(maps.Keys(e.All())) {
-		f := e.All()[name]
+	for _, name := range slices.Sorted(maps.Keys(e.Findings)) {
+		f := e.Findings[name]
 		text := fmt.Sprintf("%s %s", name, f.Verdict)
 		if f.Stale {
 			text += " stale"
@@ -70,7 +70,7 @@ func TestEvaluationsFollowEachOther(t *testing.T) {
 	c := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: policy, Vouched: func(image string) { vouched = append(vouched, image) }})
 	l := look(t, c)
 	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
-	if got := verdicts(offline); got != "a unknown, b unknown, c unknown" || offline.Policy() != policy {
+	if got := verdicts(offline); got != "a unknown, b unknown, c unknown" || offline.Policy != policy {
 		t.Errorf("without asking: %s", got)
 	}
 	const all = "a verified, b untrusted, c unsigned"
@@ -92,7 +92,7 @@ func TestEvaluationsFollowEachOther(t *testing.T) {
 	if _, err := writer.Sign(t.Context(), "c", *owner); err != nil {
 		t.Fatal(err)
 	}
-	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: first.Without("c"), Renew: time.Hour})); got != "a verified, b untrusted, c verified" {
+	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: without(first, "c"), Renew: time.Hour})); got != "a verified, b untrusted, c verified" {
 		t.Errorf("what was signed since: %s", got)
 	}
 	if err := c.SetPolicy(trusting(t, stranger)); err != nil {
@@ -254,3 +254,9 @@ func TestEvaluationThatIsCutOff(t *testing.T) {
 }
 
 const lookupsAtOnce = 16
+
+func without(e *catalog.Evaluation, name string) *catalog.Evaluation {
+	rest := maps.Clone(e.Findings)
+	delete(rest, name)
+	return &catalog.Evaluation{Policy: e.Policy, Findings: rest}
+}

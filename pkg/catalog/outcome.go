@@ -2,7 +2,10 @@ package catalog
 
 import "github.com/opencontainers/go-digest"
 
-// Outcome says what became of a publication, of one step of it, or of a check.
+// Outcome says what became of a publication, of one step of it, or of a check. Those
+// without a constant here are "not writable" (the image's repository is not ours to
+// write) and "refused" (the registry does not take it) of attaching, and "absent" of
+// an attachment, which need not be there.
 type Outcome string
 
 const (
@@ -16,13 +19,13 @@ const (
 	SignedBefore Outcome = "signed before" // by the same key; nothing was written
 	Attached     Outcome = "attached"      // and found among the image's referrers afterwards
 	Skipped      Outcome = "skipped"       // not asked for, or it is there, or nothing was written
-	NotWritable  Outcome = "not writable"  // the image's repository is not ours to write
-	Refused      Outcome = "refused"       // the registry does not take it
+	notWritable  Outcome = "not writable"  // the image's repository is not ours to write
+	refused      Outcome = "refused"       // the registry does not take it
 	Failed       Outcome = "failed"        // also of a check
 
 	// Of a check. That of a signature has a verdict instead.
 	OK      Outcome = "ok"
-	Absent  Outcome = "absent" // and need not be there
+	absent  Outcome = "absent" // and need not be there
 	Unknown Outcome = "unknown"
 )
 

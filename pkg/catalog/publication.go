@@ -218,7 +218,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)
 	p.document.Catalog = p.catalog.normal
 	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
-		p.warn(WarnClock, "the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute))
+		p.warn(WarnLog, "the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute))
 	}
 	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
 		var text []byte

@@ -205,8 +205,8 @@ func TestAttachingSaysWhatHappened(t *testing.T) {
 		want catalog.Outcome
 	}{
 		{"taken", nil, catalog.Attached},
-		{"not ours to write", answer(http.StatusForbidden), catalog.NotWritable},
-		{"refused", answer(http.StatusBadRequest), catalog.Refused},
+		{"not ours to write", answer(http.StatusForbidden), catalog.Outcome("not writable")},
+		{"refused", answer(http.StatusBadRequest), catalog.Outcome("refused")},
 		{"registry ill", answer(http.StatusInternalServerError), catalog.Failed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

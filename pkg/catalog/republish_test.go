@@ -23,7 +23,7 @@ func TestPublishAgain(t *testing.T) {
 		Labels:   map[string]string{"verification-interval": "10m"},
 		Source:   entry.Source{Type: entry.SourceScheduled, ImageBuild: "nightly-77", Schedule: "nightly"},
 	}
-	first, err := c.PublishBuild(t.Context(), build, catalog.PublishOptions{
+	first, err := publishBuild(t, c, build, catalog.PublishOptions{
 		Version: "7", Description: "good", Tags: []string{"nightly"}, Metadata: entry.Metadata{DistroVersion: "10"}, NoAttach: true,
 	})
 	if err != nil || len(first.Item.ArtifactRefs) == 0 || len(first.Item.Conditions) == 0 {

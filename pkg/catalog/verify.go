@@ -184,7 +184,7 @@ func (v *verification) check(what trust.Subject, d digest.Digest, err error) boo
 // attachment looks for the entry beside the image. It need not be there: nobody
 // attaches to other people's images.
 func (v *verification) attachment(ctx context.Context, repository registry.Repository, image ocispec.Descriptor) {
-	c := Check{What: CheckAttachment, Result: Absent}
+	c := Check{What: CheckAttachment, Result: absent}
 	referrers, err := repository.Referrers(ctx, image)
 	for _, referrer := range referrers[:min(len(referrers), maxAttachments)] {
 		_, manifest, failed := repository.Manifest(ctx, referrer.Digest.String())

@@ -73,6 +73,7 @@ func (v *View) Items(ctx context.Context, names map[string]bool) ([]entry.Item, 
 			wanted = append(wanted, head)
 		}
 	}
+	defer v.catalog.log.Release()
 	revisions, err := v.view.Load(ctx, wanted)
 	if err != nil {
 		return nil, err
@@ -85,11 +86,6 @@ func (v *View) Items(ctx context.Context, names map[string]bool) ([]entry.Item, 
 	}
 	return items, nil
 }
-
-// Release drops what the catalog holds of entries in memory. It is for whoever
-// made something of its own of them: they are decoded anew when they are asked
-// for again.
-func (v *View) Release() { v.catalog.log.Release() }
 
 // Empty reports whether the log has no revisions at all: nothing was ever
 // published, or all of it was taken away. A catalog whose entries were removed

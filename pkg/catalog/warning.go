@@ -13,10 +13,9 @@ import (
 type WarningKind string
 
 const (
-	WarnLog    WarningKind = "log"    // the registry shows less of the catalog, or other things, than it should
+	WarnLog    WarningKind = "log"    // the registry shows less of the catalog, or other things, than it should, or dated ahead of the clock
 	WarnPolicy WarningKind = "policy" // what the policy does not verify, and does not refuse
 	WarnImage  WarningKind = "image"  // what an image does not say, or says otherwise
-	WarnClock  WarningKind = "clock"  // a revision is dated ahead of this clock
 	WarnStore  WarningKind = "store"  // a snapshot, or a file of the cache or the state, could not be written
 )
 

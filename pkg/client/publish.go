@@ -19,19 +19,6 @@ func (c *Client) Publish(ctx context.Context, image string, options catalog.Publ
 	return c.publish(ctx, api.Root+"/publish", image, options, api.PublishRequest{Details: api.NewDetails(options), Image: image, Name: options.Name})
 }
 
-// PublishBuild has the server publish what an ImageBuild made, as Publish does.
-func (c *Client) PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error) {
-	image, options, err := catalog.FromBuild(build, options)
-	if err != nil {
-		return catalog.PublishResult{}, err
-	}
-	result, err := c.Publish(ctx, image, options)
-	if err != nil {
-		err = fmt.Errorf("%s: build %q: %w", build.Position, build.Name, err)
-	}
-	return result, err
-}
-
 // Add has the server add an image under a new name, as Publish does.
 func (c *Client) Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error) {
 	return c.publish(ctx, imagesPath, image, options, api.AddRequest{Details: api.NewDetails(options), RegistryURL: image, Name: name})

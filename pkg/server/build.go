@@ -74,7 +74,7 @@ func policyOf(found []*catalog.Evaluation) (policy *trust.Policy, ok bool) {
 	for n, evaluation := range found {
 		var its *trust.Policy
 		if evaluation != nil {
-			its = evaluation.Policy()
+			its = evaluation.Policy
 		}
 		if n > 0 && its != policy {
 			return nil, false
@@ -133,7 +133,6 @@ func (f *follower) make(ctx context.Context, look *catalog.View, label string, f
 	if err != nil {
 		return nil, err
 	}
-	look.Release()
 	images := make([]*image, len(items))
 	err = inParallel(ctx, len(items), func(n int) (err error) {
 		item := &items[n]

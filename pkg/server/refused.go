@@ -36,7 +36,7 @@ func findingOf(evaluation *catalog.Evaluation, head catalog.Head) *catalog.Findi
 	if evaluation == nil {
 		return nil
 	}
-	if found := evaluation.All()[head.Name]; found != nil && found.Revision == head.Revision {
+	if found := evaluation.Findings[head.Name]; found != nil && found.Revision == head.Revision {
 		return found
 	}
 	return &catalog.Finding{Revision: head.Revision, Verdict: trust.Unknown, Err: &trust.Error{
@@ -60,7 +60,7 @@ func screen(evaluation *catalog.Evaluation, label string, live []catalog.Head, i
 			shown = append(shown, images[k])
 		}
 	}
-	for name, found := range evaluation.All() {
+	for name, found := range evaluation.Findings {
 		if !isLive[name] && found.Err != nil {
 			refused = append(refused, &refusal{health.Key{Catalog: label, Name: name}, found.Err, nil, after})
 		}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -183,7 +184,6 @@ func (f *follower) evaluateUnder(ctx context.Context, t *inForce, one *followed,
 	if err != nil {
 		return err
 	}
-	look.Release()
 	one.mu.Lock()
 	one.evaluation = found
 	one.mu.Unlock()
@@ -213,7 +213,9 @@ func (f *follower) evaluateAll(ctx context.Context) {
 func (f *follower) renew(ctx context.Context, one *followed, name string) error {
 	one.mu.Lock()
 	if one.evaluation != nil {
-		one.evaluation = one.evaluation.Without(name)
+		rest := maps.Clone(one.evaluation.Findings)
+		delete(rest, name)
+		one.evaluation = &catalog.Evaluation{Policy: one.evaluation.Policy, Findings: rest}
 	}
 	one.mu.Unlock()
 	if err := f.evaluate(ctx, one, false); err != nil {

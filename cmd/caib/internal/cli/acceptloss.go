@@ -93,7 +93,7 @@ func (o *acceptLossOptions) forget(ctx context.Context, c *catalog.Catalog, name
 		names = []string{""}
 	}
 	for _, name := range names {
-		if err := c.ForgetLosses(ctx, name); err != nil {
+		if _, err := c.AcceptLoss(ctx, name, catalog.AcceptOptions{Local: true}); err != nil {
 			return err
 		}
 		what := name

@@ -46,6 +46,15 @@ a reading command would have.`,
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable}, o.run)
 }
 
+// explanation is what a policy makes of an entry, and why.
+type explanation struct {
+	Name    string          `json:"name"`
+	Catalog string          `json:"catalog"`
+	Lines   []string        `json:"explanation"` // which rule applies, and what it requires
+	Verdict entry.Verdict   `json:"verdict,omitempty"`
+	Checks  []catalog.Check `json:"checks,omitempty"`
+}
+
 func (o *policyTestOptions) run(ctx context.Context, args []string) error {
 	name := args[0]
 	policy, err := o.policy(ctx, &o.trustFlags)
@@ -59,7 +68,14 @@ func (o *policyTestOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	found, err := first(catalogs, func(c *catalog.Catalog) (catalog.Explanation, error) { return c.Explain(ctx, name) })
+	found, err := first(catalogs, func(c *catalog.Catalog) (explanation, error) {
+		found, err := c.Explain(ctx, name)
+		x := explanation{Name: name, Catalog: c.Reference(), Verdict: found.Verdict, Checks: found.Checks}
+		if entry.CheckName(name) == nil {
+			x.Lines = policy.Explain(c.Reference(), name)
+		}
+		return x, err
+	})
 	if found.Lines == nil {
 		return namesHint(err)
 	}

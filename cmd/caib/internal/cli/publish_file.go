@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -34,7 +33,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	results := make([]buildResult, len(builds))
 	var failed []error
 	for i, build := range builds {
-		result, err := c.PublishBuild(ctx, build, o.options)
+		result, err := publishBuild(ctx, c, build, o.options)
 		o.warnOf(result.Warnings)
 		results[i] = buildResult{Build: build.Name, PublishResult: &result}
 		if err != nil {
@@ -99,9 +98,18 @@ func (o *publishOptions) readBuilds() ([]catalog.Build, error) {
 		defer file.Close()
 		from = file
 	}
-	text, err := io.ReadAll(io.LimitReader(from, catalog.MaxBuilds+1))
+	return catalog.ReadBuilds(from, name)
+}
+
+// publishBuild publishes what an ImageBuild made.
+func publishBuild(ctx context.Context, c writer, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error) {
+	image, options, err := catalog.FromBuild(build, options)
 	if err != nil {
-		return nil, fmt.Errorf("%w: -f: %v", entry.ErrInvalid, err)
+		return catalog.PublishResult{}, err
 	}
-	return catalog.ParseBuilds(text, name)
+	result, err := c.Publish(ctx, image, options)
+	if err != nil {
+		err = fmt.Errorf("%s: build %q: %w", build.Position, build.Name, err)
+	}
+	return result, err
 }

@@ -78,12 +78,6 @@ func (r *remote) Add(ctx context.Context, name, image string, options catalog.Pu
 	return result, serverPublishHint(err, options)
 }
 
-// PublishBuild has the server publish what an ImageBuild made.
-func (r *remote) PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error) {
-	result, err := r.Client.PublishBuild(ctx, build, options)
-	return result, serverPublishHint(err, options)
-}
-
 // serverPublishHint says how to do what a server does not.
 func serverPublishHint(err error, options catalog.PublishOptions) error {
 	switch {

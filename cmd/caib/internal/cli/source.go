@@ -23,7 +23,6 @@ type reader interface {
 type writer interface {
 	reader
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
-	PublishBuild(ctx context.Context, build catalog.Build, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
 }
