@@ -14,50 +14,61 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-// batch is how many entries are published between two looks for a snapshot that
-// falls due.
+// batch is how many entries are published before a snapshot may fall due.
 const batch = 32
 
 // publish publishes count entries as writers do: revision by revision, with the
-// snapshots that fall due. Signed ones are published in whole batches, until a
-// snapshot covers them all. It returns how many there are.
+// snapshots that fall due. With signatures there are more, up to the next snapshot
+// that covers them all. It returns how many there are.
 func (c *catalog) publish(ctx context.Context, count int, sign signing) (published int, err error) {
-	at := time.Now().Add(-time.Duration(count+batch) * time.Second)
-	for covered := false; published < count || sign != nil && count > 0 && !covered; {
+	if count == 0 {
+		return 0, nil
+	}
+	begin := time.Now().Add(-time.Duration(count+batch) * time.Second)
+	for covered := false; published < count || sign != nil && !covered; {
 		size := batch
 		if sign == nil {
 			size = min(batch, count-published)
 		}
-		var lock sync.Mutex
-		signatures := map[revision.Tag][][]byte{}
-		group, within := errgroup.WithContext(ctx)
-		group.SetLimit(8)
-		for i := published; i < published+size; i++ {
-			group.Go(func() error {
-				packed, err := revision.Pack(document(i, at.Add(time.Duration(i)*time.Second)), revision.Seen{})
-				if err != nil {
-					return err
-				}
-				if err := c.log.Append(within, packed, nil); err != nil || sign == nil {
-					return err
-				}
-				signature, err := sign(packed.Descriptor.Digest)
-				lock.Lock()
-				defer lock.Unlock()
-				signatures[packed.Tag] = [][]byte{signature}
-				return err
-			})
-		}
-		if err := group.Wait(); err != nil {
+		if err := c.publishBatch(ctx, published, published+size, begin, sign); err != nil {
 			return published, err
 		}
 		published += size
-		c.log.AddAllSignatures(ctx, signatures)
 		if covered, err = c.compact(ctx); err != nil {
 			return published, err
 		}
 	}
 	return published, nil
+}
+
+// publishBatch publishes the entries from one number to before another, a second
+// apart.
+func (c *catalog) publishBatch(ctx context.Context, from, to int, begin time.Time, sign signing) error {
+	var lock sync.Mutex
+	signatures := map[revision.Tag][][]byte{}
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i := from; i < to; i++ {
+		group.Go(func() error {
+			packed, err := revision.Pack(document(i, begin.Add(time.Duration(i)*time.Second)), revision.Seen{})
+			if err != nil {
+				return err
+			}
+			if err := c.log.Append(within, packed, nil); err != nil || sign == nil {
+				return err
+			}
+			signature, err := sign(packed.Descriptor.Digest)
+			lock.Lock()
+			defer lock.Unlock()
+			signatures[packed.Tag] = [][]byte{signature}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	c.log.AddAllSignatures(ctx, signatures) // the next snapshot carries them
+	return nil
 }
 
 // compact writes a snapshot if one falls due, and reports whether it did.
