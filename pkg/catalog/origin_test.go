@@ -30,8 +30,8 @@ func (w *world) copyAs(tag, from, to, as string) {
 		w.t.Fatal(err)
 	}
 	parsed, _ := revision.ParseTag(tag)
-	for _, signature := range signature.Find(w.t.Context(), source, d.Digest).Signatures {
-		if err := trust.Write(w.t.Context(), target, d, signature, parsed.Time().Time); err != nil {
+	for _, found := range signature.Find(w.t.Context(), source, d.Digest).Signatures {
+		if err := signature.Write(w.t.Context(), target, d, found, parsed.Time().Time); err != nil {
 			w.t.Fatal(err)
 		}
 	}

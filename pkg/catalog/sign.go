@@ -19,10 +19,9 @@ import (
 
 // Signing says how to sign.
 type Signing struct {
-	Signer   trust.Signer
-	Services *trust.Services // that witness the signature; nil is none
-	Format   trust.Format    // "" is trust.Bundle
-	Image    bool            // sign the image as well, in its own repository
+	Signer *trust.Signer
+	Format trust.Format // "" is trust.Bundle
+	Image  bool         // sign the image as well, in its own repository
 }
 
 func (s *Signing) format() trust.Format {
@@ -77,7 +76,7 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 // signatures from others', so it adds one only where there is none.
 func (p *publication) signAgain(ctx context.Context) error {
 	o := p.options.Sign
-	if o != nil && trust.IsKeyless(o.Signer) && len(signature.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
+	if o != nil && o.Signer.Keyless() && len(signature.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
 		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
 		return nil
 	}
@@ -110,7 +109,7 @@ func (c *Catalog) signRevision(ctx context.Context, o *Signing, revision *revisi
 // the signature beside it; that of a revision is remembered for the next
 // snapshot.
 func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor, tag *revision.Tag) (Step, error) {
-	signed := Step{Outcome: Failed, Digest: subject.Digest, Signer: trust.Describe(o.Signer)}
+	signed := Step{Outcome: Failed, Digest: subject.Digest, Signer: o.Signer.String()}
 	c.collects.Store(true)
 	made, present, err := c.makeSignature(ctx, o, to, reference, subject)
 	if err == nil && !present {
@@ -134,7 +133,7 @@ func (c *Catalog) makeSignature(ctx context.Context, o *Signing, to registry.Rep
 	if err != nil || present {
 		return signature.Signature{}, present, err
 	}
-	made, err = trust.Sign(ctx, o.Signer, o.Services, o.format(), subject.Digest, reference)
+	made, err = o.Signer.Sign(ctx, o.format(), subject.Digest, reference)
 	return made, false, err
 }
 

@@ -175,7 +175,7 @@ func TestEntryOfTheSignersOtherSignature(t *testing.T) {
 	var bundles [2]Signature
 	for i := range bundles {
 		var err error
-		if bundles[i], err = Sign(t.Context(), signer, services, Bundle, d, ""); err != nil {
+		if bundles[i], err = signDigest(t.Context(), signer, services, Bundle, d, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -206,7 +206,7 @@ func TestAttacksOnKeySignatures(t *testing.T) {
 	d, other := digest.FromString("revision"), digest.FromString("another")
 	team, stranger := testSigner(t), testSigner(t)
 	for _, format := range []Format{Bundle, Legacy} {
-		sign := func(s Signer, of digest.Digest) Signature { return signed(t, s, format, of) }
+		sign := func(s messageSigner, of digest.Digest) Signature { return signed(t, s, format, of) }
 		broken := sign(team, d)
 		brokenWant := Invalid
 		if format == Bundle {
@@ -245,8 +245,8 @@ func TestAttestationsAreNoSignatures(t *testing.T) {
 	d, signer := digest.FromString("revision"), testSigner(t)
 	payload := bytes.Replace(newEnvelope(d).Payload, []byte(typeSignature), []byte("https://slsa.dev/provenance/v1"), 1)
 	content := &sign.DSSEData{Data: payload, PayloadType: typeInToto}
-	var none *Services
-	made, err := none.bundle(t.Context(), content, &keypair{Signer: signer}, nil)
+	var none *services
+	made, err := none.bundle(t.Context(), content, &keypair{messageSigner: signer}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,11 +268,11 @@ func TestAllSigners(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		want    Verdict
-		signers []Signer
+		signers []messageSigner
 	}{
-		{"both", Verified, []Signer{a, b}},
-		{"one", Untrusted, []Signer{a}},
-		{"one twice", Untrusted, []Signer{b, b}},
+		{"both", Verified, []messageSigner{a, b}},
+		{"one", Untrusted, []messageSigner{a}},
+		{"one twice", Untrusted, []messageSigner{b, b}},
 		{"none", Unsigned, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -287,18 +287,18 @@ func TestAllSigners(t *testing.T) {
 	}
 }
 
-func testSigner(t testing.TB) Signer {
+func testSigner(t testing.TB) messageSigner {
 	t.Helper()
-	signer, err := NewSigner(newKey(t))
+	signer, err := newMessageSigner(newKey(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return signer
 }
 
-func signed(t testing.TB, s Signer, format Format, d digest.Digest) Signature {
+func signed(t testing.TB, s messageSigner, format Format, d digest.Digest) Signature {
 	t.Helper()
-	signature, err := Sign(t.Context(), s, nil, format, d, "registry.example.com/team/catalog")
+	signature, err := signDigest(t.Context(), s, nil, format, d, "registry.example.com/team/catalog")
 	if err != nil {
 		t.Fatal(err)
 	}

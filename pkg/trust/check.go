@@ -111,7 +111,7 @@ func (c *count) byKey(m *signature.Content, format signature.Format) bool {
 // noKey says why a signature counts for nothing that none of the rule's keys made:
 // it is by somebody else, unless it says that one of them made it.
 func (c *count) noKey(m *signature.Content) error {
-	claimed := slices.IndexFunc(c.rule.Keys, func(key *PublicKey) bool { return m.Hint != "" && m.Hint == key.Hint() })
+	claimed := slices.IndexFunc(c.rule.Keys, func(key *PublicKey) bool { return m.Hint != "" && m.Hint == key.hint() })
 	switch {
 	case claimed >= 0:
 		return invalid("it says it was made with %s, and was not", c.rule.Keys[claimed])

@@ -13,11 +13,11 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// DeviceToken has a person prove who they are, in a browser on any machine, and
+// deviceToken has a person prove who they are, in a browser on any machine, and
 // returns an identity token. show is told the address to open there and the
 // code to compare. It takes as long as the person does, or ctx. A refusal is an
 // entry.ErrUnauthorized.
-func DeviceToken(ctx context.Context, services *Services, show func(address, code string)) (string, error) {
+func deviceToken(ctx context.Context, services *services, show func(address, code string)) (string, error) {
 	if services.issuer == "" {
 		return "", fmt.Errorf("%w: the signing config names no identity provider", entry.ErrInvalid)
 	}

@@ -28,10 +28,10 @@
 // certify and witness, over our transport, which bounds their answers and gives
 // errors their kind:
 //
-//	instance, err := trust.OpenInstance(ctx, trust.InstanceOptions{Cache: dir}) // the public good instance
-//	root, err := instance.Root()
-//	services, err := instance.Services(http.DefaultTransport, time.Now())
-//	signer, err := trust.NewKeyless(trust.KeylessOptions{Services: services, Root: root, Token: token})
+//	instance, err := trust.openInstance(ctx, trust.instanceOptions{Cache: dir}) // the public good instance
+//	root, err := instance.root()
+//	services, err := instance.services(http.DefaultTransport, time.Now())
+//	signer, err := trust.newKeyless(trust.keylessOptions{Services: services, Root: root, Token: token})
 //	signature, err := trust.Sign(ctx, signer, nil, trust.Bundle, revision.Digest, "")
 //
 // Sign returns only what Policy.Check verifies under that root.

@@ -96,7 +96,7 @@ func TestWriteAndFind(t *testing.T) {
 		t.Run(fmt.Sprintf("referrers %t", referrers), func(t *testing.T) {
 			p := newPlace(t, referrers)
 			p.refer(t, ocispec.Manifest{ArtifactType: "application/x.other", Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{ocispec.DescriptorEmptyJSON}, Subject: &p.image})
-			signers := []Signer{testSigner(t), testSigner(t)}
+			signers := []messageSigner{testSigner(t), testSigner(t)}
 			var keys []*PublicKey
 			for _, s := range signers {
 				keys = append(keys, s.PublicKey())

@@ -1,15 +1,6 @@
 package trust
 
-import (
-	"context"
-	"time"
-
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/oci-catalog/caib/pkg/internal/signature"
-	"github.com/oci-catalog/caib/pkg/registry"
-)
+import "github.com/oci-catalog/caib/pkg/internal/signature"
 
 // Format is a way to store signatures.
 type Format = signature.Format
@@ -20,20 +11,6 @@ const (
 	Legacy = signature.Legacy // a layer under the tag sha256-….sig: cosign 2's
 )
 
-// Signature is one stored signature. It proves nothing before it was checked.
-type Signature = signature.Signature
-
-// Evidence is what was found of the signatures of one digest.
+// Evidence is what was found of the signatures of one digest. It is complete only
+// if Err is nil; otherwise there may be more.
 type Evidence = signature.Evidence
-
-// Find looks up the signatures of a digest in its repository, in both formats.
-// What could not be looked up is in the evidence as its error, so that it is
-// never taken for absent.
-func Find(ctx context.Context, from registry.Repository, d digest.Digest) Evidence {
-	return signature.Find(ctx, from, d)
-}
-
-// Write puts a signature beside its subject, and returns once it is found there.
-func Write(ctx context.Context, to registry.Repository, subject ocispec.Descriptor, made Signature, now time.Time) error {
-	return signature.Write(ctx, to, subject, made, now)
-}

@@ -21,9 +21,9 @@ import (
 // maxTarget bounds a file of a TUF repository, in bytes.
 const maxTarget = maxRoot
 
-// InstanceOptions say where an instance of sigstore describes itself. The zero
+// instanceOptions say where an instance of sigstore describes itself. The zero
 // value is the public good instance, asked by http.DefaultTransport.
-type InstanceOptions struct {
+type instanceOptions struct {
 	// Mirror is the URL of a TUF repository; "" is the public good instance's.
 	Mirror string
 	// Root is the root.json that the repository is trusted by; nil is the
@@ -36,18 +36,18 @@ type InstanceOptions struct {
 	Transport http.RoundTripper
 }
 
-// Instance is an instance of sigstore: its trusted root and its services, as a
+// instance is an instance of sigstore: its trusted root and its services, as a
 // TUF repository has them.
-type Instance struct {
+type instance struct {
 	target func(name string) ([]byte, error)
 }
 
-// OpenInstance brings what is known of an instance up to date. ctx is that of
+// openInstance brings what is known of an instance up to date. ctx is that of
 // all requests, those of the methods too. An address or a root that is none is
 // an entry.ErrInvalid; everything that keeps the instance from being known for
 // sure is an entry.ErrUnreachable: no answer, one that makes no sense, metadata
 // that has run out or is by somebody else.
-func OpenInstance(ctx context.Context, options InstanceOptions) (*Instance, error) {
+func openInstance(ctx context.Context, options instanceOptions) (*instance, error) {
 	mirror := strings.TrimSuffix(options.Mirror, "/")
 	if mirror == "" {
 		mirror = tuf.DefaultMirror
@@ -77,7 +77,7 @@ func OpenInstance(ctx context.Context, options InstanceOptions) (*Instance, erro
 	if err != nil {
 		return nil, instanceError(ctx, mirror, err)
 	}
-	return &Instance{func(name string) ([]byte, error) {
+	return &instance{func(name string) ([]byte, error) {
 		text, err := client.GetTarget(name)
 		if err != nil {
 			return nil, instanceError(ctx, mirror, err)
@@ -87,22 +87,22 @@ func OpenInstance(ctx context.Context, options InstanceOptions) (*Instance, erro
 }
 
 // Root returns the trusted root.
-func (i *Instance) Root() (*Root, error) {
+func (i *instance) root() (*Root, error) {
 	text, err := i.target("trusted_root.json")
 	if err != nil {
 		return nil, err
 	}
-	return ParseRoot(text)
+	return parseRoot(text)
 }
 
 // Services returns the services that are valid now. transport carries the
 // requests to them.
-func (i *Instance) Services(transport http.RoundTripper, now time.Time) (*Services, error) {
+func (i *instance) services(transport http.RoundTripper, now time.Time) (*services, error) {
 	text, err := i.target("signing_config.v0.2.json")
 	if err != nil {
 		return nil, err
 	}
-	return ParseSigningConfig(text, transport, now)
+	return parseSigningConfig(text, transport, now)
 }
 
 func instanceError(ctx context.Context, mirror string, err error) error {

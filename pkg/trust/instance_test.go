@@ -26,17 +26,17 @@ func (l *lab) repository(expires time.Duration) *testtuf.Repository {
 	}, l.now.Add(expires))
 }
 
-func open(t *testing.T, r *testtuf.Repository, cache string) (*Root, *Services, error) {
+func open(t *testing.T, r *testtuf.Repository, cache string) (*Root, *services, error) {
 	t.Helper()
-	instance, err := OpenInstance(t.Context(), InstanceOptions{Mirror: r.URL, Root: r.Root, Cache: cache})
+	instance, err := openInstance(t.Context(), instanceOptions{Mirror: r.URL, Root: r.Root, Cache: cache})
 	if err != nil {
 		return nil, nil, err
 	}
-	root, err := instance.Root()
+	root, err := instance.root()
 	if err != nil {
 		return nil, nil, err
 	}
-	services, err := instance.Services(http.DefaultTransport, time.Now())
+	services, err := instance.services(http.DefaultTransport, time.Now())
 	return root, services, err
 }
 
@@ -54,11 +54,11 @@ func TestInstance(t *testing.T) {
 		if asked := r.Requests() - before; (round == "first") != (asked > 0) {
 			t.Errorf("%s: %d requests", round, asked)
 		}
-		signer, err := NewKeyless(KeylessOptions{Services: services, Root: root, Token: theToken})
+		signer, err := newKeyless(keylessOptions{Services: services, Root: root, Token: theToken})
 		if err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}
-		signature, err := Sign(t.Context(), signer, nil, Bundle, d, "")
+		signature, err := signDigest(t.Context(), signer, nil, Bundle, d, "")
 		if err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}
@@ -115,7 +115,7 @@ func TestInstanceThatIsNotKnown(t *testing.T) {
 	ended, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	r := newLab(t).repository(time.Hour)
-	if _, err := OpenInstance(ended, InstanceOptions{Mirror: r.URL, Root: r.Root}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := openInstance(ended, instanceOptions{Mirror: r.URL, Root: r.Root}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("time-out: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestMirrorWithAPassword(t *testing.T) {
 	defer missing.Close()
 	for _, address := range []string{r.URL, missing.URL, "ftp://example.com", "https://exa mple.com", "x://"} {
 		mirror := strings.Replace(address, "://", "://user:S3cret@", 1)
-		if _, err := OpenInstance(t.Context(), InstanceOptions{Mirror: mirror}); err == nil || strings.Contains(err.Error(), "S3cret") {
+		if _, err := openInstance(t.Context(), instanceOptions{Mirror: mirror}); err == nil || strings.Contains(err.Error(), "S3cret") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -154,7 +154,7 @@ func TestInstanceThatHangs(t *testing.T) {
 	for dir, want := range map[string]error{cache: nil, "": entry.ErrUnreachable} {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		_, err := OpenInstance(ctx, InstanceOptions{Mirror: r.URL, Root: r.Root, Cache: dir, Transport: silent})
+		_, err := openInstance(ctx, instanceOptions{Mirror: r.URL, Root: r.Root, Cache: dir, Transport: silent})
 		if !errors.Is(err, want) || ctx.Err() != nil {
 			t.Errorf("cache %q: %v, want %v before the end: %v", dir, err, want, ctx.Err())
 		}
@@ -165,7 +165,7 @@ func TestInstanceThatHangs(t *testing.T) {
 // is judged as ever.
 func TestMissingRoot(t *testing.T) {
 	l, d, team := newLab(t), digest.FromString("revision"), testSigner(t)
-	policy, err := NewPolicy(MissingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []Identity{{Subject: somebody, Issuer: theirs}}})
+	policy, err := NewPolicy(missingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []Identity{{Subject: somebody, Issuer: theirs}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -104,8 +104,8 @@ func newPublicKey(name string, key crypto.PublicKey) (*PublicKey, error) {
 	return &PublicKey{key: key, der: der, name: name}, nil
 }
 
-// Hint is how bundles name a key: the SHA-256 of its DER form, in base64.
-func (k *PublicKey) Hint() string {
+// hint is how bundles name a key: the SHA-256 of its DER form, in base64.
+func (k *PublicKey) hint() string {
 	sum := sha256.Sum256(k.der)
 	return base64.StdEncoding.EncodeToString(sum[:])
 }

@@ -105,7 +105,7 @@ func TestPolicyFileWithSeveralKeys(t *testing.T) {
 	a, _ := publicPEM(t, "")
 	b, _ := publicPEM(t, "")
 	read := func(string) ([]byte, error) { return join(a, b), nil }
-	policy, err := ReadPolicy([]byte(`{version: 1, rules: [{name: x, signers: all, keys: [{file: team.pub}]}]}`), read, nil)
+	policy, err := readPolicy([]byte(`{version: 1, rules: [{name: x, signers: all, keys: [{file: team.pub}]}]}`), read, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

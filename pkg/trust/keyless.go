@@ -25,10 +25,10 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// KeylessOptions say how to sign without a lasting key.
-type KeylessOptions struct {
+// keylessOptions say how to sign without a lasting key.
+type keylessOptions struct {
 	// Services certify the key and witness what it signs.
-	Services *Services
+	Services *services
 	// Root checks at once what was signed, as readers will. Nil checks nothing
 	// but that the certificate is of the key.
 	Root *Root
@@ -43,21 +43,21 @@ type KeylessOptions struct {
 // witnesses the signature needs some of it.
 const spare = time.Minute
 
-// Keyless is a signer whose key lives as long as the process, and whose
+// keyless is a signer whose key lives as long as the process, and whose
 // certificate says who asked for it. It is safe for concurrent use.
-type Keyless struct {
-	Signer
-	options KeylessOptions
+type keyless struct {
+	messageSigner
+	options keylessOptions
 
 	mu    sync.Mutex
 	leaf  *x509.Certificate
 	until time.Time // by the clock here, when to get another one
 }
 
-// NewKeyless makes a key. When it first signs, or before by Certify, the
+// newKeyless makes a key. When it first signs, or before by Certify, the
 // certificate authority of the services certifies that the bearer of an OIDC
 // identity token holds it. The error is an entry.ErrInvalid.
-func NewKeyless(options KeylessOptions) (*Keyless, error) {
+func newKeyless(options keylessOptions) (*keyless, error) {
 	if options.Services == nil || options.Services.authority == "" {
 		return nil, fmt.Errorf("%w: keyless signing: the signing config names no certificate authority", entry.ErrInvalid)
 	}
@@ -71,25 +71,25 @@ func NewKeyless(options KeylessOptions) (*Keyless, error) {
 	if err != nil {
 		return nil, err
 	}
-	signer, err := NewSigner(key)
+	signer, err := newMessageSigner(key)
 	if err != nil {
 		return nil, err
 	}
-	return &Keyless{Signer: signer, options: options}, nil
+	return &keyless{messageSigner: signer, options: options}, nil
 }
 
-// Certify gets the certificate, unless there is one. It serves all that is
+// certify gets the certificate, unless there is one. It serves all that is
 // signed while it is valid, which is some minutes; then signing gets another.
 // Errors are of the kind entry.ErrInvalid for a token that is none,
 // entry.ErrUnauthorized where the authority refuses it, and
 // entry.ErrUnreachable.
-func (k *Keyless) Certify(ctx context.Context) error {
-	_, err := certificates{k}.GetCertificate(ctx, &keypair{Signer: k.Signer}, nil)
+func (k *keyless) certify(ctx context.Context) error {
+	_, err := certificates{k}.GetCertificate(ctx, &keypair{messageSigner: k.messageSigner}, nil)
 	return err
 }
 
 // certificates makes a signer a sign.CertificateProvider.
-type certificates struct{ *Keyless }
+type certificates struct{ *keyless }
 
 func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *sign.CertificateProviderOptions) ([]byte, error) {
 	k.mu.Lock()
@@ -101,7 +101,7 @@ func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *
 	if err != nil {
 		return nil, err
 	}
-	if _, err := TokenSubject(token); err != nil {
+	if _, err := tokenSubject(token); err != nil {
 		return nil, err
 	}
 	services := k.options.Services
@@ -134,7 +134,7 @@ func usableUntil(leaf *x509.Certificate, now time.Time) time.Time {
 }
 
 // identity is whom the certificate names; nobody before there is one.
-func (k *Keyless) identity() Identity {
+func (k *keyless) identity() Identity {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.leaf == nil {
@@ -148,7 +148,7 @@ func (k *Keyless) identity() Identity {
 }
 
 // verify checks a signature as a reader will who trusts the identity.
-func (k *Keyless) verify(d digest.Digest, made signature.Signature) error {
+func (k *keyless) verify(d digest.Digest, made signature.Signature) error {
 	if k.options.Root == nil {
 		return nil
 	}
@@ -162,10 +162,10 @@ func (k *Keyless) verify(d digest.Digest, made signature.Signature) error {
 	return nil
 }
 
-// TokenSubject returns whom an identity token is about, as its certificate will
+// tokenSubject returns whom an identity token is about, as its certificate will
 // say it or close to it. The authority, not we, checks the token. The error is
 // an entry.ErrInvalid that does not quote it.
-func TokenSubject(token string) (string, error) {
+func tokenSubject(token string) (string, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return "", fmt.Errorf("%w: identity token: it is no JSON web token", entry.ErrInvalid)

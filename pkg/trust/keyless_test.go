@@ -14,9 +14,9 @@ const (
 
 // signer is somebody's, and checks nothing by a trusted root: tests sign things
 // that do not hold.
-func (l *lab) signer(services *Services) Signer {
+func (l *lab) signer(services *services) messageSigner {
 	l.t.Helper()
-	signer, err := NewKeyless(KeylessOptions{Services: services, Token: theToken})
+	signer, err := newKeyless(keylessOptions{Services: services, Token: theToken})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -26,9 +26,9 @@ func (l *lab) signer(services *Services) Signer {
 func theToken(context.Context) (string, error) { return idToken(somebody, theirs), nil }
 
 // signKeyless signs with a certificate of the lab.
-func (l *lab) signKeyless(services *Services, format Format, d digest.Digest) Signature {
+func (l *lab) signKeyless(services *services, format Format, d digest.Digest) Signature {
 	l.t.Helper()
-	signature, err := Sign(l.t.Context(), l.signer(services), nil, format, d, "registry.example.com/team/catalog")
+	signature, err := signDigest(l.t.Context(), l.signer(services), nil, format, d, "registry.example.com/team/catalog")
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// KeyLoader reads the keys that references name:
+// keyLoader reads the keys that references name:
 //
 //	FILE         a PEM file
 //	env://NAME   the PEM text in an environment variable
@@ -27,16 +27,16 @@ import (
 //	https://...  a PEM file on a web server, for public keys only
 //
 // A kind of reference for which nothing is given here is refused, so the zero
-// KeyLoader reads no key. It is safe for concurrent use if what it is given is.
-type KeyLoader struct {
-	// ReadFile reads a file, and bounds its size.
-	ReadFile func(path string) ([]byte, error)
-	// LookupEnv is os.LookupEnv, as a rule.
-	LookupEnv func(name string) (string, bool)
-	// LookPath finds plugins; it is exec.LookPath, as a rule.
-	LookPath func(file string) (string, error)
+// keyLoader reads no key. It is safe for concurrent use if what it is given is.
+type keyLoader struct {
+	// readFile reads a file, and bounds its size.
+	readFile func(path string) ([]byte, error)
+	// lookupEnv is os.LookupEnv, as a rule.
+	lookupEnv func(name string) (string, bool)
+	// lookPath finds plugins; it is exec.LookPath, as a rule.
+	lookPath func(file string) (string, error)
 	// Transport carries requests to web servers.
-	Transport http.RoundTripper
+	transport http.RoundTripper
 }
 
 // Bounds of a fetched key file.
@@ -51,7 +51,7 @@ var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // PublicKeys reads the public keys that a reference names: one or more. The
 // error is an entry.ErrInvalid for what is no key, an entry.ErrTimeout or
 // entry.ErrUnreachable where a web server or a plugin could not be asked.
-func (l *KeyLoader) PublicKeys(ctx context.Context, reference string) ([]*PublicKey, error) {
+func (l *keyLoader) publicKeys(ctx context.Context, reference string) ([]*PublicKey, error) {
 	scheme, rest, err := splitReference(reference)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (l *KeyLoader) PublicKeys(ctx context.Context, reference string) ([]*Public
 // Signer opens the private key that a reference names. password is asked for
 // only if the key is encrypted. A private key is never fetched from a web
 // server. The error is as that of PublicKeys.
-func (l *KeyLoader) Signer(ctx context.Context, reference string, password func() ([]byte, error)) (Signer, error) {
+func (l *keyLoader) signer(ctx context.Context, reference string, password func() ([]byte, error)) (messageSigner, error) {
 	scheme, rest, err := splitReference(reference)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (l *KeyLoader) Signer(ctx context.Context, reference string, password func(
 		if err != nil {
 			return nil, err
 		}
-		signer, err := ParsePrivateKey(text, password)
+		signer, err := parsePrivateKey(text, password)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", signature.Shorten(reference), err)
 		}
@@ -123,12 +123,12 @@ func splitReference(reference string) (scheme, rest string, err error) {
 }
 
 // read returns the text of a file or a variable.
-func (l *KeyLoader) read(scheme, name string) ([]byte, error) {
+func (l *keyLoader) read(scheme, name string) ([]byte, error) {
 	if scheme == "env" {
-		if l.LookupEnv == nil {
+		if l.lookupEnv == nil {
 			return nil, unsupported("env://" + name)
 		}
-		switch value, set := l.LookupEnv(name); {
+		switch value, set := l.lookupEnv(name); {
 		case !set:
 			return nil, fmt.Errorf("%w: key env://%s: the environment variable is not set", entry.ErrInvalid, name)
 		case value == "":
@@ -137,21 +137,21 @@ func (l *KeyLoader) read(scheme, name string) ([]byte, error) {
 			return []byte(value), nil
 		}
 	}
-	if l.ReadFile == nil {
+	if l.readFile == nil {
 		return nil, unsupported(name)
 	}
-	text, err := l.ReadFile(name)
+	text, err := l.readFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: key: %w", entry.ErrInvalid, err)
 	}
 	return text, nil
 }
 
-func (l *KeyLoader) plugin(ctx context.Context, reference string) (Signer, error) {
-	if l.LookPath == nil {
+func (l *keyLoader) plugin(ctx context.Context, reference string) (messageSigner, error) {
+	if l.lookPath == nil {
 		return nil, unsupported(reference)
 	}
-	return openPlugin(ctx, reference, l.LookPath)
+	return openPlugin(ctx, reference, l.lookPath)
 }
 
 func unsupported(reference string) error {
@@ -162,8 +162,8 @@ func unsupported(reference string) error {
 var errRedirect = errors.New("redirects elsewhere than to https, or too often")
 
 // fetch reads public keys from a web server.
-func (l *KeyLoader) fetch(ctx context.Context, reference string) ([]*PublicKey, error) {
-	if l.Transport == nil {
+func (l *keyLoader) fetch(ctx context.Context, reference string) ([]*PublicKey, error) {
+	if l.transport == nil {
 		return nil, unsupported("https://")
 	}
 	where := webAddress(reference)
@@ -173,7 +173,7 @@ func (l *KeyLoader) fetch(ctx context.Context, reference string) ([]*PublicKey, 
 	if err != nil || request.URL.Hostname() == "" {
 		return nil, fmt.Errorf("%w: key: want https://HOST/PATH", entry.ErrInvalid)
 	}
-	client := &http.Client{Transport: l.Transport, CheckRedirect: func(next *http.Request, before []*http.Request) error {
+	client := &http.Client{Transport: l.transport, CheckRedirect: func(next *http.Request, before []*http.Request) error {
 		if next.URL.Scheme != "https" || len(before) > maxRedirects {
 			return errRedirect
 		}

@@ -70,7 +70,7 @@ func newTestKeyPEM(t *testing.T) []byte {
 func TestFetchedKeys(t *testing.T) {
 	key, shown := publicPEM(t, "team.pub")
 	server := keyServer(t, key)
-	loader := &KeyLoader{Transport: server.Client().Transport}
+	loader := &keyLoader{transport: server.Client().Transport}
 	host := strings.TrimPrefix(server.URL, "https://")
 	for path, want := range map[string]struct {
 		kind error
@@ -93,7 +93,7 @@ func TestFetchedKeys(t *testing.T) {
 		"/a?token=S3": {kind: entry.ErrInvalid, text: "key " + server.URL + "/a: "},
 	} {
 		t.Run(path, func(t *testing.T) {
-			keys, err := loader.PublicKeys(t.Context(), "https://user:S3cret@"+host+path)
+			keys, err := loader.publicKeys(t.Context(), "https://user:S3cret@"+host+path)
 			if want.kind == nil {
 				if err != nil || len(keys) != want.keys {
 					t.Fatalf("%d keys, error %v; want %d", len(keys), err, want.keys)
@@ -122,7 +122,7 @@ func TestFetchRedirected(t *testing.T) {
 	server := httptest.NewTLSServer(http.RedirectHandler(elsewhere.URL, http.StatusFound))
 	defer server.Close()
 	address := strings.Replace(server.URL, "https://", "https://user:S3cret@", 1) + "/k?token=S3cret"
-	_, err := (&KeyLoader{Transport: server.Client().Transport}).PublicKeys(t.Context(), address)
+	_, err := (&keyLoader{transport: server.Client().Transport}).publicKeys(t.Context(), address)
 	if err != nil || sent.Get("Referer") != "" || sent.Get("Authorization") != "" {
 		t.Errorf("error %v; sent %v, want neither address nor password", err, sent)
 	}
@@ -130,18 +130,18 @@ func TestFetchRedirected(t *testing.T) {
 
 func TestFetchEnds(t *testing.T) {
 	server := keyServer(t, nil)
-	loader := &KeyLoader{Transport: server.Client().Transport}
+	loader := &keyLoader{transport: server.Client().Transport}
 	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(50*time.Millisecond))
 	defer cancel()
-	if _, err := loader.PublicKeys(late, server.URL+"/silent"); !errors.Is(err, entry.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, entry.ErrUnreachable) {
+	if _, err := loader.publicKeys(late, server.URL+"/silent"); !errors.Is(err, entry.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("a server that says nothing: %v, want a time-out", err)
 	}
 	stopped, stop := context.WithCancel(t.Context())
 	stop()
-	if _, err := loader.PublicKeys(stopped, server.URL+"/silent"); !errors.Is(err, context.Canceled) || errors.Is(err, entry.ErrUnreachable) {
+	if _, err := loader.publicKeys(stopped, server.URL+"/silent"); !errors.Is(err, context.Canceled) || errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("an interruption: %v", err)
 	}
-	_, err := (&KeyLoader{Transport: http.DefaultTransport}).PublicKeys(t.Context(), server.URL+"/team.pub?token=S3cret")
+	_, err := (&keyLoader{transport: http.DefaultTransport}).publicKeys(t.Context(), server.URL+"/team.pub?token=S3cret")
 	if !errors.Is(err, entry.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") || strings.Contains(err.Error(), "S3cret") {
 		t.Errorf("a certificate that nobody vouches for: %v; want that, and no secret", err)
 	}
@@ -150,31 +150,31 @@ func TestFetchEnds(t *testing.T) {
 func TestKeyReferences(t *testing.T) {
 	public, _ := publicPEM(t, "")
 	private := string(privatePEM(t, newKey(t)))
-	loader := &KeyLoader{
-		ReadFile: func(path string) ([]byte, error) {
+	loader := &keyLoader{
+		readFile: func(path string) ([]byte, error) {
 			if path != "keys/team.pub" {
 				return nil, os.ErrNotExist
 			}
 			return public, nil
 		},
-		LookupEnv: func(name string) (string, bool) {
+		lookupEnv: func(name string) (string, bool) {
 			value, set := map[string]string{"PUBLIC": string(public), "PRIVATE": private, "EMPTY": "", "TEXT": "S3cret"}[name]
 			return value, set
 		},
-		LookPath:  func(string) (string, error) { return "", os.ErrNotExist },
-		Transport: http.DefaultTransport,
+		lookPath:  func(string) (string, error) { return "", os.ErrNotExist },
+		transport: http.DefaultTransport,
 	}
-	publicKeys := func(l *KeyLoader, reference string) error {
-		_, err := l.PublicKeys(t.Context(), reference)
+	publicKeys := func(l *keyLoader, reference string) error {
+		_, err := l.publicKeys(t.Context(), reference)
 		return err
 	}
-	signer := func(l *KeyLoader, reference string) error {
-		_, err := l.Signer(t.Context(), reference, noPassword)
+	signer := func(l *keyLoader, reference string) error {
+		_, err := l.signer(t.Context(), reference, noPassword)
 		return err
 	}
 	for name, test := range map[string]struct {
-		load      func(*KeyLoader, string) error
-		loader    *KeyLoader
+		load      func(*keyLoader, string) error
+		loader    *keyLoader
 		reference string
 		want      string // "" works
 	}{
@@ -191,13 +191,13 @@ func TestKeyReferences(t *testing.T) {
 		"mistyped scheme":           {publicKeys, loader, "htps://u:S3cret@example.com/k?S3cret", "sigstore-kms-htps"},
 		"no scheme of a plugin":     {publicKeys, loader, "a b://u:S3cret@example.com/k", "want NAME://KEY"},
 		"plain HTTP":                {publicKeys, loader, "HTTP://u:S3cret@example.com/k", "key http://example.com/k: want https"},
-		"nothing is given, HTTPS":   {publicKeys, &KeyLoader{}, "HTTPS://u:S3cret@example.com/k", "not read here"},
+		"nothing is given, HTTPS":   {publicKeys, &keyLoader{}, "HTTPS://u:S3cret@example.com/k", "not read here"},
 		"no plugin":                 {publicKeys, loader, "none://key", "there is no program sigstore-kms-none in the PATH"},
 		"no name of a plugin":       {publicKeys, loader, "A b://key", "want NAME://KEY"},
-		"nothing is given, file":    {publicKeys, &KeyLoader{}, "keys/team.pub", "not read here"},
-		"nothing is given, env":     {publicKeys, &KeyLoader{}, "env://PUBLIC", "not read here"},
-		"nothing is given, https":   {publicKeys, &KeyLoader{}, "https://example.com/k", "not read here"},
-		"nothing is given, plugin":  {publicKeys, &KeyLoader{}, "none://key", "not read here"},
+		"nothing is given, file":    {publicKeys, &keyLoader{}, "keys/team.pub", "not read here"},
+		"nothing is given, env":     {publicKeys, &keyLoader{}, "env://PUBLIC", "not read here"},
+		"nothing is given, https":   {publicKeys, &keyLoader{}, "https://example.com/k", "not read here"},
+		"nothing is given, plugin":  {publicKeys, &keyLoader{}, "none://key", "not read here"},
 		"signer in a variable":      {signer, loader, "env://PRIVATE", ""},
 		"signer, public key":        {signer, loader, "env://PUBLIC", `env://PUBLIC: invalid: private key: a PEM block of type "PUBLIC KEY"`},
 		"signer, web server":        {signer, loader, "https://example.com/k", "is not fetched from a web server"},
@@ -205,7 +205,7 @@ func TestKeyReferences(t *testing.T) {
 		"signer, no plugin":         {signer, loader, "none://key", "there is no program"},
 		"signer, the key itself":    {signer, loader, private, "not the key itself"},
 		"signer, unset":             {signer, loader, "env://UNSET", "is not set"},
-		"signer, nothing is given":  {signer, &KeyLoader{}, "env://PRIVATE", "not read here"},
+		"signer, nothing is given":  {signer, &keyLoader{}, "env://PRIVATE", "not read here"},
 		"public, the key itself":    {publicKeys, loader, string(public), "not the key itself"},
 		"a private key, public use": {publicKeys, loader, "env://PRIVATE", "is not a public key"},
 	} {

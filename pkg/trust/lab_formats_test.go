@@ -5,6 +5,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // The words of cosign's formats, as others write them.
@@ -39,3 +41,10 @@ func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 func describe(mediaType string, content []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
 }
+
+type Signature = signature.Signature
+
+var (
+	Find  = signature.Find
+	Write = signature.Write
+)

@@ -182,7 +182,7 @@ func (l *lab) trustedRoot() []byte {
 
 func (l *lab) parsedRoot() *Root {
 	l.t.Helper()
-	root, err := ParseRoot(l.trustedRoot())
+	root, err := parseRoot(l.trustedRoot())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -205,9 +205,9 @@ func (l *lab) signingConfig(logVersion int, stamped bool) []byte {
 }
 
 // services are those of a signing config.
-func (l *lab) services(logVersion int, stamped bool) *Services {
+func (l *lab) services(logVersion int, stamped bool) *services {
 	l.t.Helper()
-	s, err := ParseSigningConfig(l.signingConfig(logVersion, stamped), http.DefaultTransport, l.now)
+	s, err := parseSigningConfig(l.signingConfig(logVersion, stamped), http.DefaultTransport, l.now)
 	if err != nil {
 		l.t.Fatal(err)
 	}

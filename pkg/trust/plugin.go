@@ -38,7 +38,7 @@ type pluginSigner struct {
 // openPlugin makes a signer of NAME://KEY: the program sigstore-kms-NAME, found
 // by lookPath, signs with the key that it calls KEY. It speaks sigstore's
 // protocol for KMS plugins, version 1, so that no cloud's library is linked.
-func openPlugin(ctx context.Context, reference string, lookPath func(file string) (string, error)) (Signer, error) {
+func openPlugin(ctx context.Context, reference string, lookPath func(file string) (string, error)) (messageSigner, error) {
 	name, _, found := strings.Cut(reference, "://")
 	if !found || !pluginName.MatchString(name) {
 		return nil, fmt.Errorf("%w: key %s: want NAME://KEY", entry.ErrInvalid, shownReference(reference))

@@ -45,8 +45,8 @@ func NewPolicy(root *Root, defaultRule *Rule, rules ...*Rule) (*Policy, error) {
 	return p, nil
 }
 
-// Enforced is the policy with every rule that only warns enforced.
-func (p *Policy) Enforced() *Policy {
+// enforced is the policy with every rule that only warns enforced.
+func (p *Policy) enforced() *Policy {
 	strict := *p
 	strict.rules = nil
 	for _, r := range p.rules {

@@ -27,7 +27,7 @@ func TestReadPolicy(t *testing.T) {
 	l := newLab(t)
 	a, b := testSigner(t).PublicKey(), testSigner(t).PublicKey()
 	read := files(map[string]string{"a.pub": string(a.PEM()), "root.json": string(l.trustedRoot())})
-	policy, err := ReadPolicy(fmt.Appendf(nil, `
+	policy, err := readPolicy(fmt.Appendf(nil, `
 version: 1
 trustedRoot: root.json
 rules:
@@ -104,7 +104,7 @@ func TestInvalidPolicies(t *testing.T) {
 		"bad root":                   {"version: 1\ntrustedRoot: k\nrules: [{keys: [{file: k}]}]", "trusted root"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			policy, err := ReadPolicy([]byte(test.text), read, nil)
+			policy, err := readPolicy([]byte(test.text), read, nil)
 			if policy != nil || !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -226,7 +226,7 @@ func FuzzReadPolicy(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		policy, err := ReadPolicy(text, read, nil)
+		policy, err := readPolicy(text, read, nil)
 		if err != nil {
 			if policy != nil || !errors.Is(err, entry.ErrInvalid) {
 				t.Errorf("policy %v, error %v", policy, err)
@@ -266,7 +266,7 @@ func TestPolicyOfAnInstance(t *testing.T) {
 		"keys":        {"version: 1\nrules: [{keys: [{pem: " + strconv.Quote(string(testSigner(t).PublicKey().PEM())) + "}]}]", 0},
 	} {
 		asked := 0
-		policy, err := ReadPolicy([]byte(tt.text), read, func() (*Root, error) {
+		policy, err := readPolicy([]byte(tt.text), read, func() (*Root, error) {
 			asked++
 			return l.parsedRoot(), nil
 		})
@@ -274,7 +274,7 @@ func TestPolicyOfAnInstance(t *testing.T) {
 			t.Errorf("%s: asked %d times, %v; want %d and a policy", name, asked, err, tt.asked)
 		}
 	}
-	if _, err := ReadPolicy([]byte(who), read, func() (*Root, error) { return nil, entry.ErrUnreachable }); !errors.Is(err, entry.ErrUnreachable) {
+	if _, err := readPolicy([]byte(who), read, func() (*Root, error) { return nil, entry.ErrUnreachable }); !errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("of an instance that is away: %v, want unreachable", err)
 	}
 }

@@ -48,12 +48,12 @@ type (
 
 var policySchema = sync.OnceValues(func() (*schema.Validator, error) { return schema.Compile(schema.PolicyV1) })
 
-// ReadPolicy reads a policy file, YAML or JSON, and the keys and the trusted
+// readPolicy reads a policy file, YAML or JSON, and the keys and the trusted
 // root that it names, through read. Where it names identities and no root, instance
 // is asked for one; with nil that is an error. What the schema does not know is an
 // error, not ignored: a misspelt rule must not go unheeded. The error is an
 // entry.ErrInvalid, or that of instance.
-func ReadPolicy(text []byte, read func(path string) ([]byte, error), instance func() (*Root, error)) (*Policy, error) {
+func readPolicy(text []byte, read func(path string) ([]byte, error), instance func() (*Root, error)) (*Policy, error) {
 	file, err := decodePolicy(text)
 	if err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (p *policyJSON) root(rules []*Rule, read func(path string) ([]byte, error),
 	if err != nil {
 		return nil, fmt.Errorf("%w: policy: trusted root: %v", entry.ErrInvalid, err)
 	}
-	root, err := ParseRoot(content)
+	root, err := parseRoot(content)
 	if err != nil {
 		return nil, fmt.Errorf("policy: %s: %w", p.TrustedRoot, err)
 	}

@@ -26,13 +26,13 @@ type Root struct {
 	missing error // why there is nothing to check keyless signatures by
 }
 
-// MissingRoot stands for a trusted root that could not be had, for a reason.
+// missingRoot stands for a trusted root that could not be had, for a reason.
 // Under it the verdict on a keyless signature is unknown.
-func MissingRoot(reason error) *Root { return &Root{missing: reason} }
+func missingRoot(reason error) *Root { return &Root{missing: reason} }
 
-// ParseRoot reads a trusted root, the JSON file that sigstore's tools share.
+// parseRoot reads a trusted root, the JSON file that sigstore's tools share.
 // The error is an entry.ErrInvalid.
-func ParseRoot(text []byte) (*Root, error) {
+func parseRoot(text []byte) (*Root, error) {
 	invalid := func(err error) (*Root, error) {
 		return nil, fmt.Errorf("%w: trusted root: %v", entry.ErrInvalid, err)
 	}

@@ -23,10 +23,10 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// Services are those that certify and witness signatures: a certificate
+// services are those that certify and witness signatures: a certificate
 // authority (Fulcio), transparency logs (Rekor) and timestamp authorities. They
 // are safe for concurrent use.
-type Services struct {
+type services struct {
 	authority string // "" is none
 	issuer    string // of identity tokens, for people; "" is none
 	logs      []sigroot.Service
@@ -34,11 +34,11 @@ type Services struct {
 	transport http.RoundTripper
 }
 
-// ParseSigningConfig reads a sigstore signing config (version 0.2) and picks the
+// parseSigningConfig reads a sigstore signing config (version 0.2) and picks the
 // services that are valid now. transport carries the requests to them. The
 // error is an entry.ErrInvalid.
-func ParseSigningConfig(text []byte, transport http.RoundTripper, now time.Time) (*Services, error) {
-	bad := func(err error) (*Services, error) {
+func parseSigningConfig(text []byte, transport http.RoundTripper, now time.Time) (*services, error) {
+	bad := func(err error) (*services, error) {
 		return nil, fmt.Errorf("%w: signing config: %s", entry.ErrInvalid, signature.Printable(err.Error()))
 	}
 	if len(text) > maxRoot {
@@ -52,7 +52,7 @@ func ParseSigningConfig(text []byte, transport http.RoundTripper, now time.Time)
 	if err != nil {
 		return bad(err)
 	}
-	s := &Services{transport: transport}
+	s := &services{transport: transport}
 	one := &prototrustroot.ServiceConfiguration{Selector: prototrustroot.ServiceSelector_ANY}
 	authorities, err := pick(config.FulcioCertificateAuthorityURLs(), one, sign.FulcioAPIVersions, now)
 	if err != nil {
@@ -98,7 +98,7 @@ func pick(from []sigroot.Service, how *prototrustroot.ServiceConfiguration, vers
 
 // checkTime reports why the services cannot prove when something was signed.
 // Entries of a log of version 2 have no time.
-func (s *Services) checkTime() error {
+func (s *services) checkTime() error {
 	if len(s.stampers) > 0 || slices.ContainsFunc(s.logs, func(log sigroot.Service) bool { return log.MajorAPIVersion == 1 }) {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (s *Services) checkTime() error {
 
 // checkUse reports why a format cannot hold what the services will answer, or
 // why they will not take signatures by a key.
-func (s *Services) checkUse(format signature.Format, key crypto.PublicKey) error {
+func (s *services) checkUse(format signature.Format, key crypto.PublicKey) error {
 	if s == nil {
 		return nil
 	}
@@ -129,7 +129,7 @@ func (s *Services) checkUse(format signature.Format, key crypto.PublicKey) error
 
 // bundle signs content, and has the services witness the signature; nil is
 // none. Errors that are not the key's are of a kind.
-func (s *Services) bundle(ctx context.Context, content sign.Content, pair *keypair, certificate sign.CertificateProvider) (made *protobundle.Bundle, err error) {
+func (s *services) bundle(ctx context.Context, content sign.Content, pair *keypair, certificate sign.CertificateProvider) (made *protobundle.Bundle, err error) {
 	how := sign.BundleOptions{Context: ctx, CertificateProvider: certificate}
 	if s != nil {
 		for _, at := range s.stampers {

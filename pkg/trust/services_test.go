@@ -72,11 +72,11 @@ func edits(change func(tree map[string]any)) func(*http.Response) (*http.Respons
 func (l *lab) signFaulty(ctx context.Context, f *faults, logVersion int, format Format, root *Root, token string) error {
 	services := l.services(logVersion, true)
 	services.transport = f
-	signer, err := NewKeyless(KeylessOptions{Services: services, Root: root, Token: func(context.Context) (string, error) { return token, nil }})
+	signer, err := newKeyless(keylessOptions{Services: services, Root: root, Token: func(context.Context) (string, error) { return token, nil }})
 	if err != nil {
 		return err
 	}
-	_, err = Sign(ctx, signer, nil, format, digest.FromString("revision"), "registry.example.com/team/catalog")
+	_, err = signDigest(ctx, signer, nil, format, digest.FromString("revision"), "registry.example.com/team/catalog")
 	return err
 }
 
@@ -170,8 +170,8 @@ func TestServicesThatHang(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
-	signer := newLab(t).signer(newLab(t).services(1, false)).(*Keyless)
-	if err := signer.Certify(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	signer := newLab(t).signer(newLab(t).services(1, false)).(*keyless)
+	if err := signer.certify(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("certify: %v", err)
 	}
 }
@@ -227,12 +227,12 @@ func TestKeylessRefusals(t *testing.T) {
 	if !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), "want the format bundle") || f.asked[pathLog2]+f.asked[pathStamp] > 0 {
 		t.Errorf("legacy and the second log: %v, asked for %v", err, f.asked)
 	}
-	keyed, err := NewKeyless(KeylessOptions{Services: l.services(1, false), Token: theToken})
-	if err != nil || Describe(keyed) != "a certificate" {
-		t.Errorf("before it is certified: %v, %s", err, Describe(keyed))
+	keyed, err := newKeyless(keylessOptions{Services: l.services(1, false), Token: theToken})
+	if err != nil || describeSigner(keyed) != "a certificate" {
+		t.Errorf("before it is certified: %v, %s", err, describeSigner(keyed))
 	}
-	for name, services := range map[string]*Services{"no services": nil, "nothing": {}, "no witness": l.services(0, false), "no time": l.services(2, false)} {
-		if _, err := NewKeyless(KeylessOptions{Services: services, Token: theToken}); !errors.Is(err, entry.ErrInvalid) {
+	for name, services := range map[string]*services{"no services": nil, "nothing": {}, "no witness": l.services(0, false), "no time": l.services(2, false)} {
+		if _, err := newKeyless(keylessOptions{Services: services, Token: theToken}); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -258,7 +258,7 @@ func TestLogsThatAnswerAnother(t *testing.T) {
 				return real, err
 			}
 			for n, want := range []error{nil, entry.ErrUntrusted} {
-				_, err := Sign(t.Context(), team, services, format, digest.FromString(fmt.Sprint(n)), "x")
+				_, err := signDigest(t.Context(), team, services, format, digest.FromString(fmt.Sprint(n)), "x")
 				if !errors.Is(err, want) {
 					t.Errorf("%s, log %d, signature %d: %v, want %v", format, version, n, err, want)
 				}
@@ -289,7 +289,7 @@ func TestClockThatIsWrong(t *testing.T) {
 		services := l.services(1, false)
 		services.transport = f
 		now, asked := l.now.Add(wrong), 0
-		signer, err := NewKeyless(KeylessOptions{Services: services, Now: func() time.Time { return now }, Token: func(context.Context) (string, error) {
+		signer, err := newKeyless(keylessOptions{Services: services, Now: func() time.Time { return now }, Token: func(context.Context) (string, error) {
 			asked++
 			return idToken(somebody, theirs), nil
 		}})
@@ -297,7 +297,7 @@ func TestClockThatIsWrong(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, want := range []int{1, 1, 2} {
-			if err := signer.Certify(t.Context()); err != nil || asked != want {
+			if err := signer.certify(t.Context()); err != nil || asked != want {
 				t.Errorf("%s off: %v, asked for %d tokens, want %d", wrong, err, asked, want)
 			}
 			if want == 1 && asked == 1 {
@@ -313,14 +313,14 @@ func TestOneCertificateARun(t *testing.T) {
 	services := l.services(1, false)
 	services.transport = f
 	now := l.now
-	signer, err := NewKeyless(KeylessOptions{Services: services, Root: l.parsedRoot(), Token: theToken, Now: func() time.Time { return now }})
+	signer, err := newKeyless(keylessOptions{Services: services, Root: l.parsedRoot(), Token: theToken, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sign := func(n int) {
 		t.Helper()
 		for i := range n {
-			if _, err := Sign(t.Context(), signer, nil, Bundle, digest.FromString(fmt.Sprint(i)), ""); err != nil {
+			if _, err := signDigest(t.Context(), signer, nil, Bundle, digest.FromString(fmt.Sprint(i)), ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -333,8 +333,8 @@ func TestOneCertificateARun(t *testing.T) {
 	if sign(1); f.asked[pathCertify] != 2 {
 		t.Errorf("with a certificate that has run out: asked for %v", f.asked)
 	}
-	if !IsKeyless(signer) || Describe(signer) != "identity "+somebody {
-		t.Errorf("%s", Describe(signer))
+	if !isCertified(signer) || describeSigner(signer) != "identity "+somebody {
+		t.Errorf("%s", describeSigner(signer))
 	}
 }
 
@@ -345,7 +345,7 @@ func TestKeyWithServices(t *testing.T) {
 		format Format
 		log    int
 	}{{Bundle, 1}, {Bundle, 2}, {Legacy, 1}} {
-		signature, err := Sign(t.Context(), team, l.services(test.log, true), test.format, d, "x")
+		signature, err := signDigest(t.Context(), team, l.services(test.log, true), test.format, d, "x")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,11 +362,11 @@ func TestKeyWithServices(t *testing.T) {
 func TestKeysThatASecondLogRefuses(t *testing.T) {
 	l := newLab(t)
 	for name, key := range labKeys(t) {
-		signer, err := NewSigner(key)
+		signer, err := newMessageSigner(key)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Sign(t.Context(), signer, l.services(2, true), Bundle, digest.FromString("revision"), "")
+		_, err = signDigest(t.Context(), signer, l.services(2, true), Bundle, digest.FromString("revision"), "")
 		if fits := name == "P-256" || name == "RSA-2048"; fits && err != nil || !fits && !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -401,7 +401,7 @@ func TestSigningConfig(t *testing.T) {
 		{name: "HTML", text: "<html>", bad: true},
 		{name: "too long", text: head + strings.Repeat(" ", maxRoot) + "}", bad: true},
 	} {
-		s, err := ParseSigningConfig([]byte(test.text), nil, now)
+		s, err := parseSigningConfig([]byte(test.text), nil, now)
 		if test.bad != errors.Is(err, entry.ErrInvalid) || err == nil && len(s.logs) != test.logs {
 			t.Errorf("%s: %v, %+v", test.name, err, s)
 		}

@@ -14,24 +14,24 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// Sign makes a signature of a digest. reference is the repository that it
+// signDigest makes a signature of a digest. reference is the repository that it
 // stands in; only the legacy format notes it, for people. services witness the
 // signature; nil is none for a key, and its own for a keyless signer. What the
 // signer's trusted root does not verify is an entry.ErrUntrusted.
-func Sign(ctx context.Context, signer Signer, services *Services, format signature.Format, d digest.Digest, reference string) (signature.Signature, error) {
+func signDigest(ctx context.Context, signer messageSigner, services *services, format signature.Format, d digest.Digest, reference string) (signature.Signature, error) {
 	content, err := signature.NewContent(format, d, reference)
 	if err != nil {
 		return signature.Signature{}, err
 	}
 	var certificate sign.CertificateProvider
-	certified, isKeyless := signer.(*Keyless)
+	certified, isKeyless := signer.(*keyless)
 	if isKeyless {
 		services, certificate = certified.options.Services, certificates{certified}
 	}
 	if err := services.checkUse(format, signer.PublicKey().key); err != nil {
 		return signature.Signature{}, err
 	}
-	made, err := services.bundle(ctx, content, &keypair{Signer: signer}, certificate)
+	made, err := services.bundle(ctx, content, &keypair{messageSigner: signer}, certificate)
 	if err != nil {
 		return signature.Signature{}, fmt.Errorf("sign %s: %w", d, err)
 	}
@@ -47,14 +47,14 @@ func Sign(ctx context.Context, signer Signer, services *Services, format signatu
 
 // keypair is a signer as sigstore's packages want one.
 type keypair struct {
-	Signer
+	messageSigner
 	failed error // why it did not sign
 }
 
 func (k *keypair) GetHashAlgorithm() protocommon.HashAlgorithm {
 	return protocommon.HashAlgorithm_SHA2_256
 }
-func (k *keypair) GetHint() []byte                { return []byte(k.PublicKey().Hint()) }
+func (k *keypair) GetHint() []byte                { return []byte(k.PublicKey().hint()) }
 func (k *keypair) GetPublicKey() crypto.PublicKey { return k.PublicKey().key }
 func (k *keypair) GetPublicKeyPem() (string, error) {
 	return string(k.PublicKey().PEM()), nil
@@ -83,15 +83,15 @@ func (k *keypair) SignData(ctx context.Context, data []byte) (made, sum []byte, 
 	return made, sum256(data), err
 }
 
-// IsKeyless reports whether a signer has a certificate instead of a lasting key.
-func IsKeyless(signer Signer) bool {
-	_, certified := signer.(*Keyless)
+// isCertified reports whether a signer has a certificate instead of a lasting key.
+func isCertified(signer messageSigner) bool {
+	_, certified := signer.(*keyless)
 	return certified
 }
 
-// Describe says in a few words who signs.
-func Describe(signer Signer) string {
-	if k, ok := signer.(*Keyless); ok {
+// describeSigner says in a few words who signs.
+func describeSigner(signer messageSigner) string {
+	if k, ok := signer.(*keyless); ok {
 		if subject := k.identity().Subject; subject != "" {
 			return "identity " + signature.Printable(subject)
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// Signer signs messages with one key. It is safe for concurrent use.
-type Signer interface {
+// messageSigner signs messages with one key. It is safe for concurrent use.
+type messageSigner interface {
 	// Sign returns a signature of a message as cosign makes them: EC and RSA
 	// keys sign its SHA-256, Ed25519 keys the message itself.
 	Sign(ctx context.Context, message []byte) ([]byte, error)
@@ -32,10 +32,10 @@ type keySigner struct {
 	public *PublicKey
 }
 
-// ParsePrivateKey reads a PEM private key: cosign's encrypted form, or PKCS#8,
+// parsePrivateKey reads a PEM private key: cosign's encrypted form, or PKCS#8,
 // or the older forms of EC and RSA keys. password is asked for only if the key
 // is encrypted. The error is an entry.ErrInvalid, and never quotes the key.
-func ParsePrivateKey(text []byte, password func() ([]byte, error)) (Signer, error) {
+func parsePrivateKey(text []byte, password func() ([]byte, error)) (messageSigner, error) {
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, fmt.Errorf("%w: private key: no PEM block in it", entry.ErrInvalid)
@@ -58,7 +58,7 @@ func ParsePrivateKey(text []byte, password func() ([]byte, error)) (Signer, erro
 	if err != nil {
 		return nil, fmt.Errorf("%w: private key: %v", entry.ErrInvalid, err)
 	}
-	return NewSigner(key)
+	return newMessageSigner(key)
 }
 
 func parsePrivate(kind string, der []byte) (crypto.Signer, error) {
@@ -82,8 +82,8 @@ func parsePrivate(kind string, der []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// NewSigner signs with an EC, RSA or Ed25519 key of crypto.
-func NewSigner(key crypto.Signer) (Signer, error) {
+// newMessageSigner signs with an EC, RSA or Ed25519 key of crypto.
+func newMessageSigner(key crypto.Signer) (messageSigner, error) {
 	switch key.(type) {
 	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
 	default:

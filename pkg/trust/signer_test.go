@@ -51,7 +51,7 @@ func TestPrivateKeys(t *testing.T) {
 		"RSA PRIVATE KEY": pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(rsaKey)}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			signer, err := ParsePrivateKey(text, noPassword)
+			signer, err := parsePrivateKey(text, noPassword)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -79,10 +79,10 @@ func TestEncryptedKeys(t *testing.T) {
 	}
 	for _, kind := range []string{"ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY"} {
 		text := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: sealed})
-		if _, err := ParsePrivateKey(text, func() ([]byte, error) { return []byte("secret"), nil }); err != nil {
+		if _, err := parsePrivateKey(text, func() ([]byte, error) { return []byte("secret"), nil }); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
-		_, err := ParsePrivateKey(text, func() ([]byte, error) { return []byte("wrong"), nil })
+		_, err := parsePrivateKey(text, func() ([]byte, error) { return []byte("wrong"), nil })
 		if !errors.Is(err, entry.ErrInvalid) || strings.Contains(err.Error(), "wrong") {
 			t.Errorf("%s, wrong password: %v", kind, err)
 		}
@@ -94,14 +94,14 @@ func TestInvalidKeys(t *testing.T) {
 		"empty": "", "text": "hello", "public": string(testSigner(t).PublicKey().PEM()),
 		"garbage": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte("x")})),
 	} {
-		if _, err := ParsePrivateKey([]byte(text), noPassword); !errors.Is(err, entry.ErrInvalid) {
+		if _, err := parsePrivateKey([]byte(text), noPassword); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Sign(t.Context(), testSigner(t), nil, "other", digest.FromString("x"), ""); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := signDigest(t.Context(), testSigner(t), nil, "other", digest.FromString("x"), ""); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("another format: %v", err)
 	}
-	if _, err := Sign(t.Context(), testSigner(t), nil, Bundle, "sha256:x", ""); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := signDigest(t.Context(), testSigner(t), nil, Bundle, "sha256:x", ""); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("no digest: %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func plugin(mode string) {
 		fmt.Printf(`{"errorMessage":"call %q: %v"}`, os.Args[1:], err)
 		return
 	}
-	signer, err := ParsePrivateKey([]byte(os.Getenv("TRUST_TEST_KEY")), noPassword)
+	signer, err := parsePrivateKey([]byte(os.Getenv("TRUST_TEST_KEY")), noPassword)
 	if err != nil {
 		fmt.Printf(`{"errorMessage":%q}`, err)
 		return
@@ -188,7 +188,7 @@ func TestPlugin(t *testing.T) {
 			var signature Signature
 			signer, err := openPlugin(t.Context(), "test://the/key", look)
 			if err == nil {
-				signature, err = Sign(t.Context(), signer, nil, Bundle, d, "")
+				signature, err = signDigest(t.Context(), signer, nil, Bundle, d, "")
 			}
 			if want != "" {
 				if err == nil || !strings.Contains(err.Error(), want) {

@@ -34,7 +34,7 @@ func TestThreshold(t *testing.T) {
 	a, b, c, stranger := testSigner(t), testSigner(t), testSigner(t), testSigner(t)
 	keys := []*PublicKey{a.PublicKey(), again(t, a.PublicKey(), "a's second name"), b.PublicKey(), c.PublicKey(), again(t, b.PublicKey(), "b.pub")}
 	policy := byKeys(t, &Rule{Keys: keys, Threshold: 2})
-	by := func(s Signer, format Format) Signature { return signed(t, s, format, d) }
+	by := func(s messageSigner, format Format) Signature { return signed(t, s, format, d) }
 	one := by(a, Bundle)
 	for _, test := range []struct {
 		name       string
@@ -92,11 +92,11 @@ func TestThresholdOfIdentities(t *testing.T) {
 	const alice, bob = "https://ci.example.com/alice", "https://ci.example.com/bob"
 	by := func(subject string) Signature {
 		token := func(context.Context) (string, error) { return idToken(subject, theirs), nil }
-		signer, err := NewKeyless(KeylessOptions{Services: services, Token: token})
+		signer, err := newKeyless(keylessOptions{Services: services, Token: token})
 		if err != nil {
 			t.Fatal(err)
 		}
-		signature, err := Sign(t.Context(), signer, nil, Bundle, d, "")
+		signature, err := signDigest(t.Context(), signer, nil, Bundle, d, "")
 		if err != nil {
 			t.Fatal(err)
 		}

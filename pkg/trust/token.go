@@ -18,10 +18,10 @@ const audience = "sigstore"
 // kubernetesToken is where a pod finds the token that its cluster projects.
 const kubernetesToken = "/var/run/sigstore/cosign/oidc-token"
 
-// AmbientToken finds the identity token of the environment that a pipeline runs
+// ambientToken finds the identity token of the environment that a pipeline runs
 // in: SIGSTORE_ID_TOKEN (GitLab's id_tokens set it), GitHub Actions with the
 // permission id-token: write, or a Kubernetes projected volume. "" is none.
-func AmbientToken(ctx context.Context, getenv func(string) string, read func(path string) ([]byte, error), transport http.RoundTripper) (string, error) {
+func ambientToken(ctx context.Context, getenv func(string) string, read func(path string) ([]byte, error), transport http.RoundTripper) (string, error) {
 	if token := strings.TrimSpace(getenv("SIGSTORE_ID_TOKEN")); token != "" {
 		return token, nil
 	}

@@ -54,7 +54,7 @@ func TestAmbientToken(t *testing.T) {
 			}
 			return []byte(test.file), nil
 		}
-		token, err := AmbientToken(t.Context(), func(name string) string { return test.env[name] }, read, http.DefaultTransport)
+		token, err := ambientToken(t.Context(), func(name string) string { return test.env[name] }, read, http.DefaultTransport)
 		if token != test.want || !errors.Is(err, test.kind) || strings.Contains(fmt.Sprint(err), "secret") {
 			t.Errorf("%s: %q, %v", test.name, token, err)
 		}
@@ -98,17 +98,17 @@ func TestDeviceToken(t *testing.T) {
 			}
 			mux.HandleFunc("/token", asJSON(status, "%s", test.answer))
 			shown := ""
-			token, err := DeviceToken(t.Context(), &Services{issuer: server.URL, transport: http.DefaultTransport}, func(address, code string) { shown = address + " " + code })
+			token, err := deviceToken(t.Context(), &services{issuer: server.URL, transport: http.DefaultTransport}, func(address, code string) { shown = address + " " + code })
 			if token != test.want || !errors.Is(err, test.kind) || shown != server.URL+"/open ABCD" {
 				t.Errorf("%q, %v; shown %s", token, err, shown)
 			}
 		})
 	}
-	if _, err := DeviceToken(t.Context(), &Services{}, nil); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := deviceToken(t.Context(), &services{}, nil); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("without a provider: %v", err)
 	}
 	l := newLab(t) // whose services are no identity provider
-	if _, err := DeviceToken(t.Context(), l.services(1, false), nil); !errors.Is(err, entry.ErrUnreachable) {
+	if _, err := deviceToken(t.Context(), l.services(1, false), nil); !errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("no provider there: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ func answerAt(part string, status int, body string) func(w http.ResponseWriter, 
 }
 
 // signOnce signs as a catalog does: unless that was done before.
-func (p *place) signOnce(t *testing.T, signer Signer, format Format) (present bool, err error) {
+func (p *place) signOnce(t *testing.T, signer messageSigner, format Format) (present bool, err error) {
 	t.Helper()
 	present, err = signature.Signed(t.Context(), p, p.image.Digest, format, signer.PublicKey().Verifies)
 	if err == nil && !present {

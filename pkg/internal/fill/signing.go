@@ -35,16 +35,12 @@ func newSigning(ctx context.Context, key, keyless, catalog string) (signing, err
 	case key != "" && keyless != "":
 		return nil, errors.New("want either -key or -keyless")
 	case key != "":
-		text, err := os.ReadFile(key)
+		signer, err := trust.LoadSigner(ctx, trust.SignerOptions{LoadOptions: trust.LoadOptions{Getenv: os.Getenv}, Key: key})
 		if err != nil {
 			return nil, err
 		}
-		signer, err := trust.ParsePrivateKey(text, func() ([]byte, error) { return []byte(os.Getenv("COSIGN_PASSWORD")), nil })
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
-		}
 		return func(d digest.Digest) ([]byte, error) {
-			signature, err := trust.Sign(ctx, signer, nil, trust.Bundle, d, catalog)
+			signature, err := signer.Sign(ctx, trust.Bundle, d, catalog)
 			return signature.JSON(), err
 		}, nil
 	case keyless != "":

@@ -67,13 +67,9 @@ func runSign(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(*key)
+	signer, err := trust.LoadSigner(ctx, trust.SignerOptions{LoadOptions: trust.LoadOptions{Getenv: os.Getenv}, Key: *key})
 	if err != nil {
 		return err
-	}
-	signer, err := trust.ParsePrivateKey(text, func() ([]byte, error) { return []byte(os.Getenv("COSIGN_PASSWORD")), nil })
-	if err != nil {
-		return fmt.Errorf("%s: %w", *key, err)
 	}
 	repository, ref, err := open(flags.Arg(0))
 	if err != nil {
@@ -87,7 +83,7 @@ func runSign(ctx context.Context, args []string) error {
 	if *other != "" {
 		signed = digest.Digest(*other)
 	}
-	made, err := trust.Sign(ctx, signer, nil, trust.Format(*format), signed, ref.Base())
+	made, err := signer.Sign(ctx, trust.Format(*format), signed, ref.Base())
 	if err != nil {
 		return err
 	}
@@ -110,7 +106,7 @@ func runCheck(ctx context.Context, args []string) error {
 		return err
 	}
 	if *root != "" {
-		return checkBundles(*root, &trust.Identity{Subject: *subject, Issuer: *issuer}, digest.Digest(*signed), flags.Args())
+		return checkBundles(ctx, *root, &trust.Identity{Subject: *subject, Issuer: *issuer}, digest.Digest(*signed), flags.Args())
 	}
 	return checkImage(ctx, flags.Arg(0), keys)
 }
@@ -147,12 +143,8 @@ func checkImage(ctx context.Context, image string, keys []string) error {
 }
 
 // checkBundles prints a line for each file with a bundle.
-func checkBundles(root string, who *trust.Identity, d digest.Digest, files []string) error {
-	text, err := os.ReadFile(root)
-	if err != nil {
-		return err
-	}
-	parsed, err := trust.ParseRoot(text)
+func checkBundles(ctx context.Context, root string, who *trust.Identity, d digest.Digest, files []string) error {
+	parsed, err := trust.LoadRoot(ctx, root, trust.LoadOptions{})
 	if err != nil {
 		return err
 	}

@@ -124,7 +124,7 @@ func (a *app) openOne(ctx context.Context) (*catalog.Catalog, error) {
 	if len(a.settings.catalogs) > 1 {
 		return nil, fmt.Errorf("%w: --catalog: %d catalogs given, and only one can be written to", entry.ErrInvalid, len(a.settings.catalogs))
 	}
-	policy, err := a.configuredPolicy(ctx)
+	policy, err := a.configuredPolicy(ctx, false)
 	if err != nil {
 		return nil, err
 	}

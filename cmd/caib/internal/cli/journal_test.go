@@ -95,7 +95,7 @@ func TestSignAllIsResumed(t *testing.T) {
 	}
 	reference := "oci:" + filepath.Join(env["XDG_DATA_HOME"], "caib", "catalog")
 	o := &app{system: Streams{Getenv: func(name string) string { return env[name] }}, settings: settings{catalogs: []string{reference}}}
-	o.openJournal("sign", trust.Describe(signer)+" bundle false", false).add(journalLine{reference, "a", revisions["a"]})
+	o.openJournal("sign", signer.String()+" bundle false", false).add(journalLine{reference, "a", revisions["a"]})
 	sign := func(says, not string, args ...string) {
 		t.Helper()
 		code, stdout, stderr := run(t, env, append([]string{"catalog", "sign", "--all", "--sign-key", filepath.Join(dir, "team.key")}, args...)...)

@@ -5,25 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 
 	"golang.org/x/term"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
-
-// keyLoader reads what --key and --sign-key name.
-func (a *app) keyLoader() (*trust.KeyLoader, error) {
-	transport, err := a.plainTransport()
-	if err != nil {
-		return nil, err
-	}
-	return &trust.KeyLoader{
-		ReadFile: readBounded, LookupEnv: a.system.lookupEnv, LookPath: exec.LookPath, Transport: transport,
-	}, nil
-}
 
 // passwordVariable holds the password of private keys, as it does for cosign:
 // set and empty, it is the empty password.

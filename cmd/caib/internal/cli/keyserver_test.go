@@ -1,7 +1,10 @@
 package cli
 
 import (
-	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -65,7 +68,13 @@ func callPlugin(call *common.PluginArgs, answer *common.PluginResp) error {
 	if err != nil {
 		return err
 	}
-	signer, err := trust.ParsePrivateKey(text, nil)
+	block, _ := pem.Decode(text)
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return err
+	}
+	key := parsed.(*ecdsa.PrivateKey)
+	signer, err := trust.NewSigner(key)
 	if err != nil {
 		return err
 	}
@@ -77,7 +86,8 @@ func callPlugin(call *common.PluginArgs, answer *common.PluginResp) error {
 	if err != nil {
 		return err
 	}
-	signature, err := signer.Sign(context.Background(), message)
+	sum := sha256.Sum256(message)
+	signature, err := ecdsa.SignASN1(rand.Reader, key, sum[:])
 	answer.SignMessage = &common.SignMessageResp{Signature: signature}
 	return err
 }

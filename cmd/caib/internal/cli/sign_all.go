@@ -37,7 +37,7 @@ func (o *signOptions) signAll(ctx context.Context, c *catalog.Catalog, signing *
 	if len(jobs) == 0 && o.name != "" {
 		return namesHint(errors.Join(unlisted, fmt.Errorf("no live entry has a name like %q: %w", o.name, entry.ErrNotFound)))
 	}
-	by := trust.Describe(signing.Signer)
+	by := signing.Signer.String()
 	notes := o.openJournal("sign", fmt.Sprintf("%s %s %t", by, cmp.Or(signing.Format, trust.Bundle), signing.Image), o.resume)
 	found := len(jobs)
 	jobs = slices.DeleteFunc(jobs, func(j *signJob) bool { return notes.has(o.line(c, j)) })

@@ -2,9 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -71,51 +72,31 @@ func (s *signingFlags) open(ctx context.Context, a *app) (*catalog.Signing, erro
 		return nil, fmt.Errorf("%w: --identity-token goes with --sign-keyless", entry.ErrInvalid)
 	}
 	made := &catalog.Signing{Format: trust.Format(s.format), Image: s.image}
-	var err error
-	if s.keyless {
-		signer, err := s.openKeyless(ctx, a)
-		if err == nil && !s.dry {
-			err = signer.Certify(ctx) // before anything is written
-		}
-		made.Signer = signer
-		return made, err
-	}
-	if s.config != "" {
-		if made.Services, _, err = s.readConfig(a); err != nil {
-			return nil, err
-		}
-	}
-	made.Signer, err = s.openKey(ctx, a)
-	return made, err
-}
-
-// readConfig reads the services of --signing-config.
-func (s *signingFlags) readConfig(a *app) (*trust.Services, http.RoundTripper, error) {
-	transport, err := a.plainTransport()
-	if err != nil {
-		return nil, nil, err
-	}
-	text, err := readFile("--signing-config", s.config)
-	if err != nil {
-		return nil, nil, err
-	}
-	services, err := trust.ParseSigningConfig(text, transport, a.system.Now())
-	if err != nil {
-		return nil, nil, fmt.Errorf("--signing-config: %w", err)
-	}
-	return services, transport, nil
-}
-
-func (s *signingFlags) openKey(ctx context.Context, a *app) (trust.Signer, error) {
-	loader, err := a.keyLoader()
+	load, err := a.loadOptions()
 	if err != nil {
 		return nil, err
 	}
+	options := trust.SignerOptions{LoadOptions: load, Key: s.key, Later: s.dry}
+	if s.config != "" {
+		if options.SigningConfig, err = readFile("--signing-config", s.config); err != nil {
+			return nil, err
+		}
+	}
+	if s.keyless {
+		made.Signer, err = s.openKeyless(ctx, a, options)
+	} else {
+		made.Signer, err = s.openKey(ctx, a, options)
+	}
+	return made, err
+}
+
+func (s *signingFlags) openKey(ctx context.Context, a *app, options trust.SignerOptions) (*trust.Signer, error) {
 	guessed := false
-	signer, err := loader.Signer(ctx, s.key, func() (password []byte, err error) {
+	options.Password = func(ctx context.Context) (password []byte, err error) {
 		password, guessed, err = a.password(ctx)
 		return password, err
-	})
+	}
+	signer, err := trust.LoadSigner(ctx, options)
 	if err != nil {
 		err = fmt.Errorf("--sign-key: %w", err)
 	}
@@ -125,43 +106,59 @@ func (s *signingFlags) openKey(ctx context.Context, a *app) (trust.Signer, error
 	return signer, err
 }
 
-// openKeyless makes a keyless signer of the services of --signing-config, else
-// of the instance.
-func (s *signingFlags) openKeyless(ctx context.Context, a *app) (*trust.Keyless, error) {
+// openKeyless makes a keyless signer: its token is that of the file that is given,
+// of the environment, at last of the person at the terminal.
+func (s *signingFlags) openKeyless(ctx context.Context, a *app, options trust.SignerOptions) (*trust.Signer, error) {
 	if s.token != "" {
 		if _, err := os.Stat(s.token); err != nil { // before any service is asked
 			return nil, fmt.Errorf("%w: --identity-token: %v", entry.ErrInvalid, err)
 		}
-	}
-	options := trust.KeylessOptions{Now: a.system.Now}
-	if s.config != "" {
-		services, transport, err := s.readConfig(a)
-		if err != nil {
-			return nil, err
+		options.Token = func(context.Context) (string, error) {
+			text, err := readFile("--identity-token", s.token)
+			return strings.TrimSpace(string(text)), err
 		}
-		options.Services, options.Token = services, s.tokens(a, services, transport)
-		if s.root == "" {
-			a.warn("signatures are not checked against a trusted root: --trusted-root is not given")
-			return trust.NewKeyless(options)
+	}
+	if a.system.InTerminal && a.system.ErrTerminal {
+		options.Login = func(address, code string) {
+			fmt.Fprintf(a.system.Err, "To sign as yourself, open %s\nin a browser, and check that it shows the code %s\n", address, code)
 		}
-		if options.Root, err = readRoot(s.root); err != nil {
-			return nil, err
+	}
+	switch {
+	case s.config == "":
+		options.Confirm = a.confirmPublic
+	case s.root == "":
+		a.warn("signatures are not checked against a trusted root: --trusted-root is not given")
+	default:
+		var err error
+		if options.Root, err = trust.LoadRoot(ctx, s.root, options.LoadOptions); err != nil {
+			return nil, fmt.Errorf("--trusted-root: %w", err)
 		}
-		return trust.NewKeyless(options)
 	}
-	instance, transport, err := a.instance(ctx)
-	if err != nil {
-		return nil, err
+	signer, err := trust.LoadSigner(ctx, options)
+	if errors.Is(err, trust.ErrNoToken) {
+		return nil, withHint(fmt.Errorf("--sign-keyless: %w", err),
+			"in GitHub Actions give the job `permissions: id-token: write`; in GitLab, `id_tokens: SIGSTORE_ID_TOKEN: aud: sigstore`; elsewhere set SIGSTORE_ID_TOKEN, or give --identity-token FILE")
 	}
-	if options.Root, err = instance.Root(); err != nil {
-		return nil, err
-	}
-	if options.Services, err = instance.Services(transport, a.system.Now()); err != nil {
-		return nil, err
-	}
-	options.Token = a.publicly(s.tokens(a, options.Services, transport))
-	return trust.NewKeyless(options)
+	return signer, err
 }
+
+// confirmPublic says what signing keyless makes public, and asks for it where
+// somebody can answer.
+func (a *app) confirmPublic(ctx context.Context, who string) error {
+	a.note("Signing without a key enters into public logs, where everybody reads it and nobody can remove it, ever:")
+	a.note("  who signs: %s", who)
+	a.note("  what is signed: the digest of each entry, and with --sign-image of the image")
+	if !a.system.InTerminal {
+		return nil
+	}
+	yes, err := a.confirm(ctx, "Sign as "+who+"?")
+	if err == nil && !yes {
+		err = errUnsigned
+	}
+	return err
+}
+
+var errUnsigned = errors.New("nothing signed or written: the answer was not yes")
 
 // signed tells people what became of a signature; nil was not asked for.
 func (a *app) signed(what string, s *catalog.Step) {

@@ -58,13 +58,13 @@ func (a *app) policy(ctx context.Context, f *trustFlags) (*trust.Policy, error) 
 		}
 		return policy, nil
 	}
-	policy, err := a.configuredPolicy(ctx)
+	policy, err := a.configuredPolicy(ctx, f.verified)
 	if err != nil || !f.verified {
 		return policy, err
 	}
 	switch {
 	case policy != nil:
-		return policy.Enforced(), nil
+		return policy, nil
 	case a.settings.server == "":
 		return nil, withHint(fmt.Errorf("%w: --verified: nothing to verify with: no policy, key or identity is given", entry.ErrInvalid),
 			signersHint+", or a policy")
@@ -74,24 +74,30 @@ func (a *app) policy(ctx context.Context, f *trustFlags) (*trust.Policy, error) 
 
 const signersHint = "give --key FILE, or --certificate-identity and --certificate-oidc-issuer"
 
-// configuredPolicy is the policy of the settings; nil is none.
-func (a *app) configuredPolicy(ctx context.Context) (*trust.Policy, error) {
+// configuredPolicy is the policy of the settings, enforced where it only warns if
+// that is asked for; nil is none.
+func (a *app) configuredPolicy(ctx context.Context, enforce bool) (*trust.Policy, error) {
 	if a.settings.policy == "" {
 		return nil, nil
 	}
-	policy, err := a.readPolicy(ctx, a.settings.policy)
+	options, err := a.loadOptions()
+	if err != nil {
+		return nil, err
+	}
+	options.Enforce = enforce
+	policy, err := trust.LoadPolicy(ctx, a.settings.policy, options)
 	return policy, a.settings.at("policy", err)
 }
 
 // makePolicy makes the policy of the flags.
 func (f *trustFlags) makePolicy(ctx context.Context, a *app) (*trust.Policy, error) {
 	rule := &trust.Rule{Require: requirements[f.require]}
-	loader, err := a.keyLoader()
+	options, err := a.loadOptions()
 	if err != nil {
 		return nil, err
 	}
 	for _, reference := range f.keys {
-		keys, err := loader.PublicKeys(ctx, reference)
+		keys, err := trust.LoadKeys(ctx, reference, options)
 		if err != nil {
 			return nil, fmt.Errorf("--key: %w", err)
 		}
@@ -112,52 +118,38 @@ func (f *trustFlags) makePolicy(ctx context.Context, a *app) (*trust.Policy, err
 		return nil, withHint(fmt.Errorf("%w: --require and --trusted-root need somebody who must have signed", entry.ErrInvalid), signersHint)
 	}
 	var root *trust.Root
-	switch {
-	case f.root != "":
-		root, err = readRoot(f.root)
-	case len(rule.Identities) > 0:
-		root, err = a.instanceRoot(ctx)
+	if f.root != "" || len(rule.Identities) > 0 {
+		root, err = trust.LoadRoot(ctx, f.root, options)
 	}
 	if err != nil {
+		if f.root != "" {
+			err = fmt.Errorf("--trusted-root: %w", err)
+		}
 		return nil, err
 	}
 	return trust.NewPolicy(root, nil, rule)
 }
 
-// readPolicy reads a policy file; what it names is relative to it.
-func (a *app) readPolicy(ctx context.Context, path string) (*trust.Policy, error) {
-	text, err := readFile("policy", path)
+// loadOptions say how keys, roots and policies are found.
+func (a *app) loadOptions() (trust.LoadOptions, error) {
+	transport, err := a.plainTransport()
 	if err != nil {
-		return nil, err
+		return trust.LoadOptions{}, err
 	}
-	policy, err := trust.ReadPolicy(text, func(named string) ([]byte, error) {
-		if !filepath.IsAbs(named) {
-			named = filepath.Join(filepath.Dir(path), named)
-		}
-		return readFile("policy", named)
-	}, func() (*trust.Root, error) { return a.instanceRoot(ctx) })
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	options := trust.LoadOptions{
+		Getenv: a.system.Getenv, LookupEnv: a.system.lookupEnv, Transport: transport, Now: a.system.Now,
+		NoInstance: a.settings.server != "", // a server checks signatures itself
 	}
-	return policy, nil
+	if dir, err := cacheDir(a.system.Getenv); err == nil {
+		options.CacheDir = filepath.Join(dir, "caib")
+	}
+	return options, nil
 }
 
-// readRoot reads the trusted root of --trusted-root.
-func readRoot(path string) (*trust.Root, error) {
-	text, err := readFile("--trusted-root", path)
-	if err != nil {
-		return nil, err
-	}
-	root, err := trust.ParseRoot(text)
-	if err != nil {
-		return nil, fmt.Errorf("--trusted-root: %s: %w", path, err)
-	}
-	return root, nil
-}
-
-// maxTrustFile bounds keys, roots and policies, in bytes.
+// maxTrustFile bounds tokens, signing configs and keys, in bytes.
 const maxTrustFile = 4 << 20
 
+// readFile reads the file that a flag names.
 func readFile(what, path string) ([]byte, error) {
 	text, err := readBounded(path)
 	if err != nil {
