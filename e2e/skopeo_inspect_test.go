@@ -79,7 +79,7 @@ func TestIndexesAreWhatSkopeoSays(t *testing.T) {
 					sizes[layer.Digest] = layer.Size
 				}
 				most = max(most, len(says.Layers))
-				want = append(want, entry.Platform{Architecture: says.Architecture, OS: says.Os, Digest: says.Digest, SizeBytes: size, LayerCount: len(says.Layers)})
+				want = append(want, entry.Platform{Architecture: says.Architecture, OS: says.Os, Digest: digest.Digest(says.Digest), SizeBytes: size, LayerCount: len(says.Layers)})
 			}
 			if diff := cmp.Diff(want, item.PlatformVariants); diff != "" || len(want) != 2 {
 				t.Errorf("%s:\n%s", name, diff)
@@ -102,7 +102,7 @@ func TestDisksAreWhatOrasPulls(t *testing.T) {
 			w.ok("catalog", "publish", reference)
 			item := w.get(name)
 			d, manifest := images.manifest(reference)
-			if item.Digest != d.Digest.String() || item.LayerCount != len(manifest.Layers) || len(item.ArtifactRefs) != len(manifest.Layers) {
+			if item.Digest != d.Digest || item.LayerCount != len(manifest.Layers) || len(item.ArtifactRefs) != len(manifest.Layers) {
 				t.Errorf("%s: %+v", name, item)
 			}
 			for i, layer := range manifest.Layers {
@@ -152,10 +152,10 @@ func TestWhatOrasAttached(t *testing.T) {
 		item := w.get("autosd")
 		got := map[string]string{}
 		for _, r := range item.Referrers {
-			got[r.Kind] = r.Title + " " + r.Platform
+			got[r.Kind] = r.Title + " " + r.Platform.String()
 			to := t.TempDir()
 			images.oras("pull", "--plain-http", "--output", to, r.URL)
-			if r.SizeBytes != int64(len("content of "+r.Title)) || r.FileDigest != digest.FromString("content of "+r.Title).String() {
+			if r.SizeBytes != int64(len("content of "+r.Title)) || r.FileDigest != digest.FromString("content of "+r.Title) {
 				t.Errorf("referrer %+v, want the size and digest of its file", r)
 			}
 		}
@@ -166,7 +166,7 @@ func TestWhatOrasAttached(t *testing.T) {
 			t.Errorf("referrers (-want +got):\n%s", diff)
 		}
 		table := w.ok("catalog", "get", "autosd", "-o", "table").Stdout
-		for _, text := range []string{"AIB manifest", repository + "@" + platform, "bootc switch " + repository + "@" + item.Digest} {
+		for _, text := range []string{"AIB manifest", repository + "@" + platform, "bootc switch " + repository + "@" + item.Digest.String()} {
 			if !strings.Contains(table, text) {
 				t.Errorf("%q is not in:\n%s", text, table)
 			}

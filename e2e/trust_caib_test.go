@@ -27,7 +27,7 @@ func TestCaibAndCosign(t *testing.T) {
 				t.Fatal(err)
 			}
 			for program, args := range c.verifications(format, c.public) {
-				c.must(program, append(args, w.on.catalog+"@"+result.Item.Revision)...)
+				c.must(program, append(args, w.on.catalog+"@"+result.Item.Revision.String())...)
 				c.must(program, append(args, at2(image, w.resolve(image)))...)
 			}
 			w.ok("catalog", "get", result.Item.Name, "--key", c.public, "--require", "both")

@@ -76,7 +76,7 @@ func (b *bench) verifyMany(host, public string, signer trust.Signer, entries int
 				return err
 			}
 			result, err := c.Publish(within, image, catalog.PublishOptions{Name: fmt.Sprintf("signed-%03d", i), NoAttach: true, Sign: &catalog.Signing{Signer: signer}})
-			references[i] = where + "@" + result.Item.Revision
+			references[i] = where + "@" + result.Item.Revision.String()
 			return err
 		})
 	}
