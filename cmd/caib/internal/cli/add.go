@@ -16,10 +16,10 @@ func newAdd(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "add NAME IMAGE",
 		Short: "Add an image that somebody else built",
-		Long: `Inspect an image and add it to the catalog under a name that must be new. Nothing
-is written to the image's repository. With --digest, a reference that resolves
-to anything else is refused. Under a trust policy that demands signatures, it
-needs one: --sign-key or --sign-keyless; --unsigned does without.`,
+		Long: `Inspect an image and add it to the catalog under a name that must be new.
+Nothing is written to the image's repository. With --digest, a reference that
+resolves to anything else is refused. Under a trust policy that demands
+signatures, it needs one: --sign-key or --sign-keyless; --unsigned does without.`,
 		Example: `  caib catalog add cs9-base quay.example.com/centos/cs9:latest
   caib catalog add cs9-base quay.example.com/centos/cs9:latest --target qemu \
       --digest sha256:2f4c8e…`,

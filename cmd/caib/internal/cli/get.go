@@ -26,9 +26,10 @@ func newGet(a *app) *cobra.Command {
 		Short:      "Show everything about one entry",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
 files to flash with references and checksums, what is attached to it, and where
-it came from. Of several catalogs, the first that has the entry answers. Under a
-trust policy, or with --verified, an entry whose signatures do not hold is
-refused, and of others it is shown who has signed them and, where a service
+it came from. As a table, it ends with commands to paste: bootc switch, podman
+pull, oras pull. Of several catalogs, the first that has the entry answers.
+Under a trust policy, or with --verified, an entry whose signatures do not hold
+is refused, and of others it is shown who has signed them and, where a service
 proves it, when.`,
 		Example: `  caib catalog get autosd
   caib catalog get autosd -o table

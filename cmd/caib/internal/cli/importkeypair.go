@@ -22,12 +22,12 @@ func newImportKeyPair(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "import-key-pair",
 		Short: "Make a key pair to sign with of a private key that exists",
-		Long: `Make a key pair to sign with of a private key in a PEM file that is not encrypted:
-PKCS#8 (EC, RSA, Ed25519), or the older forms of EC and RSA keys. The pair is in
-the form of cosign: the private key, encrypted with a password, in PREFIX.key,
-and the public key in PREFIX.pub. The password is that of COSIGN_PASSWORD, which
-may be set to nothing, or is asked for twice. A file that exists is replaced
-after a question, or with --force. No registry is asked.`,
+		Long: `Make a key pair to sign with of a private key in a PEM file that is not
+encrypted: PKCS#8 (EC, RSA, Ed25519), or the older forms of EC and RSA keys. The
+pair is in the form of cosign: the private key, encrypted with a password, in
+PREFIX.key, and the public key in PREFIX.pub. The password is that of
+COSIGN_PASSWORD, which may be set to nothing, or is asked for twice. A file that
+exists is replaced after a question, or with --force. No registry is asked.`,
 		Example: `  caib catalog import-key-pair --key openssl.pem --output-key-prefix team`,
 		Args:    arguments(),
 	}

@@ -87,22 +87,27 @@ func newPublish(a *app) *cobra.Command {
 		Use:        "publish IMAGE | -f FILE",
 		SuggestFor: []string{"push", "upload"},
 		Short:      "Publish an image of yours",
-		Long: `Inspect an image and publish it as an entry of the catalog: a new one, or the new
-state of the entry with that name. Architecture, platforms, sizes, distro,
+		Long: `Inspect an image and publish it as an entry of the catalog: a new one, or the
+new state of the entry with that name. Architecture, platforms, sizes, distro,
 target and files come from the image where it says them; where a flag says
 something else, the image's word is published with a warning, unless --override
 is given. The entry is also attached to the image, so that whoever has the image
 finds it. Publishing the same again changes nothing, and puts back an attachment
 or a signature that is gone.
 
+Nothing is published that could not be pulled: every platform and layer is
+looked for first, and must have the size that its manifest says. An image that
+is published under another name already is a conflict; --move gives it the new
+one.
+
 Signing is for a key (--sign-key), or in a pipeline for its identity
-(--sign-keyless): in GitHub Actions a job with "permissions: id-token: write", in
-GitLab one with "id_tokens: {SIGSTORE_ID_TOKEN: {aud: sigstore}}". The identity
-and the digests of what is signed then stand in public logs for ever.
+(--sign-keyless): in GitHub Actions a job with "permissions: id-token: write",
+in GitLab one with "id_tokens: {SIGSTORE_ID_TOKEN: {aud: sigstore}}". The
+identity and the digests of what is signed then stand in public logs for ever.
 
 Under a trust policy that demands signatures, a publication needs one too:
---sign-key or --sign-keyless. --unsigned publishes all the same what readers will
-refuse.
+--sign-key or --sign-keyless. --unsigned publishes all the same what readers
+will refuse.
 
 Some registries refuse to show a repository that does not exist yet. --init
 begins the catalog there, if an upload may begin.
@@ -110,7 +115,7 @@ begins the catalog there, if an upload may begin.
 With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
 JSON: one, a List, or several documents. Each completed build becomes an entry
 with the name of the build; one that cannot be published does not stop the
-others.`,
+others. The disk image of a bootc build becomes an artifact of its entry.`,
 		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd-rpi4 \
       --version 1.4 --target rpi4:verified --tags nightly,qa

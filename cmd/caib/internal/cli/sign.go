@@ -24,15 +24,15 @@ func newSign(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "sign NAME... | --all",
 		Short: "Add a signature to what is published",
-		Long: `Sign the newest revision of an entry as it stands in the catalog: its publication,
-or its removal. A key that has signed it already adds nothing; with another key,
-an entry that somebody else published is approved. Where a publication is attached
-to its image, its signatures are put there too. With --sign-image the image is
-signed as well, in its own repository.
+		Long: `Sign the newest revision of an entry as it stands in the catalog: its
+publication, or its removal. A key that has signed it already adds nothing; with
+another key, an entry that somebody else published is approved. Where a
+publication is attached to its image, its signatures are put there too. With
+--sign-image the image is signed as well, in its own repository.
 
-With --all, every live entry is signed, or those whose names fit --name; one that
-cannot be signed does not stop the others. An interrupted run is taken up again
-by --resume: what it has signed is not looked at again.
+With --all, every live entry is signed, or those whose names fit --name; one
+that cannot be signed does not stop the others. An interrupted run is taken up
+again by --resume: what it has signed is not looked at again.
 
 With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
 Actions ("permissions: id-token: write") or GitLab ("id_tokens:

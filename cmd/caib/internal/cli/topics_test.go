@@ -12,6 +12,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 // topicHelp is what `caib help TOPIC` prints.
@@ -58,6 +59,18 @@ func TestTopics(t *testing.T) {
 			t.Errorf("caib help: longer than a terminal: %q", line)
 		}
 	}
+}
+
+// What commands say of themselves fits a terminal; examples, which are to be
+// copied, need not.
+func TestHelpFitsATerminal(t *testing.T) {
+	walk(tree(), func(command *cobra.Command) {
+		for line := range strings.Lines(command.Long) {
+			if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > textWidth && command.Parent().Name() != "completion" { // cobra wrote those
+				t.Errorf("%s: longer than a terminal: %q", command.CommandPath(), line)
+			}
+		}
+	})
 }
 
 // spaced is a text with one space between its words.
