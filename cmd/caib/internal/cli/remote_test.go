@@ -24,6 +24,7 @@ import (
 // Whatever is asked, a server lists what the registry lists, in the same words,
 // and is asked for no more than is shown.
 func TestListThroughAServer(t *testing.T) {
+	t.Parallel()
 	r := startRegistry(t)
 	env := homeEnv(t)
 	env["CAIB_CATALOG"] = r.host + "/team/catalog"
@@ -191,6 +192,7 @@ func TestStaleAnswersAreCalledThat(t *testing.T) {
 
 // A name in several catalogs is verified in each, through a server too.
 func TestVerifySeveralCatalogsThroughAServer(t *testing.T) {
+	t.Parallel()
 	r := startRegistry(t)
 	env := homeEnv(t)
 	first, second := r.host+"/team/first", r.host+"/team/second"

@@ -14,6 +14,7 @@ import (
 // A running server follows its policy file, and the keys that it names: another
 // key decides at once, and while one of the files makes no sense nothing is shown.
 func TestServeFollowsItsPolicyFiles(t *testing.T) {
+	t.Parallel()
 	env := homeEnv(t)
 	host, dir := startRegistry(t).host, t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
