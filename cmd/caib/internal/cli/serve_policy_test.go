@@ -11,45 +11,62 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 )
 
+// policyFixture is a catalog of the entries team and other, each signed with a key
+// of its name, and the directory of the keys.
+type policyFixture struct {
+	t   *testing.T
+	env map[string]string
+	dir string
+}
+
+func newPolicyFixture(t *testing.T) policyFixture {
+	t.Helper()
+	f := policyFixture{t, homeEnv(t), t.TempDir()}
+	host := startRegistry(t).host
+	f.env["CAIB_CATALOG"] = host + "/team/catalog"
+	for _, name := range []string{"team", "other"} {
+		if _, err := writeKeypair(f.path(name)); err != nil {
+			t.Fatal(err)
+		}
+		image := host + "/os/" + name + ":1"
+		if _, err := pushSample("bootc", image, samples.Build{Distro: name, Architectures: []string{"arm64"}}); err != nil {
+			t.Fatal(err)
+		}
+		if code, _, stderr := run(t, f.env, "catalog", "publish", image, "--sign-key", f.path(name+".key")); code != 0 {
+			t.Fatalf("publish %s: exit code %d\n%s", name, code, stderr)
+		}
+	}
+	return f
+}
+
+func (f policyFixture) path(name string) string { return filepath.Join(f.dir, name) }
+
+func (f policyFixture) write(name, text string) {
+	f.t.Helper()
+	if err := os.WriteFile(f.path(name), []byte(text), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f policyFixture) read(name string) string {
+	f.t.Helper()
+	text, err := os.ReadFile(f.path(name))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(text)
+}
+
 // A running server follows its policy file, and the keys that it names: another
 // key decides at once, and while one of the files makes no sense nothing is shown.
 func TestServeFollowsItsPolicyFiles(t *testing.T) {
 	t.Parallel()
-	env := homeEnv(t)
-	host, dir := startRegistry(t).host, t.TempDir()
-	file := func(name string) string { return filepath.Join(dir, name) }
-	for _, name := range []string{"team", "other"} {
-		if _, err := writeKeypair(file(name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.WriteFile(file(name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	read := func(name string) string {
-		t.Helper()
-		text, err := os.ReadFile(file(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	env["CAIB_CATALOG"] = host + "/team/catalog"
-	for _, name := range []string{"team", "other"} {
-		if _, err := pushSample("bootc", host+"/os/"+name+":1", samples.Build{Distro: name, Architectures: []string{"arm64"}}); err != nil {
-			t.Fatal(err)
-		}
-		if code, _, stderr := run(t, env, "catalog", "publish", host+"/os/"+name+":1", "--sign-key", file(name+".key")); code != 0 {
-			t.Fatalf("publish %s: exit code %d\n%s", name, code, stderr)
-		}
-	}
+	f := newPolicyFixture(t)
+	write, read := f.write, f.read
 	const policy = "version: 1\nrules: [{keys: [{file: trusted.pub}]}]\n"
 	write("policy.yaml", policy)
 	write("trusted.pub", read("team.pub"))
-	s, _ := servedCatalog(t, env, "--policy", file("policy.yaml"))
+	s, _ := servedCatalog(t, f.env, "--policy", f.path("policy.yaml"))
 	list := func() (int, string) {
 		return get(t, httpClient, "http://"+s.address+"/v1/catalog/images?latest=false")
 	}
@@ -72,7 +89,7 @@ func TestServeFollowsItsPolicyFiles(t *testing.T) {
 		write(name, right)
 		testwait.Until(t, "the other entry to be back", only("other", "team"))
 	}
-	if err := os.Remove(file("policy.yaml")); err != nil {
+	if err := os.Remove(f.path("policy.yaml")); err != nil {
 		t.Fatal(err)
 	}
 	testwait.Until(t, "nothing to be shown without the file", func() bool { status, _ := list(); return status == http.StatusServiceUnavailable })
