@@ -149,10 +149,13 @@ func TestStale(t *testing.T) {
 	warnings := 0
 	c := newClient(t, server.URL, client.Options{Warn: func(error) { warnings++ }})
 	for range 2 {
-		_, err := c.List(t.Context(), catalog.ListOptions{})
-		refused, ok := errors.AsType[*client.RefusedError](err)
-		if !ok || refused.Names != 2 || !errors.Is(err, entry.ErrUntrusted) {
-			t.Errorf("got error %v, want two refused names", err)
+		page, err := c.List(t.Context(), catalog.ListOptions{})
+		if err != nil || len(page.Refused) != 1 {
+			t.Fatalf("got %+v, error %v, want what is refused", page, err)
+		}
+		refused, ok := errors.AsType[*client.RefusedError](page.Refused[0].Err)
+		if !ok || refused.Names != 2 || !errors.Is(refused, entry.ErrUntrusted) {
+			t.Errorf("got error %v, want two refused names", page.Refused[0].Err)
 		}
 	}
 	if warnings != 1 {

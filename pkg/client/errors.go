@@ -7,8 +7,8 @@ import (
 )
 
 // Error is a request that got no answer of an index server. It is an
-// entry.ErrUnreachable; an entry.ErrTimeout where the
-// time of its context ran out; or context.Canceled.
+// entry.ErrUnreachable; an entry.ErrTimeout (and so a context.DeadlineExceeded) where
+// the time of its context ran out; or context.Canceled.
 type Error struct {
 	Operation string // method, host and path; or the host
 	// NoServer says that something answered, and that it is no index server, or
