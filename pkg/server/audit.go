@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// deed is something that was done, or refused, on behalf of somebody.
-type deed struct {
+// auditRecord is something that was done, or refused, on behalf of somebody.
+type auditRecord struct {
 	action  string // publish, add, remove or verify
 	by      string // the name of a token; "unknown" without one, and "anyone" where none is needed
 	name    string // of the entry; as much of it as is known
@@ -15,9 +15,9 @@ type deed struct {
 	moved   []string
 }
 
-// audit writes a line about a deed: its outcome, or the error. Entries that it
+// audit writes a line about a auditRecord: its outcome, or the error. Entries that it
 // ended under other names have lines of their own.
-func (s *Server) audit(ctx context.Context, id string, d deed, err error) {
+func (s *Server) audit(ctx context.Context, id string, d auditRecord, err error) {
 	line := func(level slog.Level, action, name, digest, outcome string) {
 		s.log.LogAttrs(ctx, level, "audit", slog.String("id", id), slog.String("action", action), slog.String("by", d.by),
 			slog.String("name", name), slog.String("digest", digest), slog.String("outcome", outcome))

@@ -30,15 +30,15 @@ func serving(t *testing.T, count int) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images := make([]*image, count)
-	for n := range images {
+	entries := make([]*servedEntry, count)
+	for n := range entries {
 		item := entry.Item{Name: fmt.Sprintf("entry-%05d", n), Phase: entry.PhaseAvailable, RegistryURL: "r.example.com/os/x:1",
 			Digest: digest.Digest("sha256:" + strings.Repeat("0", 64)), Revision: digest.Digest(fmt.Sprintf("sha256:%064d", n))}
-		if images[n], err = newImage(item, entry.Status{}, nil); err != nil {
+		if entries[n], err = newServedEntry(item, entry.Status{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.state.Store(newState(nil, images, nil, nil))
+	s.state.Store(newState(nil, entries, nil, nil))
 	return s
 }
 
@@ -95,7 +95,7 @@ var _ io.StringWriter = &swallow{}
 
 // A listener that was away for long costs no copy of what it missed.
 func TestListenersThatCatchUpCopyNothing(t *testing.T) {
-	s := serving(t, keptEvents)
+	s := serving(t, maxEvents)
 	s.events.changed(newState(nil, nil, nil, nil), s.state.Load())
 	missed := 0
 	for _, text := range s.events.kept {
@@ -138,15 +138,15 @@ func TestListsMakeRoom(t *testing.T) {
 	}
 	lists := s.state.Load().lists
 	ask("distro=asked")
-	asked := lists.find("distro=asked")
+	asked := lists.get("distro=asked")
 	for n := range 3 * maxLists {
 		ask(fmt.Sprintf("tags=crawled-%d", n))
 		ask("distro=asked")
 	}
-	if asked == nil || lists.find("distro=asked") != asked {
+	if asked == nil || lists.get("distro=asked") != asked {
 		t.Error("a list that is asked for all the time was made again")
 	}
-	if last := fmt.Sprintf("tags=crawled-%d", 3*maxLists-1); lists.find(last) == nil {
+	if last := fmt.Sprintf("tags=crawled-%d", 3*maxLists-1); lists.get(last) == nil {
 		t.Error("the last list is not kept")
 	}
 	if lists.count > maxLists {

@@ -53,7 +53,7 @@ func TestFullDisk(t *testing.T) {
 	end := full(t, 100)
 	w.cache = t.TempDir()
 	w.catalog = w.open("team/catalog")
-	w.startReady(func(o *server.Options) { o.Keep, o.Interval = kept, 0 })
+	w.startReady(func(o *server.Options) { o.CacheFile, o.Interval = kept, 0 })
 	if got := w.list("?latest=false").Total; got != 200 {
 		t.Errorf("%d entries, want 200", got)
 	}
@@ -69,7 +69,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	w.refusing(away)
 	w.catalog = w.open("team/catalog")
-	w.start(func(o *server.Options) { o.Keep, o.Interval = kept, 0 })
+	w.start(func(o *server.Options) { o.CacheFile, o.Interval = kept, 0 })
 	w.until("looked", func() bool { return strings.Count(w.log.String(), "could not be read") > 0 })
 	if a := w.ask("GET", "/v1/catalog/images?latest=false", ""); a.status == http.StatusOK {
 		if got := decode[page](t, a).Total; got != 201 {

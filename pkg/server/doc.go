@@ -1,5 +1,5 @@
 // Package server is the index server of caib catalog as an http.Handler: it
-// keeps catalogs in memory, follows their logs, watches their images, and
+// holds catalogs in memory, follows their logs, watches their images, and
 // answers the catalog routes of the Build API (schema/openapi.yaml). It never
 // listens:
 //
@@ -23,4 +23,14 @@
 // The server asks registries on behalf of anybody, for references that whoever
 // writes to a catalog chose. What it opens is decided in one place (Options.Allow,
 // registry.Gate), and what was answered is told to clients with a token alone.
+//
+// # Glossary
+//
+// An entry is what clients are shown of a name, prepared: encoded, and indexed for
+// queries. The state is all entries that are served at one moment; a view
+// (catalog.View) is what one read of a log showed, of which a state is made. A body
+// is an answer that is ready to be written. A label is what marks the entries of one
+// of several catalogs: its reference. An audit record is one line of who did what.
+// The gate of a catalog (registry.Gate) decides which repositories are opened for
+// its entries. A refusal is a name that the policy does not let through.
 package server

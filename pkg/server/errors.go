@@ -33,7 +33,7 @@ func problem(status int, code, sentence string) *api.Problem {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *api.Problem
 	if !errors.As(err, &p) {
-		p = s.told(w, r, err)
+		p = s.forClient(w, r, err)
 	}
 	body, err := json.Marshal(p)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	keptEvents   = 4096             // for listeners that come back
+	maxEvents    = 4096             // for listeners that come back
 	eventBatch   = 64               // events of one write to a listener
 	maxEventID   = 64               // bytes
 	heartbeat    = 20 * time.Second // between signs of life
@@ -59,7 +59,7 @@ func (e *events) changed(old, next *state) {
 		return
 	}
 	var all []event
-	for _, i := range next.images {
+	for _, i := range next.entries {
 		before := old.byKey[i.key()]
 		happened := i.event("published")
 		happened.Phase, happened.Reason = i.outline.Phase, i.status.Reason
@@ -72,7 +72,7 @@ func (e *events) changed(old, next *state) {
 		}
 		all = append(all, happened)
 	}
-	for _, i := range old.images {
+	for _, i := range old.entries {
 		if next.byKey[i.key()] == nil {
 			all = append(all, i.event("removed"))
 		}
@@ -80,7 +80,7 @@ func (e *events) changed(old, next *state) {
 	e.add(all)
 }
 
-func (i *image) event(kind string) event {
+func (i *servedEntry) event(kind string) event {
 	return event{Kind: kind, Name: i.name(), Digest: string(i.subject.digest), Revision: string(i.subject.revision), Catalog: i.outline.Catalog}
 }
 
@@ -98,7 +98,7 @@ func (e *events) add(all []event) {
 		}
 		e.kept = append(e.kept, e.id(e.latest()+1)+"event: "+happened.Kind+"\ndata: "+string(data)+"\n\n")
 	}
-	if extra := len(e.kept) - keptEvents; extra > 0 {
+	if extra := len(e.kept) - maxEvents; extra > 0 {
 		e.kept, e.first = append([]string(nil), e.kept[extra:]...), e.first+uint64(extra)
 	}
 	close(e.change)

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	lookWithin = 2 * time.Minute // bounds one look at a log
+	readWithin = 2 * time.Minute // bounds one view at a log
 	settle     = time.Second     // between a change of phases and the state that shows it
 	maxRefresh = 24 * time.Hour
 )
 
-// follower keeps the state of a server current: it looks at each log every now
+// follower keeps the state of a server current: it views at each log every now
 // and then, and makes a new state when one changed.
 type follower struct {
 	server   *Server
@@ -38,17 +38,17 @@ type follower struct {
 // followed is one catalog.
 type followed struct {
 	catalog    source
-	looking    sync.Mutex    // one look at a time
+	looking    sync.Mutex    // one view at a time
 	evaluating sync.Mutex    // one evaluation at a time
-	hurry      chan struct{} // asks for a look at once
+	hurry      chan struct{} // asks for a view at once
 
 	mu         sync.Mutex
-	look       *catalog.View
-	evaluation *catalog.Evaluation // of this look, or of one before; nil without a policy
-	read       time.Time           // when the last look that is shown began; zero for one from the cache
-	failure    error               // of the last look; nil if it succeeded
-	doubted    bool                // the last look showed an empty catalog where there were entries
-	missing    bool                // the last look was without much that the catalog had
+	view       *catalog.View
+	evaluation *catalog.Evaluation // of this view, or of one before; nil without a policy
+	read       time.Time           // when the last view that is shown began; zero for one from the cache
+	failure    error               // of the last view; nil if it succeeded
+	doubted    bool                // the last view showed an empty catalog where there were entries
+	missing    bool                // the last view was without much that the catalog had
 }
 
 func newFollower(s *Server, sources []source) *follower {
@@ -60,15 +60,15 @@ func newFollower(s *Server, sources []source) *follower {
 }
 
 func (f *followed) last() *catalog.View {
-	look, _ := f.lastEvaluated()
-	return look
+	view, _ := f.lastEvaluated()
+	return view
 }
 
-// lastEvaluated returns the last look, and what the policy makes of it.
+// lastEvaluated returns the last view, and what the policy makes of it.
 func (f *followed) lastEvaluated() (*catalog.View, *catalog.Evaluation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.look, f.evaluation
+	return f.view, f.evaluation
 }
 
 // label is what an item of several catalogs is marked with.
@@ -82,18 +82,18 @@ func (f *follower) label(one *followed) string {
 // run follows until ctx ends. What was kept of the last state is served at
 // once, then what the cache holds of the logs.
 func (f *follower) run(ctx context.Context) {
-	f.server.recallKept(ctx)
-	recalled := false
+	f.server.loadCacheFile(ctx)
+	fromCache := false
 	for _, one := range f.followed {
-		if look, err := one.catalog.ReadCached(ctx); err == nil {
+		if view, err := one.catalog.ReadCached(ctx); err == nil {
 			one.mu.Lock()
-			one.look = look
+			one.view = view
 			one.mu.Unlock()
-			recalled = f.evaluate(ctx, one, true) == nil || recalled
+			fromCache = f.evaluate(ctx, one, true) == nil || fromCache
 		}
 	}
-	if recalled {
-		_ = f.show(ctx) // the first look makes up for it
+	if fromCache {
+		_ = f.show(ctx) // the first view makes up for it
 	}
 	var parts sync.WaitGroup
 	for _, one := range f.followed {
@@ -103,7 +103,7 @@ func (f *follower) run(ctx context.Context) {
 	parts.Wait()
 }
 
-// follow looks at one log again and again, at times that no two servers share.
+// follow views at one log again and again, at times that no two servers share.
 func (f *follower) follow(ctx context.Context, one *followed) {
 	for {
 		_ = f.refresh(ctx, one) // noted and shown by readyz
@@ -129,20 +129,20 @@ func (f *followed) isDoubted() bool {
 	return f.doubted
 }
 
-// refresh looks at one log now. A failure leaves the last good state.
+// refresh views at one log now. A failure leaves the last good state.
 func (f *follower) refresh(ctx context.Context, one *followed) error {
 	one.looking.Lock()
 	defer one.looking.Unlock()
-	within, cancel := context.WithTimeout(ctx, lookWithin)
+	within, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	begun := time.Now()
-	look, err := one.catalog.Read(within)
+	view, err := one.catalog.Read(within)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	one.mu.Lock()
-	had := one.look != nil && !one.look.Empty()
-	if err == nil && had && look.Empty() && !one.doubted {
+	had := one.view != nil && !one.view.Empty()
+	if err == nil && had && view.Empty() && !one.doubted {
 		// Registries show an empty repository while they start, or lose their
 		// storage: one such answer is not believed.
 		one.doubted, one.failure = true, errDoubted
@@ -154,7 +154,7 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 	var missing *catalog.MissingError
 	one.missing = errors.As(err, &missing)
 	if err == nil {
-		one.doubted, one.look = false, look
+		one.doubted, one.view = false, view
 	}
 	one.mu.Unlock()
 	if err == nil {

@@ -31,7 +31,7 @@ func newGauge(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	imagesGauge    = newGauge("images", "Entries by phase.", "phase")
+	phasesGauge    = newGauge("images", "Entries by phase.", "phase")
 	entriesGauge   = newGauge("entries", "Entries that are served.")
 	ageGauge       = newGauge("index_age_seconds", "Time since the log was last read, of the catalog read longest ago.")
 	staleGauge     = newGauge("index_stale", "1 while the served state is not known to be current.")
@@ -47,7 +47,7 @@ type stateCollector struct{ server *Server }
 
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(descriptions chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{imagesGauge, entriesGauge, ageGauge, staleGauge, breakerGauge, listenersGauge, verdictsGauge, refusedGauge, policyGauge} {
+	for _, d := range []*prometheus.Desc{phasesGauge, entriesGauge, ageGauge, staleGauge, breakerGauge, listenersGauge, verdictsGauge, refusedGauge, policyGauge} {
 		descriptions <- d
 	}
 }
@@ -61,8 +61,8 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	gauge(listenersGauge, float64(len(s.events.slots)))
 	phases := map[entry.Phase]int{"Pending": 0, "Verifying": 0, "Available": 0, "Unavailable": 0, "Failed": 0}
 	if now := s.state.Load(); now != nil {
-		gauge(entriesGauge, float64(len(now.images)))
-		for _, i := range now.images {
+		gauge(entriesGauge, float64(len(now.entries)))
+		for _, i := range now.entries {
 			phases[i.outline.Phase]++
 		}
 		stale := 0.0
@@ -73,7 +73,7 @@ func (c *stateCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	c.collectTrust(gauge)
 	for phase, count := range phases {
-		gauge(imagesGauge, float64(count), string(phase))
+		gauge(phasesGauge, float64(count), string(phase))
 	}
 	if age, known := s.follower.age(); known {
 		gauge(ageGauge, age.Seconds())
@@ -109,7 +109,7 @@ func (c *stateCollector) collectTrust(gauge func(*prometheus.Desc, float64, ...s
 	}
 	counts := now.tally()
 	if c.server.usable(now) != nil {
-		all := len(now.images) + len(now.refusals)
+		all := len(now.entries) + len(now.refusals)
 		clear(counts)
 		counts[trust.Unknown] = all
 	}

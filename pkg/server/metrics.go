@@ -75,8 +75,8 @@ func (m *metrics) counted(pattern string, next http.HandlerFunc) http.HandlerFun
 	}
 }
 
-// published counts a deed by its outcome, or by the code of the error.
-func (m *metrics) published(d deed, err error) {
+// published counts a auditRecord by its outcome, or by the code of the error.
+func (m *metrics) published(d auditRecord, err error) {
 	outcome := d.outcome
 	if err != nil {
 		outcome = problemOf(err).Code

@@ -11,7 +11,7 @@ import (
 )
 
 // description is schema/openapi.yaml as JSON, made when it is first asked for.
-var description = sync.OnceValues(func() (*answer, error) {
+var description = sync.OnceValues(func() (*body, error) {
 	text, err := schema.Files.ReadFile(schema.OpenAPI)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ var description = sync.OnceValues(func() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newAnswer(body), nil
+	return newBody(body), nil
 })
 
 // openAPI answers GET /openapi.json.

@@ -21,7 +21,7 @@ const (
 
 // change is one write to the catalog on behalf of somebody.
 type change struct {
-	deed
+	auditRecord
 	wrote bool
 }
 
@@ -43,8 +43,8 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, c *change, read 
 			return err
 		})
 	}
-	s.audit(r.Context(), requestID(w), c.deed, err)
-	s.metrics.published(c.deed, err)
+	s.audit(r.Context(), requestID(w), c.auditRecord, err)
+	s.metrics.published(c.auditRecord, err)
 	if err != nil {
 		s.fail(w, r, err)
 	}
@@ -78,7 +78,7 @@ func optionsOf(d *api.Details, who string) (catalog.PublishOptions, error) {
 // create answers POST /v1/catalog/images.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 	var asked api.AddRequest
-	s.publication(w, r, "add", &asked, func(ctx context.Context, d *deed) (catalog.PublishResult, error) {
+	s.publication(w, r, "add", &asked, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
 		d.name = printable(asked.Name)
 		options, err := optionsOf(&asked.Details, who(ctx))
 		if err == nil {
@@ -97,7 +97,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 // publish answers POST /v1/catalog/publish.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	var asked api.PublishRequest
-	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *deed) (catalog.PublishResult, error) {
+	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
 		d.name = printable(cmp.Or(asked.Name, asked.CatalogImageName, asked.ImageBuildName, asked.Image))
 		options, err := optionsOf(&asked.Details, who(ctx))
 		if err == nil {
@@ -135,12 +135,12 @@ func (s *Server) writable() source { return s.follower.followed[0].catalog }
 
 // ofBuild finds the entry that a build is published as, in the catalog that is
 // written to.
-func (s *Server) ofBuild(build string) (*image, error) {
+func (s *Server) ofBuild(build string) (*servedEntry, error) {
 	now := s.state.Load()
 	if now == nil {
 		return nil, errNoIndex
 	}
-	for _, i := range now.images {
+	for _, i := range now.entries {
 		if i.subject.imageBuild == build && i.outline.Catalog == s.follower.label(s.follower.followed[0]) {
 			return i, nil
 		}
@@ -149,17 +149,17 @@ func (s *Server) ofBuild(build string) (*image, error) {
 }
 
 // publication reads the body, publishes, and answers what came of it.
-func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context, *deed) (catalog.PublishResult, error)) {
+func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context, *auditRecord) (catalog.PublishResult, error)) {
 	var result catalog.PublishResult
-	c := change{deed: deed{action: action}}
+	c := change{auditRecord: auditRecord{action: action}}
 	read := func() error {
 		if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
 			return err
 		}
-		return body(w, r, asked)
+		return readBody(w, r, asked)
 	}
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
-		result, err = step(ctx, &c.deed)
+		result, err = step(ctx, &c.auditRecord)
 		c.name, c.digest = cmp.Or(result.Item.Name, c.name), cmp.Or(string(result.Item.Digest), c.digest)
 		c.outcome, c.moved = string(result.Outcome), result.MovedFrom
 		c.wrote = result.Outcome == catalog.Published
@@ -183,7 +183,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	var removed catalog.RemoveResult
 	var options catalog.RemoveOptions
 	name := r.PathValue("name")
-	c := change{deed: deed{action: "remove", name: name}}
+	c := change{auditRecord: auditRecord{action: "remove", name: name}}
 	read := func() error {
 		values, err := parseValues(r.URL.RawQuery, nil, "reason")
 		options = catalog.RemoveOptions{Reason: values.Get("reason"), Author: who(r.Context())}
@@ -207,7 +207,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 }
 
 // served returns the live entry with a name, or nil.
-func (s *Server) served(name string) *image {
+func (s *Server) served(name string) *servedEntry {
 	if now := s.state.Load(); now != nil {
 		return now.byName[name]
 	}

@@ -43,64 +43,6 @@ func (s *Server) shown() (*state, error) {
 	return now, nil
 }
 
-// list answers GET /v1/catalog/images.
-func (s *Server) list(w http.ResponseWriter, r *http.Request) {
-	now := s.current(w, r)
-	if now == nil {
-		return
-	}
-	if a := now.lists.find(r.URL.RawQuery); a != nil {
-		s.metrics.hits.Inc()
-		s.send(w, r, a)
-		return
-	}
-	s.metrics.misses.Inc()
-	q, err := parseListQuery(r.URL.RawQuery)
-	if err == nil && len(q.query.Signed) > 0 && now.policy == nil {
-		err = badQuery("signed: this server checks no signatures: it has no trust policy")
-	}
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	a, err := s.compute(r, func(ctx context.Context) (*answer, error) { return s.listFresh(ctx, now, q) })
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	if q.asOf.IsZero() {
-		now.lists.keep(r.URL.RawQuery, a)
-	}
-	s.send(w, r, a)
-}
-
-func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*answer, error) {
-	if q.asOf.IsZero() {
-		return now.list(q)
-	}
-	var items []entry.Item
-	refused := 0
-	for _, f := range s.follower.followed {
-		look := f.last()
-		if look == nil {
-			return nil, errNoIndex
-		}
-		then, err := look.List(ctx, catalog.ListOptions{AsOf: q.asOf})
-		if err != nil {
-			return nil, err
-		}
-		refused += len(then.Refused)
-		for i := range then.Items {
-			then.Items[i].Catalog = s.follower.label(f)
-		}
-		items = append(items, then.Items...)
-	}
-	return page(q, entry.OutlineItems(items), refused, func(o *entry.OutlinedItem) (string, error) {
-		text, err := marshal(o.Item)
-		return string(text), err
-	})
-}
-
 // get answers GET /v1/catalog/images/{name}.
 func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	now := s.current(w, r)
@@ -151,16 +93,16 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 	}
 	s.computed(w, r, func(ctx context.Context) (any, error) {
 		for _, f := range s.follower.followed {
-			look := f.last()
-			if look == nil {
+			view := f.last()
+			if view == nil {
 				return nil, errNoIndex
 			}
-			item, err := look.Get(ctx, name, options)
+			item, err := view.Get(ctx, name, options)
 			if errors.Is(err, entry.ErrNotFound) {
 				continue
 			}
 			item.Catalog = s.follower.label(f)
-			withoutAnswers(&item)
+			withoutRegistryWords(&item)
 			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && options.AsOf.IsZero() {
 				revision.ApplyStatus(&item, &i.status) // what is wrong with it, if it is the live revision
 			}
@@ -186,11 +128,11 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 	s.computed(w, r, func(ctx context.Context) (any, error) {
 		events := []entry.Event{}
 		for _, f := range s.follower.followed {
-			look := f.last()
-			if look == nil {
+			view := f.last()
+			if view == nil {
 				return nil, errNoIndex
 			}
-			found, err := look.History(ctx, name)
+			found, err := view.History(ctx, name)
 			if err != nil && !errors.Is(err, entry.ErrNotFound) {
 				return nil, err
 			}
@@ -209,13 +151,13 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 
 // computed answers what step returns, taking turns with others.
 func (s *Server) computed(w http.ResponseWriter, r *http.Request, step func(context.Context) (any, error)) {
-	a, err := s.compute(r, func(ctx context.Context) (*answer, error) {
+	a, err := s.compute(r, func(ctx context.Context) (*body, error) {
 		value, err := step(ctx)
 		if err != nil {
 			return nil, err
 		}
 		body, err := marshal(value)
-		return newAnswer(body), err
+		return newBody(body), err
 	})
 	if err != nil {
 		s.fail(w, r, err)

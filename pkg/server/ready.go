@@ -44,7 +44,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusServiceUnavailable
 	if now, err := s.shown(); err == nil {
 		status = http.StatusOK
-		answer.Ready, answer.Stale, answer.Entries = true, s.follower.isStale(), len(now.images)
+		answer.Ready, answer.Stale, answer.Entries = true, s.follower.isStale(), len(now.entries)
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	s.respond(w, r, status, answer)

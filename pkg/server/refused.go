@@ -19,12 +19,12 @@ import (
 type refusal struct {
 	key   health.Key
 	err   error
-	image *image // what it would be; nil where nothing is live
-	after int    // images of the catalogs before its own, by which is told which one has a name first
+	entry *servedEntry // what it would be; nil where nothing is live
+	after int          // entries of the catalogs before its own, by which is told which one has a name first
 }
 
 func (r *refusal) same(other *refusal) bool {
-	return r.key == other.key && r.image == other.image && r.after == other.after && r.err.Error() == other.err.Error()
+	return r.key == other.key && r.entry == other.entry && r.after == other.after && r.err.Error() == other.err.Error()
 }
 
 // verdicts are all that there are, in the order of the API's description.
@@ -44,20 +44,20 @@ func findingOf(evaluation *catalog.Evaluation, head catalog.Head) *catalog.Findi
 	}}
 }
 
-// screen parts the images of one catalog, which are those of live, from what the
+// screen parts the entries of one catalog, which are those of live, from what the
 // policy refuses of it. after is how many are shown of the catalogs before.
-func screen(evaluation *catalog.Evaluation, label string, live []catalog.Head, images []*image, after int) (shown []*image, refused []*refusal) {
-	gone := func(i *image) bool { return i == nil } // deleted since the look
+func screen(evaluation *catalog.Evaluation, label string, live []catalog.Head, entries []*servedEntry, after int) (shown []*servedEntry, refused []*refusal) {
+	gone := func(i *servedEntry) bool { return i == nil } // deleted since the view
 	if evaluation == nil {
-		return slices.DeleteFunc(images, gone), nil
+		return slices.DeleteFunc(entries, gone), nil
 	}
 	isLive := make(map[string]bool, len(live))
 	for k, head := range live {
 		isLive[head.Name] = true
 		if found := findingOf(evaluation, head); found.Err != nil {
-			refused = append(refused, &refusal{health.Key{Catalog: label, Name: head.Name}, found.Err, images[k], after})
+			refused = append(refused, &refusal{health.Key{Catalog: label, Name: head.Name}, found.Err, entries[k], after})
 		} else {
-			shown = append(shown, images[k])
+			shown = append(shown, entries[k])
 		}
 	}
 	for name, found := range evaluation.Findings {
@@ -73,13 +73,13 @@ func screen(evaluation *catalog.Evaluation, label string, live []catalog.Head, i
 // before has them.
 func (s *state) refuse(refused []*refusal) {
 	s.refusals = refused
-	s.refused, s.hidden = map[string]*refusal{}, map[health.Key]*image{}
+	s.refused, s.hidden = map[string]*refusal{}, map[health.Key]*servedEntry{}
 	for _, r := range refused {
-		if r.image != nil {
-			s.hidden[r.key] = r.image
+		if r.entry != nil {
+			s.hidden[r.key] = r.entry
 		}
 		first := s.byName[r.key.Name]
-		if s.refused[r.key.Name] == nil && (first == nil || slices.Index(s.images, first) >= r.after) {
+		if s.refused[r.key.Name] == nil && (first == nil || slices.Index(s.entries, first) >= r.after) {
 			s.refused[r.key.Name] = r
 			delete(s.byName, r.key.Name)
 		}
@@ -87,7 +87,7 @@ func (s *state) refuse(refused []*refusal) {
 }
 
 // find returns the entry with a key, refused or not, or nil.
-func (s *state) find(key health.Key) *image {
+func (s *state) find(key health.Key) *servedEntry {
 	if i := s.byKey[key]; i != nil {
 		return i
 	}
@@ -100,7 +100,7 @@ func (s *state) tally() map[entry.Verdict]int {
 	for _, verdict := range verdicts {
 		counts[verdict] = 0
 	}
-	for _, i := range s.images {
+	for _, i := range s.entries {
 		counts[i.outline.Verdict]++
 	}
 	for _, r := range s.refusals {
@@ -111,9 +111,9 @@ func (s *state) tally() map[entry.Verdict]int {
 	return counts
 }
 
-// toldOfTrust is a refusal as a client without a token may be told it: not what
+// withoutReason is a refusal as a client without a token may be told it: not what
 // the registry of an image answered, or has there.
-func (s *Server) toldOfTrust(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *api.Problem) *api.Problem {
+func (s *Server) withoutReason(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *api.Problem) *api.Problem {
 	if refused.Verdict != trust.Unknown && refused.Subject != trust.SubjectImage {
 		return e
 	}

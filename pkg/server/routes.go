@@ -30,7 +30,7 @@ func table() map[string]route {
 		"GET " + imagesPath + "/{name}/history": {"", (*Server).history},
 		"GET " + api.Root + "/history":          {"", (*Server).history},
 		"GET " + api.Root + "/events":           {"", (*Server).listen},
-		"POST " + imagesPath + "/{name}/verify": {"", (*Server).verifyImage},
+		"POST " + imagesPath + "/{name}/verify": {"", (*Server).verifyEntry},
 		"POST " + imagesPath:                    {"add", (*Server).create},
 		"POST " + api.Root + "/publish":         {"publish", (*Server).publish},
 		"DELETE " + imagesPath + "/{name}":      {"remove", (*Server).remove},
@@ -69,7 +69,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.logged(recorded, r)
 }
 
-// cleanPath tells the paths that mean what they look like. ServeMux would
+// cleanPath tells the paths that mean what they view like. ServeMux would
 // redirect the others, or decode them.
 func cleanPath(r *http.Request) bool {
 	p := r.URL.Path

@@ -66,10 +66,10 @@ type Options struct {
 	// The catalogs must be open under one. What it refuses is not listed. While it
 	// cannot be read, nothing is shown: the policy of now may be another one than
 	// that which was read last.
-	Policy  func() (*trust.Policy, error)
-	Keep    string       // file that keeps what is served for the next start; "" keeps nothing. With Policy, nothing is kept: verdicts are no cache's to say
-	Logger  *slog.Logger // nil is none
-	Version string       // of the build, for metrics
+	Policy    func() (*trust.Policy, error)
+	CacheFile string       // file that keeps what is served for the next start; "" keeps nothing. With Policy, nothing is kept: verdicts are no cache's to say
+	Logger    *slog.Logger // nil is none
+	Version   string       // of the build, for metrics
 }
 
 // Server is the index server. It is safe for concurrent use.
@@ -79,8 +79,8 @@ type Server struct {
 	mux      *http.ServeMux
 	log      *slog.Logger
 	metrics  *metrics
-	trust    atomic.Pointer[inForce] // nil without a policy
-	monitor  *health.Monitor         // nil where nothing is probed
+	trust    atomic.Pointer[policyState] // nil without a policy
+	monitor  *health.Monitor             // nil where nothing is probed
 	follower *follower
 	events   *events
 	verify   *throttle
@@ -115,7 +115,7 @@ func newServer(options Options, sources []source) (*Server, error) {
 	options.Listeners = cmp.Or(max(options.Listeners, 0), 1000)
 	options.ListenersPerAddress = cmp.Or(max(options.ListenersPerAddress, 0), max(options.Listeners/10, 8))
 	if options.Policy != nil {
-		options.Keep = ""
+		options.CacheFile = ""
 	}
 	gates, err := gates(&options, sources)
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *Server) Drain() { s.events.close() }
 // Entries returns how many entries are served now; 0 before there is an index.
 func (s *Server) Entries() int {
 	if now := s.state.Load(); now != nil {
-		return len(now.images)
+		return len(now.entries)
 	}
 	return 0
 }
@@ -203,7 +203,7 @@ const (
 // compute makes an answer that is not prepared, taking turns with others. The
 // turn ends before the answer is written: however slowly a client reads, it
 // keeps nobody waiting.
-func (s *Server) compute(r *http.Request, step func(context.Context) (*answer, error)) (*answer, error) {
+func (s *Server) compute(r *http.Request, step func(context.Context) (*body, error)) (*body, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), computeWithin)
 	defer cancel()
 	done, err := s.shares.computing.wait(ctx, r)

@@ -105,7 +105,7 @@ func TestComputingIsShared(t *testing.T) {
 	const greedy = maxComputing + 2
 	for range greedy {
 		go func() {
-			_, _ = s.compute(from("192.0.2.1:1", "GET", "/"), func(context.Context) (*answer, error) { busy <- struct{}{}; <-release; return nil, nil })
+			_, _ = s.compute(from("192.0.2.1:1", "GET", "/"), func(context.Context) (*body, error) { busy <- struct{}{}; <-release; return nil, nil })
 			ended <- struct{}{}
 		}()
 	}
@@ -115,12 +115,12 @@ func TestComputingIsShared(t *testing.T) {
 	other := from("192.0.2.2:1", "GET", "/")
 	within, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := s.compute(other.WithContext(within), func(context.Context) (*answer, error) { return nil, nil }); err != nil {
+	if _, err := s.compute(other.WithContext(within), func(context.Context) (*body, error) { return nil, nil }); err != nil {
 		t.Errorf("another client: %v, want its answer", err)
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	if _, err := s.compute(from("192.0.2.1:1", "GET", "/").WithContext(gone), func(context.Context) (*answer, error) { return nil, nil }); !errors.Is(err, context.Canceled) {
+	if _, err := s.compute(from("192.0.2.1:1", "GET", "/").WithContext(gone), func(context.Context) (*body, error) { return nil, nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("a client that left: %v, want no answer", err)
 	}
 	close(release)
@@ -139,7 +139,7 @@ func TestComputingIsShared(t *testing.T) {
 // wears out neither the room of others nor the entry's own turn.
 func TestVerificationsAreShared(t *testing.T) {
 	s := serving(t, 1)
-	i := s.state.Load().images[0]
+	i := s.state.Load().entries[0]
 	var taken []func()
 	for range maxVerifying / 4 {
 		done, free := s.shares.verifying.take(from("192.0.2.1:1", "POST", "/"))

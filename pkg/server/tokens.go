@@ -139,7 +139,7 @@ func (s *Server) authorised(action string, next http.HandlerFunc) http.HandlerFu
 			return
 		}
 		if who == "" {
-			s.audit(r.Context(), requestID(w), deed{action: action, by: "unknown", name: r.PathValue("name")}, errors.New("refused: no token of ours"))
+			s.audit(r.Context(), requestID(w), auditRecord{action: action, by: "unknown", name: r.PathValue("name")}, errors.New("refused: no token of ours"))
 			w.Header().Set("WWW-Authenticate", `Bearer realm="caib catalog"`)
 			s.fail(w, r, problem(http.StatusUnauthorized, "unauthorized", "publishing needs a bearer token that this server knows"))
 			return

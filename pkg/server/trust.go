@@ -17,8 +17,8 @@ const (
 	readAgain = time.Second
 )
 
-// inForce is what a server knows of its policy. It is immutable.
-type inForce struct {
+// policyState is what a server knows of its policy. It is immutable.
+type policyState struct {
 	policy   *trust.Policy // the last one that could be read
 	failure  error         // why the one of now cannot be read; nil if it is policy
 	replaced chan struct{} // closed when another one takes its place
@@ -65,7 +65,7 @@ func (s *Server) firstPolicy() error {
 	if err != nil {
 		return err
 	}
-	s.trust.Store(&inForce{policy: policy, replaced: make(chan struct{})})
+	s.trust.Store(&policyState{policy: policy, replaced: make(chan struct{})})
 	return nil
 }
 
@@ -103,12 +103,12 @@ func (s *Server) watchPolicy(ctx context.Context) {
 			continue
 		}
 		suspect = false
-		s.adopt(ctx, policy, err)
+		s.putInForce(ctx, policy, err)
 	}
 }
 
-// adopt makes a policy the one of now, or an error what is known of it.
-func (s *Server) adopt(ctx context.Context, policy *trust.Policy, err error) {
+// putInForce makes a policy the one of now, or an error what is known of it.
+func (s *Server) putInForce(ctx context.Context, policy *trust.Policy, err error) {
 	now := s.trust.Load()
 	if err != nil {
 		if now.failure == nil || now.failure.Error() != err.Error() {
@@ -135,16 +135,16 @@ func (s *Server) adopt(ctx context.Context, policy *trust.Policy, err error) {
 }
 
 // replacePolicy has what was found under an earlier policy shown to nobody.
-func (s *Server) replacePolicy(now *inForce, policy *trust.Policy, failure error) {
-	s.trust.Store(&inForce{policy: policy, failure: failure, replaced: make(chan struct{})})
+func (s *Server) replacePolicy(now *policyState, policy *trust.Policy, failure error) {
+	s.trust.Store(&policyState{policy: policy, failure: failure, replaced: make(chan struct{})})
 	close(now.replaced)
 }
 
 // evaluateWithin bounds how long new entries wait for those whose signatures take
-// long to look up.
+// long to view up.
 const evaluateWithin = 30 * time.Second
 
-// evaluate checks the signatures of what the last look at a catalog showed, under
+// evaluate checks the signatures of what the last view at a catalog showed, under
 // the policy of now, and begins anew when that is replaced.
 func (f *follower) evaluate(ctx context.Context, one *followed, offline bool) error {
 	for {
@@ -159,16 +159,16 @@ func (f *follower) evaluate(ctx context.Context, one *followed, offline bool) er
 	}
 }
 
-func (f *follower) evaluateUnder(ctx context.Context, t *inForce, one *followed, offline bool) error {
+func (f *follower) evaluateUnder(ctx context.Context, t *policyState, one *followed, offline bool) error {
 	if t.failure != nil {
 		return errPolicy
 	}
 	one.evaluating.Lock()
 	defer one.evaluating.Unlock()
 	one.mu.Lock()
-	look, before := one.look, one.evaluation
+	view, before := one.view, one.evaluation
 	one.mu.Unlock()
-	if look == nil {
+	if view == nil {
 		return nil
 	}
 	within, cancel := context.WithTimeout(ctx, evaluateWithin)
@@ -180,7 +180,7 @@ func (f *follower) evaluateUnder(ctx context.Context, t *inForce, one *followed,
 		case <-within.Done():
 		}
 	}()
-	found, err := look.Evaluate(within, catalog.EvaluateOptions{Before: before, Renew: min(4*f.server.options.Refresh, time.Minute), Offline: offline})
+	found, err := view.Evaluate(within, catalog.EvaluateOptions{Before: before, Renew: min(4*f.server.options.Refresh, time.Minute), Offline: offline})
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (f *follower) evaluateAll(ctx context.Context) {
 	}
 }
 
-// renew looks into the signatures of an entry again, and shows what it finds.
+// renew views into the signatures of an entry again, and shows what it finds.
 func (f *follower) renew(ctx context.Context, one *followed, name string) error {
 	one.mu.Lock()
 	if one.evaluation != nil {

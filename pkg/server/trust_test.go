@@ -212,7 +212,7 @@ func TestServerWithoutItsRegistryKeepsVerdicts(t *testing.T) {
 		c, hosts, _ := w.under(policy, catalog.Options{CacheDir: cache, StateDir: dir})
 		w.start(func(o *server.Options) {
 			o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
-			o.Keep = dir + "/kept"
+			o.CacheFile = dir + "/kept"
 		})
 	}
 	start(policy)

@@ -15,8 +15,8 @@ func TestStateOfAnotherPolicyIsNotShown(t *testing.T) {
 	s := serving(t, 3)
 	before, now := new(trust.Policy), new(trust.Policy)
 	for policy, want := range map[*trust.Policy]int{before: http.StatusServiceUnavailable, now: http.StatusOK} {
-		s.trust.Store(&inForce{policy: now, replaced: make(chan struct{})})
-		s.state.Store(newState(nil, s.state.Load().images, policy, nil))
+		s.trust.Store(&policyState{policy: now, replaced: make(chan struct{})})
+		s.state.Store(newState(nil, s.state.Load().entries, policy, nil))
 		for _, path := range []string{"/v1/catalog/images?phase=all", "/v1/catalog/images/entry-00001", "/readyz"} {
 			answer := httptest.NewRecorder()
 			s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))

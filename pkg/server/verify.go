@@ -18,7 +18,7 @@ const (
 	verifyEvery  = 2 * time.Second // at most one triggered probe of an entry
 	maxVerifying = 64              // triggered probes under way
 	maxThrottled = 10_000          // entries that are remembered
-	verifyWithin = 2 * time.Minute // bounds a look at a whole entry
+	verifyWithin = 2 * time.Minute // bounds a view at a whole entry
 )
 
 // throttle lets each entry through once in a while.
@@ -55,9 +55,9 @@ func (t *throttle) wait(key health.Key) time.Duration {
 	return 0
 }
 
-// verifyImage answers POST /v1/catalog/images/{name}/verify: a probe of the
+// verifyEntry answers POST /v1/catalog/images/{name}/verify: a probe of the
 // entry starts now.
-func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
+func (s *Server) verifyEntry(w http.ResponseWriter, r *http.Request) {
 	now := s.current(w, r)
 	if now == nil {
 		return
@@ -73,7 +73,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 	}
 	i, missing := now.byName[name], now.absent(name)
 	if r := now.refused[name]; r != nil {
-		i = r.image
+		i = r.entry
 	}
 	if of := values.Get("catalog"); of != "" {
 		if i, missing, err = s.ofCatalog(now, of, name); err != nil {
@@ -122,7 +122,7 @@ func (s *Server) verifyImage(w http.ResponseWriter, r *http.Request) {
 // mayVerify takes what a verification needs: room for it, for its client, and
 // that the entry was not verified a moment ago. What is refused is answered, and
 // counts for nobody; what is not ends with done.
-func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *image) (done func(), ok bool) {
+func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *servedEntry) (done func(), ok bool) {
 	throttled := func(after int, sentence string) (func(), bool) {
 		w.Header().Set("Retry-After", strconv.Itoa(after))
 		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", sentence))
@@ -149,7 +149,7 @@ func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *image) (do
 
 // ofCatalog returns the entry with a name in one of several catalogs, refused or
 // not; where it has none, missing says so.
-func (s *Server) ofCatalog(now *state, reference, name string) (i *image, missing, err error) {
+func (s *Server) ofCatalog(now *state, reference, name string) (i *servedEntry, missing, err error) {
 	for _, one := range s.follower.followed {
 		if one.catalog.Reference() == reference {
 			key := health.Key{Catalog: s.follower.label(one), Name: name}
@@ -165,8 +165,8 @@ func (s *Server) ofCatalog(now *state, reference, name string) (i *image, missin
 	return nil, nil, fmt.Errorf("catalog %q: %w on this server", printable(reference), entry.ErrNotFound)
 }
 
-// verifyWhole looks at the whole entry, and answers what it found.
-func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
+// verifyWhole views at the whole entry, and answers what it found.
+func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *servedEntry) {
 	ctx, cancel := context.WithTimeout(r.Context(), verifyWithin)
 	defer cancel()
 	patiently(w, verifyWithin)
@@ -190,16 +190,16 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *image) {
 
 // verification is what the audit says of looking at an entry: on behalf of
 // nobody in particular, because anyone may ask for it.
-func verification(i *image) deed {
-	return deed{action: "verify", by: "anyone", name: i.name(), digest: string(i.subject.digest)}
+func verification(i *servedEntry) auditRecord {
+	return auditRecord{action: "verify", by: "anyone", name: i.name(), digest: string(i.subject.digest)}
 }
 
 // probe probes at once, and shows the result. It reports false where nothing
 // was asked.
-func (s *Server) probe(ctx context.Context, i *image) (entry.Status, bool) {
+func (s *Server) probe(ctx context.Context, i *servedEntry) (entry.Status, bool) {
 	probed := s.monitor.ProbeNow(ctx, i.key()) && ctx.Err() == nil
 	if probed {
-		if err := s.follower.again(ctx); err != nil {
+		if err := s.follower.showStatuses(ctx); err != nil {
 			s.log.Warn("the phases could not be shown", "error", err.Error())
 		}
 	}
@@ -209,7 +209,7 @@ func (s *Server) probe(ctx context.Context, i *image) (entry.Status, bool) {
 
 // probeNow probes on behalf of a request that is answered already, and writes
 // down what came of it.
-func (s *Server) probeNow(ctx context.Context, id string, i *image) {
+func (s *Server) probeNow(ctx context.Context, id string, i *servedEntry) {
 	found, probed := s.probe(ctx, i)
 	var err error
 	switch {

@@ -204,7 +204,7 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 	}
 	options := server.Options{
 		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, Vouched: hosts, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
-		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, Keep: o.kept(),
+		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, CacheFile: o.cacheFile(),
 	}
 	if policy != nil {
 		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.trustFlags) }
@@ -212,9 +212,9 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 	return server.New(options)
 }
 
-// kept is the file that keeps what is served for the next start: one for each
+// cacheFile is where what is served is cached for the next start: one for each
 // set of catalogs. There is none without a cache.
-func (o *serveOptions) kept() string {
+func (o *serveOptions) cacheFile() string {
 	dir, err := cacheDir(o.system.Getenv)
 	if err != nil {
 		return ""

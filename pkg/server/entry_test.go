@@ -33,7 +33,7 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 	available := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseAvailable, LastVerified: item.PublishedAt, Since: item.PublishedAt, Accesses: 3}
 	stale := item.PublishedAt
 	failed := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseFailed, Reason: revision.ReasonUnauthorized, Message: "no", Since: item.PublishedAt, StaleSince: &stale, Failures: 2}
-	first, err := newImage(item, available, nil)
+	first, err := newServedEntry(item, available, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +51,11 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 	if err != nil || again.text != first.text {
 		t.Errorf("after it failed: %s, error %v\nwant %s", again.text, err, first.text)
 	}
-	read, err := readImage([]byte(first.text))
+	read, err := decodeServedEntry([]byte(first.text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, i := range []*image{first, again, read} {
+	for _, i := range []*servedEntry{first, again, read} {
 		if diff := cmp.Diff(shown.Outline(), i.outline); diff != "" {
 			t.Error(diff)
 		}
@@ -68,7 +68,7 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 // The strings of an image are parts of its text: they cost nothing by
 // themselves.
 func TestImageIsOneText(t *testing.T) {
-	i, err := newImage(wholeItem(), entry.Status{}, nil)
+	i, err := newServedEntry(wholeItem(), entry.Status{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ func (s *Server) record(ctx context.Context) {
 // save stores what is to outlive the server: what is served on disk, and the
 // statuses of each catalog in its registry, where there is a store for them.
 func (s *Server) save(ctx context.Context) {
-	s.keep()
+	s.writeCacheFile()
 	if !s.options.RecordStatuses || s.state.Load() == nil || s.monitor == nil {
 		return // nothing is known, or to be recorded
 	}

@@ -54,17 +54,17 @@ func (s *Server) hasToken(r *http.Request) bool {
 	return err == nil && name != ""
 }
 
-// told is an error as a client may be told it. Of what is not told, the log has a
+// forClient is an error as a client may be told it. Of what is not told, the log has a
 // line. Without a token, the server's own words about a request are told, and of
 // an image's registry nothing.
-func (s *Server) told(w http.ResponseWriter, r *http.Request, err error) *api.Problem {
+func (s *Server) forClient(w http.ResponseWriter, r *http.Request, err error) *api.Problem {
 	e := problemOf(err)
 	ours := slices.Contains([]string{"invalid", "not_found", "conflict"}, e.Code) || health.NotAllowed(err)
 	if ours || s.hasToken(r) {
 		return e
 	}
 	if refused, ok := errors.AsType[*trust.Error](err); ok {
-		return s.toldOfTrust(w, r, refused, e)
+		return s.withoutReason(w, r, refused, e)
 	}
 	return s.withheld(w, r, e)
 }
@@ -111,9 +111,9 @@ func kindOf(err error) string {
 	return "failed"
 }
 
-// withoutAnswers leaves out of an item what somebody recorded in the words of a
+// withoutRegistryWords leaves out of an item what somebody recorded in the words of a
 // registry.
-func withoutAnswers(item *entry.Item) {
+func withoutRegistryWords(item *entry.Item) {
 	item.StatusMessage = health.Message(item.Phase, item.StatusReason)
 	conditions := slices.Clone(item.Conditions)
 	for n := range conditions {

@@ -14,9 +14,9 @@ const (
 	enoughHits   = 1000     // nobody counts further
 )
 
-// lists are the answers to the list queries that were asked of one state, by
+// listCache holds the answers to the list queries that were asked of one state, by
 // the query as it stands in the URL.
-type lists struct {
+type listCache struct {
 	state *state
 	made  sync.Map // of string: *prepared
 
@@ -26,14 +26,14 @@ type lists struct {
 }
 
 type prepared struct {
-	*answer
+	*body
 	hits atomic.Int64 // no more than enoughHits
 }
 
-func newLists(s *state) *lists { return &lists{state: s} }
+func newListCache(s *state) *listCache { return &listCache{state: s} }
 
-// find returns the answer to a query that was asked before, or nil.
-func (l *lists) find(raw string) *answer {
+// get returns the answer to a query that was asked before, or nil.
+func (l *listCache) get(raw string) *body {
 	found, ok := l.made.Load(raw)
 	if !ok {
 		return nil
@@ -42,12 +42,12 @@ func (l *lists) find(raw string) *answer {
 	if p.hits.Load() < enoughHits { // else processors would contend for the count
 		p.hits.Add(1)
 	}
-	return p.answer
+	return p.body
 }
 
-// keep keeps an answer. Where there is no room, those make some that were not
+// put stores an answer. Where there is no room, those make some that were not
 // asked for again since room was needed last.
-func (l *lists) keep(raw string, a *answer) {
+func (l *listCache) put(raw string, a *body) {
 	size := len(a.plain.body)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,7 +58,7 @@ func (l *lists) keep(raw string, a *answer) {
 	if full() {
 		return
 	}
-	if _, known := l.made.LoadOrStore(raw, &prepared{answer: a}); !known {
+	if _, known := l.made.LoadOrStore(raw, &prepared{body: a}); !known {
 		l.count++
 		l.bytes += size
 	}
@@ -66,7 +66,7 @@ func (l *lists) keep(raw string, a *answer) {
 
 // sweep drops what was not asked for since the last sweep. The caller holds the
 // lock.
-func (l *lists) sweep() {
+func (l *listCache) sweep() {
 	for raw, p := range l.made.Range {
 		if p := p.(*prepared); p.hits.Swap(0) == 0 {
 			l.made.Delete(raw)
@@ -78,7 +78,7 @@ func (l *lists) sweep() {
 
 // hot returns the queries that were asked most, those that were never asked
 // again excepted.
-func (l *lists) hot() []string {
+func (l *listCache) hot() []string {
 	type asked struct {
 		raw  string
 		hits int64
@@ -98,14 +98,14 @@ func (l *lists) hot() []string {
 }
 
 // prepare answers queries before they are asked.
-func (l *lists) prepare(raws []string) {
+func (l *listCache) prepare(raws []string) {
 	for _, raw := range raws {
 		q, err := parseListQuery(raw)
-		if err != nil || !q.asOf.IsZero() || l.find(raw) != nil {
+		if err != nil || !q.asOf.IsZero() || l.get(raw) != nil {
 			continue
 		}
 		if a, err := l.state.list(q); err == nil {
-			l.keep(raw, a)
+			l.put(raw, a)
 		}
 	}
 }

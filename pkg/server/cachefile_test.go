@@ -20,7 +20,7 @@ func keeping(t *testing.T) (w *world, path string, list answer) {
 	w = newWorld(t)
 	path = filepath.Join(t.TempDir(), "served", "file")
 	w.publish("a", "b", "c")
-	w.startReady(func(o *server.Options) { o.Keep = path })
+	w.startReady(func(o *server.Options) { o.CacheFile = path })
 	list = w.ask("GET", "/v1/catalog/images", "")
 	w.stop()
 	w.refusing(away)
@@ -33,7 +33,7 @@ func keeping(t *testing.T) (w *world, path string, list answer) {
 // registry and the cache have.
 func TestServesWhatItKept(t *testing.T) {
 	w, path, before := keeping(t)
-	w.start(func(o *server.Options) { o.Keep = path })
+	w.start(func(o *server.Options) { o.CacheFile = path })
 	w.until("ready", func() bool { return w.ask("GET", "/readyz", "").status == http.StatusOK })
 	if r := w.ready(); !r.Stale || r.Entries != 3 || r.AgeSeconds == nil || *r.AgeSeconds < 0 {
 		t.Errorf("readyz says %+v, want three entries that are stale, and how old they are", r)
@@ -82,17 +82,17 @@ func TestKeptFileOfAnother(t *testing.T) {
 			if err := os.WriteFile(path, change(bytes.Clone(text)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			w.notServing(func(o *server.Options) { o.Keep = path })
+			w.notServing(func(o *server.Options) { o.CacheFile = path })
 		})
 	}
 	t.Run("another version", func(t *testing.T) {
 		w, path, _ := keeping(t)
-		w.notServing(func(o *server.Options) { o.Keep, o.Version = path, "another" })
+		w.notServing(func(o *server.Options) { o.CacheFile, o.Version = path, "another" })
 	})
 	t.Run("another catalog", func(t *testing.T) {
 		w, path, _ := keeping(t)
 		w.catalog = w.open("team/other")
-		w.notServing(func(o *server.Options) { o.Keep = path })
+		w.notServing(func(o *server.Options) { o.CacheFile = path })
 	})
 }
 
@@ -108,7 +108,7 @@ func TestKeptIsNotBelieved(t *testing.T) {
 	if err := os.WriteFile(path, fmt.Appendf(body, "%x\n", sha256.Sum256(body)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.start(func(o *server.Options) { o.Keep, o.Interval = path, 0 })
+	w.start(func(o *server.Options) { o.CacheFile, o.Interval = path, 0 })
 	w.until("served", func() bool {
 		return strings.Contains(string(w.ask("GET", "/v1/catalog/images/b", "").body), "/os/evil")
 	})
@@ -137,7 +137,7 @@ func TestKeepsNothingWhereItCannotWrite(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.startReady(func(o *server.Options) { o.Keep = filepath.Join(file, "below") })
+	w.startReady(func(o *server.Options) { o.CacheFile = filepath.Join(file, "below") })
 	w.stop()
 	if !strings.Contains(w.log.String(), "not kept") {
 		t.Errorf("the log does not say so: %s", w.log)

@@ -11,27 +11,27 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// show makes a new state of the last looks, unless what they showed is served
+// show makes a new state of the last views, unless what they showed is served
 // already. A catalog that was never read keeps all of them waiting.
 func (f *follower) show(ctx context.Context) error {
 	f.building.Lock()
 	defer f.building.Unlock()
-	looks, found := make([]*catalog.View, len(f.followed)), make([]*catalog.Evaluation, len(f.followed))
+	views, found := make([]*catalog.View, len(f.followed)), make([]*catalog.Evaluation, len(f.followed))
 	for n, one := range f.followed {
-		looks[n], found[n] = one.lastEvaluated()
-		if looks[n] == nil || found[n] == nil && f.server.options.Policy != nil {
+		views[n], found[n] = one.lastEvaluated()
+		if views[n] == nil || found[n] == nil && f.server.options.Policy != nil {
 			return nil
 		}
 	}
-	if slices.EqualFunc(looks, f.shown, (*catalog.View).Equal) && slices.Equal(found, f.found) {
-		f.shown = looks
+	if slices.EqualFunc(views, f.shown, (*catalog.View).Equal) && slices.Equal(found, f.found) {
+		f.shown = views
 		return nil
 	}
-	return f.build(ctx, looks, found)
+	return f.build(ctx, views, found)
 }
 
-// again makes a new state of what is shown, with what probes found out since.
-func (f *follower) again(ctx context.Context) error {
+// showStatuses makes a new state of what is shown, with what probes found out since.
+func (f *follower) showStatuses(ctx context.Context) error {
 	f.building.Lock()
 	defer f.building.Unlock()
 	if f.shown == nil {
@@ -40,29 +40,29 @@ func (f *follower) again(ctx context.Context) error {
 	return f.build(ctx, f.shown, f.found)
 }
 
-// build makes the state that shows looks and what was found of them, if it is
+// build makes the state that shows views and what was found of them, if it is
 // another one than is served, and says what happened. The caller holds the lock of
 // building.
-func (f *follower) build(ctx context.Context, looks []*catalog.View, found []*catalog.Evaluation) error {
+func (f *follower) build(ctx context.Context, views []*catalog.View, found []*catalog.Evaluation) error {
 	s := f.server
 	old := s.state.Load()
 	policy, ok := policyOf(found)
 	if !ok {
 		return nil // some catalogs were evaluated under an older one, and are about to be again
 	}
-	images, refused, err := f.images(ctx, old, looks, found)
+	entries, refused, err := f.entries(ctx, old, views, found)
 	if err == nil && s.monitor != nil {
-		err = f.watch(images, looks)
+		err = f.watch(entries, views)
 	}
 	if err != nil {
 		return err
 	}
-	f.shown, f.found = looks, found
-	f.outdated.Store(slices.ContainsFunc(images, func(i *image) bool { return i.finding != nil && i.finding.Stale }))
-	if old != nil && !old.recalled && old.policy == policy && slices.Equal(old.images, images) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
+	f.shown, f.found = views, found
+	f.outdated.Store(slices.ContainsFunc(entries, func(i *servedEntry) bool { return i.finding != nil && i.finding.Stale }))
+	if old != nil && !old.fromCache && old.policy == policy && slices.Equal(old.entries, entries) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
 		return nil
 	}
-	next := newState(old, images, policy, refused)
+	next := newState(old, entries, policy, refused)
 	s.state.Store(next)
 	s.events.changed(old, next)
 	return nil
@@ -84,17 +84,17 @@ func policyOf(found []*catalog.Evaluation) (policy *trust.Policy, ok bool) {
 	return policy, true
 }
 
-// images returns those of all live entries that the policy lets through, the old
+// entries returns those of all live entries that the policy lets through, the old
 // ones where they are of the same revision and verdict, and what it refuses. What
-// was recalled from the disk is not believed.
-func (f *follower) images(ctx context.Context, old *state, looks []*catalog.View, found []*catalog.Evaluation) (all []*image, refused []*refusal, err error) {
-	for n, look := range looks {
+// was fromCache from the disk is not believed.
+func (f *follower) entries(ctx context.Context, old *state, views []*catalog.View, found []*catalog.Evaluation) (all []*servedEntry, refused []*refusal, err error) {
+	for n, view := range views {
 		label := f.label(f.followed[n])
-		live := look.Live()
-		own := make([]*image, len(live))
+		live := view.Live()
+		own := make([]*servedEntry, len(live))
 		missing := map[string]*catalog.Finding{}
 		for k, head := range live {
-			if old != nil && !old.recalled {
+			if old != nil && !old.fromCache {
 				own[k] = old.find(health.Key{Catalog: label, Name: head.Name})
 			}
 			finding := findingOf(found[n], head)
@@ -104,7 +104,7 @@ func (f *follower) images(ctx context.Context, old *state, looks []*catalog.View
 				return nil, nil, err
 			}
 		}
-		made, err := f.make(ctx, look, label, missing)
+		made, err := f.make(ctx, view, label, missing)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -119,9 +119,9 @@ func (f *follower) images(ctx context.Context, old *state, looks []*catalog.View
 	return all, refused, nil
 }
 
-// make makes the images of some entries of a catalog, by name, with what the
+// make makes the entries of some entries of a catalog, by name, with what the
 // policy makes of them; nil without a policy.
-func (f *follower) make(ctx context.Context, look *catalog.View, label string, findings map[string]*catalog.Finding) (map[string]*image, error) {
+func (f *follower) make(ctx context.Context, view *catalog.View, label string, findings map[string]*catalog.Finding) (map[string]*servedEntry, error) {
 	if len(findings) == 0 {
 		return nil, nil
 	}
@@ -129,63 +129,63 @@ func (f *follower) make(ctx context.Context, look *catalog.View, label string, f
 	for name := range findings {
 		names[name] = true
 	}
-	items, err := look.Items(ctx, names)
+	items, err := view.Items(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	images := make([]*image, len(items))
+	entries := make([]*servedEntry, len(items))
 	err = inParallel(ctx, len(items), func(n int) (err error) {
 		item := &items[n]
 		item.Catalog = label
 		var status entry.Status
 		if f.server.monitor != nil {
-			status = health.Initial(item, look.Statuses()[item.Name])
+			status = health.Initial(item, view.Statuses()[item.Name])
 		}
-		images[n], err = newImage(*item, status, findings[item.Name])
+		entries[n], err = newServedEntry(*item, status, findings[item.Name])
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	made := make(map[string]*image, len(images))
-	for _, i := range images {
+	made := make(map[string]*servedEntry, len(entries))
+	for _, i := range entries {
 		made[i.name()] = i
 	}
 	if f.server.monitor != nil {
-		f.server.logNotAllowed(images)
+		f.server.logNotAllowed(entries)
 	}
 	return made, nil
 }
 
-// watch tells the monitor what there is to probe, and puts the images into the
+// watch tells the monitor what there is to probe, and puts the entries into the
 // state that it knows them in.
-func (f *follower) watch(images []*image, looks []*catalog.View) (err error) {
+func (f *follower) watch(entries []*servedEntry, views []*catalog.View) (err error) {
 	recorded := map[health.Key]*entry.Status{}
-	for n, look := range looks {
+	for n, view := range views {
 		label := f.label(f.followed[n])
-		for name, status := range look.Statuses() {
+		for name, status := range view.Statuses() {
 			recorded[health.Key{Catalog: label, Name: name}] = status
 		}
 	}
 	monitor := f.server.monitor
 	monitor.Follow(func(yield func(*entry.Item) bool) {
 		var item entry.Item // for all of them: none is kept
-		for _, i := range images {
+		for _, i := range entries {
 			if item = i.watched(); !yield(&item) {
 				return
 			}
 		}
 	}, recorded)
-	for n, i := range images {
+	for n, i := range entries {
 		key := i.key()
 		status, _ := monitor.Status(key)
 		if i.status != status {
-			if images[n], err = i.in(status); err != nil {
+			if entries[n], err = i.in(status); err != nil {
 				return err
 			}
 		}
-		if images[n].accesses == nil && f.server.options.RecordStatuses {
-			images[n].accesses = monitor.Accesses(key)
+		if entries[n].accesses == nil && f.server.options.RecordStatuses {
+			entries[n].accesses = monitor.Accesses(key)
 		}
 	}
 	return nil
@@ -223,7 +223,7 @@ func (f *follower) settlePhases(ctx context.Context) {
 			}
 		case <-due:
 			hurry, due = false, nil
-			if err := f.again(ctx); err != nil && ctx.Err() == nil {
+			if err := f.showStatuses(ctx); err != nil && ctx.Err() == nil {
 				f.server.log.Warn("the phases could not be shown", "error", err.Error())
 			}
 		}

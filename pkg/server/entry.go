@@ -16,20 +16,20 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-// image is one entry, ready to be served. It is immutable but for the answer,
+// servedEntry is one entry, ready to be served. It is immutable but for the answer,
 // which is made when it is first asked for.
 //
 // A catalog of thousands is to cost the garbage collector next to nothing while
 // requests are answered. So all that an entry says is one text, in which there
 // is nothing to follow, and the other strings are parts of it.
-type image struct {
+type servedEntry struct {
 	text     string           // the entry as JSON
-	outline  entry.Outline    // what queries look at
-	subject  subject          // what probes and events look at
+	outline  entry.Outline    // what queries view at
+	subject  subject          // what probes and events view at
 	status   entry.Status     // that is shown; zero is none
 	finding  *catalog.Finding // that it shows, or one that says the same; nil without a policy
 	accesses *atomic.Int64    // nil where nobody counts them
-	made     atomic.Pointer[answer]
+	made     atomic.Pointer[body]
 }
 
 // subject says which image an entry is about, and where it came from.
@@ -40,9 +40,9 @@ type subject struct {
 	imageBuild       string
 }
 
-// newImage makes the image of an item in some state, with what the policy makes of
+// newServedEntry makes the entry of an item in some state, with what the policy makes of
 // it.
-func newImage(item entry.Item, status entry.Status, finding *catalog.Finding) (*image, error) {
+func newServedEntry(item entry.Item, status entry.Status, finding *catalog.Finding) (*servedEntry, error) {
 	if finding != nil {
 		item.Verdict, item.Signers = finding.Verdict, finding.Signers
 	}
@@ -53,78 +53,78 @@ func newImage(item entry.Item, status entry.Status, finding *catalog.Finding) (*
 	if err != nil {
 		return nil, err
 	}
-	i := &image{text: string(text), status: status, finding: finding}
-	i.index(&item)
-	return i, nil
+	e := &servedEntry{text: string(text), status: status, finding: finding}
+	e.index(&item)
+	return e, nil
 }
 
-// readImage makes the image that has a text, which is copied.
-func readImage(text []byte) (*image, error) {
+// decodeServedEntry makes the entry that has a text, which is copied.
+func decodeServedEntry(text []byte) (*servedEntry, error) {
 	item, err := unmarshal(text)
 	if err != nil {
 		return nil, err
 	}
-	i := &image{text: string(text)}
-	i.index(&item)
-	return i, nil
+	e := &servedEntry{text: string(text)}
+	e.index(&item)
+	return e, nil
 }
 
 // index fills in what stands beside the text, as parts of it.
-func (i *image) index(item *entry.Item) {
+func (e *servedEntry) index(item *entry.Item) {
 	part := func(s *string) {
-		if at := strings.Index(i.text, *s); at >= 0 {
-			*s = i.text[at : at+len(*s)]
+		if at := strings.Index(e.text, *s); at >= 0 {
+			*s = e.text[at : at+len(*s)]
 		} else {
 			*s = strings.Clone(*s) // JSON spells it otherwise
 		}
 	}
-	i.outline = item.Outline()
-	i.subject = subject{item.Revision, item.Digest, item.RegistryURL, item.SourceType, item.SourceImageBuild}
+	e.outline = item.Outline()
+	e.subject = subject{item.Revision, item.Digest, item.RegistryURL, item.SourceType, item.SourceImageBuild}
 	for _, s := range []*string{
-		&i.outline.Name, &i.outline.Catalog, &i.outline.Distro, &i.outline.Schedule,
-		(*string)(&i.subject.revision), &i.subject.reference, (*string)(&i.subject.digest), (*string)(&i.subject.sourceType), &i.subject.imageBuild,
+		&e.outline.Name, &e.outline.Catalog, &e.outline.Distro, &e.outline.Schedule,
+		(*string)(&e.subject.revision), &e.subject.reference, (*string)(&e.subject.digest), (*string)(&e.subject.sourceType), &e.subject.imageBuild,
 	} {
 		part(s)
 	}
-	i.outline.Tags = slices.Clone(i.outline.Tags)
-	for _, list := range [][]string{i.outline.Architectures, i.outline.Targets, i.outline.Tags} {
+	e.outline.Tags = slices.Clone(e.outline.Tags)
+	for _, list := range [][]string{e.outline.Architectures, e.outline.Targets, e.outline.Tags} {
 		for n := range list {
 			part(&list[n])
 		}
 	}
-	labels := i.outline.Labels
-	i.outline.Labels = nil
+	labels := e.outline.Labels
+	e.outline.Labels = nil
 	if len(labels) > 0 {
-		i.outline.Labels = make(map[string]string, len(labels))
+		e.outline.Labels = make(map[string]string, len(labels))
 	}
 	for key, value := range labels {
 		part(&key)
 		part(&value)
-		i.outline.Labels[key] = value
+		e.outline.Labels[key] = value
 	}
 }
 
 // in returns the entry in another state.
-func (i *image) in(status entry.Status) (*image, error) {
-	item, err := unmarshal([]byte(i.text))
+func (e *servedEntry) in(status entry.Status) (*servedEntry, error) {
+	item, err := unmarshal([]byte(e.text))
 	if err != nil {
 		return nil, err
 	}
-	return newImage(item, status, i.finding)
+	return newServedEntry(item, status, e.finding)
 }
 
 // under returns the entry with what the policy makes of it now.
-func (i *image) under(finding *catalog.Finding) (*image, error) {
-	if i.finding == finding || sameFinding(i.finding, finding) {
-		return i, nil
+func (e *servedEntry) under(finding *catalog.Finding) (*servedEntry, error) {
+	if e.finding == finding || sameFinding(e.finding, finding) {
+		return e, nil
 	}
-	item, err := unmarshal([]byte(i.text))
+	item, err := unmarshal([]byte(e.text))
 	if err != nil {
 		return nil, err
 	}
-	changed, err := newImage(item, i.status, finding)
+	changed, err := newServedEntry(item, e.status, finding)
 	if err == nil {
-		changed.accesses = i.accesses
+		changed.accesses = e.accesses
 	}
 	return changed, err
 }
@@ -138,27 +138,29 @@ func sameFinding(a, b *catalog.Finding) bool {
 }
 
 // Outlined implements entry.Outlined.
-func (i *image) Outlined() *entry.Outline { return &i.outline }
+func (e *servedEntry) Outlined() *entry.Outline { return &e.outline }
 
-func (i *image) name() string { return i.outline.Name }
+func (e *servedEntry) name() string { return e.outline.Name }
 
-func (i *image) key() health.Key { return health.Key{Catalog: i.outline.Catalog, Name: i.outline.Name} }
+func (e *servedEntry) key() health.Key {
+	return health.Key{Catalog: e.outline.Catalog, Name: e.outline.Name}
+}
 
 // watched is as much of the entry as a monitor wants.
-func (i *image) watched() entry.Item {
+func (e *servedEntry) watched() entry.Item {
 	return entry.Item{
-		Name: i.outline.Name, Catalog: i.outline.Catalog, Revision: i.subject.revision, RegistryURL: i.subject.reference,
-		Digest: i.subject.digest, Labels: i.outline.Labels, PublishedAt: i.outline.CreatedAt,
+		Name: e.outline.Name, Catalog: e.outline.Catalog, Revision: e.subject.revision, RegistryURL: e.subject.reference,
+		Digest: e.subject.digest, Labels: e.outline.Labels, PublishedAt: e.outline.CreatedAt,
 	}
 }
 
 // answer is the entry as it is served by itself.
-func (i *image) answer() *answer {
-	if made := i.made.Load(); made != nil {
+func (e *servedEntry) answer() *body {
+	if made := e.made.Load(); made != nil {
 		return made
 	}
-	made := newAnswer([]byte(i.text))
-	i.made.Store(made) // who comes second makes the same
+	made := newBody([]byte(e.text))
+	e.made.Store(made) // who comes second makes the same
 	return made
 }
 

@@ -57,9 +57,9 @@ func (s *Server) probeImage(ctx context.Context, item *entry.Item) error {
 
 // logNotAllowed tells the log how many of new entries are not probed: their phase
 // stays the one that they were published or recorded with.
-func (s *Server) logNotAllowed(images []*image) {
+func (s *Server) logNotAllowed(entries []*servedEntry) {
 	count, first := 0, error(nil)
-	for _, i := range images {
+	for _, i := range entries {
 		if i.finding != nil && i.finding.Err != nil {
 			continue // it is not shown, and said to be refused
 		}

@@ -1,0 +1,239 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// The way of a list request: its query is parsed, the entries are selected, and the
+// page is encoded and written; what was asked before is written at once.
+
+// list answers GET /v1/catalog/images.
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	now := s.current(w, r)
+	if now == nil {
+		return
+	}
+	if a := now.lists.get(r.URL.RawQuery); a != nil {
+		s.metrics.hits.Inc()
+		s.send(w, r, a)
+		return
+	}
+	s.metrics.misses.Inc()
+	q, err := parseListQuery(r.URL.RawQuery)
+	if err == nil && len(q.query.Signed) > 0 && now.policy == nil {
+		err = badQuery("signed: this server checks no signatures: it has no trust policy")
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	a, err := s.compute(r, func(ctx context.Context) (*body, error) { return s.listFresh(ctx, now, q) })
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if q.asOf.IsZero() {
+		now.lists.put(r.URL.RawQuery, a)
+	}
+	s.send(w, r, a)
+}
+
+func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body, error) {
+	if q.asOf.IsZero() {
+		return now.list(q)
+	}
+	var items []entry.Item
+	refused := 0
+	for _, f := range s.follower.followed {
+		view := f.last()
+		if view == nil {
+			return nil, errNoIndex
+		}
+		then, err := view.List(ctx, catalog.ListOptions{AsOf: q.asOf})
+		if err != nil {
+			return nil, err
+		}
+		refused += len(then.Refused)
+		for i := range then.Items {
+			then.Items[i].Catalog = s.follower.label(f)
+		}
+		items = append(items, then.Items...)
+	}
+	return page(q, entry.OutlineItems(items), refused, func(o *entry.OutlinedItem) (string, error) {
+		text, err := marshal(o.Item)
+		return string(text), err
+	})
+}
+
+// listQuery is the query of the list route.
+type listQuery struct {
+	query entry.Query
+	limit int
+	after *entry.Outline // the last one of the page before; nil for the first page
+	asOf  time.Time      // zero is now
+}
+
+// parseListQuery reads the query of the list route. Its defaults are those
+// that Build API clients expect. The error is an entry.ErrInvalid.
+func parseListQuery(raw string) (listQuery, error) {
+	q := listQuery{limit: defaultLimit, query: entry.Query{Sort: entry.SortCreated, Latest: true, Phase: entry.PhaseAvailable}}
+	values, err := parseValues(raw, []string{"tags", "label", "signed"},
+		"architecture", "distro", "target", "phase", "sort", "latest", "limit", "continue", "as-of")
+	if err != nil {
+		return q, err
+	}
+	q.query.Architecture, q.query.Distro, q.query.Target = values.Get("architecture"), values.Get("distro"), values.Get("target")
+	if phase := values.Get("phase"); strings.EqualFold(phase, "all") {
+		q.query.Phase = ""
+	} else if phase != "" {
+		known, ok := entry.ParsePhase(phase)
+		if !ok {
+			return q, badQuery("phase %q: want all, or the name of a phase", printable(phase))
+		}
+		q.query.Phase = known
+	}
+	if text := values.Get("sort"); text != "" {
+		q.query.Sort = entry.Sort(text)
+	}
+	if err := q.query.Check(); err != nil {
+		return q, err
+	}
+	switch text := values.Get("latest"); text {
+	case "", "true":
+	case "false":
+		q.query.Latest = false
+	default:
+		return q, badQuery("latest %q: want true or false", printable(text))
+	}
+	if text := values.Get("limit"); text != "" {
+		q.limit, err = strconv.Atoi(text)
+		if err != nil || q.limit < 1 || q.limit > maxLimit {
+			return q, badQuery("limit %q: want 1 to %d", printable(text), maxLimit)
+		}
+	}
+	if q.asOf, err = parseAsOf(values); err != nil {
+		return q, err
+	}
+	if err := q.filters(values); err != nil {
+		return q, err
+	}
+	return q, q.resume(values.Get("continue"))
+}
+
+// filters reads the parameters that may be repeated.
+func (q *listQuery) filters(values url.Values) error {
+	for _, text := range values["tags"] {
+		for tag := range strings.SplitSeq(text, ",") {
+			if tag = strings.TrimSpace(tag); tag == "" {
+				return badQuery("tags: an empty word")
+			}
+			q.query.Tags = append(q.query.Tags, tag)
+		}
+	}
+	for _, text := range values["label"] {
+		key, value, found := strings.Cut(text, "=")
+		old, taken := q.query.Labels[key]
+		if !found || key == "" || (taken && old != value) {
+			return badQuery("label %q: want KEY=VALUE, each key once", printable(text))
+		}
+		if q.query.Labels == nil {
+			q.query.Labels = map[string]string{}
+		}
+		q.query.Labels[key] = value
+	}
+	for _, text := range values["signed"] {
+		for verdict := range strings.SplitSeq(text, ",") {
+			if !slices.Contains(verdicts, entry.Verdict(verdict)) {
+				return badQuery("signed %q: want one or some of %s, %s, %s, %s, %s", printable(verdict), verdicts[0], verdicts[1], verdicts[2], verdicts[3], verdicts[4])
+			}
+			q.query.Signed = append(q.query.Signed, entry.Verdict(verdict))
+		}
+	}
+	if len(q.query.Tags)+len(q.query.Labels)+len(q.query.Signed) > maxFilters {
+		return badQuery("more than %d tags, labels and verdicts", maxFilters)
+	}
+	slices.Sort(q.query.Signed) // a token belongs to all that ask for the same
+	q.query.Signed = slices.Compact(q.query.Signed)
+	return nil
+}
+
+// list answers a query of the list route.
+func (s *state) list(q listQuery) (*body, error) {
+	return page(q, s.entries, len(s.refusals), func(i *servedEntry) (string, error) { return i.text, nil })
+}
+
+// page cuts one page out of what the query finds, and writes it. refused is how
+// many names the policy keeps back, whatever the query.
+func page[T entry.Outlined](q listQuery, all []T, refused int, write func(T) (string, error)) (*body, error) {
+	matched := entry.Pick(q.query, all)
+	total := len(matched)
+	if q.after != nil {
+		at, _ := slices.BinarySearchFunc(matched, q.after, func(a T, b *entry.Outline) int {
+			if c := q.query.Compare(a.Outlined(), b); c != 0 {
+				return c
+			}
+			return -1 // the one that was the last is behind us
+		})
+		matched = matched[at:]
+	}
+	token := ""
+	if len(matched) > q.limit {
+		matched = matched[:q.limit]
+		token = q.next(matched[len(matched)-1].Outlined())
+	}
+	var body bytes.Buffer
+	body.WriteString(`{"items":[`)
+	for n, match := range matched {
+		if n > 0 {
+			body.WriteByte(',')
+		}
+		text, err := write(match)
+		if err != nil {
+			return nil, err
+		}
+		body.WriteString(text)
+	}
+	body.WriteString(`],"total":` + strconv.Itoa(total))
+	if refused > 0 {
+		body.WriteString(`,"refused":` + strconv.Itoa(refused))
+	}
+	if token != "" {
+		body.WriteString(`,"continue":` + strconv.Quote(token))
+	}
+	body.WriteString("}")
+	return newBody(slices.Clip(body.Bytes())), nil
+}
+
+// send writes an answer, or that the client has it already.
+func (s *Server) send(w http.ResponseWriter, r *http.Request, a *body) {
+	f := a.form(accepted(r.Header["Accept-Encoding"]))
+	header := w.Header()
+	header["Etag"] = f.etag()
+	header["Vary"] = varyEncoding
+	if s.follower.isStale() {
+		header["X-Caib-Stale"] = staleMark
+	}
+	if known := r.Header["If-None-Match"]; len(known) > 0 && f.matches(known) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	header["Content-Type"] = jsonType
+	header["Content-Length"] = f.length()
+	if f.encoding != identity {
+		header["Content-Encoding"] = contentEncodings[f.encoding]
+	}
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(f.body) // a client that went away needs no answer
+	}
+}

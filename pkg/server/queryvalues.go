@@ -1,0 +1,74 @@
+package server
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+const (
+	defaultLimit = 20
+	maxLimit     = 1000
+	maxQuery     = 4096 // bytes
+	maxFilters   = 64   // tags, labels and verdicts of one query
+)
+
+func badQuery(format string, args ...any) error {
+	return fmt.Errorf("%w: query: %s", entry.ErrInvalid, fmt.Sprintf(format, args...))
+}
+
+// parseValues reads a query whose parameters are all among those allowed, and
+// only those of several given more than once.
+func parseValues(raw string, several []string, once ...string) (url.Values, error) {
+	if len(raw) > maxQuery {
+		return nil, badQuery("longer than %d bytes", maxQuery)
+	}
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, badQuery("malformed")
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		switch {
+		case slices.Contains(several, key):
+		case !slices.Contains(once, key):
+			return nil, badQuery("unknown parameter %q", printable(key))
+		case len(values[key]) > 1:
+			return nil, badQuery("%s is given twice", key)
+		}
+		for _, value := range values[key] {
+			if !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
+				return nil, badQuery("%s is not plain text", key)
+			}
+			if value == "" {
+				return nil, badQuery("%s is empty", key)
+			}
+		}
+	}
+	return values, nil
+}
+
+// printable keeps a stranger's word short and quotable.
+func printable(text string) string {
+	if len(text) > 64 {
+		text = text[:64]
+	}
+	return strings.ToValidUTF8(text, "?")
+}
+
+func parseAsOf(values url.Values) (time.Time, error) {
+	text := values.Get("as-of")
+	if text == "" {
+		return time.Time{}, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return at, badQuery("as-of %q: want a time such as 2026-03-01T12:00:00Z", printable(text))
+	}
+	return at, nil
+}
