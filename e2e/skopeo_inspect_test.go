@@ -17,7 +17,7 @@ import (
 
 // inspected is what `skopeo inspect` prints.
 type inspected struct {
-	Digest       string
+	Digest       digest.Digest
 	Created      time.Time
 	Labels       map[string]string
 	Architecture string

@@ -60,7 +60,7 @@ func (w *world) revision(name string) string {
 	w.t.Helper()
 	for _, item := range w.list() {
 		if item.Name == name {
-			return item.Revision
+			return item.Revision.String()
 		}
 	}
 	w.t.Fatalf("no entry %s", name)

@@ -69,6 +69,7 @@ var arrows = []struct{ name, imports string }{
 	{"cmd/caib", "cmd/caib/internal/cli"},
 	{"examples/samples", "pkg/entry pkg/registry"},
 	{"examples/demo", "examples/samples " + public},
+	{"examples/pipeline", public},
 	{"e2e/tools", ""},
 	{"e2e/registries", "e2e/tools " + support},
 	{"e2e/faultproxy", "e2e/registries"},

@@ -60,7 +60,7 @@ func (b *bench) trust(verified, listed int) error {
 
 // verifyMany publishes signed entries with images of their own, and verifies
 // them all.
-func (b *bench) verifyMany(host, public string, signer trust.Signer, entries int) error {
+func (b *bench) verifyMany(host, public string, signer *trust.Signer, entries int) error {
 	where := host + "/signed/catalog"
 	c, err := catalog.Open(where, catalog.Options{})
 	if err != nil {
