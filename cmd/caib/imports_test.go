@@ -38,19 +38,21 @@ var arrows = []struct{ name, imports string }{
 
 	{"pkg/internal/absence", "pkg/entry"},
 	{"pkg/internal/atomicfile", ""},
+	{"pkg/internal/bounded", ""},
 	{"pkg/internal/keylock", ""},
 	{"pkg/internal/normal", "pkg/entry"},
+	{"pkg/internal/pause", ""},
 	{"pkg/internal/referrertag", ""},
-	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/keylock pkg/internal/normal pkg/internal/referrertag"},
+	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/bounded pkg/internal/keylock pkg/internal/normal pkg/internal/pause pkg/internal/referrertag"},
 
 	{"pkg/internal/revision", "pkg/entry schema"},
 	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/internal/revision pkg/registry"},
-	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/normal pkg/internal/signature pkg/registry"},
+	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/bounded pkg/internal/normal pkg/internal/signature pkg/registry"},
 
 	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/normal pkg/internal/revision pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
-	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/revision"},
+	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/pause pkg/internal/revision"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
 	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},
 

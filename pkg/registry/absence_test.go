@@ -52,10 +52,7 @@ func TestAnswersThatOnlyLookLikeAbsence(t *testing.T) {
 					answer(w, 404, tt.mediaType, tt.body)
 				}
 			})
-			options := Options{Attempts: 1}
-			if login {
-				options.Credentials = userAndPassword("me", "s3cr3t")
-			}
+			options := Options{Attempts: 1, Credentials: map[bool]keychain{true: userAndPassword("me", "s3cr3t")}[login]}
 			repository := open(t, s.host, options)
 			_, tags := repository.Tags(t.Context())
 			_, _, manifest := repository.Manifest(t.Context(), "t")

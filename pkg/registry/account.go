@@ -30,15 +30,15 @@ type Account struct {
 	Problems []string `json:"-"`
 }
 
-// Anonymous reports whether there is nothing to log in with.
-func (a Account) Anonymous() bool {
+// anonymous reports whether there is nothing to log in with.
+func (a Account) anonymous() bool {
 	return a.Username == "" && a.Password == "" && a.IdentityToken == "" && a.RegistryToken == ""
 }
 
 // String names the account and where it comes from.
 func (a Account) String() string {
 	switch {
-	case a.Anonymous():
+	case a.anonymous():
 		return "anonymous"
 	case a.Username == "":
 		return a.Source
@@ -60,7 +60,7 @@ func firstOf(keychains ...keychain) keychain {
 		var problems []string
 		for _, find := range keychains {
 			account, err := find(ctx, host, repository)
-			if problems = append(problems, account.Problems...); err != nil || !account.Anonymous() {
+			if problems = append(problems, account.Problems...); err != nil || !account.anonymous() {
 				account.Problems = problems
 				return account, err
 			}

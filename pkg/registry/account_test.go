@@ -87,7 +87,7 @@ func TestKindsOfAccounts(t *testing.T) {
 		"identity": {Username: "me", IdentityToken: "t0ken"}, "registry": {RegistryToken: "t0ken"}, "empty": {},
 		"nuls": {Username: "me", Password: "s3cr3t"},
 	} {
-		if !want.Anonymous() {
+		if !want.anonymous() {
 			want.Source = path + " (" + host + ")"
 		}
 		got, err := find(t.Context(), host, "team/image")
@@ -131,7 +131,7 @@ func TestAuthFileIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := find(t.Context(), "r.example.com", "team/image"); err != nil || !got.Anonymous() {
+	if got, err := find(t.Context(), "r.example.com", "team/image"); err != nil || !got.anonymous() {
 		t.Fatalf("%v, %v", got, err)
 	}
 	writeFile(t, path, `{"auths":{"r.example.com":{"username":"me","password":"s3cr3t"}}}`, 0o600)

@@ -95,7 +95,7 @@ func TestAuthFileFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := credentials(t.Context(), "registry.example.com", "team/image"); err != nil || !got.Anonymous() {
+	if got, err := credentials(t.Context(), "registry.example.com", "team/image"); err != nil || !got.anonymous() {
 		t.Errorf("credentials of a file that is missing: %v, %v", got, err)
 	}
 	broken := writeFile(t, filepath.Join(t.TempDir(), "config.json"), `{"auths":`, 0o600)

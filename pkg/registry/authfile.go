@@ -87,7 +87,7 @@ func readAuthFile(path string, required bool) (*authFile, error) {
 func (f *authFile) find(ctx context.Context, host, repository string) (Account, error) {
 	host = normal.Host(host)
 	for key := host + "/" + repository; key != host; key = key[:strings.LastIndexByte(key, '/')] {
-		if account, err := f.entry(key); err != nil || !account.Anonymous() {
+		if account, err := f.entry(key); err != nil || !account.anonymous() {
 			return account, err
 		}
 	}
@@ -98,7 +98,7 @@ func (f *authFile) find(ctx context.Context, host, repository string) (Account, 
 		if errors.As(err, &failed) {
 			account, err, problems = Account{}, nil, []string{failed.Error()}
 		}
-		if err != nil || !account.Anonymous() {
+		if err != nil || !account.anonymous() {
 			return account, err
 		}
 	}
@@ -129,7 +129,7 @@ func (f *authFile) entry(key string) (Account, error) {
 		}
 		account.Username, account.Password = user, strings.Trim(password, "\x00")
 	}
-	if account.Anonymous() {
+	if account.anonymous() {
 		return Account{}, nil
 	}
 	return account, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
@@ -59,9 +60,9 @@ func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.
 		switch {
 		case err != nil:
 		case !lists(list, descriptor):
-			err = pause(ctx, jitter(min(settle<<attempt/4, time.Second)))
+			err = pause.For(ctx, jitter(min(settle<<attempt/4, time.Second)))
 		case list.fallback:
-			if err = pause(ctx, max(settle, 4*turn)+jitter(settle)); err == nil {
+			if err = pause.For(ctx, max(settle, 4*turn)+jitter(settle)); err == nil {
 				list, err = r.listToWriter(ctx, subject)
 			}
 		}
@@ -225,15 +226,4 @@ func (r *remoteRepository) ownTag(ctx context.Context, referrer digest.Digest) s
 		name = ref.Normal().Base()
 	}
 	return referrertag.Own(ctx, referrer, name)
-}
-
-func pause(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

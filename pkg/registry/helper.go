@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/bounded"
 	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
@@ -53,7 +53,7 @@ func askHelper(ctx context.Context, name, host, config string) (Account, error) 
 	if host == normal.Hub {
 		server = hubServer
 	}
-	answer, complaint := &bounded{most: maxHelperAnswer}, &bounded{most: maxHelperAnswer}
+	answer, complaint := bounded.New(maxHelperAnswer), bounded.New(maxHelperAnswer)
 	command := exec.CommandContext(ctx, program, "get")
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(server), answer, complaint
 	command.WaitDelay = helperGrace
@@ -80,18 +80,4 @@ func askHelper(ctx context.Context, name, host, config string) (Account, error) 
 		account.Username, account.Password, account.IdentityToken = "", "", said.Secret
 	}
 	return account, nil
-}
-
-// bounded is a buffer that drops what is beyond its bound. It hides the buffer's
-// own ReadFrom, which knows no bound and which io.Copy prefers.
-type bounded struct {
-	buffer bytes.Buffer
-	most   int
-}
-
-func (b *bounded) Bytes() []byte { return b.buffer.Bytes() }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	b.buffer.Write(p[:min(len(p), b.most-b.buffer.Len())])
-	return len(p), nil
 }

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 )
 
 const (
@@ -194,7 +195,7 @@ func (l *layout) vacant(ctx context.Context) (appeared bool, err error) {
 			switch name := file.Name(); {
 			case name == ocispec.ImageIndexFile:
 				return true, nil
-			case name == ocispec.ImageLayoutFile, name == ocispec.ImageBlobsDir, name == lockFile, strings.HasPrefix(name, tempPrefix):
+			case name == ocispec.ImageLayoutFile, name == ocispec.ImageBlobsDir, name == lockFile, strings.HasPrefix(name, atomicfile.Prefix):
 			default:
 				return false, fmt.Errorf("%w: the directory holds %q and is not an OCI layout", entry.ErrInvalid, name)
 			}

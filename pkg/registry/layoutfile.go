@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 )
 
 // openRegular opens a regular file for reading and returns what is known of it.
@@ -75,60 +75,14 @@ func notRegular(path string, info fs.FileInfo) error {
 	return fmt.Errorf("%w: %s is not a regular file but %s", entry.ErrUnreachable, filepath.Base(path), kind)
 }
 
-// draft writes a file under a temporary name beside path, synced and with its
-// mode. It is renamed to path or removed by the caller.
-func (s sharing) draft(path string, write func(io.Writer) error) (name string, info fs.FileInfo, err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), tempPrefix+"*")
-	if err != nil {
-		return "", nil, err
-	}
-	defer func() {
-		if err != nil {
-			file.Close()           // closed already, or of no use
-			os.Remove(file.Name()) // a leftover is tolerated
-		}
-	}()
-	if err := s.give(file, s.file()); err != nil {
-		return "", nil, err
-	}
-	buffered := bufio.NewWriterSize(file, 1<<16)
-	if err := write(buffered); err != nil {
-		return "", nil, err
-	}
-	if err := buffered.Flush(); err != nil {
-		return "", nil, err
-	}
-	if err := file.Sync(); err != nil {
-		return "", nil, err
-	}
-	if info, err = file.Stat(); err != nil {
-		return "", nil, err
-	}
-	return file.Name(), info, file.Close()
+// draft writes a file whole, for whom the layout is shared with.
+func (s sharing) draft(path string, write func(io.Writer) error) (*atomicfile.Draft, error) {
+	return atomicfile.Write(path, atomicfile.Options{Prepare: s.giveFile}, write)
 }
 
-// replace puts content at path so that a reader, or a machine that loses
-// power, sees the old file or the new one whole: write, sync, rename.
+// replace puts content at path.
 func (s sharing) replace(path string, content []byte) error {
-	name, _, err := s.draft(path, func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(name, path); err != nil {
-		os.Remove(name) // a leftover is tolerated
-		return err
-	}
-	syncDirectory(path)
-	return nil
+	return atomicfile.Replace(path, content, atomicfile.Options{Prepare: s.giveFile})
 }
 
-// syncDirectory makes the rename to path last, where the system can do that.
-func syncDirectory(path string) {
-	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		_ = dir.Sync()
-		_ = dir.Close()
-	}
-}
+func (s sharing) giveFile(file *os.File) error { return s.give(file, s.file()) }

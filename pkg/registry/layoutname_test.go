@@ -9,6 +9,47 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// layoutWith makes a layout of images, "name=image" each; what is called @ is
+// attached to the first.
+func layoutWith(t *testing.T, images []string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "layout")
+	writer := newLayout(dir)
+	index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
+	index.SchemaVersion = 2
+	for _, image := range images {
+		name, text, _ := strings.Cut(image, "=")
+		var subject *ocispec.Descriptor
+		if text == "@" {
+			subject = &index.Manifests[0]
+		}
+		d, manifest := manifestOf(t, text, subject)
+		if text == "[]" { // an index of all before
+			whole := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: index.Manifests, Annotations: map[string]string{"text": text}}
+			var err error
+			if manifest, err = json.Marshal(whole); err != nil {
+				t.Fatal(err)
+			}
+			d = describe(ocispec.MediaTypeImageIndex, manifest)
+		}
+		if err := writer.PushManifest(t.Context(), d, manifest, d.Digest.String()); err != nil {
+			t.Fatal(err)
+		}
+		if name != "" {
+			d.Annotations = map[string]string{ocispec.AnnotationRefName: name}
+		}
+		index.Manifests = append(index.Manifests, d)
+	}
+	if images != nil {
+		text, err := json.Marshal(index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeFile(t, filepath.Join(dir, ocispec.ImageIndexFile), string(text), 0o600)
+	}
+	return dir
+}
+
 // D16: images in a layout are found by the names that tools give them.
 func TestNamesInLayouts(t *testing.T) {
 	const full = "registry.example.com:5000/team/app:1.0"
@@ -40,40 +81,7 @@ func TestNamesInLayouts(t *testing.T) {
 		{"nothing there at all", nil, "", "not found", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), "layout")
-			writer := newLayout(dir)
-			index := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex}
-			index.SchemaVersion = 2
-			for _, image := range tt.images {
-				name, text, _ := strings.Cut(image, "=")
-				var subject *ocispec.Descriptor
-				if text == "@" {
-					subject = &index.Manifests[0]
-				}
-				d, manifest := manifestOf(t, text, subject)
-				if text == "[]" { // an index of all before
-					whole := ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: index.Manifests, Annotations: map[string]string{"text": text}}
-					var err error
-					if manifest, err = json.Marshal(whole); err != nil {
-						t.Fatal(err)
-					}
-					d = describe(ocispec.MediaTypeImageIndex, manifest)
-				}
-				if err := writer.PushManifest(t.Context(), d, manifest, d.Digest.String()); err != nil {
-					t.Fatal(err)
-				}
-				if name != "" {
-					d.Annotations = map[string]string{ocispec.AnnotationRefName: name}
-				}
-				index.Manifests = append(index.Manifests, d)
-			}
-			if tt.images != nil {
-				text, err := json.Marshal(index)
-				if err != nil {
-					t.Fatal(err)
-				}
-				writeFile(t, filepath.Join(dir, ocispec.ImageIndexFile), string(text), 0o600)
-			}
+			dir := layoutWith(t, tt.images)
 			ref, err := ParseReference("oci:" + dir + tt.ref)
 			if err != nil {
 				t.Fatal(err)

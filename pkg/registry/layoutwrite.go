@@ -15,9 +15,8 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 )
-
-const tempPrefix = ".tmp-" // of files that are not renamed yet, or never will be
 
 // PushBlob implements Repository.
 func (l *layout) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
@@ -166,25 +165,22 @@ func (l *layout) replaceIndex(ctx context.Context, s sharing, index *layoutIndex
 	path := filepath.Join(l.root, ocispec.ImageIndexFile)
 	var hash maphash.Hash
 	hash.SetSeed(l.cache.seed)
-	name, written, err := s.draft(path, func(w io.Writer) error {
+	draft, err := s.draft(path, func(w io.Writer) error {
 		return index.write(io.MultiWriter(w, &hash), edit)
 	})
 	if err != nil {
 		return err
 	}
+	defer draft.Discard()
 	release, err := l.acquire(ctx)
-	if err == nil {
-		err = os.Rename(name, path)
-		if err == nil {
-			l.wrote(path, index, edit, written, hash.Sum64())
-		}
-		release()
-	}
 	if err != nil {
-		os.Remove(name) // a leftover is tolerated
 		return err
 	}
-	syncDirectory(path)
+	defer release()
+	if err := draft.Rename(); err != nil {
+		return err
+	}
+	l.wrote(path, index, edit, draft.Info, hash.Sum64())
 	return nil
 }
 
@@ -245,7 +241,7 @@ func (l *layout) CanPush(ctx context.Context) error {
 
 // probe makes a file in a directory, and takes it away again.
 func probe(dir string) error {
-	file, err := os.CreateTemp(dir, tempPrefix+"*")
+	file, err := os.CreateTemp(dir, atomicfile.Prefix+"*")
 	if err == nil {
 		err = errors.Join(file.Close(), os.Remove(file.Name()))
 	}

@@ -84,7 +84,7 @@ func (l *login) credential(ctx context.Context, host string) (auth.Credential, e
 	l.account = account
 	l.mu.Unlock()
 	noPassword := account.Username == "" || account.Password == ""
-	if noPassword && !account.Anonymous() && attemptOf(ctx) != nil && attemptOf(ctx).answering == schemeBasic {
+	if noPassword && !account.anonymous() && attemptOf(ctx) != nil && attemptOf(ctx).answering == schemeBasic {
 		return auth.EmptyCredential, errNoPassword
 	}
 	return auth.Credential{
@@ -156,7 +156,7 @@ func rewound(request *http.Request, ctx context.Context) (*http.Request, error) 
 func (l *login) as() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.account.Anonymous() {
+	if l.account.anonymous() {
 		return strings.Join(append([]string{l.account.String()}, l.account.Problems...), "; ")
 	}
 	return "as " + l.account.String()
@@ -166,7 +166,7 @@ func (l *login) as() string {
 func (l *login) used() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.account.Anonymous()
+	return !l.account.anonymous()
 }
 
 // accountName names the account that the repository was asked as.

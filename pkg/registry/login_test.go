@@ -312,7 +312,7 @@ func TestRefusalsNameTheAccount(t *testing.T) {
 			answer(w, 401, "application/json", `{}`)
 		}), "(as me from the test)"},
 	} {
-		if !tt.account.Anonymous() {
+		if !tt.account.anonymous() {
 			tt.account.Source = "the test"
 		}
 		options := quick()

@@ -72,7 +72,7 @@ func TestHelpersThatHaveNone(t *testing.T) {
 		"by an empty answer":  `echo '{"ServerURL":"","Username":"","Secret":""}'`,
 	} {
 		got, err := install(t, store, script)(t.Context(), "r.example.com", "x")
-		if err != nil || !got.Anonymous() || len(got.Problems) > 0 {
+		if err != nil || !got.anonymous() || len(got.Problems) > 0 {
 			t.Errorf("%s: %v, %v", name, got, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/normal"
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 )
 
 // PushBlob implements Repository. The empty configuration is looked for first: it
@@ -109,7 +110,7 @@ func (r *remoteRepository) pushManifest(ctx context.Context, descriptor ocispec.
 		if !blobUnknown(err) || attempt == blobWaits {
 			return err
 		}
-		if err := pause(ctx, jitter(50*time.Millisecond<<attempt)); err != nil {
+		if err := pause.For(ctx, jitter(50*time.Millisecond<<attempt)); err != nil {
 			return err
 		}
 	}
@@ -146,7 +147,7 @@ const (
 func (r *remoteRepository) readBack(ctx context.Context, look func() error) error {
 	for attempt := range readBacks {
 		if attempt > 0 {
-			if err := pause(ctx, jitter(r.backoff<<attempt)); err != nil {
+			if err := pause.For(ctx, jitter(r.backoff<<attempt)); err != nil {
 				return err
 			}
 		}

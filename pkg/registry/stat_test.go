@@ -57,11 +57,14 @@ func TestStatBlobOnlyLooks(t *testing.T) {
 	}
 }
 
-// Whatever a registry, or a cache before it, makes of HEAD and of ranges, an
-// image is accused by a plain GET alone.
-func TestOnlyPlainGetAccuses(t *testing.T) {
-	content := bytes.Repeat([]byte("layer"), 1000)
-	blob := describe("application/x", content)
+// blobAnswers is how a registry answers HEAD, a range, and a plain GET, and what
+// kind of error follows.
+type blobAnswers struct {
+	head, ranged, plain func(http.ResponseWriter)
+	want                string
+}
+
+func waysToAnswerForABlob(content []byte) map[string]blobAnswers {
 	var packed bytes.Buffer
 	writer := gzip.NewWriter(&packed)
 	writer.Write(content)
@@ -90,10 +93,7 @@ func TestOnlyPlainGetAccuses(t *testing.T) {
 		answer(w, 200, "application/json", `{"errors":[{"code":"DENIED"}]}`)
 	}
 	total := fmt.Sprintf("bytes 0-0/%d", len(content))
-	for name, tt := range map[string]struct {
-		head, ranged, plain func(http.ResponseWriter)
-		want                string
-	}{
+	return map[string]blobAnswers{
 		"an encoding that nobody asked for":   {encoded, encoded, encoded, ""},
 		"an encoding of HEAD":                 {encoded, part(206, total), refusing(500), ""},
 		"an encoding of ranges":               {refusing(403), encoded, whole, ""},
@@ -115,7 +115,15 @@ func TestOnlyPlainGetAccuses(t *testing.T) {
 		"absent":                              {refusing(404), refusing(404), refusing(404), "not found"},
 		"forbidden":                           {refusing(403), refusing(403), refusing(403), "unauthorized"},
 		"ranges are 404, and plain is broken": {refusing(404), refusing(404), refusing(500), "unreachable"},
-	} {
+	}
+}
+
+// Whatever a registry, or a cache before it, makes of HEAD and of ranges, an
+// image is accused by a plain GET alone.
+func TestOnlyPlainGetAccuses(t *testing.T) {
+	content := bytes.Repeat([]byte("layer"), 1000)
+	blob := describe("application/x", content)
+	for name, tt := range waysToAnswerForABlob(content) {
 		s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 			switch {
 			case r.Method == http.MethodHead:

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/kms/cliplugin/common"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/bounded"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
@@ -100,8 +100,8 @@ func (s *pluginSigner) call(ctx context.Context, message []byte, method *common.
 	}
 	command := exec.CommandContext(ctx, s.path, common.ProtocolVersion, string(arguments))
 	command.Stdin = bytes.NewReader(message)
-	var stdout bounded
-	command.Stdout = &stdout
+	stdout := bounded.New(maxPluginAnswer)
+	command.Stdout = stdout
 	command.WaitDelay = pluginGrace
 	err = command.Run()
 	if ctx.Err() != nil {
@@ -119,17 +119,4 @@ func (s *pluginSigner) call(ctx context.Context, message []byte, method *common.
 
 func (s *pluginSigner) failed(err error) error {
 	return fmt.Errorf("%w: key plugin %s: %v", entry.ErrUnreachable, s.path, err)
-}
-
-// bounded is a buffer that takes no more than a plugin may say. It hides the
-// buffer's own ReadFrom, which knows no bound and which io.Copy prefers.
-type bounded struct{ buffer bytes.Buffer }
-
-func (b *bounded) Bytes() []byte { return b.buffer.Bytes() }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.buffer.Len()+len(p) > maxPluginAnswer {
-		return 0, io.ErrShortBuffer
-	}
-	return b.buffer.Write(p)
 }

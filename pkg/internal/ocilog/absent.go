@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -265,7 +266,7 @@ func (v *View) look(ctx context.Context, tags []revision.Tag) (absent []revision
 		}
 	}
 	if len(again) > 0 {
-		if pause(ctx, v.log.options.Recheck) != nil {
+		if pause.For(ctx, v.log.options.Recheck) != nil {
 			return nil, timedOut(ctx)
 		}
 		if again, err = v.resolve(ctx, again); err != nil {

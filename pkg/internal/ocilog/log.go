@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -170,20 +171,8 @@ func (l *Log) awaitVisible(ctx context.Context, packed *revision.Packed) error {
 		case within.Err() == nil && !errors.Is(err, entry.ErrNotFound):
 			return fmt.Errorf("read back %s: %w", packed.Tag, err)
 		}
-		if pause(within, wait) != nil {
+		if pause.For(within, wait) != nil {
 			return fmt.Errorf("read back %s: %w: it is written, but the registry does not show it yet", packed.Tag, entry.ErrTimeout)
 		}
-	}
-}
-
-// pause waits, or returns the error of a context that ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

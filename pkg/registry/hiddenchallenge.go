@@ -96,7 +96,7 @@ func (c *challenges) elsewhere(request *http.Request, response *http.Response) (
 	if err != nil {
 		return nil, &credentialError{err}
 	}
-	if stored := !account.Anonymous() || (len(account.Problems) > 0 && response.StatusCode >= http.StatusBadRequest); stored {
+	if stored := !account.anonymous() || (len(account.Problems) > 0 && response.StatusCode >= http.StatusBadRequest); stored {
 		if c.found, err = c.ping(request, account); err != nil {
 			return nil, err
 		}

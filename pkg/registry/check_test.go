@@ -119,7 +119,7 @@ func TestAccessToLayouts(t *testing.T) {
 		if err := client.canPull(t.Context(), ref); kind(err) != want {
 			t.Errorf("pull from %s: %v; want %q", path, err, want)
 		}
-		if account, err := client.account(t.Context(), ref); err != nil || !account.Anonymous() {
+		if account, err := client.account(t.Context(), ref); err != nil || !account.anonymous() {
 			t.Errorf("%s: %v, %v", path, account, err)
 		}
 	}

@@ -7,13 +7,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 )
 
 // slowBy answers after some time, unless nobody waits for it any longer.
 func slowBy(wait time.Duration, asked *int) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		*asked++
-		if err := pause(r.Context(), wait); err != nil {
+		if err := pause.For(r.Context(), wait); err != nil {
 			return nil, err
 		}
 		return respond(r, 200, strings.NewReader(`{"tags":["a"]}`)), nil
