@@ -27,11 +27,11 @@ func (c *Catalog) attach(ctx context.Context, repository registry.Repository, re
 	return c.putBeside(ctx, repository, packed, image, nil)
 }
 
-// attachAgain attaches a revision that was published before, unless its
+// reattach attaches a revision that was published before, unless its
 // attachment is there: listed when the image was inspected, and not cleaned up,
 // which registries do to what stays listed. Where nobody said what refers to the
 // image, attaching shows it.
-func (c *Catalog) attachAgain(ctx context.Context, repository registry.Repository, rev *revision.Revision, image *inspect.Image) Step {
+func (c *Catalog) reattach(ctx context.Context, repository registry.Repository, rev *revision.Revision, image *inspect.Image) Step {
 	manifest, err := c.log.Manifest(ctx, rev.Tag)
 	if err == nil && digest.FromBytes(manifest) != rev.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten", entry.ErrConflict, rev.Tag)

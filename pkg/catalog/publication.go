@@ -137,7 +137,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 // refuses what conflicts with the catalog.
 func (p *publication) compare(ctx context.Context) (err error) {
 	if p.view, err = p.catalog.refresh(ctx); err != nil {
-		p.view, err = p.begin(ctx, err)
+		p.view, err = p.initialize(ctx, err)
 	}
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	if p.old != nil && p.mustBeNew {
 		return &ConflictError{Name: p.name}
 	}
-	p.keep()
+	p.carryOver()
 	p.complete()
 	return nil
 }
@@ -248,12 +248,12 @@ func (p *publication) follow(ctx context.Context) error {
 	switch {
 	case p.options.NoAttach:
 	case again:
-		p.result.Attachment = p.catalog.attachAgain(ctx, p.repository, p.old, p.image)
+		p.result.Attachment = p.catalog.reattach(ctx, p.repository, p.old, p.image)
 	default:
 		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
 	}
 	if again {
-		if err := p.signAgain(ctx); err != nil {
+		if err := p.signMissing(ctx); err != nil {
 			return err
 		}
 	}

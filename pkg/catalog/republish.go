@@ -34,13 +34,13 @@ func (c *Catalog) Republish(ctx context.Context, name string, options PublishOpt
 	if _, err := c.admit(ctx, view, head, GetOptions{}); err != nil {
 		return PublishResult{}, err
 	}
-	p := &publication{catalog: c, options: again(head.Document, options), before: head.Document}
+	p := &publication{catalog: c, options: carryOverOptions(head.Document, options), before: head.Document}
 	err = p.run(ctx, head.Document.Image.Reference)
 	return p.result, err
 }
 
-// again completes options with what an entry says.
-func again(d *entry.Document, options PublishOptions) PublishOptions {
+// carryOverOptions completes options with what an entry says.
+func carryOverOptions(d *entry.Document, options PublishOptions) PublishOptions {
 	options.Name = cmp.Or(options.Name, d.Name)
 	options.Move = options.Move || options.Name != d.Name
 	options.Version = cmp.Or(options.Version, d.Version)
@@ -59,16 +59,16 @@ func again(d *entry.Document, options PublishOptions) PublishOptions {
 		}
 		options.Override = options.Override || m.Overridden
 	}
-	options.Metadata = asked(options.Metadata, said)
+	options.Metadata = completeMetadata(options.Metadata, said)
 	if options.Source == (entry.Source{}) {
 		options.Source = d.Source
 	}
 	return options
 }
 
-// keep takes over from the entry that is published again the files that are not
+// carryOver takes over from the entry that is published again the files that are not
 // to be found from its image.
-func (p *publication) keep() {
+func (p *publication) carryOver() {
 	if p.before == nil || p.before.Image.Digest != p.document.Image.Digest || p.options.Disk != "" {
 		return
 	}

@@ -72,9 +72,9 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 	}
 }
 
-// signAgain signs what is published already. A keyless signer cannot tell its
+// signMissing signs what is published already. A keyless signer cannot tell its
 // signatures from others', so it adds one only where there is none.
-func (p *publication) signAgain(ctx context.Context) error {
+func (p *publication) signMissing(ctx context.Context) error {
 	o := p.options.Sign
 	if o != nil && o.Signer.Keyless() && len(signature.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
 		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
@@ -241,7 +241,7 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manif
 	}
 	found := signature.Find(ctx, c.repository, manifest).Signatures
 	if policy == nil {
-		return texts(nil, nil, manifest, found)
+		return snapshotTexts(nil, nil, manifest, found)
 	}
-	return texts(policy, policy.For(c.Reference(), tag.Name), manifest, found)
+	return snapshotTexts(policy, policy.For(c.Reference(), tag.Name), manifest, found)
 }

@@ -101,7 +101,7 @@ func (l *look) walk(ctx context.Context) (*node, error) {
 	for depth, level := 0, []*node{root}; len(level) > 0; depth++ {
 		var below []*node
 		for _, n := range level {
-			if err := n.adopt(seen); err != nil {
+			if err := n.addChildren(seen); err != nil {
 				return nil, err
 			}
 			below = append(below, n.children...)
@@ -125,8 +125,8 @@ func (l *look) walk(ctx context.Context) (*node, error) {
 	return root, nil
 }
 
-// adopt makes nodes of what an index names, apart from what was seen already.
-func (n *node) adopt(seen map[digest.Digest]bool) error {
+// addChildren makes nodes of what an index names, apart from what was seen already.
+func (n *node) addChildren(seen map[digest.Digest]bool) error {
 	if !n.isIndex() || n.isArtifact() {
 		return nil
 	}
@@ -174,7 +174,7 @@ func checkDigest(found, wanted digest.Digest) error {
 	return nil
 }
 
-// fetch reads nodes that their indexes describe, and holds them against the
+// fetch reads nodes that their indexes describe, and checks them against the
 // description.
 func (l *look) fetch(ctx context.Context, nodes []*node) error {
 	group, within := errgroup.WithContext(ctx)

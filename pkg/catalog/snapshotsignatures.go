@@ -14,13 +14,13 @@ import (
 // are together for some thousand entries, and not what a stranger puts there.
 const maxFound = 32 << 20
 
-// keep keeps the signatures that were found of a revision for the next snapshot,
+// retain holds the signatures that were found of a revision for the next snapshot,
 // if they prove what is wanted: what does not would be looked up again anyway.
-func (e *evaluator) keep(tag revision.Tag, check trust.Check, found []signature.Signature) {
+func (e *evaluator) retain(tag revision.Tag, check trust.Check, found []signature.Signature) {
 	if check.Result != trust.Verified {
 		return
 	}
-	texts := texts(e.policy, e.rule(tag.Name), check.Digest, found)
+	texts := snapshotTexts(e.policy, e.rule(tag.Name), check.Digest, found)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, text := range texts {
@@ -31,10 +31,10 @@ func (e *evaluator) keep(tag revision.Tag, check trust.Check, found []signature.
 	}
 }
 
-// texts returns signatures of a digest as a snapshot carries them. There is room
+// snapshotTexts returns signatures of a digest as a snapshot carries them. There is room
 // for few, so those come first that are by somebody whom the rule names: a
 // stranger can put any number beside them. A nil policy names nobody.
-func texts(policy *trust.Policy, rule *trust.AppliedRule, d digest.Digest, found []signature.Signature) [][]byte {
+func snapshotTexts(policy *trust.Policy, rule *trust.AppliedRule, d digest.Digest, found []signature.Signature) [][]byte {
 	var first, others [][]byte
 	for _, one := range found {
 		if policy != nil && len(found) > 1 && len(rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{one}}).Signers) > 0 {

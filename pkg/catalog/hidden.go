@@ -25,12 +25,12 @@ func (e *HiddenError) Error() string { return e.err.Error() }
 // Unwrap returns the refusal.
 func (e *HiddenError) Unwrap() error { return e.err }
 
-type beginKey struct{}
+type initKey struct{}
 
-// begin returns the view of a catalog that does not exist yet, if that is what a
+// initialize returns the view of a catalog that does not exist yet, if that is what a
 // refusal to read it means and the publisher wants to begin it. What this reader
 // saw in the catalog before is asked for all the same.
-func (p *publication) begin(ctx context.Context, refused error) (*ocilog.View, error) {
+func (p *publication) initialize(ctx context.Context, refused error) (*ocilog.View, error) {
 	var answer *registry.Error
 	hidden := errors.Is(refused, absence.ErrHidden) || errors.As(refused, &answer) && answer.Cause == registry.CauseHidden
 	if !hidden || p.options.DryRun && !p.options.Init {
@@ -42,7 +42,7 @@ func (p *publication) begin(ctx context.Context, refused error) (*ocilog.View, e
 	if !p.options.Init {
 		return nil, &HiddenError{p.catalog.Reference(), refused}
 	}
-	return p.catalog.refresh(context.WithValue(ctx, beginKey{}, true))
+	return p.catalog.refresh(context.WithValue(ctx, initKey{}, true))
 }
 
 // writable is what a repository of package registry is, beside a

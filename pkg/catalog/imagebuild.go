@@ -35,7 +35,7 @@ func FromBuild(build Build, options PublishOptions) (string, PublishOptions, err
 	}
 	options.Name = cmp.Or(options.Name, build.Name)
 	options.Source = build.Source
-	options.Metadata = asked(options.Metadata, build.Metadata)
+	options.Metadata = completeMetadata(options.Metadata, build.Metadata)
 	labels := maps.Clone(build.Labels)
 	maps.Copy(labels, options.Labels)
 	options.Labels = labels
@@ -45,8 +45,8 @@ func FromBuild(build Build, options PublishOptions) (string, PublishOptions, err
 	return image, options, nil
 }
 
-// asked completes what was typed with what was asked for before.
-func asked(typed, before entry.Metadata) entry.Metadata {
+// completeMetadata completes what was typed with what was asked for before.
+func completeMetadata(typed, before entry.Metadata) entry.Metadata {
 	return entry.Metadata{
 		Architecture:  cmp.Or(typed.Architecture, before.Architecture),
 		OS:            cmp.Or(typed.OS, before.OS),

@@ -31,7 +31,7 @@ func (t target) Date() time.Time {
 
 // Tags lists none where a catalog is being begun.
 func (t target) Tags(ctx context.Context) ([]string, error) {
-	if ctx.Value(beginKey{}) != nil {
+	if ctx.Value(initKey{}) != nil {
 		return nil, nil
 	}
 	return t.Repository.Tags(ctx)

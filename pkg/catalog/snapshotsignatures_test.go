@@ -28,7 +28,7 @@ func TestKeepsFewSignatures(t *testing.T) {
 	}
 	fill := func(verdict trust.Verdict) {
 		for n := range 200 {
-			e.keep(revision.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []signature.Signature{made})
+			e.retain(revision.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []signature.Signature{made})
 		}
 	}
 	for _, verdict := range []trust.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown} {

@@ -164,7 +164,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule
 	check := rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: known})
 	if rule != nil && (check.Result != trust.Verified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d, known...)
-		e.keep(tag, looked, found)
+		e.retain(tag, looked, found)
 		if looked.Result == trust.Verified || check.Result != trust.Verified {
 			check = looked
 		}
@@ -179,7 +179,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule
 // noticed, although a snapshot may prove it.
 func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest) trust.Check {
 	check, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d)
-	e.keep(tag, check, found)
+	e.retain(tag, check, found)
 	if check.Result == trust.Verified || rule == nil {
 		return check
 	}
@@ -202,10 +202,10 @@ func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {
 	return evidence
 }
 
-// learned checks the signatures that a snapshot carries while the rest of it
+// checkCarried checks the signatures that a snapshot carries while the rest of it
 // is still being decoded. What they prove is remembered; what they do not is
 // looked up when the revision is evaluated.
-func (c *Catalog) learned(revision *revision.Revision, signatures []jsontext.Value) {
+func (c *Catalog) checkCarried(revision *revision.Revision, signatures []jsontext.Value) {
 	policy := c.policy()
 	rule := policy.For(c.Reference(), revision.Tag.Name)
 	if _, known := c.verdicts.Recall(rule, trust.SubjectEntry, revision.Digest); known || rule == nil || !slices.Contains(rule.Subjects(), trust.SubjectEntry) || len(signatures) == 0 {

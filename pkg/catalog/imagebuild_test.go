@@ -52,7 +52,7 @@ func TestPublishBuild(t *testing.T) {
 	item := result.Item
 	got := []any{item.Name, item.Version, item.RegistryURL, item.SourceType, item.SourceImageBuild, item.ScheduleName, item.Architecture, item.Distro,
 		item.DistroVersion, item.ExportFormat, item.Targets, item.Labels, len(item.ArtifactRefs), len(item.Conditions), len(result.Warnings)}
-	want := []any{"nightly-77", "7", build.Container, "Scheduled", "nightly-77", "nightly", "arm64", "autosd",
+	want := []any{"nightly-77", "7", build.Container, entry.SourceScheduled, "nightly-77", "nightly", "arm64", "autosd",
 		"10", "qcow2", []entry.Target{{Name: "rpi4", Verified: true}}, map[string]string{"builder": "x", "team": "typed"}, 1, 1, 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
