@@ -96,7 +96,7 @@ func TestKeptFileOfAnother(t *testing.T) {
 	})
 }
 
-// What was kept is held against the log before it is served as current: whoever
+// What was kept is checked against the log before it is served as current: whoever
 // can write the file cannot make up entries.
 func TestKeptIsNotBelieved(t *testing.T) {
 	w, path, before := keeping(t)

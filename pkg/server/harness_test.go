@@ -235,7 +235,7 @@ type answer struct {
 	body   []byte
 }
 
-// ask makes a request, held against the description of the API in both
+// ask makes a request, checked against the description of the API in both
 // directions. Headers are KEY: VALUE.
 func (w *world) ask(method, path, body string, headers ...string) answer {
 	w.t.Helper()

@@ -52,7 +52,7 @@ func TestStatusesTellNoAnswers(t *testing.T) {
 	}
 }
 
-// What may not be opened is not probed: nothing is held against the entry or its
+// What may not be opened is not probed: nothing counts for the entry or its
 // registry, whoever notices it.
 func TestNotAllowedIsNotProbed(t *testing.T) {
 	refusal := fmt.Errorf("%w: no", registry.ErrNotAllowed)

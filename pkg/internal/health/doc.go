@@ -14,7 +14,7 @@
 //
 // A circuit breaker stands before each registry host: five failures in a row
 // open it, five minutes later one probe tries again. While it is not closed,
-// nothing that fails is held against an entry: its last phase stays, marked
+// nothing that fails counts for an entry: its last phase stays, marked
 // stale.
 //
 // A status says why in a word and a sentence that goes with it, never in those

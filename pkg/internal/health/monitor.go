@@ -129,7 +129,7 @@ func (m *Monitor) Follow(items iter.Seq[*entry.Item], recorded map[Key]*entry.St
 		if changed {
 			w.status = Initial(item, nil)
 		}
-		w.adopt(recorded[key])
+		w.mergeRecorded(recorded[key])
 		if changed {
 			m.reschedule(w, m.next(w, now))
 		}
@@ -156,8 +156,8 @@ func (m *Monitor) forgetHosts() {
 	maps.DeleteFunc(m.hosts, func(name string, _ *host) bool { return !named[name] })
 }
 
-// adopt takes a recorded status over where it says more than ours.
-func (w *watched) adopt(recorded *entry.Status) {
+// mergeRecorded takes a recorded status over where it says more than ours.
+func (w *watched) mergeRecorded(recorded *entry.Status) {
 	w.status = newer(w.status, recorded)
 	// Equal strings that are held anyway.
 	w.status.Name, w.status.Revision = w.subject.key.Name, w.subject.revision
@@ -216,7 +216,7 @@ func (m *Monitor) Merge(catalog string, recorded map[string]*entry.Status) (merg
 			continue
 		}
 		old := recorded[w.subject.key.Name]
-		w.adopt(old)
+		w.mergeRecorded(old)
 		w.merged = w.accesses.Load()
 		w.total = w.status.Accesses + w.merged
 		s := w.status
@@ -269,6 +269,6 @@ func (m *Monitor) Breakers() map[string]string {
 
 // host is what stands before one registry.
 type host struct {
-	breaker *gobreaker.CircuitBreaker[verdict]
+	breaker *gobreaker.CircuitBreaker[outcome]
 	slots   chan struct{}
 }

@@ -178,7 +178,7 @@ func (m *Monitor) settle(w *watched, asked *subject, due, begun time.Time, next 
 
 // ask makes one probe behind the breaker of its registry, and says when; none
 // where that is not allowed.
-func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun time.Time, failure error) {
+func (m *Monitor) ask(ctx context.Context, asked *subject) (v outcome, begun time.Time, failure error) {
 	if m.options.Allow != nil {
 		if err := m.options.Allow(asked.item()); err != nil {
 			return v, m.options.Now(), fmt.Errorf("%w: %w", registry.ErrNotAllowed, err)
@@ -195,12 +195,12 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun tim
 	}
 	begun = m.options.Now()
 	trial := h.breaker.State() != gobreaker.StateClosed
-	v, err := h.breaker.Execute(func() (verdict, error) {
+	v, err := h.breaker.Execute(func() (outcome, error) {
 		within, cancel := context.WithTimeout(ctx, m.options.Timeout)
 		defer cancel()
 		begun := time.Now()
 		failure = m.options.Probe(within, asked.item())
-		v := judge(failure)
+		v := outcomeOf(failure)
 		if m.options.Probed != nil && ctx.Err() == nil && !errors.Is(failure, registry.ErrNotAllowed) {
 			m.options.Probed(asked.host, v.reason, time.Since(begun))
 		}
@@ -208,11 +208,11 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v verdict, begun tim
 	})
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
-		return verdict{}, begun, errBreaker
+		return outcome{}, begun, errBreaker
 	case errors.Is(failure, registry.ErrNotAllowed):
 		return v, begun, failure
 	case trial && !v.answered:
-		return verdict{}, begun, errBreaker
+		return outcome{}, begun, errBreaker
 	}
 	return v, begun, failure
 }
@@ -226,10 +226,10 @@ func (m *Monitor) host(name string) *host {
 	if h == nil {
 		h = &host{
 			slots: make(chan struct{}, m.options.PerHost),
-			breaker: gobreaker.NewCircuitBreaker[verdict](gobreaker.Settings{
+			breaker: gobreaker.NewCircuitBreaker[outcome](gobreaker.Settings{
 				Name: name, MaxRequests: 1, Timeout: openFor,
 				ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
-				IsSuccessful: func(err error) bool { return judge(err).answered },
+				IsSuccessful: func(err error) bool { return outcomeOf(err).answered },
 				IsExcluded: func(err error) bool {
 					return errors.Is(err, context.Canceled) || errors.Is(err, registry.ErrNotAllowed)
 				},

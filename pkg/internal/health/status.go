@@ -21,30 +21,30 @@ const failuresToFail = 5
 // that was published.
 var ErrMismatch = errors.New("another digest")
 
-// verdict is what the answer to a probe says about an entry.
-type verdict struct {
+// outcome is what the answer to a probe says about an entry.
+type outcome struct {
 	phase    entry.Phase
 	reason   string
 	answered bool // the registry did its work: the breaker counts a success
 }
 
-// judge gives the answer to a probe its meaning (SPEC section 17).
-func judge(err error) verdict {
+// outcomeOf gives the answer to a probe its meaning (SPEC section 17).
+func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
-		return verdict{phase: entry.PhaseAvailable, answered: true}
+		return outcome{phase: entry.PhaseAvailable, answered: true}
 	case errors.Is(err, ErrMismatch):
-		return verdict{entry.PhaseFailed, revision.ReasonDigestMismatch, true}
+		return outcome{entry.PhaseFailed, revision.ReasonDigestMismatch, true}
 	case errors.Is(err, entry.ErrNotFound):
-		return verdict{entry.PhaseFailed, revision.ReasonManifestUnknown, true}
+		return outcome{entry.PhaseFailed, revision.ReasonManifestUnknown, true}
 	case errors.Is(err, entry.ErrUnauthorized):
-		return verdict{entry.PhaseFailed, revision.ReasonUnauthorized, true}
+		return outcome{entry.PhaseFailed, revision.ReasonUnauthorized, true}
 	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
-		return verdict{entry.PhaseFailed, revision.ReasonInvalidManifest, true}
+		return outcome{entry.PhaseFailed, revision.ReasonInvalidManifest, true}
 	case isThrottled(err):
-		return verdict{entry.PhaseUnavailable, revision.ReasonThrottled, false}
+		return outcome{entry.PhaseUnavailable, revision.ReasonThrottled, false}
 	}
-	return verdict{entry.PhaseUnavailable, revision.ReasonRegistryUnreachable, false}
+	return outcome{entry.PhaseUnavailable, revision.ReasonRegistryUnreachable, false}
 }
 
 func isThrottled(err error) bool {
@@ -79,7 +79,7 @@ func Message(phase entry.Phase, reason string) string {
 // after is the status after a probe that is dated with a time and was really
 // made. Anyone may ask for probes out of turn, so of those that get no answer
 // only the first is counted: else a few seconds would make five failures.
-func after(old entry.Status, v verdict, dated time.Time, inTurn bool) entry.Status {
+func after(old entry.Status, v outcome, dated time.Time, inTurn bool) entry.Status {
 	at := entry.NewTime(dated)
 	next := old
 	next.StaleSince, next.Reason, next.Failures = nil, v.reason, 0
