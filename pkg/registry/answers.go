@@ -60,14 +60,14 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// settled tells errors that the same request would get again: certificates
+// settled reports whether the same request would get an error again: certificates
 // that one side does not take, and what this package itself refuses.
 func settled(err error) bool {
 	var untrusted *tls.CertificateVerificationError
 	return errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrUnauthorized) || errors.As(err, &untrusted) || clientCertificate(err)
 }
 
-// repeatable tells the requests that can be sent twice. Starting an upload is
+// repeatable reports whether a request can be sent twice. Starting an upload is
 // one of them: a session that nobody uses expires.
 func repeatable(request *http.Request) bool {
 	switch request.Method {

@@ -61,7 +61,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
-// A manifest that is asked for by digest is held against it, whatever the
+// A manifest that is asked for by digest is checked against it, whatever the
 // registry announces.
 func TestAlteredManifestsWithoutAnAnnouncement(t *testing.T) {
 	right, manifest := manifestOf(t, "right", nil)

@@ -36,8 +36,10 @@ var (
 	repositoryGlob = regexp.MustCompile(`^[a-z0-9*]([a-z0-9._*/-]*[a-z0-9*])?$`)
 )
 
-// NewGate makes the gate of a catalog. Patterns are those that CheckPattern takes;
-// hosts may be nil.
+// NewGate makes the gate of a catalog. A pattern is HOST[:PORT], for all
+// repositories of a registry, or HOST[:PORT]/REPOSITORY; * stands for any
+// characters but a slash, ** for any at all. One that is malformed, or could
+// match nothing, is an entry.ErrInvalid. hosts may be nil.
 func NewGate(catalog string, patterns []string, hosts *Hosts) (*Gate, error) {
 	own, err := ParseReference(catalog)
 	if err != nil {
@@ -45,7 +47,7 @@ func NewGate(catalog string, patterns []string, hosts *Hosts) (*Gate, error) {
 	}
 	g := &Gate{own: own, hosts: hosts}
 	for _, text := range patterns {
-		if err := CheckPattern(text); err != nil {
+		if err := checkPattern(text); err != nil {
 			return nil, err
 		}
 		host, repository, below := strings.Cut(text, "/")
@@ -57,11 +59,8 @@ func NewGate(catalog string, patterns []string, hosts *Hosts) (*Gate, error) {
 	return g, nil
 }
 
-// CheckPattern reports a pattern of a gate that is malformed, or could match
-// nothing, as an entry.ErrInvalid. A pattern is HOST[:PORT], for all repositories
-// of a registry, or HOST[:PORT]/REPOSITORY; * stands for any characters but a
-// slash, ** for any at all.
-func CheckPattern(text string) error {
+// checkPattern reports a pattern that is malformed, or could match nothing.
+func checkPattern(text string) error {
 	host, repository, below := strings.Cut(text, "/")
 	if len(text) > maxReference || !hostGlob.MatchString(host) || below && (!repositoryGlob.MatchString(repository) || strings.Contains(repository, "//")) {
 		return fmt.Errorf("%w: pattern %.80q: want HOST or HOST/REPOSITORY without a tag, where * stands for any characters but a slash and ** for any", entry.ErrInvalid, text)

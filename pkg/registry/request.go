@@ -48,9 +48,9 @@ func (e *endpoint) address(path string) string {
 	return e.scheme + "://" + e.host + "/v2/" + e.repository + "/" + path
 }
 
-// isAPI tells the repository's own routes from those of a token service, which
-// some registries have below /v2/ too, or of a blob storage: their 404 is not
-// the registry's word.
+// isAPI reports whether an address is one of the repository's own routes. The 404
+// of a token service, which some registries have below /v2/ too, or of a blob
+// storage is not the registry's word.
 func (e *endpoint) isAPI(asked *url.URL) bool {
 	prefix := "/v2/" + e.repository + "/"
 	return asked.Host == e.host && len(asked.Path) > len(prefix) && asked.Path[:len(prefix)] == prefix

@@ -15,11 +15,11 @@ func (o *serveOptions) checkPatterns() error {
 	var all []string
 	for _, given := range o.allow {
 		for pattern := range strings.SplitSeq(given, ",") {
-			if err := registry.CheckPattern(pattern); err != nil {
-				return fmt.Errorf("--allow-registry: %w", err)
-			}
 			all = append(all, pattern)
 		}
+	}
+	if _, err := registry.NewGate("oci:.", all, nil); err != nil { // whatever the catalog
+		return fmt.Errorf("--allow-registry: %w", err)
 	}
 	o.allow = all
 	return nil
