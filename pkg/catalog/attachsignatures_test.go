@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -83,18 +84,18 @@ func TestSignaturesAreAttached(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			verdict := func() trust.Verdict {
+			verdict := func() entry.Verdict {
 				revision, evidence, _ := w.besideImage(image)
 				return both.For("", "autosd").Check(trust.SubjectEntry, revision, evidence).Result
 			}
-			if got := verdict(); got != trust.Untrusted {
+			if got := verdict(); got != entry.VerdictUntrusted {
 				t.Errorf("%s, referrers %t: %s by one of two, want untrusted", format, referrers, got)
 			}
 			approved, err := w.fresh(catalog.Options{}).Sign(t.Context(), "autosd", *qa)
 			if err != nil || approved.SignatureAttachment == nil || approved.SignatureAttachment.Outcome != catalog.Attached {
 				t.Fatalf("%s, referrers %t: %+v, %v, want attached", format, referrers, approved.SignatureAttachment, err)
 			}
-			if got := verdict(); got != trust.Verified {
+			if got := verdict(); got != entry.VerdictVerified {
 				t.Errorf("%s, referrers %t: %s by both, want verified", format, referrers, got)
 			}
 			// What others attach is no part of the entry.

@@ -10,7 +10,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/trust"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // copyTags copies a repository as clients do that know tags and no referrers.
@@ -68,23 +68,23 @@ func TestCatalogCopiedWithoutReferrers(t *testing.T) {
 		w.fill(c, 32, sign)
 		w.publish(c, w.push("team/last", "1", "1"), catalog.PublishOptions{Name: "last", Sign: sign, NoAttach: true})
 		w.copyTags("team/catalog", "team/copy")
-		verdicts := func() map[trust.Verdict]string {
+		verdicts := func() map[entry.Verdict]string {
 			copied, err := catalog.Open(w.host+"/team/copy", catalog.Options{Registry: w.client, Policy: trusting(t, sign), CacheDir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}
-			named := map[trust.Verdict]string{}
+			named := map[entry.Verdict]string{}
 			for _, name := range []string{"e000", "e031", "last"} {
 				v, _ := copied.Verify(t.Context(), name)
 				named[v.Verdict] = strings.TrimSpace(named[v.Verdict] + " " + name)
 			}
 			return named
 		}
-		if got := verdicts(); got[trust.Verified] != "e000 e031" || got[trust.Unsigned] != "last" {
+		if got := verdicts(); got[entry.VerdictVerified] != "e000 e031" || got[entry.VerdictUnsigned] != "last" {
 			t.Errorf("referrers %t: %v, want e000 and e031 verified, last unsigned", referrers, got)
 		}
 		silent.Store(true)
-		if got := verdicts(); got[trust.Verified] != "e000 e031" || got[trust.Unknown] != "last" {
+		if got := verdicts(); got[entry.VerdictVerified] != "e000 e031" || got[entry.VerdictUnknown] != "last" {
 			t.Errorf("referrers %t, and no answer about them: %v, want e000 and e031 verified, last unknown", referrers, got)
 		}
 	}

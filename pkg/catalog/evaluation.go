@@ -32,7 +32,7 @@ type Evaluation struct {
 // Finding is what a policy makes of one name.
 type Finding struct {
 	Revision digest.Digest // that decides the name; "" where none is left
-	Verdict  trust.Verdict
+	Verdict  entry.Verdict
 	Signers  []entry.Signer
 	// Err is why the policy refuses the name: a *trust.Error. It is nil for what
 	// is verified, and for what a rule only warns of.
@@ -103,7 +103,7 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 			continue
 		case f.at.IsZero():
 			unasked = append(unasked, head)
-		case f.Verdict != trust.Verified && now.Sub(f.at) >= renew:
+		case f.Verdict != entry.VerdictVerified && now.Sub(f.at) >= renew:
 			old = append(old, head)
 		}
 		next.Findings[name] = f
@@ -125,8 +125,8 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 			found = append(found, revision)
 			continue
 		}
-		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: trust.Unknown, Reason: "its revision was deleted a moment ago"}
-		next.Findings[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: trust.Unknown, Err: err, doubtful: true}
+		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: entry.VerdictUnknown, Reason: "its revision was deleted a moment ago"}
+		next.Findings[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: entry.VerdictUnknown, Err: err, doubtful: true}
 	}
 	reports, inTime := e.allInTime(ctx, found)
 	now := e.options.Now()
@@ -134,11 +134,11 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []
 		revision := found[i]
 		name := revision.Tag.Name
 		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: signersOf(report), doubtful: e.doubtful[name], at: now}
-		if report.Verdict == trust.Unknown && (e.offline || !inTime[i]) {
+		if report.Verdict == entry.VerdictUnknown && (e.offline || !inTime[i]) {
 			f.at = time.Time{}
 		}
-		if old := before.Findings[name]; old != nil && report.Verdict == trust.Unknown && !f.doubtful && !old.doubtful &&
-			old.Revision == f.Revision && old.Verdict != trust.Unknown && old.Verdict != trust.Verified {
+		if old := before.Findings[name]; old != nil && report.Verdict == entry.VerdictUnknown && !f.doubtful && !old.doubtful &&
+			old.Revision == f.Revision && old.Verdict != entry.VerdictUnknown && old.Verdict != entry.VerdictVerified {
 			f.Verdict, f.Signers, f.Err, f.Stale = old.Verdict, old.Signers, old.Err, true
 		} else if e.offline {
 			f.Err = report.Err(subject(revision), revision.Digest)
@@ -157,7 +157,7 @@ func (e *evaluator) renewAbsences(ctx context.Context, next *Evaluation) {
 			continue
 		}
 		if err := e.absence(ctx, name); err != nil {
-			f := &Finding{Verdict: trust.Invalid, Err: err, doubtful: true, at: now}
+			f := &Finding{Verdict: entry.VerdictInvalid, Err: err, doubtful: true, at: now}
 			if refused, ok := errors.AsType[*trust.Error](err); ok {
 				f.Verdict = refused.Verdict
 			}

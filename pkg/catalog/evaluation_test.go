@@ -18,7 +18,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // verdicts are those of an evaluation, by name.
@@ -30,7 +29,7 @@ func verdicts(e *catalog.Evaluation) string {
 		if f.Stale {
 			text += " stale"
 		}
-		if (f.Err == nil) != (f.Verdict == trust.Verified) {
+		if (f.Err == nil) != (f.Verdict == entry.VerdictVerified) {
 			text += fmt.Sprintf(" (%v)", f.Err)
 		}
 		all = append(all, text)

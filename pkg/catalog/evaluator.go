@@ -101,17 +101,17 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 			check.Subject = what
 		}
 		checks = append(checks, check)
-		if what == trust.SubjectEntry && check.Result == trust.Verified && rule.Admits(revision.Catalog()) {
+		if what == trust.SubjectEntry && check.Result == entry.VerdictVerified && rule.Admits(revision.Catalog()) {
 			e.confirm(revision.Tag)
 			e.vouch(revision)
 		}
 	}
 	report := rule.Report(checks...)
-	if report.Verdict == trust.Verified && !rule.Admits(revision.Catalog()) {
-		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: trust.Untrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})...)
+	if report.Verdict == entry.VerdictVerified && !rule.Admits(revision.Catalog()) {
+		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: entry.VerdictUntrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})...)
 	}
-	if e.doubtful[revision.Tag.Name] && (report.Verdict == trust.Verified || rule.Warns()) {
-		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != trust.Verified {
+	if e.doubtful[revision.Tag.Name] && (report.Verdict == entry.VerdictVerified || rule.Warns()) {
+		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != entry.VerdictVerified {
 			return rule.Report(append(checks, check)...)
 		}
 	}
@@ -162,14 +162,14 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule
 	}
 	known := evidenceOf(e.log.Signatures(tag)).Signatures
 	check := rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: known})
-	if rule != nil && (check.Result != trust.Verified || e.everybody) {
+	if rule != nil && (check.Result != entry.VerdictVerified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d, known...)
 		e.retain(tag, looked, found)
-		if looked.Result == trust.Verified || check.Result != trust.Verified {
+		if looked.Result == entry.VerdictVerified || check.Result != entry.VerdictVerified {
 			check = looked
 		}
 	}
-	if ok && check.Result != trust.Verified {
+	if ok && check.Result != entry.VerdictVerified {
 		return recalled
 	}
 	return check
@@ -180,13 +180,13 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule
 func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest) trust.Check {
 	check, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d)
 	e.retain(tag, check, found)
-	if check.Result == trust.Verified || rule == nil {
+	if check.Result == entry.VerdictVerified || rule == nil {
 		return check
 	}
 	evidence := evidenceOf(e.log.SnapshotSignatures(tag))
 	evidence.Signatures = append(evidence.Signatures, found...)
 	carried := rule.Check(trust.SubjectEntry, d, evidence)
-	if carried.Result != trust.Verified {
+	if carried.Result != entry.VerdictVerified {
 		return check
 	}
 	carried.Reason = "by a signature that a snapshot carries; in the registry " + check.Reason
@@ -224,7 +224,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.AppliedRule, image en
 		var repository registry.Repository
 		if repository, err = e.options.Registry.Open(ref); err == nil {
 			check, _ := e.lookUp(ctx, rule, trust.SubjectImage, repository, image.Digest)
-			if ok && !e.fresh && check.Result != trust.Verified {
+			if ok && !e.fresh && check.Result != entry.VerdictVerified {
 				return recalled
 			}
 			e.verdicts.Remember(rule, check)
@@ -234,7 +234,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.AppliedRule, image en
 	if ok && !e.fresh {
 		return recalled
 	}
-	return trust.Check{Subject: trust.SubjectImage, Result: trust.Unknown, Digest: image.Digest, Reason: err.Error()}
+	return trust.Check{Subject: trust.SubjectImage, Result: entry.VerdictUnknown, Digest: image.Digest, Reason: err.Error()}
 }
 
 // lookUp checks the signatures in a repository, and asks for no more of them
@@ -243,13 +243,13 @@ func (e *evaluator) image(ctx context.Context, rule *trust.AppliedRule, image en
 // later in the registry.
 func (e *evaluator) lookUp(ctx context.Context, rule *trust.AppliedRule, what trust.Subject, from signature.Store, d digest.Digest, known ...signature.Signature) (check trust.Check, found []signature.Signature) {
 	if e.offline || !mayLookUp(ctx) {
-		return trust.Check{Subject: what, Result: trust.Unknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
+		return trust.Check{Subject: what, Result: entry.VerdictUnknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
 	}
 	decide := func(evidence signature.Evidence) trust.Check {
 		check := rule.Check(what, d, evidence)
-		if len(known) > 0 && (check.Result != trust.Verified || e.everybody) {
+		if len(known) > 0 && (check.Result != entry.VerdictVerified || e.everybody) {
 			evidence.Signatures = slices.Concat(known, evidence.Signatures)
-			if both := rule.Check(what, d, evidence); both.Result == trust.Verified {
+			if both := rule.Check(what, d, evidence); both.Result == entry.VerdictVerified {
 				return both
 			}
 		}
@@ -259,9 +259,9 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.AppliedRule, what tr
 		if !e.everybody {
 			check = decide(evidence)
 		}
-		return check.Result == trust.Verified
+		return check.Result == entry.VerdictVerified
 	})
-	if check.Result != trust.Verified { // there was more to find, or to wait for
+	if check.Result != entry.VerdictVerified { // there was more to find, or to wait for
 		check = decide(evidence)
 	}
 	return check, evidence.Signatures
@@ -271,9 +271,9 @@ func (e *evaluator) lookUp(ctx context.Context, rule *trust.AppliedRule, what tr
 // than what decides a name; head is its tag, or zero. Otherwise an older state is
 // shown as the newest, and no signature on that says so.
 func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) trust.Check {
-	check := trust.Check{Subject: trust.SubjectLatest, Result: trust.Verified}
+	check := trust.Check{Subject: trust.SubjectLatest, Result: entry.VerdictVerified}
 	if unreadable := e.view.Unreadable(name, head, e.asOf); len(unreadable) > 0 {
-		check.Result = trust.Invalid
+		check.Result = entry.VerdictInvalid
 		check.Reason = fmt.Sprintf("what stands under its latest tag is no revision; if it never was one, delete the tag %s", unreadable[len(unreadable)-1])
 		return check
 	}
@@ -282,10 +282,10 @@ func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) 
 			continue // a copy from elsewhere is no loss of this catalog
 		}
 		switch signed := e.entry(ctx, e.rule(name), lost.Tag, lost.Digest, false); signed.Result {
-		case trust.Verified:
-			return trust.Check{Subject: trust.SubjectLatest, Result: trust.Invalid, Digest: lost.Digest, Reason: rolledBack(lost)}
-		case trust.Unknown:
-			check.Result, check.Digest = trust.Unknown, lost.Digest
+		case entry.VerdictVerified:
+			return trust.Check{Subject: trust.SubjectLatest, Result: entry.VerdictInvalid, Digest: lost.Digest, Reason: rolledBack(lost)}
+		case entry.VerdictUnknown:
+			check.Result, check.Digest = entry.VerdictUnknown, lost.Digest
 			check.Reason = fmt.Sprintf("a later revision vanished (%s), and whether it was signed is not known: %s", lost.Tag, signed.Reason)
 		default:
 			e.warn(WarnLog, name, fmt.Errorf("entry %q: a later revision, %s, is no longer in the registry (%s)", name, signed.Result, lost.Tag))
@@ -314,7 +314,7 @@ func rolledBack(lost ocilog.Vanished) string {
 // verifies reports whether the policy verifies a revision by itself, whatever
 // else there is of its name. Without a policy, everybody is believed.
 func (c *Catalog) verifies(ctx context.Context, revision *revision.Revision) bool {
-	return c.policy() == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == trust.Verified
+	return c.policy() == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == entry.VerdictVerified
 }
 
 // signed reports whether a revision has the signatures that the policy wants of
@@ -322,7 +322,7 @@ func (c *Catalog) verifies(ctx context.Context, revision *revision.Revision) boo
 func (c *Catalog) signed(ctx context.Context, revision *revision.Revision) bool {
 	e := c.newEvaluator(nil, zeroTime)
 	rule := e.rule(revision.Tag.Name)
-	return rule.Admits(revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == trust.Verified
+	return rule.Admits(revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == entry.VerdictVerified
 }
 
 // all evaluates revisions in parallel, and returns a report of each.

@@ -111,7 +111,7 @@ func TestOldCatalogsReadAsBefore(t *testing.T) {
 		t.Errorf("under the policy: %d entries, %d refused, %v; want all but the one that nobody signed", len(page.Items), len(page.Refused), err)
 	}
 	for _, item := range page.Items {
-		if item.Verdict != trust.Verified {
+		if item.Verdict != entry.VerdictVerified {
 			t.Errorf("%s is %s", item.Name, item.Verdict)
 		}
 	}

@@ -46,7 +46,7 @@ func TestVerifyNoticesARollback(t *testing.T) {
 	}
 	for range 2 {
 		v, err := open().Verify(t.Context(), "a")
-		if v.Verdict != trust.Invalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") {
+		if v.Verdict != entry.VerdictInvalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") {
 			t.Errorf("verified as %q, %v; want a rollback", v.Verdict, err)
 		}
 	}

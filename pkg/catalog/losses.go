@@ -122,7 +122,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	}
 	if head != nil && !c.mayStand(ctx, head) {
 		return entry.Event{}, &trust.Error{
-			What: fmt.Sprintf("what stands of entry %q", name), Digest: head.Digest, Verdict: trust.Untrusted,
+			What: fmt.Sprintf("what stands of entry %q", name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
 			Reason: "the policy does not verify it; publish the entry again, or remove it",
 		}
 	}
@@ -154,7 +154,7 @@ func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Sign
 		}
 	}
 	return &trust.Error{
-		What: fmt.Sprintf("what stands of entry %q", head.Tag.Name), Digest: head.Digest, Verdict: trust.Untrusted,
+		What: fmt.Sprintf("what stands of entry %q", head.Tag.Name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
 		Reason: "it is not signed with this key, and no policy says who may have published it; publish the entry again, or remove it",
 	}
 }

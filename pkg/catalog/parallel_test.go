@@ -10,7 +10,6 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // One Catalog that was restored from a cache serves many readers at once.
@@ -67,7 +66,7 @@ func readOne(t *testing.T, c *catalog.Catalog, i, entries int) error {
 		return err
 	case 2:
 		v, err := c.Verify(t.Context(), name)
-		if err == nil && v.Verdict != trust.Verified {
+		if err == nil && v.Verdict != entry.VerdictVerified {
 			err = fmt.Errorf("the verdict is %s", v.Verdict)
 		}
 		return err

@@ -53,7 +53,7 @@ func (e *evaluator) absences(ctx context.Context, decided map[string]bool) (refu
 func (c *Catalog) refusal(revision *revision.Revision, report trust.Report) error {
 	what := subject(revision)
 	err := report.Err(what, revision.Digest)
-	if err == nil && report.Verdict != trust.Verified {
+	if err == nil && report.Verdict != entry.VerdictVerified {
 		c.warn(WarnPolicy, revision.Tag.Name, fmt.Errorf("%s is %s: %s", what, report.Verdict, report.Reason))
 	}
 	return err
@@ -90,7 +90,7 @@ func (e *evaluator) absence(ctx context.Context, name string) error {
 // latest there was of it.
 func (e *evaluator) newest(ctx context.Context, what, name string, head revision.Tag) error {
 	check := e.latest(ctx, name, head)
-	if check.Result == trust.Verified {
+	if check.Result == entry.VerdictVerified {
 		return nil
 	}
 	if e.rule(name).Warns() {

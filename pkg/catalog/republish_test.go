@@ -82,7 +82,7 @@ func TestPublishAgainNoStrangersWord(t *testing.T) {
 	w.publish(anybody, w.push("os/evil", "1", "2"), catalog.PublishOptions{Name: "a", NoAttach: true})
 	var refused *trust.Error
 	result, err := c.Republish(t.Context(), "a", catalog.PublishOptions{Sign: ours, NoAttach: true})
-	if !errors.As(err, &refused) || refused.Verdict != trust.Unsigned || result.Tag != "" {
+	if !errors.As(err, &refused) || refused.Verdict != entry.VerdictUnsigned || result.Tag != "" {
 		t.Errorf("what a stranger published: %+v, %v, want it refused as unsigned", result, err)
 	}
 }

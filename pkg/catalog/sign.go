@@ -67,7 +67,7 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 		return
 	}
 	check := rule.Check(trust.SubjectEntry, revision, evidenceOf(p.catalog.log.Signatures(tag)))
-	if check.Result != trust.Verified {
+	if check.Result != entry.VerdictVerified {
 		p.warn(WarnPolicy, "entry %q is signed, and the policy still refuses it: %s", p.name, check.Reason)
 	}
 }

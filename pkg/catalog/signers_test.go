@@ -49,7 +49,7 @@ func TestApprovals(t *testing.T) {
 			return reader.Get(t.Context(), "app", catalog.GetOptions{Signers: true})
 		}
 		var refused *trust.Error
-		if _, err := get(); !errors.As(err, &refused) || refused.Verdict != trust.Untrusted {
+		if _, err := get(); !errors.As(err, &refused) || refused.Verdict != entry.VerdictUntrusted {
 			t.Errorf("%s: signed by one: %v, want untrusted", format, err)
 		}
 		want := []string{build.Signer.PublicKey().String()}
@@ -61,7 +61,7 @@ func TestApprovals(t *testing.T) {
 			want = append(want, approver.Signer.PublicKey().String())
 			slices.Sort(want)
 			item, err := get()
-			if err != nil || item.Verdict != trust.Verified || !slices.Equal(signerNames(item.Signers), want) {
+			if err != nil || item.Verdict != entry.VerdictVerified || !slices.Equal(signerNames(item.Signers), want) {
 				t.Errorf("%s: %s by %v, %v; want verified by %v", format, item.Verdict, signerNames(item.Signers), err, want)
 			}
 		}
@@ -89,10 +89,10 @@ func TestSignersInSnapshotAndRegistry(t *testing.T) {
 		t.Fatalf("%d referrers, %v; want the signature", len(referrers), err)
 	}
 	w.forget("team/catalog", referrers[0].Digest)
-	verdict := func(policy *trust.Policy) (trust.Verdict, trust.Verdict) {
+	verdict := func(policy *trust.Policy) (entry.Verdict, entry.Verdict) {
 		c := w.fresh(catalog.Options{Policy: policy})
 		item, err := c.Get(t.Context(), "app", catalog.GetOptions{})
-		read := trust.Verdict(item.Verdict)
+		read := entry.Verdict(item.Verdict)
 		var refused *trust.Error
 		if errors.As(err, &refused) {
 			read = refused.Verdict
@@ -101,16 +101,16 @@ func TestSignersInSnapshotAndRegistry(t *testing.T) {
 		return read, v.Verdict
 	}
 	both := wanting(t, 2, build, qa)
-	if read, verified := verdict(both); read == trust.Verified || verified == trust.Verified {
+	if read, verified := verdict(both); read == entry.VerdictVerified || verified == entry.VerdictVerified {
 		t.Errorf("signed by one: %s, %s", read, verified)
 	}
 	if _, err := w.fresh(catalog.Options{}).Sign(t.Context(), "app", *qa); err != nil {
 		t.Fatal(err)
 	}
-	if read, verified := verdict(both); read != trust.Verified || verified != trust.Verified {
+	if read, verified := verdict(both); read != entry.VerdictVerified || verified != entry.VerdictVerified {
 		t.Errorf("signed by one in a snapshot and one in the registry: %s, %s; want verified", read, verified)
 	}
-	if read, verified := verdict(wanting(t, 2, build, team(t))); read == trust.Verified || verified == trust.Verified {
+	if read, verified := verdict(wanting(t, 2, build, team(t))); read == entry.VerdictVerified || verified == entry.VerdictVerified {
 		t.Errorf("signed by one and a stranger: %s, %s", read, verified)
 	}
 }

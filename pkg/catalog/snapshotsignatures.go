@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -17,7 +18,7 @@ const maxFound = 32 << 20
 // retain holds the signatures that were found of a revision for the next snapshot,
 // if they prove what is wanted: what does not would be looked up again anyway.
 func (e *evaluator) retain(tag revision.Tag, check trust.Check, found []signature.Signature) {
-	if check.Result != trust.Verified {
+	if check.Result != entry.VerdictVerified {
 		return
 	}
 	texts := snapshotTexts(e.policy, e.rule(tag.Name), check.Digest, found)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -26,17 +27,17 @@ func TestKeepsFewSignatures(t *testing.T) {
 		}
 		return sum
 	}
-	fill := func(verdict trust.Verdict) {
+	fill := func(verdict entry.Verdict) {
 		for n := range 200 {
 			e.retain(revision.Tag{Name: fmt.Sprintf("%s-%d", verdict, n)}, trust.Check{Result: verdict}, []signature.Signature{made})
 		}
 	}
-	for _, verdict := range []trust.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown} {
+	for _, verdict := range []entry.Verdict{entry.VerdictUnsigned, entry.VerdictUntrusted, entry.VerdictInvalid, entry.VerdictUnknown} {
 		if fill(verdict); kept() > 0 {
 			t.Errorf("%d bytes are kept of what is %s", kept(), verdict)
 		}
 	}
-	if fill(trust.Verified); kept() == 0 || kept() > maxFound {
+	if fill(entry.VerdictVerified); kept() == 0 || kept() > maxFound {
 		t.Errorf("%d bytes are kept of what is verified, want some, and no more than %d", kept(), maxFound)
 	}
 }

@@ -75,7 +75,7 @@ func TestVerifiedColdListBudget(t *testing.T) {
 		}
 		_, plain := list(nil)
 		page, verified := list(trusting(t, sign))
-		if len(page.Items) != 32 || page.Items[0].Verdict != trust.Verified {
+		if len(page.Items) != 32 || page.Items[0].Verdict != entry.VerdictVerified {
 			t.Errorf("%d items, the first is %q", len(page.Items), page.Items[0].Verdict)
 		}
 		if diff := cmp.Diff(plain, verified); diff != "" {
@@ -120,11 +120,11 @@ func TestVerdictsAreRememberedPerPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	item, second, err := get(policy)
-	if err != nil || item.Verdict != trust.Verified || len(second) >= len(first) {
+	if err != nil || item.Verdict != entry.VerdictVerified || len(second) >= len(first) {
 		t.Errorf("%q, %v: %d requests, then %d", item.Verdict, err, len(first), len(second))
 	}
 	var refused *trust.Error
-	if _, _, err := get(trusting(t, team(t))); !errors.As(err, &refused) || refused.Verdict != trust.Untrusted {
+	if _, _, err := get(trusting(t, team(t))); !errors.As(err, &refused) || refused.Verdict != entry.VerdictUntrusted {
 		t.Errorf("another policy: %v", err)
 	}
 }
@@ -176,10 +176,10 @@ func TestRollbackIsNoticed(t *testing.T) {
 			}
 			err = refusals(page.Refused)
 			var refused *trust.Error
-			if !errors.As(err, &refused) || refused.Verdict != trust.Invalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") || len(page.Items) != 0 {
+			if !errors.As(err, &refused) || refused.Verdict != entry.VerdictInvalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") || len(page.Items) != 0 {
 				t.Errorf("list: %v, %v", len(page.Items), err)
 			}
-			if _, err := c.Get(t.Context(), "a", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Invalid {
+			if _, err := c.Get(t.Context(), "a", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != entry.VerdictInvalid {
 				t.Errorf("get: %v", err)
 			}
 		})
@@ -206,10 +206,10 @@ func TestReplayFromAnotherCatalog(t *testing.T) {
 	}
 	c := w.open(catalog.Options{Policy: policy})
 	var refused *trust.Error
-	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Untrusted {
+	if _, err := c.Get(t.Context(), "a", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != entry.VerdictUntrusted {
 		t.Errorf("under its own name: %v", err)
 	}
-	if _, err := c.Get(t.Context(), "b", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Invalid {
+	if _, err := c.Get(t.Context(), "b", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != entry.VerdictInvalid {
 		t.Errorf("under another name: %v", err)
 	}
 }
@@ -238,10 +238,10 @@ func TestNoAnswerIsUnreachable(t *testing.T) {
 		}
 		err = refusals(page.Refused)
 		var refused *trust.Error
-		if len(page.Items) != 0 || !errors.Is(err, entry.ErrUnreachable) || errors.Is(err, entry.ErrUntrusted) || !errors.As(err, &refused) || refused.Verdict != trust.Unknown {
+		if len(page.Items) != 0 || !errors.Is(err, entry.ErrUnreachable) || errors.Is(err, entry.ErrUntrusted) || !errors.As(err, &refused) || refused.Verdict != entry.VerdictUnknown {
 			t.Errorf("%d: %v, %v", status, len(page.Items), err)
 		}
-		if v, err := c.Verify(t.Context(), "a"); v.Verdict != trust.Unknown || !errors.Is(err, entry.ErrUnreachable) {
+		if v, err := c.Verify(t.Context(), "a"); v.Verdict != entry.VerdictUnknown || !errors.Is(err, entry.ErrUnreachable) {
 			t.Errorf("%d: verify %s, %v", status, v.Verdict, err)
 		}
 	}
@@ -280,11 +280,11 @@ func TestForgedSignaturesInASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, sign)})
-	if item, err := cold.Get(t.Context(), "signed", catalog.GetOptions{}); err != nil || item.Verdict != trust.Verified {
+	if item, err := cold.Get(t.Context(), "signed", catalog.GetOptions{}); err != nil || item.Verdict != entry.VerdictVerified {
 		t.Errorf("signed: %q, %v", item.Verdict, err)
 	}
 	var refused *trust.Error
-	if _, err := cold.Get(t.Context(), "bare", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != trust.Unsigned {
+	if _, err := cold.Get(t.Context(), "bare", catalog.GetOptions{}); !errors.As(err, &refused) || refused.Verdict != entry.VerdictUnsigned {
 		t.Errorf("bare: %v", err)
 	}
 }
@@ -321,7 +321,7 @@ func TestSnapshotsCarryWhatCounts(t *testing.T) {
 	}
 	cold := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, ours)})
 	requests := w.counter.during(func() {
-		if item, err := cold.Get(t.Context(), heads[0].Name, catalog.GetOptions{}); err != nil || item.Verdict != trust.Verified {
+		if item, err := cold.Get(t.Context(), heads[0].Name, catalog.GetOptions{}); err != nil || item.Verdict != entry.VerdictVerified {
 			t.Errorf("%q, %v", item.Verdict, err)
 		}
 	})

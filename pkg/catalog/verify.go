@@ -42,7 +42,7 @@ type Check struct {
 type Verification struct {
 	Name     string        `json:"name"`
 	Revision string        `json:"revision"`
-	Verdict  trust.Verdict `json:"verdict,omitempty"` // empty: without a policy, signatures are not checked
+	Verdict  entry.Verdict `json:"verdict,omitempty"` // empty: without a policy, signatures are not checked
 	Rule     string        `json:"rule,omitempty"`
 	Checks   []Check       `json:"checks"`
 }

@@ -30,7 +30,7 @@ func TestStrangersEndNoVersion(t *testing.T) {
 	}
 	refused := func(err error) bool {
 		var refused *trust.Error
-		return errors.As(err, &refused) && refused.Verdict == trust.Unsigned
+		return errors.As(err, &refused) && refused.Verdict == entry.VerdictUnsigned
 	}
 	publish("1", ours)
 	remove(nil)

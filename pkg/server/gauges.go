@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // hostLabels bounds how many registries have a label of their own.
@@ -111,7 +110,7 @@ func (c *stateCollector) collectTrust(gauge func(*prometheus.Desc, float64, ...s
 	if c.server.usable(now) != nil {
 		all := len(now.entries) + len(now.refusals)
 		clear(counts)
-		counts[trust.Unknown] = all
+		counts[entry.VerdictUnknown] = all
 	}
 	for _, verdict := range verdicts {
 		gauge(verdictsGauge, float64(counts[verdict]), string(verdict))

@@ -28,7 +28,7 @@ func (r *refusal) same(other *refusal) bool {
 }
 
 // verdicts are all that there are, in the order of the API's description.
-var verdicts = []entry.Verdict{trust.Verified, trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown}
+var verdicts = []entry.Verdict{entry.VerdictVerified, entry.VerdictUnsigned, entry.VerdictUntrusted, entry.VerdictInvalid, entry.VerdictUnknown}
 
 // findingOf is what a policy makes of a live entry; nil without a policy. What was
 // not looked into, because the entry is newer, is unknown.
@@ -39,8 +39,8 @@ func findingOf(evaluation *catalog.Evaluation, head catalog.Head) *catalog.Findi
 	if found := evaluation.Findings[head.Name]; found != nil && found.Revision == head.Revision {
 		return found
 	}
-	return &catalog.Finding{Revision: head.Revision, Verdict: trust.Unknown, Err: &trust.Error{
-		What: fmt.Sprintf("entry %q", head.Name), Digest: head.Revision, Verdict: trust.Unknown, Reason: "they were not looked at yet",
+	return &catalog.Finding{Revision: head.Revision, Verdict: entry.VerdictUnknown, Err: &trust.Error{
+		What: fmt.Sprintf("entry %q", head.Name), Digest: head.Revision, Verdict: entry.VerdictUnknown, Reason: "they were not looked at yet",
 	}}
 }
 
@@ -114,7 +114,7 @@ func (s *state) tally() map[entry.Verdict]int {
 // withoutReason is a refusal as a client without a token may be told it: not what
 // the registry of an image answered, or has there.
 func (s *Server) withoutReason(w http.ResponseWriter, r *http.Request, refused *trust.Error, e *api.Problem) *api.Problem {
-	if refused.Verdict != trust.Unknown && refused.Subject != trust.SubjectImage {
+	if refused.Verdict != entry.VerdictUnknown && refused.Subject != trust.SubjectImage {
 		return e
 	}
 	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))

@@ -60,7 +60,7 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 	right := Identity{Subject: somebody, Issuer: theirs}
 	for _, test := range []struct {
 		name     string
-		want     Verdict
+		want     entry.Verdict
 		log      int
 		stamped  bool
 		identity Identity
@@ -68,64 +68,64 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 		spoil    func(bundle map[string]any)
 		of       digest.Digest // what is signed; "" is what is asked for
 	}{
-		{name: "over another digest", want: Invalid, of: other},
-		{name: "right identity, wrong issuer", want: Untrusted, identity: Identity{Subject: somebody, Issuer: "https://evil.example.com"}},
-		{name: "right issuer, wrong identity", want: Untrusted, identity: Identity{Subject: "https://ci.example.com/team", Issuer: theirs}},
-		{name: "expression not anchored", want: Untrusted, identity: Identity{SubjectRegexp: `ci\.example\.com/team`, Issuer: theirs}},
-		{name: "alternatives not anchored", want: Untrusted, identity: Identity{SubjectRegexp: `https://a|b.*`, Issuer: theirs}},
-		{name: "issuer expression not anchored", want: Untrusted, identity: Identity{Subject: somebody, IssuerRegexp: `issuer`}},
-		{name: "expired certificate, late timestamp", want: Invalid, log: -1, stamped: true,
+		{name: "over another digest", want: entry.VerdictInvalid, of: other},
+		{name: "right identity, wrong issuer", want: entry.VerdictUntrusted, identity: Identity{Subject: somebody, Issuer: "https://evil.example.com"}},
+		{name: "right issuer, wrong identity", want: entry.VerdictUntrusted, identity: Identity{Subject: "https://ci.example.com/team", Issuer: theirs}},
+		{name: "expression not anchored", want: entry.VerdictUntrusted, identity: Identity{SubjectRegexp: `ci\.example\.com/team`, Issuer: theirs}},
+		{name: "alternatives not anchored", want: entry.VerdictUntrusted, identity: Identity{SubjectRegexp: `https://a|b.*`, Issuer: theirs}},
+		{name: "issuer expression not anchored", want: entry.VerdictUntrusted, identity: Identity{Subject: somebody, IssuerRegexp: `issuer`}},
+		{name: "expired certificate, late timestamp", want: entry.VerdictInvalid, log: -1, stamped: true,
 			prepare: func(s, _ *lab) { s.noLog = true },
 			spoil:   nil, identity: right},
-		{name: "no timestamp and no log", want: Invalid, log: 1,
+		{name: "no timestamp and no log", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial"), "tlogEntries") }},
-		{name: "stamped and not logged", want: Invalid, log: 1, stamped: true,
+		{name: "stamped and not logged", want: entry.VerdictInvalid, log: 1, stamped: true,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial"), "tlogEntries") }},
-		{name: "log entry without promise, and no timestamp", want: Invalid, log: 1,
+		{name: "log entry without promise, and no timestamp", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial", "tlogEntries"), "inclusionPromise") }},
-		{name: "second log without timestamp", want: Invalid, log: 2},
-		{name: "another Rekor", want: Untrusted, log: 1,
+		{name: "second log without timestamp", want: entry.VerdictInvalid, log: 2},
+		{name: "another Rekor", want: entry.VerdictUntrusted, log: 1,
 			prepare: func(s, _ *lab) { s.logKey = newKey(s.t) }},
-		{name: "another Rekor that claims the log's name", want: Invalid, log: 1,
+		{name: "another Rekor that claims the log's name", want: entry.VerdictInvalid, log: 1,
 			prepare: func(s, _ *lab) { s.logName, s.logKey = keyID(s.t, s.logKey), newKey(s.t) }},
-		{name: "another certificate authority", want: Untrusted, log: 1,
+		{name: "another certificate authority", want: entry.VerdictUntrusted, log: 1,
 			prepare: func(s, _ *lab) { fresh := newLab(s.t); s.ca, s.caKey, s.root = fresh.ca, fresh.caKey, fresh.root }},
-		{name: "another timestamp authority", want: Untrusted, log: 2, stamped: true,
+		{name: "another timestamp authority", want: entry.VerdictUntrusted, log: 2, stamped: true,
 			prepare: func(s, _ *lab) { fresh := newLab(s.t); s.stamper, s.stampKey = fresh.stamper, fresh.stampKey }},
-		{name: "certificate not logged", want: Invalid, log: 1, prepare: func(s, _ *lab) { s.noSCT = true }},
-		{name: "certificate logged by a stranger", want: Invalid, log: 1, prepare: func(s, _ *lab) { s.ctKey = newKey(s.t) }},
-		{name: "certificate logged by a stranger that claims the log's name", want: Invalid, log: 1,
+		{name: "certificate not logged", want: entry.VerdictInvalid, log: 1, prepare: func(s, _ *lab) { s.noSCT = true }},
+		{name: "certificate logged by a stranger", want: entry.VerdictInvalid, log: 1, prepare: func(s, _ *lab) { s.ctKey = newKey(s.t) }},
+		{name: "certificate logged by a stranger that claims the log's name", want: entry.VerdictInvalid, log: 1,
 			prepare: func(s, _ *lab) { s.ctName, s.ctKey = keyID(s.t, s.ctKey), newKey(s.t) }},
-		{name: "authority no longer used", want: Untrusted, log: 1, prepare: func(_, trusted *lab) { trusted.retired = true }},
-		{name: "integrated time changed", want: Invalid, log: 1,
+		{name: "authority no longer used", want: entry.VerdictUntrusted, log: 1, prepare: func(_, trusted *lab) { trusted.retired = true }},
+		{name: "integrated time changed", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { at(b, "verificationMaterial", "tlogEntries")["integratedTime"] = "1700000000" }},
-		{name: "log entry of another signature", want: Invalid, log: 1,
+		{name: "log entry of another signature", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { flip(at(b, "verificationMaterial", "tlogEntries"), "canonicalizedBody") }},
-		{name: "promise changed", want: Invalid, log: 1,
+		{name: "promise changed", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) {
 				flip(at(b, "verificationMaterial", "tlogEntries", "inclusionPromise"), "signedEntryTimestamp")
 			}},
-		{name: "promise only", want: Invalid, log: 1,
+		{name: "promise only", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial", "tlogEntries"), "inclusionProof") }},
-		{name: "proof for another tree", want: Invalid, log: 1,
+		{name: "proof for another tree", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) {
 				at(b, "verificationMaterial", "tlogEntries", "inclusionProof")["hashes"] = []string{encode(sum256(nil))}
 			}},
-		{name: "checkpoint changed", want: Invalid, log: 1,
+		{name: "checkpoint changed", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) {
 				c := at(b, "verificationMaterial", "tlogEntries", "inclusionProof", "checkpoint")
 				c["envelope"] = "other - 42" + c["envelope"].(string)[len("lab - 42"):]
 			}},
-		{name: "signature changed", want: Invalid, log: 1,
+		{name: "signature changed", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { flip(at(b, "dsseEnvelope", "signatures"), "sig") }},
-		{name: "payload type changed", want: Invalid, log: 1,
+		{name: "payload type changed", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { at(b, "dsseEnvelope")["payloadType"] = "text/plain" }},
-		{name: "two signatures in the envelope", want: Invalid, log: 1,
+		{name: "two signatures in the envelope", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) {
 				e := at(b, "dsseEnvelope")
 				e["signatures"] = append(e["signatures"].([]any), e["signatures"].([]any)...)
 			}},
-		{name: "nothing in it", want: Invalid, log: 1, spoil: func(b map[string]any) { clear(b) }},
+		{name: "nothing in it", want: entry.VerdictInvalid, log: 1, spoil: func(b map[string]any) { clear(b) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			signing := newLab(t)
@@ -182,7 +182,7 @@ func TestEntryOfTheSignersOtherSignature(t *testing.T) {
 	var entries any
 	spoil(t, bundles[0], func(b map[string]any) { entries = at(b, "verificationMaterial")["tlogEntries"] })
 	swapped := spoil(t, bundles[1], func(b map[string]any) { at(b, "verificationMaterial")["tlogEntries"] = entries })
-	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, swapped); check.Result != Invalid {
+	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, swapped); check.Result != entry.VerdictInvalid {
 		t.Errorf("%+v", check)
 	}
 }
@@ -196,7 +196,7 @@ func TestCertificateOfAnother(t *testing.T) {
 	var certificate any
 	spoil(t, victim, func(b map[string]any) { certificate = at(b, "verificationMaterial")["certificate"] })
 	forged := spoil(t, thief, func(b map[string]any) { at(b, "verificationMaterial")["certificate"] = certificate })
-	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, forged); check.Result != Invalid {
+	if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, forged); check.Result != entry.VerdictInvalid {
 		t.Errorf("%+v", check)
 	}
 }
@@ -208,26 +208,26 @@ func TestAttacksOnKeySignatures(t *testing.T) {
 	for _, format := range []Format{Bundle, Legacy} {
 		sign := func(s messageSigner, of digest.Digest) Signature { return signed(t, s, format, of) }
 		broken := sign(team, d)
-		brokenWant := Invalid
+		brokenWant := entry.VerdictInvalid
 		if format == Bundle {
 			broken = spoil(t, broken, func(b map[string]any) { flip(at(b, "dsseEnvelope", "signatures"), "sig") })
 		} else {
 			// Nothing in the legacy format says which key is meant to have signed.
-			broken, brokenWant = spoil(t, broken, func(b map[string]any) { flip(at(b, "annotations"), annotationSignature) }), Untrusted
+			broken, brokenWant = spoil(t, broken, func(b map[string]any) { flip(at(b, "annotations"), annotationSignature) }), entry.VerdictUntrusted
 		}
 		for _, test := range []struct {
 			name       string
-			want       Verdict
+			want       entry.Verdict
 			signatures []Signature
 		}{
-			{"right", Verified, []Signature{sign(team, d)}},
-			{"none", Unsigned, nil},
-			{"over another digest", Invalid, []Signature{sign(team, other)}},
-			{"wrong key", Untrusted, []Signature{sign(stranger, d)}},
+			{"right", entry.VerdictVerified, []Signature{sign(team, d)}},
+			{"none", entry.VerdictUnsigned, nil},
+			{"over another digest", entry.VerdictInvalid, []Signature{sign(team, other)}},
+			{"wrong key", entry.VerdictUntrusted, []Signature{sign(stranger, d)}},
 			{"broken", brokenWant, []Signature{broken}},
-			{"no JSON", Invalid, []Signature{signature.New(format, []byte("{"))}},
-			{"a stranger's and a broken one", Untrusted, []Signature{sign(team, other), sign(stranger, d)}},
-			{"right among wrong ones", Verified, []Signature{signature.New(format, []byte("{")), sign(stranger, d), sign(team, other), sign(team, d)}},
+			{"no JSON", entry.VerdictInvalid, []Signature{signature.New(format, []byte("{"))}},
+			{"a stranger's and a broken one", entry.VerdictUntrusted, []Signature{sign(team, other), sign(stranger, d)}},
+			{"right among wrong ones", entry.VerdictVerified, []Signature{signature.New(format, []byte("{")), sign(stranger, d), sign(team, other), sign(team, d)}},
 		} {
 			t.Run(string(format)+"/"+test.name, func(t *testing.T) {
 				check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).check(d, test.signatures...)
@@ -254,7 +254,7 @@ func TestAttestationsAreNoSignatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if check := byKeys(t, &Rule{Keys: []*PublicKey{signer.PublicKey()}}).check(d, attestation); check.Result != Unsigned {
+	if check := byKeys(t, &Rule{Keys: []*PublicKey{signer.PublicKey()}}).check(d, attestation); check.Result != entry.VerdictUnsigned {
 		t.Errorf("%+v", check)
 	}
 }
@@ -267,13 +267,13 @@ func TestAllSigners(t *testing.T) {
 	rule := &Rule{Keys: []*PublicKey{a.PublicKey(), b.PublicKey()}, All: true}
 	for _, test := range []struct {
 		name    string
-		want    Verdict
+		want    entry.Verdict
 		signers []messageSigner
 	}{
-		{"both", Verified, []messageSigner{a, b}},
-		{"one", Untrusted, []messageSigner{a}},
-		{"one twice", Untrusted, []messageSigner{b, b}},
-		{"none", Unsigned, nil},
+		{"both", entry.VerdictVerified, []messageSigner{a, b}},
+		{"one", entry.VerdictUntrusted, []messageSigner{a}},
+		{"one twice", entry.VerdictUntrusted, []messageSigner{b, b}},
+		{"none", entry.VerdictUnsigned, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var signatures []Signature

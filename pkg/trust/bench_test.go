@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
@@ -16,7 +17,7 @@ func BenchmarkCheck(b *testing.B) {
 	rule := policy.For("", "")
 	for b.Loop() {
 		signature, _ := signature.Parse(text)
-		if rule.Check(SubjectEntry, d, Evidence{Signatures: []Signature{signature}}).Result != Verified {
+		if rule.Check(SubjectEntry, d, Evidence{Signatures: []Signature{signature}}).Result != entry.VerdictVerified {
 			b.Fatal("not verified")
 		}
 	}

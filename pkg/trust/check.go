@@ -8,53 +8,54 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // Check finds out whether the signatures of a digest satisfy the rule. It is the
-// only place where anything becomes Verified: when as many of the rule's signers as
+// only place where anything becomes verified: when as many of the rule's signers as
 // it requires were counted among valid signatures of this digest. It is pure.
 func (a *AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence) Check {
-	check := Check{Subject: subject, Digest: d, Result: Unknown}
+	check := Check{Subject: subject, Digest: d, Result: entry.VerdictUnknown}
 	if a == nil {
-		check.Result, check.Reason = Untrusted, "no rule of the policy applies to it, so nobody is trusted to sign it"
+		check.Result, check.Reason = entry.VerdictUntrusted, "no rule of the policy applies to it, so nobody is trusted to sign it"
 		return check
 	}
 	if d.Validate() != nil {
 		check.Reason = "its digest is malformed"
 		return check
 	}
-	c := &count{rule: a.rule, root: a.policy.root, digest: d, reasons: map[Verdict]string{}}
+	c := &count{rule: a.rule, root: a.policy.root, digest: d, reasons: map[entry.Verdict]string{}}
 	for _, one := range evidence.Signatures[:min(len(evidence.Signatures), signature.MaxSignatures)] {
 		c.add(one)
 	}
 	switch signed, wanted := c.signed.count(), a.rule.wanted(); {
 	case signed >= wanted && wanted > 0:
-		check.Result = Verified
+		check.Result = entry.VerdictVerified
 		c.describe(&check)
 	case evidence.Err != nil:
 		check.Reason = "its signatures could not be looked up: " + evidence.Err.Error()
 	case len(evidence.Signatures) > signature.MaxSignatures:
 		check.Reason = fmt.Sprintf("it has more than the %d signatures that are looked at", signature.MaxSignatures)
-	case c.reasons[Unknown] != "":
-		check.Reason = c.reasons[Unknown]
+	case c.reasons[entry.VerdictUnknown] != "":
+		check.Reason = c.reasons[entry.VerdictUnknown]
 	case signed > 0:
-		check.Result = Untrusted
+		check.Result = entry.VerdictUntrusted
 		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants", signed, wanted)
 		if a.rule.All {
 			check.Reason += " all of"
 		}
 		c.describe(&check)
-	case c.reasons[Untrusted] != "":
-		check.Result, check.Reason = Untrusted, c.reasons[Untrusted]
-	case c.reasons[Invalid] != "":
-		check.Result, check.Reason = Invalid, c.reasons[Invalid]
+	case c.reasons[entry.VerdictUntrusted] != "":
+		check.Result, check.Reason = entry.VerdictUntrusted, c.reasons[entry.VerdictUntrusted]
+	case c.reasons[entry.VerdictInvalid] != "":
+		check.Result, check.Reason = entry.VerdictInvalid, c.reasons[entry.VerdictInvalid]
 	case evidence.Missing == 1:
-		check.Result, check.Reason = Unsigned, "1 listed signature is gone"
+		check.Result, check.Reason = entry.VerdictUnsigned, "1 listed signature is gone"
 	case evidence.Missing > 1:
-		check.Result, check.Reason = Unsigned, fmt.Sprintf("%d listed signatures are gone", evidence.Missing)
+		check.Result, check.Reason = entry.VerdictUnsigned, fmt.Sprintf("%d listed signatures are gone", evidence.Missing)
 	default:
-		check.Result, check.Reason = Unsigned, "it has no signature"
+		check.Result, check.Reason = entry.VerdictUnsigned, "it has no signature"
 	}
 	return check
 }
@@ -67,7 +68,7 @@ type count struct {
 	digest digest.Digest
 
 	signed  signers
-	reasons map[Verdict]string // the first of each
+	reasons map[entry.Verdict]string // the first of each
 }
 
 func (c *count) add(s signature.Signature) {
@@ -86,9 +87,9 @@ func (c *count) add(s signature.Signature) {
 	if err == nil {
 		return
 	}
-	why := &outcome{Invalid, err.Error()}
+	why := &outcome{entry.VerdictInvalid, err.Error()}
 	if errors.Is(err, signature.ErrLater) {
-		why.verdict = Unknown
+		why.verdict = entry.VerdictUnknown
 	}
 	errors.As(err, &why)
 	if c.reasons[why.verdict] == "" {
@@ -127,7 +128,7 @@ func (c *count) keyless(m *signature.Content, format signature.Format) error {
 		return stranger("signed without a key, and the rule names only keys")
 	}
 	if c.root.missing != nil {
-		return &outcome{Unknown, "there is no trusted root to check it by: " + c.root.missing.Error()}
+		return &outcome{entry.VerdictUnknown, "there is no trusted root to check it by: " + c.root.missing.Error()}
 	}
 	v, err := c.root.vouch(m, c.digest)
 	if err != nil {

@@ -123,7 +123,7 @@ func TestWriteAndFind(t *testing.T) {
 				t.Errorf("%v, error %v", counted, evidence.Err)
 			}
 			policy := byKeys(t, &Rule{Keys: keys, All: true})
-			if check := policy.For("", "").Check(SubjectImage, p.image.Digest, evidence); check.Result != Verified {
+			if check := policy.For("", "").Check(SubjectImage, p.image.Digest, evidence); check.Result != entry.VerdictVerified {
 				t.Errorf("%+v", check)
 			}
 			other := digest.FromString("x")
@@ -165,14 +165,14 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 						return true
 					}
 					check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest))
-					want := Unknown
+					want := entry.VerdictUnknown
 					if !hit {
-						want = Untrusted // the step belongs to the other format
+						want = entry.VerdictUntrusted // the step belongs to the other format
 					}
 					if check.Result != want {
 						t.Errorf("%+v, want %s", check, want)
 					}
-					if want == Unknown {
+					if want == entry.VerdictUnknown {
 						if err := applied(&Rule{Require: []Subject{SubjectImage}}).Report(check).Err("x", ""); !errors.Is(err, entry.ErrUnreachable) {
 							t.Errorf("error %v", err)
 						}
@@ -252,7 +252,7 @@ func TestOffline(t *testing.T) {
 	http.DefaultTransport = nil // whoever uses it panics
 	defer func() { http.DefaultTransport = old }()
 	check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest))
-	if check.Result != Verified {
+	if check.Result != entry.VerdictVerified {
 		t.Errorf("%+v", check)
 	}
 }
@@ -275,7 +275,7 @@ func TestLegacySignatureBehindOneTooLarge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest)); check.Result != Verified {
+	if check := policy.For("", "").Check(SubjectImage, p.image.Digest, Find(t.Context(), p, p.image.Digest)); check.Result != entry.VerdictVerified {
 		t.Errorf("%s: %s, want verified", check.Result, check.Reason)
 	}
 }

@@ -1,6 +1,13 @@
 package trust
 
-import "github.com/oci-catalog/caib/pkg/internal/signature"
+import (
+	"context"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
 
 // Format is a way to store signatures.
 type Format = signature.Format
@@ -14,3 +21,10 @@ const (
 // Evidence is what was found of the signatures of one digest. It is complete only
 // if Err is nil; otherwise there may be more.
 type Evidence = signature.Evidence
+
+// Find looks up the signatures of a digest in its repository, in both formats.
+// What could not be looked up is in the evidence as its error, so that it is never
+// taken for absent.
+func Find(ctx context.Context, from registry.Repository, d digest.Digest) Evidence {
+	return signature.Find(ctx, from, d)
+}

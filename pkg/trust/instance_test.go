@@ -62,7 +62,7 @@ func TestInstance(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", round, err)
 		}
-		if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, signature); check.Result != Verified {
+		if check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, signature); check.Result != entry.VerdictVerified {
 			t.Errorf("%s: %+v", round, check)
 		}
 		switch round {
@@ -172,21 +172,21 @@ func TestMissingRoot(t *testing.T) {
 	without := l.bundle(newKey(t), d, 1, false)
 	for _, test := range []struct {
 		name       string
-		want       Verdict
+		want       entry.Verdict
 		signatures []Signature
 	}{
-		{"keyless", Unknown, []Signature{without}},
-		{"a key's", Verified, []Signature{without, signed(t, team, Bundle, d)}},
-		{"a stranger's key", Untrusted, []Signature{signed(t, testSigner(t), Bundle, d)}},
-		{"keyless and a stranger's", Unknown, []Signature{signed(t, testSigner(t), Bundle, d), without}},
-		{"none", Unsigned, nil},
+		{"keyless", entry.VerdictUnknown, []Signature{without}},
+		{"a key's", entry.VerdictVerified, []Signature{without, signed(t, team, Bundle, d)}},
+		{"a stranger's key", entry.VerdictUntrusted, []Signature{signed(t, testSigner(t), Bundle, d)}},
+		{"keyless and a stranger's", entry.VerdictUnknown, []Signature{signed(t, testSigner(t), Bundle, d), without}},
+		{"none", entry.VerdictUnsigned, nil},
 	} {
 		check := policy.check(d, test.signatures...)
 		if check.Result != test.want {
 			t.Errorf("%s: %+v, want %s", test.name, check, test.want)
 		}
 		report := applied(&Rule{}).Report(check)
-		if test.want == Unknown && (!strings.Contains(check.Reason, "no network") || !errors.Is(report.Err("entry autosd", d), entry.ErrUnreachable)) {
+		if test.want == entry.VerdictUnknown && (!strings.Contains(check.Reason, "no network") || !errors.Is(report.Err("entry autosd", d), entry.ErrUnreachable)) {
 			t.Errorf("%s: %+v", test.name, check)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/internal/testwait"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
@@ -47,7 +48,7 @@ func TestCostlyKeys(t *testing.T) {
 	garbage := bytes.Repeat([]byte{1}, 20<<10)
 	certificate := certify(t, key)
 	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki(t, key)}))
-	entry := func(name string, change func(spec object)) func(s object) {
+	inEntry := func(name string, change func(spec object)) func(s object) {
 		return func(s object) {
 			spec := object{
 				"data":      object{"hash": object{"algorithm": "sha256", "value": d.Encoded()}},
@@ -68,8 +69,8 @@ func TestCostlyKeys(t *testing.T) {
 			s["dsseEnvelope"].(object)["signatures"] = []any{object{"sig": garbage}}
 		}},
 		"chain":     {craft{media: mediaTypeV01, chain: []*x509.Certificate{certificate}}, nil},
-		"log entry": {craft{}, entry("spec", func(object) {})},
-		"log entry, in capitals": {craft{}, entry("Spec", func(spec object) {
+		"log entry": {craft{}, inEntry("spec", func(object) {})},
+		"log entry, in capitals": {craft{}, inEntry("Spec", func(spec object) {
 			spec["SIGNATURE"] = object{"Content": garbage, "publickey": object{"CONTENT": []byte(text)}}
 			delete(spec, "signature")
 		})},
@@ -90,7 +91,7 @@ func TestCostlyKeys(t *testing.T) {
 				}
 				check = l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, all...)
 			})
-			if check.Result != Invalid || name != "leaf" && !strings.Contains(check.Reason, "RSA key of") {
+			if check.Result != entry.VerdictInvalid || name != "leaf" && !strings.Contains(check.Reason, "RSA key of") {
 				t.Errorf("%+v, want it invalid for its key", check)
 			}
 		})

@@ -156,7 +156,7 @@ func (k *keyless) verify(d digest.Digest, made signature.Signature) error {
 	if err != nil {
 		return fmt.Errorf("%w: the certificate is of nobody: %v", entry.ErrUntrusted, err)
 	}
-	if check := policy.For("", "").Check(SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{made}}); check.Result != Verified {
+	if check := policy.For("", "").Check(SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{made}}); check.Result != entry.VerdictVerified {
 		return fmt.Errorf("%w: what the signing services answered does not hold by the trusted root: %s: %s", entry.ErrUntrusted, check.Result, check.Reason)
 	}
 	return nil

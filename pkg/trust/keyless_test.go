@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const (
@@ -70,7 +72,7 @@ func TestKeylessSignatures(t *testing.T) {
 			}
 			signature := l.signKeyless(l.services(test.log, test.stamped), test.format, d)
 			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, signature)
-			if check.Result != Verified || check.Signer != somebody+" ("+theirs+")" || check.Time == nil || !check.Time.Equal(l.now) || check.Format != test.format {
+			if check.Result != entry.VerdictVerified || check.Signer != somebody+" ("+theirs+")" || check.Time == nil || !check.Time.Equal(l.now) || check.Format != test.format {
 				t.Errorf("%+v", check)
 			}
 		})

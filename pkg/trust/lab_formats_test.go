@@ -45,6 +45,5 @@ func describe(mediaType string, content []byte) ocispec.Descriptor {
 type Signature = signature.Signature
 
 var (
-	Find  = signature.Find
 	Write = signature.Write
 )

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/secure-systems-lab/go-securesystemslib/dsse"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
@@ -88,7 +89,7 @@ func TestLab(t *testing.T) {
 				l.logKey = keys["Ed25519"]
 			}
 			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, l.bundle(key, d, version, version != 1))
-			if check.Result != Verified {
+			if check.Result != entry.VerdictVerified {
 				t.Errorf("%s, log version %d: %+v", name, version, check)
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
@@ -41,7 +42,7 @@ func TestMutations(t *testing.T) {
 	for name, right := range seeds(l, d) {
 		t.Run(name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			counted := map[Verdict]int{}
+			counted := map[entry.Verdict]int{}
 			for i := range mutations() {
 				text := mutate(random, right.JSON())
 				signature, ok := signature.Parse(text)
@@ -50,14 +51,14 @@ func TestMutations(t *testing.T) {
 				}
 				check := policy.check(d, signature)
 				counted[check.Result]++
-				if check.Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
+				if check.Result == entry.VerdictVerified && signature.Format == Bundle && !oracle(t, named, d, text) {
 					t.Errorf("mutation %d is verified, and not by sigstore-go:\n%s", i, text)
 				}
-				if check.Result == Verified && signature.Format == Legacy && !bytes.Equal(evidence(t, text), evidence(t, right.JSON())) {
+				if check.Result == entry.VerdictVerified && signature.Format == Legacy && !bytes.Equal(evidence(t, text), evidence(t, right.JSON())) {
 					t.Errorf("mutation %d is verified, and is another signature:\n%s", i, text)
 				}
 			}
-			if counted[Invalid] < mutations()/4 || counted[Verified] == mutations() {
+			if counted[entry.VerdictInvalid] < mutations()/4 || counted[entry.VerdictVerified] == mutations() {
 				t.Errorf("%v: the mutations change too little", counted)
 			}
 			t.Log(counted)
@@ -73,7 +74,7 @@ func FuzzJudge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		signature, ok := signature.Parse(text)
-		if ok && policy.check(d, signature).Result == Verified && signature.Format == Bundle && !oracle(t, named, d, text) {
+		if ok && policy.check(d, signature).Result == entry.VerdictVerified && signature.Format == Bundle && !oracle(t, named, d, text) {
 			t.Errorf("verified, and not by sigstore-go:\n%s", text)
 		}
 	})
@@ -257,7 +258,7 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			check := policy.check(d, many...)
 			runtime.ReadMemStats(&after)
-			if check.Result == Verified != (name == "timestamp") {
+			if check.Result == entry.VerdictVerified != (name == "timestamp") {
 				t.Errorf("%+v", check) // a bad timestamp beside a log's entry counts for nothing
 			}
 			if per := (after.TotalAlloc - before.TotalAlloc) / signature.MaxSignatures; per > 40*maxSignature {
@@ -278,7 +279,7 @@ func TestJudgeInParallel(t *testing.T) {
 		group.Go(func() {
 			policy := rule()
 			for name, signature := range signatures {
-				if check := policy.check(d, signature); check.Result != Verified {
+				if check := policy.check(d, signature); check.Result != entry.VerdictVerified {
 					t.Errorf("%s: %+v", name, check)
 				}
 			}

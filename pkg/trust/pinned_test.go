@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 const minute = time.Minute
@@ -23,9 +25,9 @@ const minute = time.Minute
 func TestPinnedVerdicts(t *testing.T) {
 	d := digest.FromString("revision")
 	material := func(s object) object { return s["verificationMaterial"].(object) }
-	entry := func(s object) object { return material(s)["tlogEntries"].([]any)[0].(object) }
-	noProof := func(s object) { delete(entry(s), "inclusionProof") }
-	noPromise := func(s object) { delete(entry(s), "inclusionPromise") }
+	logged := func(s object) object { return material(s)["tlogEntries"].([]any)[0].(object) }
+	noProof := func(s object) { delete(logged(s), "inclusionProof") }
+	noPromise := func(s object) { delete(logged(s), "inclusionPromise") }
 	annotate := func(key, value string) func(object) { return func(a object) { a[key] = value } }
 	middle := func(l *lab) (*x509.Certificate, *lab) {
 		other := *l
@@ -37,105 +39,105 @@ func TestPinnedVerdicts(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name  string
-		want  Verdict
+		want  entry.Verdict
 		build func(t *testing.T, l *lab) craft // of a signature that the lab's root is to judge; it may change the lab's root
 	}{
-		{"as it should be", Verified, func(_ *testing.T, l *lab) craft { return craft{lab: l} }},
-		{"legacy", Verified, func(_ *testing.T, l *lab) craft { return craft{lab: l, legacy: true} }},
-		{"version 0.1", Verified, func(_ *testing.T, l *lab) craft { return craft{lab: l, media: mediaTypeV01} }},
-		{"version 0.2", Verified, func(_ *testing.T, l *lab) craft {
+		{"as it should be", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l} }},
+		{"legacy", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l, legacy: true} }},
+		{"version 0.1", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l, media: mediaTypeV01} }},
+		{"version 0.2", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, media: "application/vnd.dev.sigstore.bundle+json;version=0.2"}
 		}},
-		{"version 0.3, old spelling", Verified, func(_ *testing.T, l *lab) craft {
+		{"version 0.3, old spelling", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, media: "application/vnd.dev.sigstore.bundle+json;version=0.3"}
 		}},
-		{"version 0.4", Unknown, func(_ *testing.T, l *lab) craft {
+		{"version 0.4", entry.VerdictUnknown, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, media: "application/vnd.dev.sigstore.bundle.v0.4+json"}
 		}},
-		{"version 1.0", Unknown, func(_ *testing.T, l *lab) craft {
+		{"version 1.0", entry.VerdictUnknown, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, media: "application/vnd.dev.sigstore.bundle.v1.0+json"}
 		}},
-		{"an unknown member", Unknown, func(_ *testing.T, l *lab) craft {
+		{"an unknown member", entry.VerdictUnknown, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, edit: func(s object) { s["later"] = true }}
 		}},
-		{"an unknown member within", Unknown, func(_ *testing.T, l *lab) craft {
-			return craft{lab: l, edit: func(s object) { entry(s)["later"] = object{} }}
+		{"an unknown member within", entry.VerdictUnknown, func(_ *testing.T, l *lab) craft {
+			return craft{lab: l, edit: func(s object) { logged(s)["later"] = object{} }}
 		}},
 
-		{"another authority with its chain", Untrusted, func(t *testing.T, l *lab) craft {
+		{"another authority with its chain", entry.VerdictUntrusted, func(t *testing.T, l *lab) craft {
 			fresh := newLab(t)
 			other := *l
 			other.ca, other.caKey, other.root = fresh.ca, fresh.caKey, fresh.root
 			return craft{lab: &other, media: mediaTypeV01, chain: []*x509.Certificate{fresh.ca, fresh.root}}
 		}},
-		{"another authority with its chain, legacy", Untrusted, func(t *testing.T, l *lab) craft {
+		{"another authority with its chain, legacy", entry.VerdictUntrusted, func(t *testing.T, l *lab) craft {
 			fresh := newLab(t)
 			other := *l
 			other.ca, other.caKey, other.root = fresh.ca, fresh.caKey, fresh.root
 			return craft{lab: &other, legacy: true, chain: []*x509.Certificate{fresh.ca, fresh.root}}
 		}},
-		{"intermediate only in the signature", Verified, func(_ *testing.T, l *lab) craft {
+		{"intermediate only in the signature", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			ca, other := middle(l)
 			return craft{lab: other, media: mediaTypeV01, chain: []*x509.Certificate{ca}}
 		}},
-		{"intermediate only in the signature, legacy", Verified, func(_ *testing.T, l *lab) craft {
+		{"intermediate only in the signature, legacy", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			ca, other := middle(l)
 			return craft{lab: other, legacy: true, chain: []*x509.Certificate{ca, l.ca, l.root}}
 		}},
-		{"intermediate nowhere", Untrusted, func(_ *testing.T, l *lab) craft {
+		{"intermediate nowhere", entry.VerdictUntrusted, func(_ *testing.T, l *lab) craft {
 			_, other := middle(l)
 			return craft{lab: other}
 		}},
 
-		{"stranger's timestamp beside a good log entry", Verified, func(t *testing.T, l *lab) craft { return craft{lab: l, stamps: []*lab{newLab(t)}} }},
-		{"broken timestamp beside a good log entry", Verified, func(_ *testing.T, l *lab) craft {
+		{"stranger's timestamp beside a good log entry", entry.VerdictVerified, func(t *testing.T, l *lab) craft { return craft{lab: l, stamps: []*lab{newLab(t)}} }},
+		{"broken timestamp beside a good log entry", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, stamps: []*lab{l}, edit: func(s object) {
 				material(s)["timestampVerificationData"].(object)["rfc3161Timestamps"].([]any)[0].(object)["signedTimestamp"] = "MAA="
 			}}
 		}},
-		{"null timestamp, legacy", Verified, func(_ *testing.T, l *lab) craft {
+		{"null timestamp, legacy", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, legacy: true, edit: annotate(annotationTimestamp, "null")}
 		}},
-		{"stranger's timestamp and no log in the root", Untrusted, func(t *testing.T, l *lab) craft {
+		{"stranger's timestamp and no log in the root", entry.VerdictUntrusted, func(t *testing.T, l *lab) craft {
 			l.noLog = true
 			return craft{lab: l, stamps: []*lab{newLab(t)}}
 		}},
-		{"timestamp, and no log in the root", Verified, func(_ *testing.T, l *lab) craft {
+		{"timestamp, and no log in the root", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			l.noLog = true
 			return craft{lab: l, stamps: []*lab{l}}
 		}},
 
-		{"bundle annotation {}", Invalid, func(_ *testing.T, l *lab) craft {
+		{"bundle annotation {}", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, legacy: true, edit: annotate(annotationBundle, "{}")}
 		}},
-		{"bundle annotation null", Invalid, func(_ *testing.T, l *lab) craft {
+		{"bundle annotation null", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, legacy: true, edit: annotate(annotationBundle, "null")}
 		}},
-		{"body that is a number, legacy", Invalid, func(_ *testing.T, l *lab) craft {
+		{"body that is a number, legacy", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, legacy: true, edit: annotate(annotationBundle, `{"SignedEntryTimestamp":"","Payload":{"body":1,"integratedTime":1,"logIndex":1,"logID":""}}`)}
 		}},
-		{"body that is a number", Invalid, func(_ *testing.T, l *lab) craft {
-			return craft{lab: l, edit: func(s object) { entry(s)["canonicalizedBody"] = encode([]byte("1")) }}
+		{"body that is a number", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
+			return craft{lab: l, edit: func(s object) { logged(s)["canonicalizedBody"] = encode([]byte("1")) }}
 		}},
-		{"body that is too long", Invalid, func(_ *testing.T, l *lab) craft {
-			return craft{lab: l, edit: func(s object) { entry(s)["canonicalizedBody"] = encode([]byte(strings.Repeat(" ", 64<<10+1))) }}
+		{"body that is too long", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
+			return craft{lab: l, edit: func(s object) { logged(s)["canonicalizedBody"] = encode([]byte(strings.Repeat(" ", 64<<10+1))) }}
 		}},
-		{"empty signature", Invalid, func(_ *testing.T, l *lab) craft { return craft{lab: l, signed: func([]byte) []byte { return nil }} }},
-		{"empty signature, legacy", Invalid, func(_ *testing.T, l *lab) craft {
+		{"empty signature", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft { return craft{lab: l, signed: func([]byte) []byte { return nil }} }},
+		{"empty signature, legacy", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, legacy: true, edit: annotate(annotationSignature, "")}
 		}},
-		{"log key no longer valid", Invalid, func(_ *testing.T, l *lab) craft {
+		{"log key no longer valid", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			l.logEnded = l.now.Add(-time.Hour)
 			return craft{lab: l}
 		}},
-		{"promise only, version 0.1", Verified, func(_ *testing.T, l *lab) craft { return craft{lab: l, media: mediaTypeV01, edit: noProof} }},
-		{"promise only, version 0.3", Invalid, func(_ *testing.T, l *lab) craft { return craft{lab: l, edit: noProof} }},
-		{"proof only, and no timestamp", Invalid, func(_ *testing.T, l *lab) craft { return craft{lab: l, edit: noPromise} }},
-		{"proof only, and a timestamp", Verified, func(_ *testing.T, l *lab) craft { return craft{lab: l, edit: noPromise, stamps: []*lab{l}} }},
-		{"the same entry twice", Invalid, func(_ *testing.T, l *lab) craft {
+		{"promise only, version 0.1", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l, media: mediaTypeV01, edit: noProof} }},
+		{"promise only, version 0.3", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft { return craft{lab: l, edit: noProof} }},
+		{"proof only, and no timestamp", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft { return craft{lab: l, edit: noPromise} }},
+		{"proof only, and a timestamp", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l, edit: noPromise, stamps: []*lab{l}} }},
+		{"the same entry twice", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, entries: func(e object) []object { return []object{e, e} }}
 		}},
-		{"a good entry beside a stranger's", Verified, func(_ *testing.T, l *lab) craft {
+		{"a good entry beside a stranger's", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, entries: func(e object) []object {
 				other := object{}
 				for k, v := range e {
@@ -145,7 +147,7 @@ func TestPinnedVerdicts(t *testing.T) {
 				return []object{other, e}
 			}}
 		}},
-		{"a good entry beside one with a forged promise", Verified, func(_ *testing.T, l *lab) craft {
+		{"a good entry beside one with a forged promise", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, entries: func(e object) []object {
 				other := object{}
 				for k, v := range e {
@@ -156,90 +158,90 @@ func TestPinnedVerdicts(t *testing.T) {
 			}}
 		}},
 
-		{"SCT: none", Invalid, func(_ *testing.T, l *lab) craft {
+		{"SCT: none", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, scts: func(*x509.Certificate) []byte { return nil }}
 		}},
-		{"SCT: a stranger's", Invalid, func(t *testing.T, l *lab) craft {
+		{"SCT: a stranger's", entry.VerdictInvalid, func(t *testing.T, l *lab) craft {
 			other := *l
 			other.ctKey = newKey(t)
 			return craft{lab: l, scts: other.sct}
 		}},
-		{"SCT: a stranger's with a claimed ID", Invalid, func(t *testing.T, l *lab) craft {
+		{"SCT: a stranger's with a claimed ID", entry.VerdictInvalid, func(t *testing.T, l *lab) craft {
 			other := *l
 			other.ctKey, other.ctName = newKey(t), keyID(t, l.ctKey)
 			return craft{lab: l, scts: other.sct}
 		}},
-		{"SCT: two, of which one is good", Verified, func(t *testing.T, l *lab) craft {
+		{"SCT: two, of which one is good", entry.VerdictVerified, func(t *testing.T, l *lab) craft {
 			other := *l
 			other.ctKey = newKey(t)
 			return craft{lab: l, scts: func(before *x509.Certificate) []byte { return sctList(t, other.signedSCT(before), l.signedSCT(before)) }}
 		}},
-		{"SCT: none, and no certificate log in the root", Verified, func(_ *testing.T, l *lab) craft {
+		{"SCT: none, and no certificate log in the root", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			l.noCT = true
 			return craft{lab: l, scts: func(*x509.Certificate) []byte { return nil }}
 		}},
 
-		{"another predicate", Unsigned, func(_ *testing.T, l *lab) craft {
+		{"another predicate", entry.VerdictUnsigned, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, statement: func(s string) string {
 				return strings.Replace(s, typeSignature, "https://slsa.dev/provenance/v1", 1)
 			}}
 		}},
-		{"two subjects", Invalid, func(_ *testing.T, l *lab) craft {
+		{"two subjects", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, statement: func(s string) string {
 				return strings.Replace(s, `"subject":[`, `"subject":[{"digest":{"sha256":"`+strings.Repeat("0", 64)+`"}},`, 1)
 			}}
 		}},
-		{"sha512 only", Invalid, func(_ *testing.T, l *lab) craft {
+		{"sha512 only", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, statement: func(s string) string {
 				return strings.Replace(s, `{"sha256":"`+d.Encoded()+`"}`, `{"sha512":"`+digest.SHA512.FromString("revision").Encoded()+`"}`, 1)
 			}}
 		}},
-		{"message signature", Invalid, func(_ *testing.T, l *lab) craft {
+		{"message signature", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, edit: func(s object) {
 				delete(s, "dsseEnvelope")
 				s["messageSignature"] = object{"messageDigest": object{"algorithm": "SHA2_256", "digest": sum256(nil)}, "signature": []byte{1}}
 			}}
 		}},
 
-		{"P-384", Verified, func(t *testing.T, l *lab) craft {
+		{"P-384", entry.VerdictVerified, func(t *testing.T, l *lab) craft {
 			return craft{lab: l, key: ecKey(t, elliptic.P384()), hash: crypto.SHA384}
 		}},
-		{"P-384, SHA-256", Verified, func(t *testing.T, l *lab) craft { return craft{lab: l, key: ecKey(t, elliptic.P384())} }},
-		{"P-521", Verified, func(t *testing.T, l *lab) craft {
+		{"P-384, SHA-256", entry.VerdictVerified, func(t *testing.T, l *lab) craft { return craft{lab: l, key: ecKey(t, elliptic.P384())} }},
+		{"P-521", entry.VerdictVerified, func(t *testing.T, l *lab) craft {
 			return craft{lab: l, key: ecKey(t, elliptic.P521()), hash: crypto.SHA512}
 		}},
-		{"Ed25519", Verified, func(t *testing.T, l *lab) craft { return craft{lab: l, key: edKey(t)} }},
-		{"RSA-2048", Verified, func(t *testing.T, l *lab) craft { return craft{lab: l, key: rsaKey(t, 2048)} }},
-		{"RSA-2048, PSS", Invalid, func(t *testing.T, l *lab) craft {
+		{"Ed25519", entry.VerdictVerified, func(t *testing.T, l *lab) craft { return craft{lab: l, key: edKey(t)} }},
+		{"RSA-2048", entry.VerdictVerified, func(t *testing.T, l *lab) craft { return craft{lab: l, key: rsaKey(t, 2048)} }},
+		{"RSA-2048, PSS", entry.VerdictInvalid, func(t *testing.T, l *lab) craft {
 			key := rsaKey(t, 2048)
 			return craft{lab: l, key: key, signed: func(m []byte) []byte {
 				return mustSign(t, key, m, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256})
 			}}
 		}},
-		{"RSA-1024", Invalid, func(t *testing.T, l *lab) craft { return craft{lab: l, key: rsaKey(t, 1024)} }},
+		{"RSA-1024", entry.VerdictInvalid, func(t *testing.T, l *lab) craft { return craft{lab: l, key: rsaKey(t, 1024)} }},
 
-		{"several alternative names", Verified, func(t *testing.T, l *lab) craft {
+		{"several alternative names", entry.VerdictVerified, func(t *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.EmailAddresses = []string{"another@example.com"} }}
 		}},
-		{"an alternative name of another kind", Untrusted, func(_ *testing.T, l *lab) craft {
+		{"an alternative name of another kind", entry.VerdictUntrusted, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) {
 				c.URIs = nil
 				c.ExtraExtensions = append(c.ExtraExtensions, otherName("somebody"))
 			}}
 		}},
-		{"a URI where an e-mail address is meant", Untrusted, func(t *testing.T, l *lab) craft {
+		{"a URI where an e-mail address is meant", entry.VerdictUntrusted, func(t *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.URIs = []*url.URL{parseURL(t, "mailto:team@example.com")} }}
 		}},
-		{"a certificate that is an authority", Verified, func(_ *testing.T, l *lab) craft {
+		{"a certificate that is an authority", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true }}
 		}},
-		{"a certificate for servers", Untrusted, func(_ *testing.T, l *lab) craft {
+		{"a certificate for servers", entry.VerdictUntrusted, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }}
 		}},
-		{"a certificate without usages", Verified, func(_ *testing.T, l *lab) craft {
+		{"a certificate without usages", entry.VerdictVerified, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.ExtKeyUsage = nil }}
 		}},
-		{"a certificate that is over", Invalid, func(_ *testing.T, l *lab) craft {
+		{"a certificate that is over", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.NotAfter = l.now.Add(-time.Second) }}
 		}},
 	} {

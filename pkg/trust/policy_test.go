@@ -239,7 +239,7 @@ func FuzzReadPolicy(f *testing.F) {
 			t.Errorf("a rule without signers: %s", text)
 		}
 		check := rule.Check(SubjectEntry, "sha256:"+cmpDigest, Evidence{})
-		if check.Result != Unsigned && check.Result != Untrusted {
+		if check.Result != entry.VerdictUnsigned && check.Result != entry.VerdictUntrusted {
 			t.Errorf("no signature is %s", check.Result)
 		}
 		if diff := cmp.Diff(policy.Hash(), policy.Hash()); diff != "" {

@@ -10,18 +10,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
-// Verdict is the domain's.
-type Verdict = entry.Verdict
-
-// The verdicts.
-const (
-	Verified  = entry.VerdictVerified
-	Unsigned  = entry.VerdictUnsigned
-	Untrusted = entry.VerdictUntrusted
-	Invalid   = entry.VerdictInvalid
-	Unknown   = entry.VerdictUnknown
-)
-
 // Subject is what a check is about.
 type Subject string
 
@@ -37,7 +25,7 @@ const (
 // Check is what was found out about the signatures of one digest.
 type Check struct {
 	Subject Subject       `json:"what"`
-	Result  Verdict       `json:"result"`
+	Result  entry.Verdict `json:"result"`
 	Digest  digest.Digest `json:"digest"`
 	Signer  string        `json:"signer,omitempty"` // who signed, as the policy names them
 	Format  Format        `json:"format,omitempty"`
@@ -49,16 +37,16 @@ type Check struct {
 
 // Report is the verdict on an entry under a rule.
 type Report struct {
-	Verdict Verdict `json:"verdict"`
-	Reason  string  `json:"reason,omitempty"` // in one line: those of the checks that decided
-	Rule    string  `json:"rule,omitempty"`   // the rule that applied, as policies name it
-	Warn    bool    `json:"warn,omitempty"`   // the rule reports, and refuses nothing
-	Checks  []Check `json:"checks"`
+	Verdict entry.Verdict `json:"verdict"`
+	Reason  string        `json:"reason,omitempty"` // in one line: those of the checks that decided
+	Rule    string        `json:"rule,omitempty"`   // the rule that applied, as policies name it
+	Warn    bool          `json:"warn,omitempty"`   // the rule reports, and refuses nothing
+	Checks  []Check       `json:"checks"`
 }
 
 // severity orders verdicts: what is worse decides. An answer that nobody could
 // give weighs more than what the others said.
-var severity = []Verdict{Verified, Unsigned, Untrusted, Invalid, Unknown}
+var severity = []entry.Verdict{entry.VerdictVerified, entry.VerdictUnsigned, entry.VerdictUntrusted, entry.VerdictInvalid, entry.VerdictUnknown}
 
 func (c Check) severity() int {
 	if level := slices.Index(severity, c.Result); level >= 0 {
@@ -71,7 +59,7 @@ func (c Check) severity() int {
 // signed, and of what makes a verdict worse. A required check that is missing, or
 // one too many, makes it unknown: nothing is verified by not having been checked.
 func (a *AppliedRule) Report(checks ...Check) Report {
-	report := Report{Verdict: Unknown, Rule: a.String(), Warn: a.Warns(), Checks: checks}
+	report := Report{Verdict: entry.VerdictUnknown, Rule: a.String(), Warn: a.Warns(), Checks: checks}
 	var signed []Subject
 	worst := 0
 	for _, check := range checks {
@@ -94,7 +82,7 @@ func (r Report) reason() string {
 			all = append(all, string(check.Subject)+": "+check.Reason)
 		}
 	}
-	if len(all) == 0 && r.Verdict == Unknown {
+	if len(all) == 0 && r.Verdict == entry.VerdictUnknown {
 		return "what the rule requires was not checked"
 	}
 	return strings.Join(all, "; ")
@@ -104,7 +92,7 @@ func (r Report) reason() string {
 // whose rule only warns. Else it is an *Error about what, the revision with
 // the given digest.
 func (r Report) Err(what string, revision digest.Digest) error {
-	if r.Verdict == Verified || r.Warn {
+	if r.Verdict == entry.VerdictVerified || r.Warn {
 		return nil
 	}
 	refused := &Error{What: what, Digest: revision, Verdict: r.Verdict, Reason: r.Reason}
@@ -117,18 +105,18 @@ func (r Report) Err(what string, revision digest.Digest) error {
 }
 
 // Error says that something may not be used, or that nobody can tell. It is an
-// entry.ErrUntrusted, and for Unknown an entry.ErrUnreachable instead.
+// entry.ErrUntrusted, and for what is unknown an entry.ErrUnreachable instead.
 type Error struct {
 	What    string
 	Digest  digest.Digest
-	Verdict Verdict
+	Verdict entry.Verdict
 	Subject Subject // that decided it
 	Reason  string
 }
 
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s is %s", e.What, e.Verdict)
-	if e.Verdict == Unknown {
+	if e.Verdict == entry.VerdictUnknown {
 		text = "the signatures of " + e.What + " could not be checked"
 	}
 	if e.Reason != "" {
@@ -139,7 +127,7 @@ func (e *Error) Error() string {
 
 // Is gives the error its kind.
 func (e *Error) Is(target error) bool {
-	if e.Verdict == Unknown {
+	if e.Verdict == entry.VerdictUnknown {
 		return target == entry.ErrUnreachable
 	}
 	return target == entry.ErrUntrusted

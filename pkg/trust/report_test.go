@@ -16,7 +16,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-var verdicts = []Verdict{Verified, Unsigned, Untrusted, Invalid, Unknown}
+var verdicts = []entry.Verdict{entry.VerdictVerified, entry.VerdictUnsigned, entry.VerdictUntrusted, entry.VerdictInvalid, entry.VerdictUnknown}
 
 func applied(rule *Rule) *AppliedRule {
 	if rule == nil {
@@ -39,17 +39,17 @@ func TestNothingUncheckedIsSuccess(t *testing.T) {
 			}
 		}
 	}
-	checks = append(checks, nil, []Check{{}}, []Check{{Result: Verified}})
+	checks = append(checks, nil, []Check{{}}, []Check{{Result: entry.VerdictVerified}})
 	for require, subjects := range requires {
 		for _, warn := range []bool{false, true} {
 			for _, done := range checks {
 				all := len(done) == len(subjects)
 				for i, check := range done {
-					all = all && check.Result == Verified && check.Subject == subjects[i]
+					all = all && check.Result == entry.VerdictVerified && check.Subject == subjects[i]
 				}
 				report := applied(&Rule{Require: requirements[require], Warn: warn}).Report(done...)
 				name := fmt.Sprintf("require %q, warn %t, checks %+v", require, warn, done)
-				if verified := report.Verdict == Verified; verified != all {
+				if verified := report.Verdict == entry.VerdictVerified; verified != all {
 					t.Errorf("%s: %s", name, report.Verdict)
 				}
 				if usable := report.Err("x", "") == nil; usable != (all || warn) {
@@ -58,7 +58,7 @@ func TestNothingUncheckedIsSuccess(t *testing.T) {
 			}
 		}
 	}
-	if report := applied(nil).Report(); report.Verdict != Unknown || report.Err("x", "") == nil {
+	if report := applied(nil).Report(); report.Verdict != entry.VerdictUnknown || report.Err("x", "") == nil {
 		t.Errorf("no rule, no check: %+v", report)
 	}
 }
@@ -69,17 +69,17 @@ func TestErrorKinds(t *testing.T) {
 		err := applied(&Rule{}).Report(Check{Subject: SubjectEntry, Result: v}).Err("entry a", digest.FromString("a"))
 		var typed *Error
 		switch {
-		case v == Verified && err != nil:
+		case v == entry.VerdictVerified && err != nil:
 			t.Errorf("%s: %v", v, err)
-		case v == Verified:
+		case v == entry.VerdictVerified:
 		case !errors.As(err, &typed) || typed.Verdict != v || typed.Digest != digest.FromString("a"):
 			t.Errorf("%s: %v", v, err)
-		case errors.Is(err, entry.ErrUnreachable) != (v == Unknown), errors.Is(err, entry.ErrUntrusted) != (v != Unknown):
+		case errors.Is(err, entry.ErrUnreachable) != (v == entry.VerdictUnknown), errors.Is(err, entry.ErrUntrusted) != (v != entry.VerdictUnknown):
 			t.Errorf("%s: %v has another kind", v, err)
 		}
 	}
-	both := applied(&Rule{Require: []Subject{SubjectEntry, SubjectImage}}).Report(Check{Subject: SubjectEntry, Result: Invalid}, Check{Subject: SubjectImage, Result: Unknown})
-	if both.Verdict != Unknown {
+	both := applied(&Rule{Require: []Subject{SubjectEntry, SubjectImage}}).Report(Check{Subject: SubjectEntry, Result: entry.VerdictInvalid}, Check{Subject: SubjectImage, Result: entry.VerdictUnknown})
+	if both.Verdict != entry.VerdictUnknown {
 		t.Errorf("invalid and unknown: %s", both.Verdict)
 	}
 }
@@ -98,13 +98,13 @@ func TestIncompleteEvidence(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		evidence Evidence
-		want     Verdict
+		want     entry.Verdict
 	}{
-		{"nothing found", Evidence{Err: failed}, Unknown},
-		{"a stranger's found", Evidence{Signatures: []Signature{many[0]}, Err: failed}, Unknown},
-		{"the right one found", Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}, Err: failed}, Verified},
-		{"too many", Evidence{Signatures: many}, Unknown},
-		{"the right one after too many", Evidence{Signatures: append(many[:signature.MaxSignatures:signature.MaxSignatures], signed(t, team, Bundle, d))}, Unknown},
+		{"nothing found", Evidence{Err: failed}, entry.VerdictUnknown},
+		{"a stranger's found", Evidence{Signatures: []Signature{many[0]}, Err: failed}, entry.VerdictUnknown},
+		{"the right one found", Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}, Err: failed}, entry.VerdictVerified},
+		{"too many", Evidence{Signatures: many}, entry.VerdictUnknown},
+		{"the right one after too many", Evidence{Signatures: append(many[:signature.MaxSignatures:signature.MaxSignatures], signed(t, team, Bundle, d))}, entry.VerdictUnknown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if check := rule.Check(SubjectEntry, d, test.evidence); check.Result != test.want {
@@ -112,15 +112,15 @@ func TestIncompleteEvidence(t *testing.T) {
 			}
 		})
 	}
-	if check := applied(nil).Check(SubjectEntry, d, Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}}); check.Result != Untrusted {
+	if check := applied(nil).Check(SubjectEntry, d, Evidence{Signatures: []Signature{signed(t, team, Bundle, d)}}); check.Result != entry.VerdictUntrusted {
 		t.Errorf("without a rule: %+v", check)
 	}
-	if check := rule.Check(SubjectEntry, "", Evidence{}); check.Result != Unknown {
+	if check := rule.Check(SubjectEntry, "", Evidence{}); check.Result != entry.VerdictUnknown {
 		t.Errorf("without a digest: %+v", check)
 	}
 }
 
-// The word Verified is assigned in one place of this package: there is one path
+// VerdictVerified is given in one place of this package: there is one path
 // to success.
 func TestOnePathToSuccess(t *testing.T) {
 	files, err := os.ReadDir(".")
@@ -139,14 +139,16 @@ func TestOnePathToSuccess(t *testing.T) {
 		}
 		ast.Inspect(parsed, func(node ast.Node) bool {
 			switch n := node.(type) {
-			case *ast.BinaryExpr, *ast.ValueSpec:
-				return false // comparisons, and the constant itself
-			case *ast.CompositeLit:
-				if list, ok := n.Type.(*ast.ArrayType); ok && fmt.Sprint(list.Elt) == "Verdict" {
-					return false // the order of verdicts
+			case *ast.BinaryExpr:
+				return false // comparisons
+			case *ast.ValueSpec:
+				return n.Names[0].Name != "severity" // the order of verdicts
+			case *ast.BasicLit:
+				if n.Value == `"verified"` {
+					assigned = append(assigned, set.Position(n.Pos()).String())
 				}
 			case *ast.Ident:
-				if n.Name == "Verified" {
+				if n.Name == "VerdictVerified" {
 					assigned = append(assigned, set.Position(n.Pos()).String())
 				}
 			}
@@ -154,7 +156,7 @@ func TestOnePathToSuccess(t *testing.T) {
 		})
 	}
 	if len(assigned) != 1 || !strings.HasPrefix(assigned[0], "check.go:") {
-		t.Errorf("Verified is given in %v, want one place in check.go", assigned)
+		t.Errorf("verified is said in %v, want one place in check.go", assigned)
 	}
 }
 
@@ -163,7 +165,7 @@ func TestOnePathToSuccess(t *testing.T) {
 func TestUnsignedSubjectsOnlyWorsen(t *testing.T) {
 	rule := applied(&Rule{})
 	for _, subject := range []Subject{SubjectLatest, SubjectOrigin} {
-		if got := rule.Report(Check{Subject: subject, Result: Verified}).Verdict; got != Unknown {
+		if got := rule.Report(Check{Subject: subject, Result: entry.VerdictVerified}).Verdict; got != entry.VerdictUnknown {
 			t.Errorf("%s alone: got %s, want unknown", subject, got)
 		}
 		for i, of := range severity {

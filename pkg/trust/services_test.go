@@ -349,7 +349,7 @@ func TestKeyWithServices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).check(d, signature); check.Result != Verified {
+		if check := byKeys(t, &Rule{Keys: []*PublicKey{team.PublicKey()}}).check(d, signature); check.Result != entry.VerdictVerified {
 			t.Errorf("%s, log %d: %+v", test.format, test.log, check)
 		}
 		if text := string(signature.JSON()); !strings.Contains(text, "imestamp") {

@@ -203,7 +203,7 @@ func TestPlugin(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if check := byKeys(t, &Rule{Keys: []*PublicKey{public}}).check(d, signature); check.Result != Verified {
+			if check := byKeys(t, &Rule{Keys: []*PublicKey{public}}).check(d, signature); check.Result != entry.VerdictVerified {
 				t.Errorf("%+v", check)
 			}
 		})

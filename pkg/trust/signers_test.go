@@ -38,24 +38,24 @@ func TestThreshold(t *testing.T) {
 	one := by(a, Bundle)
 	for _, test := range []struct {
 		name       string
-		want       Verdict
+		want       entry.Verdict
 		reason     string
 		signatures []Signature
 	}{
-		{"two", Verified, "", []Signature{by(a, Bundle), by(b, Bundle)}},
-		{"two formats", Verified, "", []Signature{by(a, Legacy), by(c, Bundle)}},
-		{"all three", Verified, "", []Signature{by(a, Bundle), by(b, Bundle), by(c, Legacy)}},
-		{"one", Untrusted, "signed by 1 of the 2 whom the rule wants", []Signature{by(a, Bundle)}},
-		{"one, in both formats", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(a, Legacy)}},
-		{"one, named twice", Untrusted, "signed by 1 of the 2", []Signature{by(b, Bundle), by(b, Bundle)}},
-		{"one signature many times", Untrusted, "signed by 1 of the 2", slices.Repeat([]Signature{one}, signature.MaxSignatures)},
-		{"one and a stranger", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(stranger, Bundle)}},
-		{"two strangers", Untrusted, "none of the keys", []Signature{by(stranger, Bundle), by(testSigner(t), Legacy)}},
-		{"one, and another over another digest", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signed(t, b, Bundle, other)}},
-		{"both over another digest", Invalid, "another digest", []Signature{signed(t, a, Bundle, other), signed(t, b, Legacy, other)}},
-		{"one, and one that is broken", Untrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signature.New(Bundle, []byte("{}"))}},
-		{"two among wrong ones", Verified, "", []Signature{signature.New(Legacy, []byte("{")), by(stranger, Bundle), one, one, signed(t, c, Bundle, other), by(c, Bundle)}},
-		{"none", Unsigned, "no signature", nil},
+		{"two", entry.VerdictVerified, "", []Signature{by(a, Bundle), by(b, Bundle)}},
+		{"two formats", entry.VerdictVerified, "", []Signature{by(a, Legacy), by(c, Bundle)}},
+		{"all three", entry.VerdictVerified, "", []Signature{by(a, Bundle), by(b, Bundle), by(c, Legacy)}},
+		{"one", entry.VerdictUntrusted, "signed by 1 of the 2 whom the rule wants", []Signature{by(a, Bundle)}},
+		{"one, in both formats", entry.VerdictUntrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(a, Legacy)}},
+		{"one, named twice", entry.VerdictUntrusted, "signed by 1 of the 2", []Signature{by(b, Bundle), by(b, Bundle)}},
+		{"one signature many times", entry.VerdictUntrusted, "signed by 1 of the 2", slices.Repeat([]Signature{one}, signature.MaxSignatures)},
+		{"one and a stranger", entry.VerdictUntrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), by(stranger, Bundle)}},
+		{"two strangers", entry.VerdictUntrusted, "none of the keys", []Signature{by(stranger, Bundle), by(testSigner(t), Legacy)}},
+		{"one, and another over another digest", entry.VerdictUntrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signed(t, b, Bundle, other)}},
+		{"both over another digest", entry.VerdictInvalid, "another digest", []Signature{signed(t, a, Bundle, other), signed(t, b, Legacy, other)}},
+		{"one, and one that is broken", entry.VerdictUntrusted, "signed by 1 of the 2", []Signature{by(a, Bundle), signature.New(Bundle, []byte("{}"))}},
+		{"two among wrong ones", entry.VerdictVerified, "", []Signature{signature.New(Legacy, []byte("{")), by(stranger, Bundle), one, one, signed(t, c, Bundle, other), by(c, Bundle)}},
+		{"none", entry.VerdictUnsigned, "no signature", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			check := policy.check(d, test.signatures...)
@@ -107,19 +107,19 @@ func TestThresholdOfIdentities(t *testing.T) {
 	key := testSigner(t)
 	for _, test := range []struct {
 		name       string
-		want       Verdict
+		want       entry.Verdict
 		identities []Identity
 		all        bool
 		signatures []Signature
 	}{
-		{"two who are named", Verified, []Identity{exactly(alice), exactly(bob)}, false, []Signature{by(alice), by(bob)}},
-		{"one whom two patterns fit", Untrusted, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice)}},
-		{"the same, with two certificates", Untrusted, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(alice)}},
-		{"the same, where all are wanted", Untrusted, []Identity{exactly(alice), anybody()}, true, []Signature{by(alice), by(alice)}},
-		{"two whom one pattern fits", Untrusted, []Identity{anybody(), exactly("nobody")}, false, []Signature{by(alice), by(bob)}},
-		{"two of whom one fits both", Verified, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(bob)}},
-		{"the same, the other way round", Verified, []Identity{anybody(), exactly(alice)}, true, []Signature{by(bob), by(alice)}},
-		{"an identity and a key", Verified, []Identity{exactly(alice)}, false, []Signature{by(alice), signed(t, key, Legacy, d)}},
+		{"two who are named", entry.VerdictVerified, []Identity{exactly(alice), exactly(bob)}, false, []Signature{by(alice), by(bob)}},
+		{"one whom two patterns fit", entry.VerdictUntrusted, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice)}},
+		{"the same, with two certificates", entry.VerdictUntrusted, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(alice)}},
+		{"the same, where all are wanted", entry.VerdictUntrusted, []Identity{exactly(alice), anybody()}, true, []Signature{by(alice), by(alice)}},
+		{"two whom one pattern fits", entry.VerdictUntrusted, []Identity{anybody(), exactly("nobody")}, false, []Signature{by(alice), by(bob)}},
+		{"two of whom one fits both", entry.VerdictVerified, []Identity{exactly(alice), anybody()}, false, []Signature{by(alice), by(bob)}},
+		{"the same, the other way round", entry.VerdictVerified, []Identity{anybody(), exactly(alice)}, true, []Signature{by(bob), by(alice)}},
+		{"an identity and a key", entry.VerdictVerified, []Identity{exactly(alice)}, false, []Signature{by(alice), signed(t, key, Legacy, d)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rule := &Rule{Identities: test.identities, All: test.all, Keys: []*PublicKey{key.PublicKey()}, Threshold: 2}

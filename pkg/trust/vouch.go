@@ -14,6 +14,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 	"go.uber.org/zap"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
@@ -30,18 +31,18 @@ type vouched struct {
 // outcome says why a signature counts for nothing: it is broken, by strangers, or
 // not understood.
 type outcome struct {
-	verdict Verdict // Invalid, Untrusted or Unknown
+	verdict entry.Verdict // invalid, untrusted or unknown
 	reason  string
 }
 
 func (o *outcome) Error() string { return o.reason }
 
 func invalid(format string, args ...any) error {
-	return &outcome{Invalid, signature.Printable(fmt.Sprintf(format, args...))}
+	return &outcome{entry.VerdictInvalid, signature.Printable(fmt.Sprintf(format, args...))}
 }
 
 func stranger(format string, args ...any) error {
-	return &outcome{Untrusted, signature.Printable(fmt.Sprintf(format, args...))}
+	return &outcome{entry.VerdictUntrusted, signature.Printable(fmt.Sprintf(format, args...))}
 }
 
 // vouch checks a keyless signature of a digest against the root: whatever the

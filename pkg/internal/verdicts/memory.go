@@ -19,6 +19,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -78,7 +79,7 @@ func (m *Memory) Recall(rule *trust.AppliedRule, subject trust.Subject, d digest
 
 // Remember adds a check, if it is of something verified.
 func (m *Memory) Remember(rule *trust.AppliedRule, check trust.Check) {
-	if m == nil || rule == nil || check.Result != trust.Verified {
+	if m == nil || rule == nil || check.Result != entry.VerdictVerified {
 		return
 	}
 	m.mu.Lock()
@@ -116,7 +117,7 @@ func (m *Memory) read(hash string) map[key]trust.Check {
 	lines := bufio.NewScanner(io.LimitReader(file, maxFile))
 	for lines.Scan() {
 		var l line
-		if json.Unmarshal(lines.Bytes(), &l) == nil && l.Check.Result == trust.Verified && l.Check.Digest.Validate() == nil {
+		if json.Unmarshal(lines.Bytes(), &l) == nil && l.Check.Result == entry.VerdictVerified && l.Check.Digest.Validate() == nil {
 			known[key{l.Rule, l.Check.Subject, l.Check.Digest}] = l.Check
 		}
 	}

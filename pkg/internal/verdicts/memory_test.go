@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/verdicts"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -31,15 +32,15 @@ func newRule(t *testing.T) *trust.AppliedRule {
 // by other processes once it is saved.
 func TestMemory(t *testing.T) {
 	dir, rule, other := t.TempDir(), newRule(t), newRule(t)
-	verified := trust.Check{Subject: trust.SubjectEntry, Result: trust.Verified, Digest: digest.FromString("verified")}
-	refused := trust.Check{Subject: trust.SubjectEntry, Result: trust.Untrusted, Digest: digest.FromString("refused")}
+	verified := trust.Check{Subject: trust.SubjectEntry, Result: entry.VerdictVerified, Digest: digest.FromString("verified")}
+	refused := trust.Check{Subject: trust.SubjectEntry, Result: entry.VerdictUntrusted, Digest: digest.FromString("refused")}
 	first := verdicts.NewMemory(dir)
 	first.Remember(rule, verified)
 	first.Remember(rule, refused)
 	first.Remember(nil, verified)
 	first.Save()
 	for name, memory := range map[string]*verdicts.Memory{"same process": first, "another": verdicts.NewMemory(dir)} {
-		if got, ok := memory.Recall(rule, verified.Subject, verified.Digest); !ok || got.Result != trust.Verified {
+		if got, ok := memory.Recall(rule, verified.Subject, verified.Digest); !ok || got.Result != entry.VerdictVerified {
 			t.Errorf("%s: got %+v, %t, want what was verified", name, got, ok)
 		}
 		if got, ok := memory.Recall(rule, refused.Subject, refused.Digest); ok {

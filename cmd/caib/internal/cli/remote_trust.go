@@ -18,7 +18,7 @@ import (
 // policy of the server only warns of.
 func (r *remote) List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error) {
 	if r.verified {
-		options.Query.Signed = []entry.Verdict{trust.Verified}
+		options.Query.Signed = []entry.Verdict{entry.VerdictVerified}
 	}
 	page, err := r.Client.List(ctx, options)
 	switch {
@@ -36,7 +36,7 @@ func (r *remote) List(ctx context.Context, options catalog.ListOptions) (catalog
 
 // withoutOthers returns a page of what is verified, with all else refused.
 func (r *remote) withoutOthers(ctx context.Context, page catalog.Page, options catalog.ListOptions) (catalog.Page, error) {
-	options.Query.Signed = []entry.Verdict{trust.Unsigned, trust.Untrusted, trust.Invalid, trust.Unknown}
+	options.Query.Signed = []entry.Verdict{entry.VerdictUnsigned, entry.VerdictUntrusted, entry.VerdictInvalid, entry.VerdictUnknown}
 	options.Query.Limit = 0
 	others, err := r.Client.List(ctx, options)
 	if err != nil {
@@ -66,7 +66,7 @@ func (r *remote) Heads(ctx context.Context) ([]catalog.Head, error) {
 func (r *remote) Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error) {
 	item, err := r.Client.Get(ctx, name, options)
 	if err == nil {
-		err = r.require(name, trust.Verdict(item.Verdict))
+		err = r.require(name, entry.Verdict(item.Verdict))
 	}
 	if err != nil {
 		return entry.Item{}, err
@@ -96,9 +96,9 @@ func (r *remote) Verify(ctx context.Context, name string) (catalog.Verification,
 
 // require returns an error for an entry that the server did not verify, where that
 // is required.
-func (r *remote) require(name string, verdict trust.Verdict) error {
+func (r *remote) require(name string, verdict entry.Verdict) error {
 	switch {
-	case !r.verified || verdict == trust.Verified:
+	case !r.verified || verdict == entry.VerdictVerified:
 		return nil
 	case verdict == "":
 		return r.checksNothing()

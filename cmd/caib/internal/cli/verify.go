@@ -253,7 +253,7 @@ func checkLine(check catalog.Check) string {
 	line := string(check.What) + ": " + string(check.Result)
 	switch {
 	case check.Signer == "":
-	case check.Result == catalog.Outcome(trust.Verified):
+	case check.Result == catalog.Outcome(entry.VerdictVerified):
 		line += " by " + check.Signer
 	default:
 		line += ", signed by " + check.Signer
