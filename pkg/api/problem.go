@@ -5,6 +5,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/schema"
 )
 
 // Problem is an error as the API tells it: the body of every answer with a status
@@ -17,10 +18,10 @@ type Problem struct {
 	Reason   string `json:"reason,omitempty"` // what the code does not tell apart: one of the constants below
 	// The entry that is in the way of a publication: by its name, or, where Image is
 	// set, under another name because it has the same image.
-	Name    string          `json:"name,omitempty"`
-	Image   string          `json:"image,omitempty"`
-	Details []entry.Problem `json:"details,omitempty"` // what is wrong with a document
-	Status  int             `json:"-"`                 // of HTTP
+	Name    string           `json:"name,omitempty"`
+	Image   string           `json:"image,omitempty"`
+	Details []schema.Problem `json:"details,omitempty"` // what is wrong with a document
+	Status  int              `json:"-"`                 // of HTTP
 }
 
 // The reasons of problems whose code is unauthorized.

@@ -11,13 +11,14 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/schema"
 )
 
 // A problem is the same after it went over the wire, save its status.
 func TestProblemOverTheWire(t *testing.T) {
 	sent := &api.Problem{
 		Sentence: "x", Code: "conflict", Reason: api.ReasonReadOnly, Name: "a", Image: "r/a:1",
-		Details: []entry.Problem{{Pointer: "/name", Reason: "long"}},
+		Details: []schema.Problem{{Pointer: "/name", Reason: "long"}},
 	}
 	text, err := json.Marshal(sent)
 	if err != nil {

@@ -24,7 +24,7 @@ type GetOptions struct {
 }
 
 // Get returns one entry. A name that is not live is an entry.ErrNotFound; one
-// that a later format version decides is an *entry.LaterFormatError; one that the
+// that a later format version decides is an entry.ErrLaterFormat; one that the
 // policy refuses is a *trust.Error.
 func (c *Catalog) Get(ctx context.Context, name string, options GetOptions) (entry.Item, error) {
 	if err := entry.CheckName(name); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 var zeroTime time.Time
@@ -17,7 +18,7 @@ func (p *publication) merge(context.Context) error {
 	p.document.Metadata = m.merge(p.image.Metadata, p.options.Metadata, p.image.Observed)
 	p.document.Mismatches = m.mismatches
 	for _, mismatch := range m.mismatches {
-		p.warn(WarnImage, "%s", mismatch)
+		p.warn(WarnImage, "%s", revision.MismatchText(mismatch))
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head revision
 }
 
 // admit returns the item of a publication, with its verdict, or the error that
-// refuses it; one of a later format is an *entry.LaterFormatError unless the policy
+// refuses it; one of a later format is an entry.ErrLaterFormat unless the policy
 // refuses it. options say which state of the view was asked for; a nil view is for
 // a single revision.
 func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *revision.Revision, options GetOptions) (entry.Item, error) {

@@ -1,8 +1,6 @@
 package entry
 
 import (
-	"fmt"
-
 	"github.com/opencontainers/go-digest"
 )
 
@@ -96,15 +94,6 @@ type Mismatch struct {
 	Image      string `json:"image"`
 	Publisher  string `json:"publisher"`
 	Overridden bool   `json:"overridden,omitempty"` // the publisher's word is published
-}
-
-// String says who said what, and whose word is published.
-func (m Mismatch) String() string {
-	stands := "the image's word is published"
-	if m.Overridden {
-		stands = "the publisher's word is published"
-	}
-	return fmt.Sprintf("%s is %q according to the image, not %q: %s", m.Field, m.Image, m.Publisher, stands)
 }
 
 // SourceType says where an entry came from.

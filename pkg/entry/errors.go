@@ -81,29 +81,28 @@ func Kind(code string) error {
 	return nil
 }
 
-// LaterFormatError reports an entry whose head is a publication of a later version
-// of the format than this code reads. It is an ErrMalformed.
-type LaterFormatError struct {
-	Name   string // of the entry
-	Format string // artifact type of the revision
+// Reasons of a kind, for who has more to say about them.
+var (
+	// ErrName: what was given cannot be the name of an entry. It is an ErrInvalid.
+	ErrName error = &reason{text: "no name of an entry", kind: ErrInvalid}
+	// ErrLaterFormat: the entry's head is of a later version of the format than
+	// this code reads. It is an ErrMalformed.
+	ErrLaterFormat error = &reason{text: "of a later format", kind: ErrMalformed}
+)
+
+type reason struct {
+	text string
+	kind error
 }
 
-// Error says what to do about it.
-func (e *LaterFormatError) Error() string {
-	return fmt.Sprintf("entry %q is of a later format (%s): upgrade caib to read it", e.Name, shorten(e.Format))
-}
-
-// Is makes the error an ErrMalformed.
-func (e *LaterFormatError) Is(target error) bool { return target == ErrMalformed }
-
-// Problem is one violation found in a document.
-type Problem = schema.Problem
+func (r *reason) Error() string        { return r.text }
+func (r *reason) Is(target error) bool { return target == r.kind }
 
 // ValidationError reports a document that violates its JSON Schema. It is an
 // ErrInvalid.
 type ValidationError struct {
-	Document string    // "entry" or "removal"
-	Problems []Problem // never empty; at most schema.MaxProblems
+	Document string           // "entry" or "removal"
+	Problems []schema.Problem // never empty; at most schema.MaxProblems
 }
 
 // Error lists every problem, "; " between them. A pointer holds names that a

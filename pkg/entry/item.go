@@ -2,7 +2,6 @@ package entry
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -74,9 +73,8 @@ type Signer struct {
 
 // Architectures returns every architecture the entry runs on, in the order of
 // the image's index.
-func (i *Item) Architectures() []string { return i.appendArchitectures(nil) }
-
-func (i *Item) appendArchitectures(all []string) []string {
+func (i *Item) Architectures() []string {
+	var all []string
 	for _, p := range i.PlatformVariants {
 		if !slices.Contains(all, p.Architecture) {
 			all = append(all, p.Architecture)
@@ -86,13 +84,4 @@ func (i *Item) appendArchitectures(all []string) []string {
 		all = append(all, i.Architecture)
 	}
 	return all
-}
-
-// TargetNames returns the names of the entry's targets, "," between them.
-func (i *Item) TargetNames() string {
-	names := make([]string, len(i.Targets))
-	for n, target := range i.Targets {
-		names[n] = target.Name
-	}
-	return strings.Join(names, ",")
 }

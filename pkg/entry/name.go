@@ -15,29 +15,25 @@ const (
 )
 
 // CheckName reports whether name can be an entry's name: lower-case letters,
-// digits, "-" and ".", at most 96 characters. The error is a *NameError.
+// digits, "-" and ".", at most 96 characters. The error is an ErrName.
 func CheckName(name string) error {
 	// Not a regular expression: this runs for every tag of a catalog.
 	valid := name != "" && len(name) <= maxName && strings.Trim(name, nameInside) == "" &&
 		strings.Contains(nameEnds, name[:1]) && strings.Contains(nameEnds, name[len(name)-1:])
 	if !valid {
-		return &NameError{shorten(name)}
+		return &nameError{shorten(name)}
 	}
 	return nil
 }
 
-// NameError reports what cannot be the name of an entry. It is an ErrInvalid.
-type NameError struct {
-	Name string // or its beginning
+// nameError is an ErrName.
+type nameError struct{ name string }
+
+func (e *nameError) Error() string {
+	return fmt.Sprintf("%v: name %q: want at most %d of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit", ErrInvalid, e.name, maxName)
 }
 
-// Error says what a name is made of.
-func (e *NameError) Error() string {
-	return fmt.Sprintf("%v: name %q: want at most %d of a-z, 0-9, '-' and '.', beginning and ending with a letter or digit", ErrInvalid, e.Name, maxName)
-}
-
-// Is makes the error an ErrInvalid.
-func (e *NameError) Is(target error) bool { return target == ErrInvalid }
+func (e *nameError) Unwrap() error { return ErrName }
 
 // shorten cuts a value that may be megabytes long to what a message can hold.
 func shorten(text string) string {

@@ -54,29 +54,34 @@ func (q Query) Check() error {
 
 // Select answers the query from items, which it leaves as they are.
 func (q Query) Select(items []Item) Page {
-	matched := Pick(q, OutlineItems(items))
+	outlines, all := make([]Outline, len(items)), make([]int, len(items))
+	for n := range items {
+		outlines[n], all[n] = items[n].Outline(), n
+	}
+	matched := Pick(q, all, func(n int) *Outline { return &outlines[n] })
 	page := Page{Items: make([]Item, 0, len(matched)), Total: len(matched)}
 	if q.Limit > 0 && len(matched) > q.Limit {
 		matched = matched[:q.Limit]
 	}
-	for _, match := range matched {
-		page.Items = append(page.Items, *match.Item)
+	for _, n := range matched {
+		page.Items = append(page.Items, items[n])
 	}
 	return page
 }
 
-// Pick returns all that match the query, in its order, whatever its limit.
-func Pick[T Outlined](q Query, all []T) []T {
+// Pick returns those of all whose outline matches the query, in its order,
+// whatever its limit.
+func Pick[T any](q Query, all []T, outline func(T) *Outline) []T {
 	var matched []T
 	for _, one := range all {
-		if q.matches(one.Outlined()) {
+		if q.matches(outline(one)) {
 			matched = append(matched, one)
 		}
 	}
 	if q.Latest {
-		matched = latest(matched)
+		matched = latest(matched, outline)
 	}
-	slices.SortStableFunc(matched, func(a, b T) int { return q.Compare(a.Outlined(), b.Outlined()) })
+	slices.SortStableFunc(matched, func(a, b T) int { return q.Compare(outline(a), outline(b)) })
 	return matched
 }
 
@@ -121,16 +126,16 @@ func (q Query) Compare(a, b *Outline) int {
 
 // latest keeps the newest of each group: of a schedule where there is one, else
 // of the same distro, architectures and targets.
-func latest[T Outlined](all []T) []T {
+func latest[T any](all []T, outline func(T) *Outline) []T {
 	type group struct{ catalog, schedule, distro, architecture, target string }
 	newest := map[group]T{}
 	for _, one := range all {
-		o := one.Outlined()
+		o := outline(one)
 		key := group{catalog: o.Catalog, schedule: o.Schedule}
 		if key.schedule == "" {
 			key.distro, key.architecture, key.target = o.Distro, strings.Join(o.Architectures, ","), strings.Join(o.Targets, ",")
 		}
-		if best, ok := newest[key]; !ok || (Query{}).Compare(o, best.Outlined()) < 0 {
+		if best, ok := newest[key]; !ok || (Query{}).Compare(o, outline(best)) < 0 {
 			newest[key] = one
 		}
 	}

@@ -24,7 +24,7 @@ import (
 // is nothing to follow, and the other strings are parts of it.
 type servedEntry struct {
 	text     string           // the entry as JSON
-	outline  entry.Outline    // what queries view at
+	outline  entry.Outline    // what queries read
 	subject  subject          // what probes and events view at
 	status   entry.Status     // that is shown; zero is none
 	finding  *catalog.Finding // that it shows, or one that says the same; nil without a policy
@@ -136,9 +136,6 @@ func sameFinding(a, b *catalog.Finding) bool {
 		return x.What == y.What && x.Name == y.Name && x.Format == y.Format && sameTime
 	})
 }
-
-// Outlined implements entry.Outlined.
-func (e *servedEntry) Outlined() *entry.Outline { return &e.outline }
 
 func (e *servedEntry) name() string { return e.outline.Name }
 

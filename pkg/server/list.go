@@ -69,8 +69,12 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 		}
 		items = append(items, then.Items...)
 	}
-	return page(q, entry.OutlineItems(items), refused, func(o *entry.OutlinedItem) (string, error) {
-		text, err := marshal(o.Item)
+	outlines, all := make([]entry.Outline, len(items)), make([]int, len(items))
+	for n := range items {
+		outlines[n], all[n] = items[n].Outline(), n
+	}
+	return page(q, all, refused, func(n int) *entry.Outline { return &outlines[n] }, func(n int) (string, error) {
+		text, err := marshal(&items[n])
 		return string(text), err
 	})
 }
@@ -169,17 +173,18 @@ func (q *listQuery) filters(values url.Values) error {
 
 // list answers a query of the list route.
 func (s *state) list(q listQuery) (*body, error) {
-	return page(q, s.entries, len(s.refusals), func(i *servedEntry) (string, error) { return i.text, nil })
+	return page(q, s.entries, len(s.refusals), func(e *servedEntry) *entry.Outline { return &e.outline },
+		func(e *servedEntry) (string, error) { return e.text, nil })
 }
 
 // page cuts one page out of what the query finds, and writes it. refused is how
 // many names the policy keeps back, whatever the query.
-func page[T entry.Outlined](q listQuery, all []T, refused int, write func(T) (string, error)) (*body, error) {
-	matched := entry.Pick(q.query, all)
+func page[T any](q listQuery, all []T, refused int, outline func(T) *entry.Outline, write func(T) (string, error)) (*body, error) {
+	matched := entry.Pick(q.query, all, outline)
 	total := len(matched)
 	if q.after != nil {
 		at, _ := slices.BinarySearchFunc(matched, q.after, func(a T, b *entry.Outline) int {
-			if c := q.query.Compare(a.Outlined(), b); c != 0 {
+			if c := q.query.Compare(outline(a), b); c != 0 {
 				return c
 			}
 			return -1 // the one that was the last is behind us
@@ -189,7 +194,7 @@ func page[T entry.Outlined](q listQuery, all []T, refused int, write func(T) (st
 	token := ""
 	if len(matched) > q.limit {
 		matched = matched[:q.limit]
-		token = q.next(matched[len(matched)-1].Outlined())
+		token = q.next(outline(matched[len(matched)-1]))
 	}
 	var body bytes.Buffer
 	body.WriteString(`{"items":[`)

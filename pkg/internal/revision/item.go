@@ -1,6 +1,7 @@
 package revision
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -73,7 +74,7 @@ func mismatchConditions(d *entry.Document) []entry.Condition {
 	reason := ReasonImageStands
 	texts := make([]string, len(d.Mismatches))
 	for i, m := range d.Mismatches {
-		texts[i] = m.String()
+		texts[i] = MismatchText(m)
 		if m.Overridden {
 			reason = ReasonPublisherStands
 		}
@@ -82,4 +83,13 @@ func mismatchConditions(d *entry.Document) []entry.Condition {
 		Type: ConditionMetadataMismatch, Status: "True", Reason: reason,
 		Message: strings.Join(texts, "; "), LastTransitionTime: d.PublishedAt,
 	}}
+}
+
+// MismatchText says who said what, and whose word is published.
+func MismatchText(m entry.Mismatch) string {
+	stands := "the image's word is published"
+	if m.Overridden {
+		stands = "the publisher's word is published"
+	}
+	return fmt.Sprintf("%s is %q according to the image, not %q: %s", m.Field, m.Image, m.Publisher, stands)
 }

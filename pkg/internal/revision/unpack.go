@@ -26,12 +26,12 @@ type Revision struct {
 // name a live one: a publication of a format that this code reads.
 func (r *Revision) Live() bool { return r.Tag.Op == OpPublish && r.Later == "" }
 
-// CheckFormat returns an *entry.LaterFormatError for a revision of a later format.
+// CheckFormat returns an entry.ErrLaterFormat for a revision of a later format.
 func (r *Revision) CheckFormat() error {
 	if r.Later == "" {
 		return nil
 	}
-	return &entry.LaterFormatError{Name: r.Tag.Name, Format: r.Later}
+	return fmt.Errorf("entry %q is %w (%s): upgrade caib to read it", r.Tag.Name, entry.ErrLaterFormat, shorten(r.Later))
 }
 
 // manifestView is the part of a revision's manifest that a reader needs.

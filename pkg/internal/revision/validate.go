@@ -29,7 +29,7 @@ func validate(op Op, document []byte) error {
 		what, compiled = "removal", removalSchema
 	}
 	invalid := func(reason string) error {
-		return &entry.ValidationError{Document: what, Problems: []entry.Problem{{Reason: reason}}}
+		return &entry.ValidationError{Document: what, Problems: []schema.Problem{{Reason: reason}}}
 	}
 	if len(document) > MaxDocument {
 		return invalid(fmt.Sprintf("%d bytes, more than the %d allowed", len(document), MaxDocument))

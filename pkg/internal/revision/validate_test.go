@@ -258,7 +258,7 @@ func TestValidationErrorNamesEveryProblem(t *testing.T) {
 	if !strings.HasPrefix(err.Error(), "entry document: /") {
 		t.Error(err)
 	}
-	whole := &entry.ValidationError{Document: "removal", Problems: []entry.Problem{{Reason: "not JSON"}, {Pointer: "/a", Reason: "b"}}}
+	whole := &entry.ValidationError{Document: "removal", Problems: []schema.Problem{{Reason: "not JSON"}, {Pointer: "/a", Reason: "b"}}}
 	if got := whole.Error(); got != "removal document: /: not JSON; /a: b" {
 		t.Error(got)
 	}

@@ -78,6 +78,8 @@ func hint(err error) string {
 		return authorityHint
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):
 		return noAnswerHint
+	case errors.Is(err, entry.ErrLaterFormat):
+		return "" // the error says it
 	case errors.Is(err, entry.ErrMalformed):
 		return malformedHint
 	case errors.As(err, &misused):
@@ -172,14 +174,13 @@ func layoutHint(err *registry.Error) string {
 // publishHint says what to do about an image that could not be published.
 func publishHint(err error) error {
 	var conflict *catalog.ConflictError
-	var name *entry.NameError
 	switch {
 	case errors.As(err, &conflict):
 		if conflict.Image == "" {
 			return withHint(err, "`caib catalog publish IMAGE --name NAME` gives it a new state, `caib catalog remove NAME` ends it")
 		}
 		return withHint(err, "publish it under that name, or give it this one with `caib catalog publish IMAGE --name NAME --move`")
-	case errors.As(err, &name):
+	case errors.Is(err, entry.ErrName):
 		return withHint(err, "give the entry another name with --name")
 	case errors.Is(err, entry.ErrNotFound) && !isWrongPath(err):
 		return withHint(err, "check the repository and the tag; an image is published after it was pushed")

@@ -71,7 +71,7 @@ var columns = []struct {
 	{"VERSION", false, func(i *entry.Item, _ time.Time) string { return i.Version }},
 	{"ARCH", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Architectures(), ",") }},
 	{"DISTRO", false, func(i *entry.Item, _ time.Time) string { return i.Distro }},
-	{"TARGET", false, func(i *entry.Item, _ time.Time) string { return i.TargetNames() }},
+	{"TARGET", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Outline().Targets, ",") }},
 	{"FORMAT", false, func(i *entry.Item, _ time.Time) string { return format(i) }},
 	{"PHASE", false, func(i *entry.Item, _ time.Time) string { return string(i.Phase) }},
 	{"SIGNED", false, func(i *entry.Item, _ time.Time) string { return string(i.Verdict) }},
