@@ -19,6 +19,11 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
+// forwarding carries what tests pass on. The default transport would lose requests
+// whenever a parallel test closes its httptest.Server, which closes idle
+// connections of the default transport too.
+var forwarding = http.DefaultTransport.(*http.Transport).Clone()
+
 // counter counts the requests that leave the client.
 type counter struct {
 	mu       sync.Mutex
@@ -29,7 +34,7 @@ func (c *counter) RoundTrip(request *http.Request) (*http.Response, error) {
 	c.mu.Lock()
 	c.requests = append(c.requests, request.Method+" "+request.URL.Path)
 	c.mu.Unlock()
-	return http.DefaultTransport.RoundTrip(request)
+	return forwarding.RoundTrip(request)
 }
 
 // during returns the requests that step makes.

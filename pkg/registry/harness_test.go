@@ -158,12 +158,17 @@ func respond(request *http.Request, status int, body io.Reader) *http.Response {
 
 func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }
 
+// forwarding carries what tests pass on. The default transport would lose requests
+// whenever a parallel test closes its httptest.Server, which closes idle
+// connections of the default transport too.
+var forwarding = http.DefaultTransport.(*http.Transport).Clone()
+
 // forward passes a request on to host, and its answer back.
 func forward(t testing.TB, w http.ResponseWriter, r *http.Request, host string) {
 	t.Helper()
 	request := r.Clone(r.Context())
 	request.URL.Scheme, request.URL.Host, request.RequestURI = "http", host, ""
-	response, err := http.DefaultTransport.RoundTrip(request)
+	response, err := forwarding.RoundTrip(request)
 	if err != nil {
 		t.Error(err)
 		return

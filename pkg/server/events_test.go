@@ -40,7 +40,7 @@ func (w *world) listen(last string) *listener {
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
-	response, err := http.DefaultTransport.RoundTrip(request)
+	response, err := forwarding.RoundTrip(request)
 	if err != nil || response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/event-stream" {
 		w.t.Fatalf("%v %v", response, err)
 	}
@@ -136,7 +136,7 @@ func TestListenersAreBounded(t *testing.T) {
 	all[0].cancel()
 	w.until("room", func() bool {
 		request, _ := http.NewRequestWithContext(t.Context(), "GET", w.url+"/v1/catalog/events", nil)
-		response, err := http.DefaultTransport.RoundTrip(request)
+		response, err := forwarding.RoundTrip(request)
 		if err != nil {
 			return false
 		}

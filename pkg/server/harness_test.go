@@ -235,6 +235,11 @@ type answer struct {
 	body   []byte
 }
 
+// forwarding carries the requests of tests. The default transport would lose some
+// whenever a parallel test closes its httptest.Server, which closes idle
+// connections of the default transport too.
+var forwarding = http.DefaultTransport.(*http.Transport).Clone()
+
 // ask makes a request, checked against the description of the API in both
 // directions. Headers are KEY: VALUE.
 func (w *world) ask(method, path, body string, headers ...string) answer {
@@ -252,7 +257,7 @@ func (w *world) ask(method, path, body string, headers ...string) answer {
 	if request.Header.Get("Accept-Encoding") == "" {
 		request.Header.Set("Accept-Encoding", "identity")
 	}
-	response, err := http.DefaultTransport.RoundTrip(request)
+	response, err := forwarding.RoundTrip(request)
 	if err != nil {
 		w.t.Fatal(err)
 	}

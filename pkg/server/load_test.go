@@ -118,7 +118,7 @@ func TestLoadWithFaults(t *testing.T) {
 	w.refusing(nil)
 	transport.CloseIdleConnections()
 	w.until("current", func() bool { return !w.ready().Stale })
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	forwarding.CloseIdleConnections()
 	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines+10 })
 	w.until("as few files as before", func() bool { return openFiles(t) <= files+10 })
 }
@@ -260,7 +260,7 @@ func TestManyListeners(t *testing.T) {
 	}
 	w.stop()
 	testwait.Return(t, "all listeners to end", listening.Wait)
-	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	forwarding.CloseIdleConnections()
 	w.until("as few goroutines as before", func() bool { return runtime.NumGoroutine() <= goroutines })
 }
 

@@ -304,7 +304,7 @@ func TestEncodingsByQuality(t *testing.T) {
 			t.Fatal(err)
 		}
 		request.Header.Set("Accept-Encoding", header)
-		response, err := http.DefaultTransport.RoundTrip(request)
+		response, err := forwarding.RoundTrip(request)
 		if err != nil {
 			t.Fatal(err)
 		}

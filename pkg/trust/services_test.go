@@ -30,12 +30,17 @@ func newFaults() *faults {
 	return &faults{asked: map[string]int{}, answer: map[string]func(*http.Response) (*http.Response, error){}}
 }
 
+// forwarding carries what tests pass on. The default transport would lose requests
+// whenever a parallel test closes its httptest.Server, which closes idle
+// connections of the default transport too.
+var forwarding = http.DefaultTransport.(*http.Transport).Clone()
+
 func (f *faults) RoundTrip(request *http.Request) (*http.Response, error) {
 	f.mu.Lock()
 	f.asked[request.URL.Path]++
 	change := f.answer[request.URL.Path]
 	f.mu.Unlock()
-	response, err := http.DefaultTransport.RoundTrip(request)
+	response, err := forwarding.RoundTrip(request)
 	if err != nil || change == nil {
 		return response, err
 	}
