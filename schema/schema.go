@@ -3,7 +3,7 @@
 // and checks documents against them. SPEC.md beside them describes the whole format in prose, for
 // other implementations.
 //
-// The validator is google/jsonschema-go with pointers added: the other library
+// The validator is google/jsonschema-go with pointers added: another library
 // for this version of JSON Schema compiles every meta-schema when a program
 // starts, which took a third of the time of a short command.
 package schema

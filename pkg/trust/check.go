@@ -29,8 +29,8 @@ func (a *AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence)
 	for _, one := range evidence.Signatures[:min(len(evidence.Signatures), signature.MaxSignatures)] {
 		c.add(one)
 	}
-	switch signed, wanted := c.signed.count(), a.rule.wanted(); {
-	case signed >= wanted && wanted > 0:
+	switch signed, required := c.signed.count(), a.rule.required(); {
+	case signed >= required && required > 0:
 		check.Result = entry.VerdictVerified
 		c.describe(&check)
 	case evidence.Err != nil:
@@ -41,7 +41,7 @@ func (a *AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence)
 		check.Reason = c.reasons[entry.VerdictUnknown]
 	case signed > 0:
 		check.Result = entry.VerdictUntrusted
-		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants", signed, wanted)
+		check.Reason = fmt.Sprintf("signed by %d of the %d whom the rule wants", signed, required)
 		if a.rule.All {
 			check.Reason += " all of"
 		}
@@ -130,7 +130,7 @@ func (c *count) keyless(m *signature.Content, format signature.Format) error {
 	if c.root.missing != nil {
 		return &outcome{entry.VerdictUnknown, "there is no trusted root to check it by: " + c.root.missing.Error()}
 	}
-	v, err := c.root.vouch(m, c.digest)
+	v, err := c.root.verifyKeyless(m, c.digest)
 	if err != nil {
 		return err
 	}

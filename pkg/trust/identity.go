@@ -54,7 +54,7 @@ func wholly(what, exact, expression string) (*regexp.Regexp, error) {
 }
 
 // matches reports whether a certificate is of this identity.
-func (i *Identity) matches(v *vouched) bool {
+func (i *Identity) matches(v *certifiedBy) bool {
 	return i.subject.MatchString(v.subject) && i.issuer.MatchString(v.issuer)
 }
 

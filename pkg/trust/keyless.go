@@ -105,7 +105,7 @@ func (k certificates) GetCertificate(ctx context.Context, pair sign.Keypair, _ *
 		return nil, err
 	}
 	services := k.options.Services
-	client := carrier(ctx, services.transport, "certificate authority", http.StatusOK)
+	client := serviceClient(ctx, services.transport, "certificate authority", http.StatusOK)
 	fulcio := sign.NewFulcio(&sign.FulcioOptions{BaseURL: strings.TrimSuffix(services.authority, "/"), Timeout: -1, Transport: client.Transport})
 	der, err := fulcio.GetCertificate(ctx, pair, &sign.CertificateProviderOptions{IDToken: token})
 	if err != nil {

@@ -66,7 +66,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-func FuzzJudge(f *testing.F) {
+func FuzzCheck(f *testing.F) {
 	l, d := newLab(f), digest.FromString("revision")
 	policy, named := l.trusting(Identity{Subject: somebody, Issuer: theirs}), l.parsedRoot().named
 	for _, right := range seeds(l, d) {
@@ -270,7 +270,7 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 
 // What is judged at the same time, of one signature and of many, does not
 // disturb each other.
-func TestJudgeInParallel(t *testing.T) {
+func TestCheckInParallel(t *testing.T) {
 	l, d := newLab(t), digest.FromString("revision")
 	rule := func() *Policy { return l.trusting(Identity{Subject: somebody, Issuer: theirs}) }
 	signatures := seeds(l, d)
@@ -290,7 +290,7 @@ func TestJudgeInParallel(t *testing.T) {
 
 // The libraries write nothing to stderr, whatever they judge; but for a line about
 // signatures of an older kind, which sigstore-go writes by itself.
-func TestJudgeIsSilent(t *testing.T) {
+func TestCheckIsSilent(t *testing.T) {
 	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPinnedVerdicts$", "-test.skip=/P-384,_SHA-256$")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr

@@ -50,7 +50,7 @@ default:
 	want := "it wants the entry and the image signed by all of identity /https://github.com/team/.*/ by https://token.actions.githubusercontent.com, " +
 		strings.Join(sortedKeys(a, "a.pub", b, ""), ", ") + "; what fails is refused"
 	if got := rule.rule.explain(); got != want {
-		t.Errorf("terms\n%s, want\n%s", got, want)
+		t.Errorf("got\n%s, want\n%s", got, want)
 	}
 	if rule.Warns() || rule.String() != "rule 1" {
 		t.Errorf("%s, warn %t", rule, rule.Warns())
@@ -206,12 +206,12 @@ func TestIdentityExpressions(t *testing.T) {
 		if err := i.compile(); err != nil {
 			t.Fatal(err)
 		}
-		if got := i.matches(&vouched{subject: test.subject, issuer: "i"}); got != test.want {
+		if got := i.matches(&certifiedBy{subject: test.subject, issuer: "i"}); got != test.want {
 			t.Errorf("%q matches %q: %t", test.expression, test.subject, got)
 		}
 	}
 	exact := Identity{Subject: "a.b", Issuer: "i"}
-	if err := exact.compile(); err != nil || exact.matches(&vouched{subject: "axb", issuer: "i"}) {
+	if err := exact.compile(); err != nil || exact.matches(&certifiedBy{subject: "axb", issuer: "i"}) {
 		t.Errorf("an exact subject is taken for an expression: %v", err)
 	}
 }

@@ -127,7 +127,7 @@ func (r *ruleJSON) rule(where string, read func(path string) ([]byte, error)) (*
 	return rule, nil
 }
 
-// decodePolicy reads one YAML document and holds it against the schema.
+// decodePolicy reads one YAML document and checks it against the schema.
 func decodePolicy(text []byte) (*policyJSON, error) {
 	bad := func(err error) (*policyJSON, error) {
 		return nil, fmt.Errorf("%w: policy: %v", entry.ErrInvalid, err)

@@ -26,7 +26,7 @@ import (
 // log is a client of a transparency log. sigstore's own make their connections
 // themselves.
 func (s *services) log(ctx context.Context, at sigroot.Service) *sign.Rekor {
-	client := carrier(ctx, s.transport, "transparency log", http.StatusOK, http.StatusCreated, http.StatusConflict)
+	client := serviceClient(ctx, s.transport, "transparency log", http.StatusOK, http.StatusCreated, http.StatusConflict)
 	base := strings.TrimSuffix(at.URL, "/")
 	options := &sign.RekorOptions{BaseURL: base, Version: at.MajorAPIVersion, Timeout: -1}
 	if at.MajorAPIVersion == 1 {

@@ -133,7 +133,7 @@ func (s *services) bundle(ctx context.Context, content sign.Content, pair *keypa
 	how := sign.BundleOptions{Context: ctx, CertificateProvider: certificate}
 	if s != nil {
 		for _, at := range s.stampers {
-			client := carrier(ctx, s.transport, "timestamp authority", http.StatusOK, http.StatusCreated)
+			client := serviceClient(ctx, s.transport, "timestamp authority", http.StatusOK, http.StatusCreated)
 			how.TimestampAuthorities = append(how.TimestampAuthorities, sign.NewTimestampAuthority(&sign.TimestampAuthorityOptions{
 				URL: at.URL, Timeout: -1, Transport: client.Transport,
 			}))

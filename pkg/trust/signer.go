@@ -3,105 +3,179 @@ package trust
 import (
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
+	"net/http"
+	"os"
 
-	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
-// messageSigner signs messages with one key. It is safe for concurrent use.
-type messageSigner interface {
-	// Sign returns a signature of a message as cosign makes them: EC and RSA
-	// keys sign its SHA-256, Ed25519 keys the message itself.
-	Sign(ctx context.Context, message []byte) ([]byte, error)
-	// PublicKey returns the key that checks the signatures.
-	PublicKey() *PublicKey
+// ErrNoToken is that a keyless signer has no identity token, and nobody to ask for
+// one. It is an entry.ErrUnauthorized.
+var ErrNoToken = fmt.Errorf("%w: there is no identity token, and nobody is here to ask", entry.ErrUnauthorized)
+
+// Signer signs digests, with a lasting key or keyless: with a certificate for who
+// or what runs the program. It is safe for concurrent use.
+type Signer struct {
+	key      messageSigner
+	services *services // nil: nobody witnesses what a lasting key signs
 }
 
-// keySigner signs with a key in memory.
-type keySigner struct {
-	key    crypto.Signer
-	public *PublicKey
+// SignerOptions say what signs. The zero value signs keyless, by the public good
+// instance of sigstore, as the pipeline that it runs in.
+type SignerOptions struct {
+	LoadOptions
+	// Key names a private key: FILE, env://NAME, or NAME://KEY of the program
+	// sigstore-kms-NAME. "" signs keyless.
+	Key string
+	// Password is asked for only if the key is encrypted; nil is COSIGN_PASSWORD
+	// of Getenv.
+	Password func(context.Context) ([]byte, error)
+	// SigningConfig is a sigstore signing config (JSON): the services that
+	// certify and witness signatures. Nil is none with a key, and keyless the
+	// public good instance.
+	SigningConfig []byte
+	// Root checks at once what services of SigningConfig answered, as readers
+	// will; nil checks nothing. What the public good instance answers is always
+	// checked.
+	Root *Root
+	// Token returns the OIDC identity token of a keyless signer; nil finds that
+	// of the environment (SIGSTORE_ID_TOKEN, GitHub Actions, a Kubernetes volume),
+	// else has a person log in.
+	Token func(context.Context) (string, error)
+	// Login shows a person the address to open in a browser, and the code to
+	// compare; nil is that nobody is here.
+	Login func(address, code string)
+	// Confirm is called once with whom the token names, before they sign keyless
+	// and so enter public logs for ever; an error stops it. Nil agrees.
+	Confirm func(ctx context.Context, who string) error
+	// Later gets the certificate of a keyless signer when it first signs, and
+	// not at once.
+	Later bool
 }
 
-// parsePrivateKey reads a PEM private key: cosign's encrypted form, or PKCS#8,
-// or the older forms of EC and RSA keys. password is asked for only if the key
-// is encrypted. The error is an entry.ErrInvalid, and never quotes the key.
-func parsePrivateKey(text []byte, password func() ([]byte, error)) (messageSigner, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("%w: private key: no PEM block in it", entry.ErrInvalid)
+// NewSigner makes a signer of an EC, RSA or Ed25519 key of package crypto, which
+// may be that of a hardware module.
+func NewSigner(key crypto.Signer) (*Signer, error) {
+	signer, err := newMessageSigner(key)
+	if err != nil {
+		return nil, err
 	}
-	der := block.Bytes
-	switch block.Type {
-	case "ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY":
-		secret, err := password()
+	return &Signer{key: signer}, nil
+}
+
+// LoadSigner opens a private key, or gets a certificate. The error is an
+// entry.ErrInvalid for what is no key, signing config or token, an
+// entry.ErrUnauthorized where a token is missing or refused, and an
+// entry.ErrUnreachable or entry.ErrTimeout where a service could not be asked.
+func LoadSigner(ctx context.Context, options SignerOptions) (*Signer, error) {
+	if options.Key == "" {
+		return options.loadKeyless(ctx)
+	}
+	loader, err := options.keyLoader()
+	if err != nil {
+		return nil, err
+	}
+	key, err := loader.signer(ctx, options.Key, func() ([]byte, error) {
+		if options.Password == nil {
+			return []byte(options.getenv("COSIGN_PASSWORD")), nil
+		}
+		return options.Password(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	signer := &Signer{key: key}
+	if options.SigningConfig != nil {
+		signer.services, err = parseSigningConfig(options.SigningConfig, loader.transport, options.now())
+	}
+	return signer, err
+}
+
+func (o SignerOptions) loadKeyless(ctx context.Context) (*Signer, error) {
+	how := keylessOptions{Root: o.Root, Now: o.Now}
+	transport, err := o.transport()
+	if err == nil && o.SigningConfig != nil {
+		how.Services, err = parseSigningConfig(o.SigningConfig, transport, o.now())
+	} else if err == nil {
+		var from *instance
+		if from, transport, err = o.openInstance(ctx); err == nil {
+			how.Root, err = from.root()
+		}
+		if err == nil {
+			how.Services, err = from.services(transport, o.now())
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	how.Token = o.confirmed(o.token(how.Services, transport))
+	key, err := newKeyless(how)
+	if err == nil && !o.Later {
+		err = key.certify(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Signer{key: key}, nil
+}
+
+// token returns what finds the identity token.
+func (o SignerOptions) token(services *services, transport http.RoundTripper) func(context.Context) (string, error) {
+	if o.Token != nil {
+		return o.Token
+	}
+	return func(ctx context.Context) (string, error) {
+		if o.Getenv != nil {
+			if token, err := ambientToken(ctx, o.Getenv, os.ReadFile, transport); token != "" || err != nil {
+				return token, err
+			}
+		}
+		if o.Login == nil {
+			return "", ErrNoToken
+		}
+		return deviceToken(ctx, services, o.Login)
+	}
+}
+
+// confirmed returns what finds a token and then has it confirmed, once.
+func (o SignerOptions) confirmed(find func(context.Context) (string, error)) func(context.Context) (string, error) {
+	if o.Confirm == nil {
+		return find
+	}
+	asked := false
+	return func(ctx context.Context) (string, error) {
+		token, err := find(ctx)
+		if err != nil || asked {
+			return token, err
+		}
+		who, err := tokenSubject(token)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		if der, err = encrypted.Decrypt(block.Bytes, secret); err != nil {
-			return nil, fmt.Errorf("%w: private key: the password does not open it", entry.ErrInvalid)
-		}
-	case "PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY":
-	default:
-		return nil, fmt.Errorf("%w: private key: a PEM block of type %q is not supported", entry.ErrInvalid, block.Type)
+		asked = true
+		return token, o.Confirm(ctx, who)
 	}
-	key, err := parsePrivate(block.Type, der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: private key: %v", entry.ErrInvalid, err)
-	}
-	return newMessageSigner(key)
 }
 
-func parsePrivate(kind string, der []byte) (crypto.Signer, error) {
-	var key any
-	var err error
-	switch kind {
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(der)
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(der)
-	default:
-		key, err = x509.ParsePKCS8PrivateKey(der)
-	}
-	if err != nil {
-		return nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("keys of type %T do not sign", key)
-	}
-	return signer, nil
-}
+// PublicKey returns the key that checks the signatures. Keyless, it lives as long
+// as the process.
+func (s *Signer) PublicKey() *PublicKey { return s.key.PublicKey() }
 
-// newMessageSigner signs with an EC, RSA or Ed25519 key of crypto.
-func newMessageSigner(key crypto.Signer) (messageSigner, error) {
-	switch key.(type) {
-	case *ecdsa.PrivateKey, *rsa.PrivateKey, ed25519.PrivateKey:
-	default:
-		return nil, fmt.Errorf("%w: private key: keys of type %T are not supported", entry.ErrInvalid, key)
-	}
-	public, err := newPublicKey("", key.Public())
-	if err != nil {
-		return nil, err
-	}
-	return &keySigner{key, public}, nil
-}
+// Keyless reports whether the signer has a certificate instead of a lasting key:
+// it cannot tell its earlier signatures from those of others.
+func (s *Signer) Keyless() bool { return isCertified(s.key) }
 
-func (s *keySigner) PublicKey() *PublicKey { return s.public }
+// String says in a few words who signs.
+func (s *Signer) String() string { return describeSigner(s.key) }
 
-func (s *keySigner) Sign(_ context.Context, message []byte) ([]byte, error) {
-	if _, plain := s.key.(ed25519.PrivateKey); plain {
-		return s.key.Sign(rand.Reader, message, crypto.Hash(0))
-	}
-	sum := sha256.Sum256(message)
-	return s.key.Sign(rand.Reader, sum[:], crypto.SHA256)
+// Sign makes a signature of a digest. reference is the
+// repository that it will be stored in; only the legacy format notes it, for
+// people. What the services answered and the trusted root does not verify is an
+// entry.ErrUntrusted.
+func (s *Signer) Sign(ctx context.Context, format Format, d digest.Digest, reference string) (signature.Signature, error) {
+	return signDigest(ctx, s.key, s.services, format, d, reference)
 }

@@ -22,8 +22,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/klauspost/compress/zstd"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/oci-catalog/caib/schema"
@@ -39,11 +39,10 @@ type Exchange struct {
 	Answer []byte      // its body
 }
 
-// description is schema/openapi.yaml, and a compiler of the schemas in it.
+// description is schema/openapi.yaml, with the schemas in it as they are needed.
 type description struct {
 	document map[string]any
-	mu       sync.Mutex // the compiler is not safe for concurrent use
-	compiler *jsonschema.Compiler
+	compiled sync.Map // of string, a JSON pointer: *jsonschema.Resolved
 }
 
 var described = sync.OnceValues(func() (*description, error) {
@@ -51,19 +50,8 @@ var described = sync.OnceValues(func() (*description, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &description{compiler: jsonschema.NewCompiler()}
-	if err := yaml.Unmarshal(text, &d.document); err != nil {
-		return nil, err
-	}
-	if text, err = json.Marshal(d.document); err != nil {
-		return nil, err
-	}
-	plain, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	d.compiler.DefaultDraft(jsonschema.Draft2020)
-	return d, d.compiler.AddResource(schema.BaseURL+schema.OpenAPI, plain)
+	d := &description{}
+	return d, yaml.Unmarshal(text, &d.document)
 })
 
 // Check reports what the description does not say of an exchange: a path or a
@@ -185,7 +173,12 @@ func unpacked(encoding string, body []byte) ([]byte, error) {
 
 // matches checks a JSON text against a schema.
 func (d *description) matches(at *node, text []byte) error {
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	err := decoder.Decode(&value)
+	if _, more := decoder.Token(); err == nil && more != io.EOF {
+		err = errors.New("more than one JSON value")
+	}
 	if err != nil {
 		return fmt.Errorf("%w: %.100s", err, text)
 	}
@@ -193,11 +186,29 @@ func (d *description) matches(at *node, text []byte) error {
 }
 
 func (d *description) valid(at *node, value any) error {
-	d.mu.Lock()
-	compiled, err := d.compiler.Compile(schema.BaseURL + schema.OpenAPI + "#" + at.pointer)
-	d.mu.Unlock()
-	if err != nil {
-		return err
+	if known, ok := d.compiled.Load(at.pointer); ok {
+		return known.(*jsonschema.Resolved).Validate(value)
 	}
+	compiled, err := d.compile(at)
+	if err != nil {
+		return fmt.Errorf("schema %s: %w", at.pointer, err)
+	}
+	d.compiled.Store(at.pointer, compiled)
 	return compiled.Validate(value)
+}
+
+// compile makes a schema by itself of one in the description: with the
+// components, to which all references are, as its definitions.
+func (d *description) compile(at *node) (*jsonschema.Resolved, error) {
+	whole := map[string]any{"allOf": []any{at.value}, "$defs": (&node{value: d.document}).child("components").child("schemas").object()}
+	text, err := json.Marshal(whole)
+	if err != nil {
+		return nil, err
+	}
+	text = bytes.ReplaceAll(text, []byte(`"#/components/schemas/`), []byte(`"#/$defs/`))
+	var parsed jsonschema.Schema
+	if err := json.Unmarshal(text, &parsed); err != nil {
+		return nil, err
+	}
+	return parsed.Resolve(nil)
 }

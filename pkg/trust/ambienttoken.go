@@ -47,7 +47,7 @@ func githubToken(ctx context.Context, address, bearer string, transport http.Rou
 		return "", fmt.Errorf("%w: ACTIONS_ID_TOKEN_REQUEST_URL is no address", entry.ErrInvalid)
 	}
 	request.Header.Set("Authorization", "Bearer "+bearer)
-	answer, err := carrier(ctx, transport, "identity token", http.StatusOK).Do(request)
+	answer, err := serviceClient(ctx, transport, "identity token", http.StatusOK).Do(request)
 	if err != nil {
 		return "", serviceError("identity token", err)
 	}

@@ -75,7 +75,7 @@ func byKey(key *PublicKey, format signature.Format) *signatory {
 
 // byIdentity is the signatory of a signature by a certificate, and nil if the
 // rule does not name it.
-func byIdentity(rule *Rule, v *vouched, certificate *x509.Certificate, format signature.Format) *signatory {
+func byIdentity(rule *Rule, v *certifiedBy, certificate *x509.Certificate, format signature.Format) *signatory {
 	named := map[string]bool{}
 	for _, identity := range rule.Identities {
 		if identity.matches(v) {
@@ -171,8 +171,8 @@ func (r *Rule) distinct() int {
 	return len(ids)
 }
 
-// wanted returns how many of its signers a rule wants.
-func (r *Rule) wanted() int {
+// required returns how many of its signers a rule requires.
+func (r *Rule) required() int {
 	switch {
 	case r.All:
 		return r.distinct()

@@ -152,7 +152,7 @@ func TestSignatoriesAreToldApart(t *testing.T) {
 	}
 	certified := func(subject string, public crypto.PublicKey) func() *signatory {
 		return func() *signatory {
-			return byIdentity(rule, &vouched{subject: subject, issuer: theirs}, &x509.Certificate{PublicKey: public}, Bundle)
+			return byIdentity(rule, &certifiedBy{subject: subject, issuer: theirs}, &x509.Certificate{PublicKey: public}, Bundle)
 		}
 	}
 	plain := func(key *PublicKey) func() *signatory { return func() *signatory { return byKey(key, Bundle) } }
@@ -208,14 +208,14 @@ func TestCheckListsSigners(t *testing.T) {
 	}
 }
 
-// The terms of a rule name each of its signers once, and how many are wanted.
-func TestTermsOfAThreshold(t *testing.T) {
+// What explains a rule names each of its signers once, and how many are wanted.
+func TestExplainsAThreshold(t *testing.T) {
 	a, b := testSigner(t).PublicKey(), testSigner(t).PublicKey()
 	rule := &Rule{Keys: []*PublicKey{a, b, again(t, a, "copy.pub")}, Threshold: 2}
 	byKeys(t, rule)
 	both := []string{a.String(), b.String()}
 	slices.Sort(both)
 	if got, want := rule.explain(), "it wants the entry signed by at least 2 of "+strings.Join(both, ", ")+"; what fails is refused"; got != want {
-		t.Errorf("terms\n%s, want\n%s", got, want)
+		t.Errorf("got\n%s, want\n%s", got, want)
 	}
 }

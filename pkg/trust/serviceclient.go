@@ -24,11 +24,11 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// carrier returns a client for sigstore's packages, which take no context and
+// serviceClient returns a client for sigstore's packages, which take no context and
 // tell failures by their text. It adds the caller's context, a time-out and a
 // bound on the answer, and returns errors of a kind: an answer whose status is
 // not among those wanted is an entry.ErrUnauthorized or entry.ErrUnreachable.
-func carrier(ctx context.Context, base http.RoundTripper, what string, wanted ...int) *http.Client {
+func serviceClient(ctx context.Context, base http.RoundTripper, what string, wanted ...int) *http.Client {
 	return &http.Client{Transport: roundTrip(func(request *http.Request) (*http.Response, error) {
 		limited, cancel := context.WithTimeoutCause(ctx, serviceTimeout, fmt.Errorf("%w: no answer within %s", entry.ErrUnreachable, serviceTimeout))
 		defer cancel()
@@ -84,7 +84,7 @@ func statusError(request *http.Request, response *http.Response, wanted []int) e
 	return fmt.Errorf("%w: %d: %s", kind, response.StatusCode, signature.Printable(text))
 }
 
-// serviceError returns the carrier's error from what a package made of it, and
+// serviceError returns the client's error from what a package made of it, and
 // others that are of a kind as they are. Any other says that an answer makes no
 // sense.
 func serviceError(what string, err error) error {

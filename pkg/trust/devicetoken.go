@@ -22,7 +22,7 @@ func deviceToken(ctx context.Context, services *services, show func(address, cod
 		return "", fmt.Errorf("%w: the signing config names no identity provider", entry.ErrInvalid)
 	}
 	// Until the person is done, providers answer 400 or 401.
-	client := carrier(ctx, services.transport, "identity provider", http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized)
+	client := serviceClient(ctx, services.transport, "identity provider", http.StatusOK, http.StatusBadRequest, http.StatusUnauthorized)
 	ctx = oidc.ClientContext(ctx, client)
 	fail := func(err error) (string, error) {
 		var refused *oauth2.RetrieveError

@@ -21,8 +21,8 @@ import (
 // Rekor's packages log to stderr whatever is odd in an entry that they parse.
 func init() { rekorlog.Logger = zap.NewNop().Sugar() }
 
-// vouched is what a certificate that holds proves.
-type vouched struct {
+// certifiedBy is whom a valid certificate names, and when they signed.
+type certifiedBy struct {
 	subject string // the identity that was logged in
 	issuer  string // of the identity
 	at      time.Time
@@ -45,10 +45,10 @@ func stranger(format string, args ...any) error {
 	return &outcome{entry.VerdictUntrusted, signature.Printable(fmt.Sprintf(format, args...))}
 }
 
-// vouch checks a keyless signature of a digest against the root: whatever the
+// verifyKeyless checks a keyless signature of a digest against the root: whatever the
 // root requires, sigstore-go's verifier checks, and only its yes is one. An error
 // is an outcome.
-func (r *Root) vouch(c *signature.Content, d digest.Digest) (v *vouched, err error) {
+func (r *Root) verifyKeyless(c *signature.Content, d digest.Digest) (v *certifiedBy, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			v, err = nil, invalid("it makes no sense: %v", fault)
@@ -87,7 +87,7 @@ func (r *Root) vouch(c *signature.Content, d digest.Digest) (v *vouched, err err
 		}
 	}
 	signer := result.Signature.Certificate
-	return &vouched{subject: signer.SubjectAlternativeName, issuer: signer.Issuer, at: result.VerifiedTimestamps[0].Timestamp.UTC()}, nil
+	return &certifiedBy{subject: signer.SubjectAlternativeName, issuer: signer.Issuer, at: result.VerifiedTimestamps[0].Timestamp.UTC()}, nil
 }
 
 // required is what must prove a keyless signature: of each kind of service that
