@@ -136,7 +136,7 @@ func Open(reference string, options Options) (*Catalog, error) {
 			dir = filepath.Join(options.StateDir, "verdicts")
 		}
 		c.verdicts = verdicts.NewMemory(dir)
-		log.Signatures, log.Learned, log.Verified = true, c.checkCarried, c.signed
+		log.Signatures, log.Decoded, log.Verified = true, c.checkCarried, c.signed
 	}
 	if c.normal, err = normalForm(ref); err != nil {
 		return nil, err

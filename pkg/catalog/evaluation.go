@@ -69,7 +69,7 @@ func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluati
 	next := &Evaluation{e.policy, make(map[string]*Finding, len(v.heads)+len(v.others))}
 	due := e.due(slices.Concat(v.heads, v.others), before, next, options.Renew)
 	defer v.catalog.log.Release()
-	revisions, err := v.view.Load(ctx, due)
+	revisions, err := v.view.Revisions(ctx, due)
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +91,8 @@ func (f *Finding) same(other *Finding) bool {
 }
 
 // due takes over what still stands, and returns the heads to be looked into.
-func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew time.Duration) []ocilog.Head {
-	var due, unasked, old []ocilog.Head
+func (e *evaluator) due(heads []ocilog.HeadRef, before, next *Evaluation, renew time.Duration) []ocilog.HeadRef {
+	var due, unasked, old []ocilog.HeadRef
 	now := e.options.Now()
 	for _, head := range heads {
 		name := head.Tag.Name
@@ -109,7 +109,7 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 		next.Findings[name] = f
 	}
 	if len(old) > maxRenewed { // the rest has its turn
-		slices.SortFunc(old, func(a, b ocilog.Head) int {
+		slices.SortFunc(old, func(a, b ocilog.HeadRef) int {
 			return cmp.Or(before.Findings[a.Tag.Name].at.Compare(before.Findings[b.Tag.Name].at), a.Tag.Compare(b.Tag))
 		})
 		old = old[:maxRenewed]
@@ -118,7 +118,7 @@ func (e *evaluator) due(heads []ocilog.Head, before, next *Evaluation, renew tim
 }
 
 // renew looks into what heads of names say.
-func (e *evaluator) renew(ctx context.Context, heads []ocilog.Head, revisions []*revision.Revision, before, next *Evaluation) {
+func (e *evaluator) renew(ctx context.Context, heads []ocilog.HeadRef, revisions []*revision.Revision, before, next *Evaluation) {
 	var found []*revision.Revision
 	for i, revision := range revisions {
 		if revision != nil {

@@ -7,7 +7,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/internal/absence"
-	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -23,7 +22,7 @@ func (t target) Resolve(ctx context.Context, reference string) (ocispec.Descript
 
 // Date is what time the registry says it is, if it does.
 func (t target) Date() time.Time {
-	if dated, ok := t.Repository.(ocilog.Dated); ok {
+	if dated, ok := t.Repository.(interface{ Date() time.Time }); ok {
 		return dated.Date()
 	}
 	return time.Time{}

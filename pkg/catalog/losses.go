@@ -55,16 +55,16 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 // lastLost returns the latest that is lost of a name behind what stands: it
 // vanished or, where something stands, cannot be read. It is zero where nothing
 // is lost.
-func lastLost(ctx context.Context, view *ocilog.View, name string, standing revision.Tag) (last ocilog.Head) {
+func lastLost(ctx context.Context, view *ocilog.View, name string, standing revision.Tag) (last ocilog.HeadRef) {
 	for _, vanished := range view.Vanished(ctx, name, standing, zeroTime) {
-		last = vanished.Head
+		last = vanished.HeadRef
 	}
 	if standing == (revision.Tag{}) {
 		return last // what never was a revision is not lost
 	}
 	for _, tag := range view.Unreadable(name, standing, zeroTime) {
 		if last.Tag.Compare(tag) < 0 {
-			last = ocilog.Head{Tag: tag}
+			last = ocilog.HeadRef{Tag: tag}
 		}
 	}
 	return last
@@ -160,7 +160,7 @@ func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Sign
 }
 
 // moveOn appends what stands of a name, or a removal.
-func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.Revision, last ocilog.Head, options AcceptOptions) (entry.Event, error) {
+func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.Revision, last ocilog.HeadRef, options AcceptOptions) (entry.Event, error) {
 	defer c.forget()
 	if head == nil || head.Tag.Op == revision.OpRemove {
 		lost := &revision.Revision{Tag: last.Tag, Digest: last.Digest}
@@ -182,7 +182,7 @@ func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revisi
 	if err := head.CheckFormat(); err != nil {
 		return entry.Event{}, err
 	}
-	text, err := c.log.Text(ctx, head.Tag)
+	text, err := c.log.DocumentText(ctx, head.Tag)
 	if err != nil {
 		return entry.Event{}, err
 	}

@@ -222,7 +222,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	}
 	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
 		var text []byte
-		if text, err = p.catalog.log.Text(ctx, p.old.Tag); err == nil {
+		if text, err = p.catalog.log.DocumentText(ctx, p.old.Tag); err == nil {
 			p.packed, err = revision.PackRewrite(p.document, text, p.view.Seen())
 		}
 	} else {

@@ -16,8 +16,8 @@ import (
 type View struct {
 	catalog  *Catalog
 	view     *ocilog.View
-	heads    []ocilog.Head // by name
-	others   []ocilog.Head // that decide names which are not live
+	heads    []ocilog.HeadRef // by name
+	others   []ocilog.HeadRef // that decide names which are not live
 	statuses map[string]*entry.Status
 	recorded revision.Tag // of the artifact that the statuses are from
 }
@@ -35,7 +35,7 @@ func (c *Catalog) Read(ctx context.Context) (*View, error) {
 // registry for anything that is cached. A catalog that is not in the cache is
 // an entry.ErrNotFound.
 func (c *Catalog) ReadCached(ctx context.Context) (*View, error) {
-	view, err := c.log.Recall(ctx)
+	view, err := c.log.ReadCached(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (c *Catalog) ReadCached(ctx context.Context) (*View, error) {
 }
 
 func (c *Catalog) look(ctx context.Context, view *ocilog.View) (*View, error) {
-	heads, others, err := view.LiveHeads(ctx)
+	heads, others, err := view.HeadRefs(ctx)
 	if err != nil {
 		c.warnOf(view.Warnings())
 		return nil, err
@@ -67,14 +67,14 @@ func (v *View) Live() []Head {
 // live is left out. What is not in memory comes from the cache on disk or, as
 // the last resort, from the registry.
 func (v *View) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
-	var wanted []ocilog.Head
+	var wanted []ocilog.HeadRef
 	for _, head := range v.heads {
 		if names[head.Tag.Name] {
 			wanted = append(wanted, head)
 		}
 	}
 	defer v.catalog.log.Release()
-	revisions, err := v.view.Load(ctx, wanted)
+	revisions, err := v.view.Revisions(ctx, wanted)
 	if err != nil {
 		return nil, err
 	}

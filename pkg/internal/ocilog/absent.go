@@ -62,7 +62,7 @@ func (v *View) checkLoss(ctx context.Context) error {
 	enough := min(len(missing), max(3, len(heads)/20)+1)
 	var gone []revision.Tag
 	for _, some := range [][]revision.Tag{missing[:enough], missing[enough:]} {
-		absent, err := v.look(ctx, some)
+		absent, err := v.confirmAbsent(ctx, some)
 		if err != nil {
 			return err
 		}
@@ -91,8 +91,8 @@ func (v *View) checkSnapshot(ctx context.Context) error {
 	return nil // it is a cache: its faults are none of the log
 }
 
-// standing drops the unlisted tags that the registry does not have.
-func (v *View) standing(ctx context.Context, want []revision.Tag) ([]revision.Tag, error) {
+// dropAbsent drops the unlisted tags that the registry does not have.
+func (v *View) dropAbsent(ctx context.Context, want []revision.Tag) ([]revision.Tag, error) {
 	var ask []revision.Tag
 	v.mu.Lock()
 	for _, tag := range want {
@@ -123,7 +123,7 @@ func (v *View) ask(ctx context.Context, tags []revision.Tag) error {
 	if len(claimed) > tryClaims {
 		// Somebody may claim any number: some are tried before all are asked for.
 		some, rest := v.sample(claimed, tryClaims)
-		there, err := v.lookAt(ctx, some)
+		there, err := v.countPresent(ctx, some)
 		if err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (v *View) ask(ctx context.Context, tags []revision.Tag) error {
 		}
 		claimed = rest
 	}
-	_, err := v.lookAt(ctx, append(seen, claimed...))
+	_, err := v.countPresent(ctx, append(seen, claimed...))
 	return err
 }
 
@@ -166,7 +166,7 @@ func (v *View) withRefuted(claimed []revision.Tag) []revision.Tag {
 }
 
 // sample splits claims into at most so many of them and the rest. Each segment that claims
-// some has its share, so that no forged one hides what a genuine one claims.
+// some has its share, so that no forged one hides what a valid one claims.
 func (v *View) sample(tags []revision.Tag, n int) (some, rest []revision.Tag) {
 	bySegment := map[digest.Digest][]revision.Tag{}
 	for _, tag := range tags {
@@ -206,29 +206,29 @@ func spread(tags []revision.Tag, n int) (some []revision.Tag) {
 	return some
 }
 
-// lookAt looks for tags, and returns how many of them are there. Claims that are
-// no genuine records are not asked for.
-func (v *View) lookAt(ctx context.Context, tags []revision.Tag) (there int, err error) {
-	genuine, err := v.genuine(ctx, tags)
+// countPresent looks for tags, and returns how many of them are there. Claims that are
+// no valid records are not asked for.
+func (v *View) countPresent(ctx context.Context, tags []revision.Tag) (there int, err error) {
+	valid, err := v.dropFalseClaims(ctx, tags)
 	if err != nil {
 		return 0, err
 	}
-	absent, err := v.look(ctx, genuine)
+	absent, err := v.confirmAbsent(ctx, valid)
 	if err != nil {
 		return 0, err
 	}
 	v.setAbsent(ctx, absent)
-	return len(genuine) - len(absent), nil
+	return len(valid) - len(absent), nil
 }
 
-// genuine drops the tags that are only claimed, by records that are none.
-func (v *View) genuine(ctx context.Context, tags []revision.Tag) ([]revision.Tag, error) {
-	var unproven, genuine []revision.Tag
+// dropFalseClaims drops the tags that are only claimed, by records that are none.
+func (v *View) dropFalseClaims(ctx context.Context, tags []revision.Tag) ([]revision.Tag, error) {
+	var unproven, valid []revision.Tag
 	for _, tag := range tags {
 		if f, _ := v.log.known.get(tag); f.digest == "" {
 			unproven = append(unproven, tag)
 		} else {
-			genuine = append(genuine, tag)
+			valid = append(valid, tag)
 		}
 	}
 	if len(unproven) == 0 {
@@ -242,17 +242,17 @@ func (v *View) genuine(ctx context.Context, tags []revision.Tag) ([]revision.Tag
 	for _, tag := range unproven {
 		switch f, _ := v.log.known.get(tag); {
 		case f.stood, found[tag] != nil:
-			genuine = append(genuine, tag)
+			valid = append(valid, tag)
 		default:
 			v.answer([]revision.Tag{tag}, false)
 		}
 	}
-	return genuine, nil
+	return valid, nil
 }
 
-// look asks the registry for tags, twice where it says that they are not there,
+// confirmAbsent asks the registry for tags, twice where it says that they are not there,
 // and returns those that are absent. The answers count for this view.
-func (v *View) look(ctx context.Context, tags []revision.Tag) (absent []revision.Tag, err error) {
+func (v *View) confirmAbsent(ctx context.Context, tags []revision.Tag) (absent []revision.Tag, err error) {
 	absent, err = v.resolve(ctx, tags)
 	if err != nil {
 		return nil, err

@@ -255,7 +255,7 @@ func TestRumoursAreNoLoss(t *testing.T) {
 // What a reader saw listed and never read is missed by what a snapshot holds of
 // it, now and by the next process; a forged record of it says nothing.
 func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
-	for name, forged := range map[string]bool{"with a genuine record": false, "with a forged record": true} {
+	for name, forged := range map[string]bool{"with a valid record": false, "with a forged record": true} {
 		t.Run(name, func(t *testing.T) {
 			target, c := newMemory(), &clock{}
 			options := Options{State: NewState(t.TempDir())}
@@ -282,13 +282,13 @@ func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
 			if _, err := view.Heads(t.Context(), time.Time{}); err != nil {
 				t.Fatal(err)
 			}
-			want := []Head{{packed.Tag, packed.Descriptor.Digest}}
+			want := []HeadRef{{packed.Tag, packed.Descriptor.Digest}}
 			if forged {
 				want = nil
 			}
-			var got []Head
+			var got []HeadRef
 			for _, vanished := range view.Vanished(t.Context(), "a", revision.Tag{}, time.Time{}) {
-				got = append(got, vanished.Head)
+				got = append(got, vanished.HeadRef)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("vanished (-want +got):\n%s", diff)

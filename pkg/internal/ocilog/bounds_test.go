@@ -123,7 +123,7 @@ func TestManyClaimsAreNotAskedFor(t *testing.T) {
 		asks int // at most
 		says string
 	}{
-		{"genuine revisions", func(i int, c *clock) line {
+		{"valid revisions", func(i int, c *clock) line {
 			packed := publication(t, fmt.Sprintf("claim-%04d", i), c.Now(), "1")
 			n, _ := newLine(packed.Tag, packed.Manifest)
 			return n
@@ -234,9 +234,9 @@ func TestArtifactsOfTheFarFutureBindNobody(t *testing.T) {
 	}
 }
 
-// A flood of tags that hold no revision is told in one line, and remembered by
+// A flood of tags that hold no revision is told in one line, and recorded by
 // the next process.
-func TestAFloodIsRemembered(t *testing.T) {
+func TestAFloodIsRecorded(t *testing.T) {
 	const flood = 1000
 	target, c := newMemory(), &clock{}
 	appendAll(t, newLog(target, "writer", Options{}), publication(t, "a", c.Now(), "1"), publication(t, "b", c.Now(), "1"))
@@ -344,7 +344,7 @@ func TestClaims(t *testing.T) {
 			break
 		}
 	}
-	genuine, _ := log.known.get(tag)
+	valid, _ := log.known.get(tag)
 	gone, cancel := context.WithCancel(t.Context())
 	target.failOn = func(operation, _ string) error {
 		cancel()
@@ -352,8 +352,8 @@ func TestClaims(t *testing.T) {
 	}
 	view.fromSegments(gone, []revision.Tag{tag}, map[revision.Tag]*revision.Revision{})
 	target.failOn = nil
-	if f, _ := log.known.get(tag); len(f.segments) != len(genuine.segments) {
-		t.Errorf("%d claims of %d are left after a reading that was broken off", len(f.segments), len(genuine.segments))
+	if f, _ := log.known.get(tag); len(f.segments) != len(valid.segments) {
+		t.Errorf("%d claims of %d are left after a reading that was broken off", len(f.segments), len(valid.segments))
 	}
 
 	var layers [][]byte

@@ -20,7 +20,7 @@ const DefaultCacheSize = 256 << 20
 // Cache is a directory of segments and of what is known of each log. Any
 // number of processes may share it: files appear whole, by rename, and are
 // checked on every read. A fault of the cache is a miss, never an error. The
-// nil Cache keeps nothing.
+// nil Cache holds nothing.
 type Cache struct {
 	dir string
 	max int64

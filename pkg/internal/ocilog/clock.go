@@ -12,10 +12,6 @@ const (
 	maxSkew  = time.Hour      // between a writer's clock and the registry's
 )
 
-// Dated is a target that knows what time its registry says it is; zero where it
-// does not say.
-type Dated interface{ Date() time.Time }
-
 // ClockError says that a writer's clock is not the registry's. Nothing was
 // written: a revision with a wrong time is in order before or after others that
 // it is not.
@@ -27,7 +23,7 @@ func (e *ClockError) Error() string {
 
 // date returns the registry's time, or zero.
 func (l *Log) date() time.Time {
-	if dated, ok := l.target.(Dated); ok {
+	if dated, ok := l.target.(interface{ Date() time.Time }); ok {
 		return dated.Date()
 	}
 	return time.Time{}

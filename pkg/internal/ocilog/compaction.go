@@ -42,7 +42,7 @@ func (c *compaction) run(ctx context.Context) error {
 	for _, p := range plan(counts, len(c.tail)) {
 		var err error
 		if len(p.sources) == 1 && p.sources[0] != newTail {
-			err = c.keep(c.base.segments[p.sources[0]])
+			err = c.reuse(c.base.segments[p.sources[0]])
 		} else {
 			err = c.merge(ctx, p)
 		}
@@ -53,8 +53,8 @@ func (c *compaction) run(ctx context.Context) error {
 	return c.commit(ctx)
 }
 
-// keep takes a segment of the base over as it is.
-func (c *compaction) keep(d ocispec.Descriptor) error {
+// reuse takes a segment of the base over as it is.
+func (c *compaction) reuse(d ocispec.Descriptor) error {
 	c.log.known.mu.Lock()
 	read := c.log.known.segments[d.Digest]
 	c.log.known.mu.Unlock()
@@ -73,7 +73,7 @@ func (c *compaction) spend(records, text int) error {
 
 // merge writes segments from several sources: one, as long as it stays within
 // the bounds of one. Records are copied as they stand, signatures and unknown
-// fields included, if they are genuine.
+// fields included, if they are valid.
 func (c *compaction) merge(ctx context.Context, p part) error {
 	for _, source := range p.sources {
 		var err error
@@ -160,7 +160,7 @@ func (c *compaction) add(ctx context.Context, n line) error {
 		return nil
 	}
 	if _, err := n.open(); err != nil {
-		return nil // not genuine: readers would drop it too
+		return nil // not valid: readers would drop it too
 	}
 	n = c.log.withSignatures(n)
 	if c.writer != nil && c.writer.full(len(n.text)) {
@@ -234,7 +234,7 @@ func (c *compaction) commit(ctx context.Context) error {
 		}
 	}
 	l.known.mu.Unlock()
-	l.adopt(next)
+	l.addSnapshot(next)
 	return nil
 }
 

@@ -53,10 +53,10 @@ func (l *Log) cachedRevision(tag revision.Tag) *revision.Revision {
 	return nil
 }
 
-// load returns the revisions of tags that stand, without those that turn out not
+// find returns the revisions of tags that stand, without those that turn out not
 // to be revisions. An error means that something could not be asked: then
 // nothing can be said about any of them.
-func (v *View) load(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
+func (v *View) find(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
 	found := make(map[revision.Tag]*revision.Revision, len(want))
 	missing := v.fromMemory(want, found)
 	missing = v.fromSegments(ctx, missing, found)
@@ -77,7 +77,7 @@ func (v *View) fromMemory(want []revision.Tag, found map[revision.Tag]*revision.
 		f, _ := v.log.known.get(tag)
 		switch {
 		case f.manifest != nil:
-			v.take(tag, digest.FromBytes(f.manifest), f.manifest, found)
+			v.decode(tag, digest.FromBytes(f.manifest), f.manifest, found)
 		case f.kind == foreign:
 			v.notRevision(tag, fmt.Errorf("%w: revision %s is none", entry.ErrMalformed, tag))
 		case v.log.options.Now().Sub(f.mismatched) < mismatchFor:
@@ -89,9 +89,9 @@ func (v *View) fromMemory(want []revision.Tag, found map[revision.Tag]*revision.
 	return missing
 }
 
-// take decodes a genuine manifest into found, or notes that it is no revision.
-func (v *View) take(tag revision.Tag, sum digest.Digest, manifest []byte, found map[revision.Tag]*revision.Revision) {
-	revision, err := v.log.learn(tag, sum, manifest)
+// decode decodes a valid manifest into found, or notes that it is no revision.
+func (v *View) decode(tag revision.Tag, sum digest.Digest, manifest []byte, found map[revision.Tag]*revision.Revision) {
+	revision, err := v.log.decode(tag, sum, manifest)
 	if err != nil {
 		v.notRevision(tag, err)
 		return
@@ -136,8 +136,8 @@ func (v *View) fromSegments(ctx context.Context, want []revision.Tag, found map[
 				if f, _ := v.log.known.get(o.tag); f.digest != "" && f.digest != o.digest {
 					continue // another manifest of the same hash: what was seen first counts
 				}
-				v.take(o.tag, o.digest, o.manifest, found)
-				v.log.learnSignatures(o.tag, o.signatures)
+				v.decode(o.tag, o.digest, o.manifest, found)
+				v.log.recordSignatures(o.tag, o.signatures)
 				delete(tags, o.tag)
 			}
 			for tag := range tags {
@@ -153,16 +153,16 @@ func (v *View) fromSegments(ctx context.Context, want []revision.Tag, found map[
 	return append(missing, want...)
 }
 
-// genuineRecord is an opened record with its tag.
-type genuineRecord struct {
+// validRecord is an opened record with its tag.
+type validRecord struct {
 	tag revision.Tag
 	opened
 }
 
-// openRecords returns the genuine ones among some records of a segment. An error
+// openRecords returns the valid ones among some records of a segment. An error
 // means that nobody looked for the others: the segment could not be had, for now,
 // or there was no time. Its own faults are none: the target has all revisions.
-func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[revision.Tag]bool) (all []genuineRecord, err error) {
+func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[revision.Tag]bool) (all []validRecord, err error) {
 	l.known.mu.Lock()
 	read := l.known.segments[d]
 	l.known.mu.Unlock()
@@ -186,7 +186,7 @@ func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[revisio
 			continue
 		}
 		if o, err := n.open(); err == nil {
-			all = append(all, genuineRecord{n.tag, o})
+			all = append(all, validRecord{n.tag, o})
 		}
 		if len(all) == len(tags) {
 			break
@@ -231,7 +231,7 @@ func (v *View) fromTarget(ctx context.Context, want []revision.Tag, found map[re
 			case err != nil:
 				return err
 			}
-			v.take(tag, sum, manifest, found)
+			v.decode(tag, sum, manifest, found)
 			return nil
 		})
 	}
@@ -267,11 +267,11 @@ func (l *Log) fetch(ctx context.Context, tag revision.Tag) ([]byte, digest.Diges
 		}
 		return nil, "", err
 	}
-	l.known.hold(tag, sum, manifest)
+	l.known.cacheManifest(tag, sum, manifest)
 	return manifest, sum, nil
 }
 
-// mismatch remembers for a while that other bytes stand under a tag.
+// mismatch records for a while that other bytes stand under a tag.
 func (k *knowledge) mismatch(tag revision.Tag, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -287,7 +287,7 @@ func (l *Log) manifestAtHand(ctx context.Context, tag revision.Tag) []byte {
 	for i := range min(len(f.segments), maxClaims) {
 		records, _ := l.openRecords(ctx, f.claim(i), map[revision.Tag]bool{tag: true})
 		for _, o := range records {
-			l.learnSignatures(tag, o.signatures)
+			l.recordSignatures(tag, o.signatures)
 			return o.manifest
 		}
 	}
@@ -304,9 +304,9 @@ func (l *Log) Manifest(ctx context.Context, tag revision.Tag) ([]byte, error) {
 	return manifest, err
 }
 
-// Text returns the exact document of a revision. It is not kept in memory: only
+// DocumentText returns the exact document of a revision. It is not kept in memory: only
 // rewriting an entry needs it.
-func (l *Log) Text(ctx context.Context, tag revision.Tag) ([]byte, error) {
+func (l *Log) DocumentText(ctx context.Context, tag revision.Tag) ([]byte, error) {
 	manifest, err := l.Manifest(ctx, tag)
 	if err != nil {
 		return nil, err

@@ -8,13 +8,13 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-func heads(t *testing.T, log *Log) (view *View, live []Head, empty bool) {
+func heads(t *testing.T, log *Log) (view *View, live []HeadRef, empty bool) {
 	t.Helper()
 	view, err := log.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, others, err := view.LiveHeads(t.Context())
+	live, others, err := view.HeadRefs(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,9 +42,9 @@ func TestLiveHeads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []Head
+	var want []HeadRef
 	for _, revision := range revisions {
-		want = append(want, Head{Tag: revision.Tag, Digest: revision.Digest})
+		want = append(want, HeadRef{Tag: revision.Tag, Digest: revision.Digest})
 	}
 	if diff := cmp.Diff(want, live); diff != "" || len(live) != 99 || empty {
 		t.Errorf("%d heads, empty %t\n%s", len(live), empty, diff)
@@ -58,7 +58,7 @@ func TestLiveHeads(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"tags": 1}, requests); diff != "" || log.decoded.Len() > 0 {
 		t.Errorf("%d revisions are decoded again\n%s", log.decoded.Len(), diff)
 	}
-	loaded, err := view.Load(t.Context(), live[7:9])
+	loaded, err := view.Revisions(t.Context(), live[7:9])
 	if err != nil || loaded[0].Document.Name != "entry-0008" || loaded[0].Document.Version != "2" || loaded[1].Document.Name != "entry-0009" {
 		t.Errorf("loaded %+v, error %v", loaded, err)
 	}

@@ -64,7 +64,7 @@ func (f *fact) isKnown() bool {
 	return f.digest != "" || f.manifest != nil || len(f.segments) > 0
 }
 
-// mismatchFor is how long other bytes under a tag are remembered.
+// mismatchFor is how long other bytes under a tag are known.
 const mismatchFor = 10 * time.Minute
 
 func newKnowledge() *knowledge {
@@ -92,10 +92,10 @@ func (k *knowledge) get(tag revision.Tag) (fact, bool) {
 	return fact{}, false
 }
 
-// hold keeps a genuine manifest that was fetched or written by itself, within
+// cacheManifest keeps a valid manifest that was fetched or written by itself, within
 // bounds. It reports false if the tag is known with another digest: two
 // manifests with one hash, of which the first counts.
-func (k *knowledge) hold(tag revision.Tag, sum digest.Digest, manifest []byte) bool {
+func (k *knowledge) cacheManifest(tag revision.Tag, sum digest.Digest, manifest []byte) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.of(tag)
@@ -130,9 +130,9 @@ func (k *knowledge) carried(f *fact) bool {
 	return false
 }
 
-// learn notes what a genuine manifest turned out to be. It reports false for a
+// record notes what a valid manifest turned out to be. It reports false for a
 // second digest under one tag.
-func (k *knowledge) learn(tag revision.Tag, sum digest.Digest, what kind) bool {
+func (k *knowledge) record(tag revision.Tag, sum digest.Digest, what kind) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f := k.of(tag)

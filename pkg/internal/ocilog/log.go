@@ -23,10 +23,10 @@ import (
 type Options struct {
 	// Revisions bounds the decoded revisions kept in memory; 0 is 20,000.
 	Revisions int
-	// Cache keeps segments and manifests across processes; nil keeps none.
+	// Cache holds segments and manifests across processes; nil: nothing does.
 	Cache *Cache
-	// State keeps across processes which heads were seen; nil keeps them as
-	// long as the Log lives.
+	// State records across processes which heads were seen; nil: only the Log
+	// itself does.
 	State *State
 	// Parallel bounds the requests of one operation under way; 0 is 16.
 	Parallel int
@@ -37,12 +37,12 @@ type Options struct {
 	Recheck time.Duration
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
-	// Signatures keeps those that snapshots carry, for Log.Signatures.
+	// Signatures: those that snapshots carry are held for Log.Signatures.
 	Signatures bool
-	// Learned is told of each revision that is decoded from a snapshot, with
+	// Decoded is told of each revision that is decoded from a snapshot, with
 	// the signatures beside it, while others are still being decoded. It may
 	// be called from several goroutines at once; nil ignores them.
-	Learned func(revision *revision.Revision, signatures []jsontext.Value)
+	Decoded func(revision *revision.Revision, signatures []jsontext.Value)
 	// Lookup finds the signatures of a revision that are in the registry and
 	// not known here, for the next snapshot to carry; nil looks for none. It
 	// is asked of the revisions that the snapshot adds, Parallel at a time.
@@ -133,8 +133,8 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 	if err := l.awaitVisible(ctx, packed); err != nil {
 		return err
 	}
-	l.known.hold(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
-	l.known.learn(packed.Tag, packed.Descriptor.Digest, valid)
+	l.known.cacheManifest(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
+	l.known.record(packed.Tag, packed.Descriptor.Digest, valid)
 	l.known.saw(packed.Tag)
 	if sign != nil {
 		l.confirmOwn(ctx, packed)

@@ -201,7 +201,7 @@ func TestACopyOfARevisionBringsNothingBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The history decodes the genuine revision under its own tag.
+		// The history decodes the valid revision under its own tag.
 		if _, err := view.History(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}

@@ -41,6 +41,8 @@ func (m *memory) begin(operation, reference string) error {
 	return nil
 }
 
+func (m *memory) Delete(context.Context, string) error { return entry.ErrUnauthorized }
+
 func (m *memory) Tags(context.Context) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -32,7 +32,7 @@ const (
 
 // readSegment reads one segment, unless that was done: the tags of its records
 // become known, and the wanted ones are decoded. A wanted record that is not
-// genuine is no record; the others are checked when they are wanted.
+// valid is no record; the others are checked when they are wanted.
 func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[revision.Tag]bool) error {
 	l.known.mu.Lock()
 	done := l.known.segments[d.Digest]
@@ -79,7 +79,7 @@ func (l *Log) scan(blob []byte, budget *budget, wanted map[revision.Tag]bool) (t
 		batch = make([]line, 0, batchSize)
 		workers.Go(func() error {
 			for _, n := range own {
-				if !l.learnLine(n) {
+				if !l.recordLine(n) {
 					forged.Store(n.tag, true)
 				}
 			}
@@ -114,17 +114,17 @@ func (l *Log) scan(blob []byte, budget *budget, wanted map[revision.Tag]bool) (t
 	return tags, text, fault
 }
 
-// learnLine decodes a record. It reports false for one that is not genuine; what
+// recordLine decodes a record. It reports false for one that is not valid; what
 // is no revision is reported when it decides.
-func (l *Log) learnLine(n line) bool {
+func (l *Log) recordLine(n line) bool {
 	o, err := n.open()
 	if err != nil {
 		return false
 	}
-	revision, err := l.learn(n.tag, o.digest, o.manifest)
-	l.learnSignatures(n.tag, o.signatures)
-	if err == nil && l.options.Learned != nil {
-		l.options.Learned(revision, o.signatures)
+	revision, err := l.decode(n.tag, o.digest, o.manifest)
+	l.recordSignatures(n.tag, o.signatures)
+	if err == nil && l.options.Decoded != nil {
+		l.options.Decoded(revision, o.signatures)
 	}
 	return true
 }
@@ -142,9 +142,9 @@ func (l *Log) segment(ctx context.Context, d ocispec.Descriptor) ([]byte, error)
 	return blob, nil
 }
 
-// learn decodes a genuine manifest and remembers what it is. A second manifest
+// decode decodes a valid manifest and records what it is. A second manifest
 // with the hash of a tag that is known is an *OverwrittenError.
-func (l *Log) learn(tag revision.Tag, sum digest.Digest, manifest []byte) (*revision.Revision, error) {
+func (l *Log) decode(tag revision.Tag, sum digest.Digest, manifest []byte) (*revision.Revision, error) {
 	revision, err := revision.Unpack(tag, manifest)
 	what := foreign
 	switch {
@@ -153,7 +153,7 @@ func (l *Log) learn(tag revision.Tag, sum digest.Digest, manifest []byte) (*revi
 	case err == nil:
 		what = valid
 	}
-	if !l.known.learn(tag, sum, what) {
+	if !l.known.record(tag, sum, what) {
 		return nil, l.overwritten(tag, sum)
 	}
 	if err == nil {

@@ -24,7 +24,7 @@ func (l *Log) SnapshotSignatures(tag revision.Tag) []jsontext.Value {
 	return f.signatures
 }
 
-// AddSignatures remembers signatures that were made or found in the registry,
+// AddSignatures records signatures that were made or found in the registry,
 // for the next snapshot and, once Save has written them down, the next process.
 // What is no JSON, or more than is kept of one revision, is left out.
 func (l *Log) AddSignatures(ctx context.Context, tag revision.Tag, found ...[]byte) {
@@ -70,8 +70,8 @@ func (l *Log) add(tag revision.Tag, found []jsontext.Value) bool {
 	return true
 }
 
-// learnSignatures keeps those of a record of a snapshot.
-func (l *Log) learnSignatures(tag revision.Tag, found []jsontext.Value) {
+// recordSignatures keeps those of a record of a snapshot.
+func (l *Log) recordSignatures(tag revision.Tag, found []jsontext.Value) {
 	if !l.options.Signatures || len(found) == 0 {
 		return
 	}

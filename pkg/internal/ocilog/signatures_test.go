@@ -138,7 +138,7 @@ func TestSignaturesThatAreNotKeptDoNotCount(t *testing.T) {
 	for i := range 2 * maxCarriedBytes / maxSignatureBytes {
 		tag := publication(t, fmt.Sprintf("large-%d", i), epoch, "1").Tag
 		for range 2 { // a segment may be read again
-			log.learnSignatures(tag, []jsontext.Value{large})
+			log.recordSignatures(tag, []jsontext.Value{large})
 		}
 		kept += len(log.Signatures(tag))
 	}
@@ -147,7 +147,7 @@ func TestSignaturesThatAreNotKeptDoNotCount(t *testing.T) {
 	}
 	log.known.carriedBytes -= len(large) // as much room as one of them takes
 	tag := publication(t, "small", epoch, "1").Tag
-	log.learnSignatures(tag, []jsontext.Value{jsontext.Value(`{"a":1}`)})
+	log.recordSignatures(tag, []jsontext.Value{jsontext.Value(`{"a":1}`)})
 	if n := len(log.Signatures(tag)); n != 1 {
 		t.Errorf("%d signatures are kept after those that were not, want 1", n)
 	}

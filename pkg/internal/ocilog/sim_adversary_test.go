@@ -114,7 +114,7 @@ func (a *actor) putsBack() {
 	r := a.schedule.repository
 	for _, text := range slices.Sorted(maps.Keys(r.tampered)) {
 		tag, _ := revision.ParseTag(text)
-		if is, ok := r.genuine[tag]; ok && r.get(text, len(r.changes)) != is.digest {
+		if is, ok := r.valid[tag]; ok && r.get(text, len(r.changes)) != is.digest {
 			a.tampers(tag)
 			a.set(tag, is.digest)
 			return
@@ -138,7 +138,7 @@ func (a *actor) victim() string {
 // later chooses a time after all revisions of a name: just after, far, or too far.
 func (a *actor) later(name string) entry.Time {
 	at := a.schedule.now()
-	for tag := range a.schedule.repository.genuine {
+	for tag := range a.schedule.repository.valid {
 		if tag.Name == name && tag.Time().After(at) {
 			at = tag.Time().Time
 		}
@@ -203,7 +203,7 @@ func (a *actor) pushesJunk() {
 func (a *actor) copies() {
 	if tag, ok := a.choose(isRevision); ok {
 		a.schedule.repository.disturbed[tag.Name] = true
-		sum := a.schedule.repository.genuine[tag].digest
+		sum := a.schedule.repository.valid[tag].digest
 		if sum != "" {
 			a.set(revision.NewTag(tag.Name, a.later(tag.Name), tag.Op, sum), sum)
 		}
@@ -225,13 +225,13 @@ func (a *actor) forges() {
 	case 1: // no records
 		lines = []string{`{"tag":"x0000000.0mm7p6yxl.p0000000000000000","manifest":""}`, "and no record"}
 	case 2: // lies about what there is
-		for _, tag := range sortedTags(r.genuine) {
+		for _, tag := range sortedTags(r.valid) {
 			add(tag, []byte(`{"schemaVersion":2}`))
 		}
 	case 3: // the past
-		all := sortedTags(r.genuine)
+		all := sortedTags(r.valid)
 		for _, tag := range all[:len(all)/2] {
-			add(tag, r.content[r.genuine[tag].digest])
+			add(tag, r.content[r.valid[tag].digest])
 		}
 	case 4: // another catalog's, signed with the same key
 		for _, name := range a.schedule.names {

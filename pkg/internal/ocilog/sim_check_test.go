@@ -63,7 +63,7 @@ func (a *actor) get(ctx context.Context, name string) {
 // listHeads is list for a program that keeps what entries say by itself. What is
 // not live is not told apart.
 func (a *actor) listHeads(ctx context.Context, view *View, saw int) (map[string]shown, error) {
-	live, _, err := view.LiveHeads(ctx)
+	live, _, err := view.HeadRefs(ctx)
 	if err != nil {
 		a.schedule.note("%s: heads: %v", a.name, err)
 		return nil, err
@@ -120,7 +120,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 	}
 	missed := view.Vanished(ctx, name, found.head, time.Time{})
 	for _, vanished := range missed {
-		if vanished.Digest == "" || s.repository.genuine[vanished.Tag].digest != vanished.Digest {
+		if vanished.Digest == "" || s.repository.valid[vanished.Tag].digest != vanished.Digest {
 			s.fail("%s misses %s with digest %q, which was never there", a.name, vanished.Tag, vanished.Digest)
 		}
 	}
@@ -133,7 +133,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 		a.process.log.Confirm(head.Tag)
 	} else if head != nil {
 		doubt("not signed")
-		if by := s.repository.genuine[head.Tag].by; by != "adversary" {
+		if by := s.repository.valid[head.Tag].by; by != "adversary" {
 			s.fail("%s reads %s of %s before it is signed", a.name, head.Tag, by)
 		}
 	}
@@ -152,7 +152,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 	return found
 }
 
-// finish checks what a reading shows, and remembers that its reader was told.
+// finish checks what a reading shows, and records that its reader was told.
 func (a *actor) finish(ctx context.Context, all map[string]shown, saw int) {
 	if ctx.Err() != nil {
 		return // it ended before it could tell anybody
@@ -165,7 +165,7 @@ func (a *actor) finish(ctx context.Context, all map[string]shown, saw int) {
 func (a *actor) check(name string, found shown, saw int) {
 	s := a.schedule
 	s.note("%s: is shown %s as %s, doubts %q", a.name, name, found.head, found.doubts)
-	if is := s.repository.genuine[found.head]; found.head != (revision.Tag{}) && is.digest == "" {
+	if is := s.repository.valid[found.head]; found.head != (revision.Tag{}) && is.digest == "" {
 		s.fail("%s is shown %s, which never stood", a.name, found.head)
 	}
 	if found.head.Millis > epoch.Add(maxAhead).UnixMilli() {
@@ -214,7 +214,7 @@ func (s *schedule) end(ctx context.Context) {
 func (s *schedule) checkAcknowledged() {
 	for _, ack := range s.acked {
 		for _, other := range s.repository.revisions(ack.tag.Name, s.setting.policy) {
-			if ack.tag.Compare(other) < 0 && s.repository.genuine[other].since < ack.saw && !s.repository.tampered[other.String()] {
+			if ack.tag.Compare(other) < 0 && s.repository.valid[other].since < ack.saw && !s.repository.tampered[other.String()] {
 				s.fail("%s was acknowledged and is lost: %s stood before", ack.tag, other)
 			}
 		}

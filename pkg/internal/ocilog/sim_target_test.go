@@ -20,7 +20,7 @@ import (
 type repository struct {
 	content   map[digest.Digest][]byte
 	changes   []change
-	genuine   map[revision.Tag]stood // revisions that stood under their own tag once
+	valid     map[revision.Tag]stood // revisions that stood under their own tag once
 	signed    map[digest.Digest]bool // manifests that the team signed
 	hidden    map[string]bool        // tags that the list leaves out now
 	tampered  map[string]bool        // tags that the adversary ever deleted, hid or overwrote
@@ -42,7 +42,7 @@ type stood struct {
 
 func newRepository() *repository {
 	return &repository{
-		content: map[digest.Digest][]byte{}, genuine: map[revision.Tag]stood{}, signed: map[digest.Digest]bool{},
+		content: map[digest.Digest][]byte{}, valid: map[revision.Tag]stood{}, signed: map[digest.Digest]bool{},
 		hidden: map[string]bool{}, tampered: map[string]bool{}, disturbed: map[string]bool{},
 	}
 }
@@ -81,18 +81,18 @@ func (r *repository) put(by, reference string, sum digest.Digest, manifest []byt
 	if reference == sum.String() {
 		return
 	}
-	if tag, ok := revision.ParseTag(reference); ok && tag.Op != revision.OpSnapshot && r.genuine[tag].digest == "" {
+	if tag, ok := revision.ParseTag(reference); ok && tag.Op != revision.OpSnapshot && r.valid[tag].digest == "" {
 		if _, err := revision.Unpack(tag, manifest); err == nil {
-			r.genuine[tag] = stood{sum, len(r.changes), by}
+			r.valid[tag] = stood{sum, len(r.changes), by}
 		}
 	}
 	r.changes = append(r.changes, change{reference, sum})
 }
 
-// revisions returns the genuine revisions of a name that a policy counts, or all
+// revisions returns the valid revisions of a name that a policy counts, or all
 // for none, in log order.
 func (r *repository) revisions(name string, policy bool) (tags []revision.Tag) {
-	for tag, is := range r.genuine {
+	for tag, is := range r.valid {
 		if tag.Name == name && (r.signed[is.digest] || !policy) && tag.Millis < epoch.Add(maxAhead-time.Hour).UnixMilli() {
 			tags = append(tags, tag)
 		}
@@ -105,7 +105,7 @@ func (r *repository) revisions(name string, policy bool) (tags []revision.Tag) {
 // changes and that nobody tampered with: nothing older may be shown for it.
 func (r *repository) inPlainSight(name string, version int, policy bool) revision.Tag {
 	for _, tag := range slices.Backward(r.revisions(name, policy)) {
-		if r.genuine[tag].since < version && !r.tampered[tag.String()] {
+		if r.valid[tag].since < version && !r.tampered[tag.String()] {
 			return tag
 		}
 	}
@@ -120,6 +120,8 @@ type connection struct {
 }
 
 func missing(reference string) error { return fmt.Errorf("%s: %w", reference, entry.ErrNotFound) }
+
+func (c *connection) Delete(context.Context, string) error { return entry.ErrUnauthorized }
 
 func (c *connection) Tags(ctx context.Context) (tags []string, err error) {
 	err = c.schedule.wait(ctx, c.actor, "list", func() error {

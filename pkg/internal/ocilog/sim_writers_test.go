@@ -127,7 +127,7 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 	case head.Later != "" || !a.counts(head):
 		return fmt.Errorf("%w: what stands is not verified", entry.ErrUntrusted)
 	}
-	text, err := a.process.log.Text(ctx, head.Tag)
+	text, err := a.process.log.DocumentText(ctx, head.Tag)
 	if err != nil {
 		return err
 	}
@@ -142,20 +142,20 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 }
 
 // lost is the latest of a name that is lost, as package catalog finds it.
-func lost(ctx context.Context, view *View, name string, head *revision.Revision) (last Head) {
+func lost(ctx context.Context, view *View, name string, head *revision.Revision) (last HeadRef) {
 	var at revision.Tag
 	if head != nil {
 		at = head.Tag
 	}
 	for _, vanished := range view.Vanished(ctx, name, at, time.Time{}) {
-		last = vanished.Head
+		last = vanished.HeadRef
 	}
 	if head == nil {
 		return last
 	}
 	for _, tag := range view.Unreadable(name, at, time.Time{}) {
 		if last.Tag.Compare(tag) < 0 {
-			last = Head{Tag: tag}
+			last = HeadRef{Tag: tag}
 		}
 	}
 	return last

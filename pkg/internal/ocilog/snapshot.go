@@ -93,7 +93,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[revision
 		}
 		l.known.saw(view.listed...) // what a snapshot carries of it decides which one is kept
 		if s != nil {
-			l.adopt(s)
+			l.addSnapshot(s)
 		}
 		if budget.ctx.Err() != nil || err == nil && !l.isBehind(tag, view.listed) {
 			break
@@ -127,9 +127,9 @@ func (l *Log) snapshot(tag revision.Tag) *snapshot {
 	return nil
 }
 
-// adopt keeps a snapshot's manifest for the next process and for compacting: the
+// addSnapshot keeps a snapshot's manifest for the next process and for compacting: the
 // newest, and the one whose segments carry most.
-func (l *Log) adopt(s *snapshot) {
+func (l *Log) addSnapshot(s *snapshot) {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	s.read = true

@@ -341,12 +341,12 @@ func TestAHiddenRevisionThatCannotBeAskedForIsAnError(t *testing.T) {
 	}
 }
 
-// A forged snapshot that is newer leaves the reader the genuine one behind it,
+// A forged snapshot that is newer leaves the reader the valid one behind it,
 // also for the next process.
 func TestAForgedSnapshotDoesNotReplaceTheOneBefore(t *testing.T) {
 	target, c := newMemory(), &clock{}
 	fill(t, target, c, 100)
-	genuine := target.snapshots()
+	valid := target.snapshots()
 	forged := publication(t, "forged", epoch, "1")
 	n, err := newLine(forged.Tag, forged.Manifest)
 	if err != nil {
@@ -360,7 +360,7 @@ func TestAForgedSnapshotDoesNotReplaceTheOneBefore(t *testing.T) {
 		kept = append(kept, s.tag.String())
 	}
 	all := target.snapshots()
-	want := []string{genuine[len(genuine)-1], all[len(all)-1]}
+	want := []string{valid[len(valid)-1], all[len(all)-1]}
 	if diff := cmp.Diff(want, kept); diff != "" {
 		t.Error(diff)
 	}
@@ -560,7 +560,7 @@ func FuzzLines(f *testing.F) {
 				return
 			}
 			if o, err := n.open(); err == nil && (!n.tag.Names(o.digest) || digest.FromBytes(o.manifest) != o.digest) {
-				t.Errorf("%s: a record that is not genuine was opened", n.tag)
+				t.Errorf("%s: a record that is not valid was opened", n.tag)
 			}
 		}
 	})

@@ -37,8 +37,8 @@ const (
 	maxState     = 1 << 30 // bytes of a file that is read
 	maxStateLine = 16 << 20
 	lockFor      = 2 * time.Second
-	keepAbsent   = 64       // absent heads of one name
-	keepEvidence = 64 << 10 // bytes of signatures of one head
+	maxAbsent    = 64       // absent heads of one name
+	maxEvidence  = 64 << 10 // bytes of signatures of one head
 )
 
 // head is a line of a log's file: a head as it was seen then. Later lines
@@ -58,8 +58,8 @@ func (s *State) path(id string) string {
 	return filepath.Join(s.dir, "heads", hex.EncodeToString(sum[:])+".jsonl")
 }
 
-// kept is what the state has of a log.
-type kept struct {
+// stored is what the state has of a log.
+type stored struct {
 	heads     map[revision.Tag]head
 	forgotten map[string]int64 // by name, "" for all: until when, in Unix milliseconds
 	lines     int
@@ -69,9 +69,9 @@ type kept struct {
 // load returns what is kept of a log, and makes the file smaller where most of
 // it is out of date. What cannot be read is as if it were not there: a line that
 // was cut off by a crash, most likely.
-func (s *State) load(ctx context.Context, id string) kept {
+func (s *State) load(ctx context.Context, id string) stored {
 	if s == nil {
-		return kept{}
+		return stored{}
 	}
 	k := s.read(id)
 	if !k.partly && k.lines > 2*len(k.heads)+len(k.forgotten)+256 {
@@ -85,8 +85,8 @@ func (s *State) load(ctx context.Context, id string) kept {
 	return k
 }
 
-func (s *State) read(id string) kept {
-	k := kept{heads: map[revision.Tag]head{}, forgotten: map[string]int64{}}
+func (s *State) read(id string) stored {
+	k := stored{heads: map[revision.Tag]head{}, forgotten: map[string]int64{}}
 	file, err := os.Open(s.path(id))
 	if err != nil {
 		return k
@@ -129,7 +129,7 @@ func current(all map[revision.Tag]head) map[revision.Tag]head {
 		absent := 0
 		for _, tag := range tags {
 			h := all[tag]
-			keep := h.Absent && absent < keepAbsent || !h.Absent && !stood || h.Verified && !verified
+			keep := h.Absent && absent < maxAbsent || !h.Absent && !stood || h.Verified && !verified
 			stood, verified = stood || !h.Absent, verified || h.Verified
 			if h.Absent {
 				absent++
@@ -178,7 +178,7 @@ func (s *State) append(id string, text []byte) error {
 	return cmp.Or(err, file.Sync(), file.Close())
 }
 
-func (s *State) rewrite(id string, k kept) error {
+func (s *State) rewrite(id string, k stored) error {
 	file, err := os.CreateTemp(filepath.Dir(s.path(id)), ".tmp-*")
 	if err != nil {
 		return err

@@ -137,7 +137,7 @@ func TestAStateIsNoPlaceToCrowdOut(t *testing.T) {
 	}
 	for range 3 {
 		var strange []head
-		for i := range 4 * keepAbsent {
+		for i := range 4 * maxAbsent {
 			strange = append(strange, headOf(publication(t, fmt.Sprint("strange-", i), c.Now(), "1")))
 			h := headOf(publication(t, "a", c.Now(), "2"))
 			h.Absent = true

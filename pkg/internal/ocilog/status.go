@@ -18,22 +18,16 @@ import (
 )
 
 const (
-	maxStatuses   = 64 << 20 // bytes of a status layer, decompressed
-	maxStatusLine = 64 << 10
-	tryStatuses   = 2 // status artifacts, newest first, until one is whole
-	keepStatuses  = 3 // that pruning leaves: readers may be at the older ones
+	maxStatuses    = 64 << 20 // bytes of a status layer, decompressed
+	maxStatusLine  = 64 << 10
+	tryStatuses    = 2 // status artifacts, newest first, until one is whole
+	retainStatuses = 3 // that pruning leaves: readers may be at the older ones
 )
 
 // Statuses is what one status artifact says, by entry name. It is read-only.
 type Statuses struct {
 	Tag    revision.Tag // zero where there is no status artifact
 	ByName map[string]*entry.Status
-}
-
-// Deleter deletes a tag with the manifest under it. A target that has it is
-// freed of old status artifacts.
-type Deleter interface {
-	Delete(ctx context.Context, tag string) error
 }
 
 // Statuses returns what the newest readable status artifact says (SPEC section
@@ -140,14 +134,10 @@ func (l *Log) WriteStatuses(ctx context.Context, view *View, statuses []*entry.S
 }
 
 // prune deletes the status artifacts of the view but the newest. A registry
-// that does not delete keeps them; nothing depends on it.
+// that does not delete has them for good; nothing depends on it.
 func (l *Log) prune(ctx context.Context, view *View) {
-	target, ok := l.target.(Deleter)
-	if !ok {
-		return
-	}
-	for _, tag := range view.statuses[:max(0, len(view.statuses)-keepStatuses+1)] {
-		if target.Delete(ctx, tag.String()) != nil {
+	for _, tag := range view.statuses[:max(0, len(view.statuses)-retainStatuses+1)] {
+		if l.target.Delete(ctx, tag.String()) != nil {
 			return
 		}
 	}

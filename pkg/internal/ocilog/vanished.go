@@ -46,7 +46,7 @@ func (l *Log) isForeign(ctx context.Context, tag revision.Tag) bool {
 	f, _ := l.known.get(tag)
 	if f.kind == unread && f.digest != "" {
 		if manifest := l.manifestAtHand(ctx, tag); manifest != nil {
-			_, _ = l.learn(tag, digest.FromBytes(manifest), manifest) // notes what it is
+			_, _ = l.decode(tag, digest.FromBytes(manifest), manifest) // notes what it is
 			f, _ = l.known.get(tag)
 		}
 	}
@@ -63,12 +63,12 @@ func (v *View) isOurs(ctx context.Context, tag revision.Tag) bool {
 	if l.options.Verified == nil || tag.Millis <= until {
 		return false
 	}
-	revision := l.rememberedRevision(ctx, tag)
+	revision := l.knownRevision(ctx, tag)
 	return revision != nil && revision.Catalog() == l.id && l.options.Verified(ctx, revision)
 }
 
-// rememberedRevision reads a revision without asking the registry, or nil.
-func (l *Log) rememberedRevision(ctx context.Context, tag revision.Tag) *revision.Revision {
+// knownRevision reads a revision without asking the registry, or nil.
+func (l *Log) knownRevision(ctx context.Context, tag revision.Tag) *revision.Revision {
 	if revision := l.cachedRevision(tag); revision != nil {
 		return revision
 	}
@@ -82,7 +82,7 @@ func (l *Log) rememberedRevision(ctx context.Context, tag revision.Tag) *revisio
 // Vanished is a revision that this reader knows, and that the registry no longer
 // has.
 type Vanished struct {
-	Head
+	HeadRef
 	Revision *revision.Revision // nil where nothing holds it any more
 	Verified bool               // a policy verified it before
 }
@@ -91,13 +91,13 @@ type Vanished struct {
 // one which decides it, in log order; head is its tag, or zero. Somebody deleted
 // them, or the registry shows an older state: whoever demands signatures looks
 // at theirs (Log.Signatures) before believing what decides the name now. They
-// are genuine, and need not be signed.
+// are valid, and need not be signed.
 func (v *View) Vanished(ctx context.Context, name string, head revision.Tag, asOf time.Time) []Vanished {
 	var found []Vanished
 	for _, tag := range v.vanished(name, asOf) {
 		if head.Compare(tag) < 0 {
 			f, _ := v.log.known.get(tag)
-			found = append(found, Vanished{Head{tag, f.digest}, v.log.rememberedRevision(ctx, tag), f.verified})
+			found = append(found, Vanished{HeadRef{tag, f.digest}, v.log.knownRevision(ctx, tag), f.verified})
 		}
 	}
 	return found

@@ -22,7 +22,7 @@ type View struct {
 	beyond    []revision.Tag        // of revisions and artifacts beside the log: dated too far ahead
 	snapshots []revision.Tag        // that the registry lists, in log order
 	statuses  []revision.Tag        // of status artifacts, oldest first
-	recalled  bool                  // from the cache: the registry was not asked
+	cached    bool                  // from the cache: the registry was not asked
 
 	mu      sync.Mutex
 	answers map[revision.Tag]bool     // to a look for an unlisted tag: whether it is there
@@ -218,12 +218,12 @@ func (v *View) of(name string) []revision.Tag {
 	return tags
 }
 
-// loader returns what is found under some tags, without those that are not
+// finder returns what is found under some tags, without those that are not
 // there or hold no revision.
-type loader func(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error)
+type finder func(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error)
 
 // replay decides every name among tags with what load finds under them.
-func (v *View) replay(ctx context.Context, tags []revision.Tag, asOf time.Time, load loader) (*revision.Replay, error) {
+func (v *View) replay(ctx context.Context, tags []revision.Tag, asOf time.Time, load finder) (*revision.Replay, error) {
 	replay := revision.NewReplay(tags, asOf)
 	for want := replay.Undecided(); len(want) > 0; want = replay.Undecided() {
 		found, err := load(ctx, want)
@@ -242,7 +242,7 @@ func (v *View) replay(ctx context.Context, tags []revision.Tag, asOf time.Time, 
 
 // sawListed notes that the registry showed the heads that it lists.
 func (v *View) sawListed(heads []*revision.Revision) {
-	if v.recalled {
+	if v.cached {
 		return
 	}
 	seen := make([]revision.Tag, 0, len(heads))
@@ -282,11 +282,11 @@ func (v *View) History(ctx context.Context, name string) ([]*revision.Revision, 
 // revisions is the loader of all that a revision says. An error means that
 // something could not be asked: then nothing can be said about any of them.
 func (v *View) revisions(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
-	want, err := v.standing(ctx, want)
+	want, err := v.dropAbsent(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	return v.load(ctx, want)
+	return v.find(ctx, want)
 }
 
 // notRevision notes that a tag holds no revision. What is only claimed to stand

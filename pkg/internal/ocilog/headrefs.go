@@ -9,22 +9,22 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Head is a revision that decides its name, without what it says.
-type Head struct {
+// HeadRef is a revision that decides its name, without what it says.
+type HeadRef struct {
 	Tag    revision.Tag
 	Digest digest.Digest // of the revision's manifest
 }
 
-// LiveHeads is Live for a program that keeps what the publications say by
+// HeadRefs is Live for a program that keeps what the publications say by
 // itself: it decodes only what was never decoded before. others are what decides
 // the other names: removals, and publications of a later format.
-func (v *View) LiveHeads(ctx context.Context) (live, others []Head, err error) {
+func (v *View) HeadRefs(ctx context.Context) (live, others []HeadRef, err error) {
 	replay, err := v.replay(ctx, v.tags, time.Time{}, v.stubs)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, revision := range replay.Heads() {
-		head := Head{Tag: revision.Tag, Digest: revision.Digest}
+		head := HeadRef{Tag: revision.Tag, Digest: revision.Digest}
 		if revision.Live() {
 			live = append(live, head)
 		} else {
@@ -34,14 +34,14 @@ func (v *View) LiveHeads(ctx context.Context) (live, others []Head, err error) {
 	return live, others, nil
 }
 
-// Load returns what heads of this view say, in their order; nil for one that
+// Revisions returns what heads of this view say, in their order; nil for one that
 // the registry deleted since.
-func (v *View) Load(ctx context.Context, heads []Head) ([]*revision.Revision, error) {
+func (v *View) Revisions(ctx context.Context, heads []HeadRef) ([]*revision.Revision, error) {
 	want := make([]revision.Tag, len(heads))
 	for i, head := range heads {
 		want[i] = head.Tag
 	}
-	found, err := v.load(ctx, want)
+	found, err := v.find(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (l *Log) Release() { l.decoded.Purge() }
 // stubs is the loader of revisions that need not say more than that they are
 // there: of those that were decoded once, only tag and digest are set.
 func (v *View) stubs(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
-	want, err := v.standing(ctx, want)
+	want, err := v.dropAbsent(ctx, want)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (v *View) stubs(ctx context.Context, want []revision.Tag) (map[revision.Tag
 		}
 	}
 	v.log.known.mu.Unlock()
-	found, err := v.load(ctx, unknown)
+	found, err := v.find(ctx, unknown)
 	if err != nil {
 		return nil, err
 	}

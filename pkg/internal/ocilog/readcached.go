@@ -14,13 +14,13 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-// Recall returns the log as the cache holds it: as the last process left it,
+// ReadCached returns the log as the cache holds it: as the last process left it,
 // without asking the target which tags there are. The error is an
 // entry.ErrNotFound if the cache does not hold all of it.
-func (l *Log) Recall(ctx context.Context) (*View, error) {
+func (l *Log) ReadCached(ctx context.Context) (*View, error) {
 	l.restore(ctx)
 	missing := func(what string) error {
-		return fmt.Errorf("recall %s: %w: %s in the cache", l.id, entry.ErrNotFound, what)
+		return fmt.Errorf("read cached %s: %w: %s in the cache", l.id, entry.ErrNotFound, what)
 	}
 	l.known.mu.Lock()
 	snapshots := slices.Clone(l.snapshots)
@@ -38,13 +38,13 @@ func (l *Log) Recall(ctx context.Context) (*View, error) {
 		if _, err := l.readSnapshot(budget, s.tag, s, nil); err != nil { // which tags there are
 			return nil, err
 		}
-		l.adopt(s)
+		l.addSnapshot(s)
 	}
-	view := l.recalled()
+	view := l.cachedView()
 	if len(view.tags) == 0 {
 		return nil, missing("nothing")
 	}
-	if tag, ok := l.recallStatus(); ok {
+	if tag, ok := l.cachedStatusTag(); ok {
 		view.statuses = []revision.Tag{tag}
 	}
 	// What decides is decoded at once, segment by segment.
@@ -56,10 +56,10 @@ func (l *Log) Recall(ctx context.Context) (*View, error) {
 	return view, nil
 }
 
-// recalled makes a view of all that is known and not absent.
-func (l *Log) recalled() *View {
+// cachedView makes a view of all that is known and not absent.
+func (l *Log) cachedView() *View {
 	view := l.emptyView()
-	view.recalled = true
+	view.cached = true
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	for tag, f := range l.known.facts {
@@ -72,8 +72,8 @@ func (l *Log) recalled() *View {
 	return view
 }
 
-// recallStatus finds the tag of the status artifact in the cache.
-func (l *Log) recallStatus() (revision.Tag, bool) {
+// cachedStatusTag finds the tag of the status artifact in the cache.
+func (l *Log) cachedStatusTag() (revision.Tag, bool) {
 	text, ok := l.options.Cache.log(l.statusID())
 	if !ok {
 		return revision.Tag{}, false

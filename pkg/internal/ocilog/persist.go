@@ -71,14 +71,14 @@ func (l *Log) restoreCache(ctx context.Context) {
 			continue
 		}
 		sum := digest.FromString(c.Manifest)
-		genuine := c.Manifest != "" && tag.Names(sum)
+		valid := c.Manifest != "" && tag.Names(sum)
 		switch {
 		case tag.Op == revision.OpSnapshot:
-			if s, err := parseSnapshot(tag, sum, []byte(c.Manifest)); genuine && err == nil {
+			if s, err := parseSnapshot(tag, sum, []byte(c.Manifest)); valid && err == nil {
 				l.snapshots = append(l.snapshots, s)
 			}
 			continue
-		case genuine && l.known.hold(tag, sum, []byte(c.Manifest)):
+		case valid && l.known.cacheManifest(tag, sum, []byte(c.Manifest)):
 			l.known.mu.Lock()
 			l.known.of(tag).stood = true // they were fetched by their tags
 			l.known.mu.Unlock()
@@ -155,7 +155,7 @@ func (l *Log) addEvidence(h *head) {
 	tag, _ := revision.ParseTag(h.Tag)
 	size := 0
 	for _, value := range l.Signatures(tag) {
-		if size += len(value); size > keepEvidence {
+		if size += len(value); size > maxEvidence {
 			break
 		}
 		h.Signatures = append(h.Signatures, value)
