@@ -264,30 +264,25 @@ func TestAFloodIsRecorded(t *testing.T) {
 	}
 }
 
-// large is a publication of about 130 KB that does not compress.
+// large is a publication of about 400 KB, in an annotation that does not compress.
 func large(t *testing.T, name string, at time.Time) *revision.Packed {
 	t.Helper()
-	labels := map[string]string{}
-	noise := make([]byte, 768)
-	for i := range 125 {
-		_, _ = rand.Read(noise)
-		labels[fmt.Sprint("label-", i)] = base64.RawURLEncoding.EncodeToString(noise)
-	}
-	packed, err := revision.Pack(&entry.Document{
-		Name: name, Labels: labels, Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
-		Image: entry.Image{Reference: "registry.example.com/os/" + name + ":1", Digest: digest.FromString(name), MediaType: ocispec.MediaTypeImageManifest, Size: 1234},
-	}, revision.Seen{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return packed
+	noise := make([]byte, 300_000)
+	_, _ = rand.Read(noise)
+	small := publicationIn(t, "", name, at, "1")
+	text := strings.Replace(string(small.Manifest), `"annotations":{`, `"annotations":{"noise":"`+base64.RawURLEncoding.EncodeToString(noise)+`",`, 1)
+	packed := *small
+	packed.Manifest = []byte(text)
+	packed.Descriptor.Digest, packed.Descriptor.Size = digest.FromString(text), int64(len(text))
+	packed.Tag = revision.NewTag(name, entry.NewTime(at), revision.OpPublish, packed.Descriptor.Digest)
+	return &packed
 }
 
 // Segments are bounded in bytes, too; what one snapshot cannot be read of, the
 // next one has.
 func TestSegmentsAreBounded(t *testing.T) {
 	t.Parallel()
-	const entries = 240 // 28 MB and more, compressed
+	const entries = 96 // 28 MB and more, compressed
 	target, c := newMemory(), &clock{}
 	log := newLog(target, "log", Options{Now: c.Now})
 	for i := range entries {
