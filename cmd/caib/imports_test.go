@@ -49,7 +49,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/internal/revision pkg/registry"},
 	{"pkg/trust", "schema pkg/entry pkg/internal/atomicfile pkg/internal/bounded pkg/internal/normal pkg/internal/signature pkg/registry"},
 
-	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/normal pkg/internal/revision pkg/registry"},
+	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/normal pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/pause pkg/internal/revision"},

@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 )
 
 // applyStatuses shows in a live item what somebody recorded of it, if any did.
 func applyStatuses(statuses map[string]*entry.Status, item *entry.Item) {
 	if status := statuses[item.Name]; status != nil {
-		revision.ApplyStatus(item, status)
+		health.Apply(item, status)
 	}
 }
 

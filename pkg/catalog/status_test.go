@@ -6,12 +6,12 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 )
 
 // statusOf is what a server would record of an entry.
 func statusOf(item entry.Item, phase entry.Phase) *entry.Status {
-	return &entry.Status{Name: item.Name, Revision: item.Revision, Phase: phase, Reason: revision.ReasonManifestUnknown,
+	return &entry.Status{Name: item.Name, Revision: item.Revision, Phase: phase, Reason: health.ReasonManifestUnknown,
 		LastVerified: item.PublishedAt, Since: item.PublishedAt, Accesses: 7}
 }
 
@@ -39,7 +39,7 @@ func TestStatusShowsWithoutAServer(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if got := page.Items[0]; got.Phase != entry.PhaseFailed || got.StatusReason != revision.ReasonManifestUnknown || got.AccessCount != 7 {
+		if got := page.Items[0]; got.Phase != entry.PhaseFailed || got.StatusReason != health.ReasonManifestUnknown || got.AccessCount != 7 {
 			t.Errorf("the item is %+v", got)
 		}
 		if len(requests) != want {

@@ -13,7 +13,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // servedEntry is one entry, ready to be served. It is immutable but for the answer,
@@ -47,7 +46,7 @@ func newServedEntry(item entry.Item, status entry.Status, finding *catalog.Findi
 		item.Verdict, item.Signers = finding.Verdict, finding.Signers
 	}
 	if status.Name != "" {
-		revision.ApplyStatus(&item, &status)
+		health.Apply(&item, &status)
 	}
 	text, err := marshal(&item)
 	if err != nil {

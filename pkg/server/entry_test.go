@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -32,13 +33,13 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 	item := wholeItem()
 	available := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseAvailable, LastVerified: item.PublishedAt, Since: item.PublishedAt, Accesses: 3}
 	stale := item.PublishedAt
-	failed := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseFailed, Reason: revision.ReasonUnauthorized, Message: "no", Since: item.PublishedAt, StaleSince: &stale, Failures: 2}
+	failed := entry.Status{Name: item.Name, Revision: item.Revision, Phase: entry.PhaseFailed, Reason: health.ReasonUnauthorized, Message: "no", Since: item.PublishedAt, StaleSince: &stale, Failures: 2}
 	first, err := newServedEntry(item, available, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	shown := item
-	revision.ApplyStatus(&shown, &available)
+	health.Apply(&shown, &available)
 	text, err := marshal(&shown)
 	if err != nil || first.text != string(text) {
 		t.Errorf("%s\nwant %s, error %v", first.text, text, err)

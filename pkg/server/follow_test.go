@@ -16,7 +16,7 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -226,7 +226,7 @@ func TestVerifyFindsWhatIsGone(t *testing.T) {
 	if same := decode[entry.Item](t, w.ask("GET", "/v1/catalog/images/a?version=1", "")); same.Phase != entry.PhaseFailed || same.Revision != item.Revision {
 		t.Errorf("by its version: %+v", same)
 	}
-	if item.StatusReason != revision.ReasonManifestUnknown || item.StatusMessage == "" || w.list("").Total != 0 {
+	if item.StatusReason != health.ReasonManifestUnknown || item.StatusMessage == "" || w.list("").Total != 0 {
 		t.Errorf("%+v", item)
 	}
 	if a := w.ask("POST", "/v1/catalog/images/none/verify", ""); a.status != 404 {

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -86,7 +86,7 @@ func (m *metrics) published(d auditRecord, err error) {
 
 func (m *metrics) probed(host, reason string, took time.Duration) {
 	if reason == "" {
-		reason = revision.ReasonVerified
+		reason = health.ReasonVerified
 	}
 	m.probes.WithLabelValues(m.hosts.label(host), reason).Observe(took.Seconds())
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 var errNoIndex = problem(http.StatusServiceUnavailable, "unreachable", "the catalog was not read yet: nothing can be said about it")
@@ -104,7 +103,7 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 			item.Catalog = s.follower.label(f)
 			withoutRegistryWords(&item)
 			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && options.AsOf.IsZero() {
-				revision.ApplyStatus(&item, &i.status) // what is wrong with it, if it is the live revision
+				health.Apply(&item, &i.status) // what is wrong with it, if it is the live revision
 			}
 			return item, err
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -117,7 +116,7 @@ func withoutRegistryWords(item *entry.Item) {
 	item.StatusMessage = health.Message(item.Phase, item.StatusReason)
 	conditions := slices.Clone(item.Conditions)
 	for n := range conditions {
-		if conditions[n].Type == revision.ConditionAvailable {
+		if conditions[n].Type == health.ConditionAvailable {
 			conditions[n].Message = item.StatusMessage
 		}
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -37,8 +37,8 @@ func (w *world) answering(status int) {
 // is recorded.
 func TestAnswersOfRegistriesAreForTokens(t *testing.T) {
 	for status, reason := range map[int]string{
-		401: revision.ReasonUnauthorized, 403: revision.ReasonUnauthorized, 404: revision.ReasonManifestUnknown, 418: revision.ReasonUnauthorized, // by its words
-		429: revision.ReasonThrottled, 500: revision.ReasonRegistryUnreachable, 302: revision.ReasonRegistryUnreachable,
+		401: health.ReasonUnauthorized, 403: health.ReasonUnauthorized, 404: health.ReasonManifestUnknown, 418: health.ReasonUnauthorized, // by its words
+		429: health.ReasonThrottled, 500: health.ReasonRegistryUnreachable, 302: health.ReasonRegistryUnreachable,
 	} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +102,7 @@ func TestRecordedAnswersAreNotShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = w.catalog.SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
-		return []*entry.Status{{Name: "a", Revision: item.Revision, Phase: entry.PhaseFailed, Reason: revision.ReasonUnauthorized, Message: "vault is sealed",
+		return []*entry.Status{{Name: "a", Revision: item.Revision, Phase: entry.PhaseFailed, Reason: health.ReasonUnauthorized, Message: "vault is sealed",
 			LastVerified: entry.NewTime(item.PublishedAt.Add(time.Second)), Since: item.PublishedAt}}
 	})
 	if err != nil {

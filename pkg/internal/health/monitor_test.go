@@ -13,7 +13,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -158,7 +157,7 @@ func TestRegistryAwayForHours(t *testing.T) {
 				t.Fatalf("%s is Failed: %+v", item.Name, s)
 			case s.Phase == entry.PhaseUnavailable:
 				unavailable++
-				if s.Reason != revision.ReasonRegistryUnreachable || s.Failures != 1 {
+				if s.Reason != health.ReasonRegistryUnreachable || s.Failures != 1 {
 					t.Errorf("%+v", s)
 				}
 			}
@@ -209,7 +208,7 @@ func TestFiveFailuresInARow(t *testing.T) {
 			if len(at) > 0 && s.Phase != want {
 				t.Fatalf("after %d failures: %+v", len(at), s)
 			}
-			if len(at) > 0 && (s.Reason != revision.ReasonThrottled || s.Failures != min(len(at), 5)) {
+			if len(at) > 0 && (s.Reason != health.ReasonThrottled || s.Failures != min(len(at), 5)) {
 				t.Fatalf("after %d failures: %+v", len(at), s)
 			}
 		}
@@ -224,10 +223,10 @@ func TestWhatTheRegistrySaysCounts(t *testing.T) {
 		err    error
 		reason string
 	}{
-		{fmt.Errorf("x: %w", entry.ErrNotFound), revision.ReasonManifestUnknown},
-		{fmt.Errorf("x: %w", health.ErrMismatch), revision.ReasonDigestMismatch},
-		{fmt.Errorf("x: %w", entry.ErrUnauthorized), revision.ReasonUnauthorized},
-		{fmt.Errorf("x: %w", entry.ErrInvalid), revision.ReasonInvalidManifest},
+		{fmt.Errorf("x: %w", entry.ErrNotFound), health.ReasonManifestUnknown},
+		{fmt.Errorf("x: %w", health.ErrMismatch), health.ReasonDigestMismatch},
+		{fmt.Errorf("x: %w", entry.ErrUnauthorized), health.ReasonUnauthorized},
+		{fmt.Errorf("x: %w", entry.ErrInvalid), health.ReasonInvalidManifest},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			items := images(10, "registry.example.com")

@@ -10,7 +10,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/normal"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -34,17 +33,17 @@ func outcomeOf(err error) outcome {
 	case err == nil:
 		return outcome{phase: entry.PhaseAvailable, answered: true}
 	case errors.Is(err, ErrMismatch):
-		return outcome{entry.PhaseFailed, revision.ReasonDigestMismatch, true}
+		return outcome{entry.PhaseFailed, ReasonDigestMismatch, true}
 	case errors.Is(err, entry.ErrNotFound):
-		return outcome{entry.PhaseFailed, revision.ReasonManifestUnknown, true}
+		return outcome{entry.PhaseFailed, ReasonManifestUnknown, true}
 	case errors.Is(err, entry.ErrUnauthorized):
-		return outcome{entry.PhaseFailed, revision.ReasonUnauthorized, true}
+		return outcome{entry.PhaseFailed, ReasonUnauthorized, true}
 	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
-		return outcome{entry.PhaseFailed, revision.ReasonInvalidManifest, true}
+		return outcome{entry.PhaseFailed, ReasonInvalidManifest, true}
 	case isThrottled(err):
-		return outcome{entry.PhaseUnavailable, revision.ReasonThrottled, false}
+		return outcome{entry.PhaseUnavailable, ReasonThrottled, false}
 	}
-	return outcome{entry.PhaseUnavailable, revision.ReasonRegistryUnreachable, false}
+	return outcome{entry.PhaseUnavailable, ReasonRegistryUnreachable, false}
 }
 
 func isThrottled(err error) bool {
@@ -56,21 +55,21 @@ func isThrottled(err error) bool {
 // It is the same whatever the registry answered: statuses are shown to everybody,
 // and what a host of an internal network answers to a server is not for everybody.
 func Message(phase entry.Phase, reason string) string {
-	if phase == entry.PhaseFailed && (reason == revision.ReasonRegistryUnreachable || reason == revision.ReasonThrottled) {
+	if phase == entry.PhaseFailed && (reason == ReasonRegistryUnreachable || reason == ReasonThrottled) {
 		return "the registry did not answer five times in a row"
 	}
 	switch reason {
-	case revision.ReasonRegistryUnreachable:
+	case ReasonRegistryUnreachable:
 		return "the registry does not answer, or not as a registry does"
-	case revision.ReasonManifestUnknown:
+	case ReasonManifestUnknown:
 		return "the registry has no such image"
-	case revision.ReasonDigestMismatch:
+	case ReasonDigestMismatch:
 		return "the reference names another image than the one that was published"
-	case revision.ReasonUnauthorized:
+	case ReasonUnauthorized:
 		return "the registry refuses the account that it is asked as"
-	case revision.ReasonThrottled:
+	case ReasonThrottled:
 		return "the registry does not answer so many requests"
-	case revision.ReasonInvalidManifest:
+	case ReasonInvalidManifest:
 		return "what the registry has there is no image"
 	}
 	return ""
