@@ -83,6 +83,9 @@ const loadEntries = 400
 // the cache is full, and the clocks of publishers jump: no wrong answer, no
 // error, and afterwards nothing is left behind.
 func TestLoadWithFaults(t *testing.T) {
+	if !ownProcess(t) {
+		return
+	}
 	const connections, rounds = 1000, 10
 	w := newWorld(t)
 	w.fill(loadEntries)
