@@ -53,12 +53,13 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/keylock pkg/internal/pause pkg/internal/revision"},
+	{"pkg/internal/serving", "pkg/entry pkg/trust"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
-	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},
+	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry"},
 	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/trust"},
-	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/health pkg/registry pkg/trust"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/health pkg/internal/revision pkg/internal/serving pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/internal/signature pkg/registry pkg/trust"},
 	{"pkg/internal/imagesign", "pkg/entry pkg/internal/signature pkg/registry pkg/trust"},

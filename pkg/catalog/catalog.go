@@ -75,7 +75,7 @@ type Catalog struct {
 	repository registry.Repository
 	log        *ocilog.Log
 	verdicts   *verdicts.Memory                        // nil without a policy
-	inForce    atomic.Pointer[trust.Policy]            // Options.Policy, or the last of SetPolicy
+	inForce    atomic.Pointer[trust.Policy]            // Options.Policy, or the last that a server set
 	opened     *lru.Cache[string, registry.Repository] // repositories of images
 	writers    keylock.Locks                           // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
 	warnings   *warner
@@ -166,18 +166,6 @@ func (c *Catalog) open(ref registry.Reference) (registry.Repository, error) {
 
 // policy is what signatures are checked by now; nil checks none.
 func (c *Catalog) policy() *trust.Policy { return c.inForce.Load() }
-
-// SetPolicy has another policy take the place of Options.Policy, for programs
-// that outlive theirs. What began before ends under the policy that it began
-// with. A catalog that was opened without a policy has none, and takes none: that
-// is an entry.ErrInvalid, and so is nil.
-func (c *Catalog) SetPolicy(policy *trust.Policy) error {
-	if policy == nil || c.policy() == nil {
-		return fmt.Errorf("%w: catalog %s: a policy can only take the place of another one", entry.ErrInvalid, c.Reference())
-	}
-	c.inForce.Store(policy)
-	return nil
-}
 
 // refresh reads the log anew, to look at the given names, or at all for none.
 func (c *Catalog) refresh(ctx context.Context, names ...string) (*ocilog.View, error) {

@@ -15,12 +15,11 @@
 //
 // A revision is one immutable event of a name, a publication or a removal. The head
 // of a name is the revision that decides it; a live entry is a head that is a
-// publication. An entry describes an image; the two are never the same. A View is
-// what one read of the catalog showed. Under a policy each head has a verdict, and a
-// name is refused where the verdict is not enough. A head has vanished, and its
-// entry is lost, where this reader saw it and the registry no longer has it. To
-// republish is to publish a live entry anew; to move is to end the same image's
-// entries under other names.
+// publication. An entry describes an image; the two are never the same. Under a policy
+// each head has a verdict, and a name is refused where the verdict is not enough. A
+// head has vanished, and its entry is lost, where this reader saw it and the registry
+// no longer has it. To republish is to publish a live entry anew; to move is to end the
+// same image's entries under other names.
 //
 // # Errors
 //

@@ -9,53 +9,19 @@ import (
 	"slices"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// maxRenewed bounds the findings of one Evaluation that are looked into again
-// because of their age.
+// maxRenewed bounds the findings of one serving.Evaluation that are looked into
+// again because of their age.
 const maxRenewed = 256
 
-// Evaluation is what a policy makes of all names in a View: of their heads, and of
-// those that have none any more. Whoever wants a name evaluated anew passes a copy
-// without its finding as EvaluateOptions.Before. It is never changed.
-type Evaluation struct {
-	Policy   *trust.Policy
-	Findings map[string]*Finding // by name
-}
-
-// Finding is what a policy makes of one name.
-type Finding struct {
-	Revision digest.Digest // that decides the name; "" where none is left
-	Verdict  entry.Verdict
-	Signers  []entry.Signer
-	// Err is why the policy refuses the name: a *trust.Error. It is nil for what
-	// is verified, and for what a rule only warns of.
-	Err error
-	// Stale says that nobody can tell now, and that it is what was found last.
-	Stale bool
-
-	doubtful bool      // it depends on what vanished
-	at       time.Time // zero where there was no time to ask
-}
-
-// EvaluateOptions say what may be taken from the evaluation before.
-type EvaluateOptions struct {
-	Before  *Evaluation   // of an earlier View, or of this one; nil is none
-	Renew   time.Duration // after how long that is looked into again which was not verified
-	Offline bool          // asks no registry: what cannot be found out without is unknown
-}
-
-// Evaluate checks the signatures of everything that decides a name, under the
-// policy of the catalog. What was found before under the same policy stands: for
-// good if the same revision was verified, and for some time if not. If nothing
-// came of it, Before is returned itself.
-func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluation, error) {
+// Evaluate is that of serving.View.
+func (v *servedView) Evaluate(ctx context.Context, options serving.EvaluateOptions) (*serving.Evaluation, error) {
 	c := v.catalog
 	e := c.newEvaluator(v.view, zeroTime)
 	if e.policy == nil {
@@ -64,9 +30,9 @@ func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluati
 	e.offline = options.Offline
 	before := options.Before
 	if before == nil || before.Policy != e.policy {
-		before = &Evaluation{Policy: e.policy}
+		before = &serving.Evaluation{Policy: e.policy}
 	}
-	next := &Evaluation{e.policy, make(map[string]*Finding, len(v.heads)+len(v.others))}
+	next := &serving.Evaluation{Policy: e.policy, Findings: make(map[string]*serving.Finding, len(v.heads)+len(v.others))}
 	due := e.due(slices.Concat(v.heads, v.others), before, next, options.Renew)
 	defer v.catalog.log.Release()
 	revisions, err := v.view.Revisions(ctx, due)
@@ -78,39 +44,39 @@ func (v *View) Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluati
 		e.renewAbsences(ctx, next)
 		e.done(ctx)
 	}
-	if maps.EqualFunc(before.Findings, next.Findings, (*Finding).same) && len(due) == 0 {
+	if maps.EqualFunc(before.Findings, next.Findings, sameFinding) && len(due) == 0 {
 		return before, nil
 	}
 	return next, nil
 }
 
-// same reports whether two findings say the same.
-func (f *Finding) same(other *Finding) bool {
-	return f == other || f.Revision == other.Revision && f.Verdict == other.Verdict && f.Stale == other.Stale &&
-		fmt.Sprint(f.Err) == fmt.Sprint(other.Err)
+// sameFinding reports whether two findings say the same.
+func sameFinding(a, b *serving.Finding) bool {
+	return a == b || a.Revision == b.Revision && a.Verdict == b.Verdict && a.Stale == b.Stale &&
+		fmt.Sprint(a.Err) == fmt.Sprint(b.Err)
 }
 
 // due takes over what still stands, and returns the heads to be looked into.
-func (e *evaluator) due(heads []ocilog.HeadRef, before, next *Evaluation, renew time.Duration) []ocilog.HeadRef {
+func (e *evaluator) due(heads []ocilog.HeadRef, before, next *serving.Evaluation, renew time.Duration) []ocilog.HeadRef {
 	var due, unasked, old []ocilog.HeadRef
 	now := e.options.Now()
 	for _, head := range heads {
 		name := head.Tag.Name
 		f := before.Findings[name]
 		switch {
-		case f == nil || f.Revision != head.Digest || f.doubtful || e.doubtful[name]:
+		case f == nil || f.Revision != head.Digest || f.Doubtful || e.doubtful[name]:
 			due = append(due, head)
 			continue
-		case f.at.IsZero():
+		case f.At.IsZero():
 			unasked = append(unasked, head)
-		case f.Verdict != entry.VerdictVerified && now.Sub(f.at) >= renew:
+		case f.Verdict != entry.VerdictVerified && now.Sub(f.At) >= renew:
 			old = append(old, head)
 		}
 		next.Findings[name] = f
 	}
 	if len(old) > maxRenewed { // the rest has its turn
 		slices.SortFunc(old, func(a, b ocilog.HeadRef) int {
-			return cmp.Or(before.Findings[a.Tag.Name].at.Compare(before.Findings[b.Tag.Name].at), a.Tag.Compare(b.Tag))
+			return cmp.Or(before.Findings[a.Tag.Name].At.Compare(before.Findings[b.Tag.Name].At), a.Tag.Compare(b.Tag))
 		})
 		old = old[:maxRenewed]
 	}
@@ -118,7 +84,7 @@ func (e *evaluator) due(heads []ocilog.HeadRef, before, next *Evaluation, renew 
 }
 
 // renew looks into what heads of names say.
-func (e *evaluator) renew(ctx context.Context, heads []ocilog.HeadRef, revisions []*revision.Revision, before, next *Evaluation) {
+func (e *evaluator) renew(ctx context.Context, heads []ocilog.HeadRef, revisions []*revision.Revision, before, next *serving.Evaluation) {
 	var found []*revision.Revision
 	for i, revision := range revisions {
 		if revision != nil {
@@ -126,18 +92,18 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.HeadRef, revisions
 			continue
 		}
 		err := &trust.Error{What: fmt.Sprintf("entry %q", heads[i].Tag.Name), Digest: heads[i].Digest, Verdict: entry.VerdictUnknown, Reason: "its revision was deleted a moment ago"}
-		next.Findings[heads[i].Tag.Name] = &Finding{Revision: heads[i].Digest, Verdict: entry.VerdictUnknown, Err: err, doubtful: true}
+		next.Findings[heads[i].Tag.Name] = &serving.Finding{Revision: heads[i].Digest, Verdict: entry.VerdictUnknown, Err: err, Doubtful: true}
 	}
 	reports, inTime := e.allInTime(ctx, found)
 	now := e.options.Now()
 	for i, report := range reports {
 		revision := found[i]
 		name := revision.Tag.Name
-		f := &Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: signersOf(report), doubtful: e.doubtful[name], at: now}
+		f := &serving.Finding{Revision: revision.Digest, Verdict: report.Verdict, Signers: signersOf(report), Doubtful: e.doubtful[name], At: now}
 		if report.Verdict == entry.VerdictUnknown && (e.offline || !inTime[i]) {
-			f.at = time.Time{}
+			f.At = time.Time{}
 		}
-		if old := before.Findings[name]; old != nil && report.Verdict == entry.VerdictUnknown && !f.doubtful && !old.doubtful &&
+		if old := before.Findings[name]; old != nil && report.Verdict == entry.VerdictUnknown && !f.Doubtful && !old.Doubtful &&
 			old.Revision == f.Revision && old.Verdict != entry.VerdictUnknown && old.Verdict != entry.VerdictVerified {
 			f.Verdict, f.Signers, f.Err, f.Stale = old.Verdict, old.Signers, old.Err, true
 		} else if e.offline {
@@ -150,14 +116,14 @@ func (e *evaluator) renew(ctx context.Context, heads []ocilog.HeadRef, revisions
 }
 
 // renewAbsences looks into the names that are in doubt, and that nothing decides.
-func (e *evaluator) renewAbsences(ctx context.Context, next *Evaluation) {
+func (e *evaluator) renewAbsences(ctx context.Context, next *serving.Evaluation) {
 	now := e.options.Now()
 	for _, name := range slices.Sorted(maps.Keys(e.doubtful)) {
 		if next.Findings[name] != nil {
 			continue
 		}
 		if err := e.absence(ctx, name); err != nil {
-			f := &Finding{Verdict: entry.VerdictInvalid, Err: err, doubtful: true, at: now}
+			f := &serving.Finding{Verdict: entry.VerdictInvalid, Err: err, Doubtful: true, At: now}
 			if refused, ok := errors.AsType[*trust.Error](err); ok {
 				f.Verdict = refused.Verdict
 			}

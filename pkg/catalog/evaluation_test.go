@@ -18,10 +18,11 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 )
 
 // verdicts are those of an evaluation, by name.
-func verdicts(e *catalog.Evaluation) string {
+func verdicts(e *serving.Evaluation) string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(e.Findings)) {
 		f := e.Findings[name]
@@ -37,16 +38,16 @@ func verdicts(e *catalog.Evaluation) string {
 	return strings.Join(all, ", ")
 }
 
-func look(t *testing.T, c *catalog.Catalog) *catalog.View {
+func look(t *testing.T, c *catalog.Catalog) serving.View {
 	t.Helper()
-	l, err := c.Read(t.Context())
+	l, err := c.ForServer().Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func evaluate(t *testing.T, l *catalog.View, options catalog.EvaluateOptions) *catalog.Evaluation {
+func evaluate(t *testing.T, l serving.View, options serving.EvaluateOptions) *serving.Evaluation {
 	t.Helper()
 	e, err := l.Evaluate(t.Context(), options)
 	if err != nil {
@@ -68,39 +69,39 @@ func TestEvaluationsFollowEachOther(t *testing.T) {
 	var vouched []string
 	c := w.open(catalog.Options{CacheDir: t.TempDir(), Policy: policy, Vouched: func(image string) { vouched = append(vouched, image) }})
 	l := look(t, c)
-	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
+	offline := evaluate(t, l, serving.EvaluateOptions{Offline: true})
 	if got := verdicts(offline); got != "a unknown, b unknown, c unknown" || offline.Policy != policy {
 		t.Errorf("without asking: %s", got)
 	}
 	const all = "a verified, b untrusted, c unsigned"
-	first := evaluate(t, l, catalog.EvaluateOptions{Before: offline, Renew: time.Hour})
+	first := evaluate(t, l, serving.EvaluateOptions{Before: offline, Renew: time.Hour})
 	if got := verdicts(first); got != all {
 		t.Errorf("found %s, want %s", got, all)
 	}
 	if len(vouched) == 0 || strings.Contains(strings.Join(vouched, " "), "os/b") || strings.Contains(strings.Join(vouched, " "), "os/c") {
 		t.Errorf("vouched for %v, want the image of a alone", vouched)
 	}
-	var second *catalog.Evaluation
-	if requests := w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first, Renew: time.Hour}) }); len(requests) > 0 || second != first {
+	var second *serving.Evaluation
+	if requests := w.counter.during(func() { second = evaluate(t, l, serving.EvaluateOptions{Before: first, Renew: time.Hour}) }); len(requests) > 0 || second != first {
 		t.Errorf("nothing is new, and %v were asked for", requests)
 	}
-	third := evaluate(t, l, catalog.EvaluateOptions{Before: first})
+	third := evaluate(t, l, serving.EvaluateOptions{Before: first})
 	if third == first || verdicts(third) != all {
 		t.Errorf("looked into again: %s", verdicts(third))
 	}
 	if _, err := writer.Sign(t.Context(), "c", *owner); err != nil {
 		t.Fatal(err)
 	}
-	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: without(first, "c"), Renew: time.Hour})); got != "a verified, b untrusted, c verified" {
+	if got := verdicts(evaluate(t, l, serving.EvaluateOptions{Before: without(first, "c"), Renew: time.Hour})); got != "a verified, b untrusted, c verified" {
 		t.Errorf("what was signed since: %s", got)
 	}
-	if err := c.SetPolicy(trusting(t, stranger)); err != nil {
+	if err := c.ForServer().SetPolicy(trusting(t, stranger)); err != nil {
 		t.Fatal(err)
 	}
-	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: first, Renew: time.Hour})); got != "a untrusted, b verified, c untrusted" {
+	if got := verdicts(evaluate(t, l, serving.EvaluateOptions{Before: first, Renew: time.Hour})); got != "a untrusted, b verified, c untrusted" {
 		t.Errorf("under another policy: %s", got)
 	}
-	if requests := w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first, Offline: true}) }); len(requests) > 0 || strings.Contains(verdicts(second), "a verified") {
+	if requests := w.counter.during(func() { second = evaluate(t, l, serving.EvaluateOptions{Before: first, Offline: true}) }); len(requests) > 0 || strings.Contains(verdicts(second), "a verified") {
 		t.Errorf("under another policy, without asking: %s after %v", verdicts(second), requests)
 	}
 }
@@ -123,14 +124,14 @@ func TestEvaluationWithoutItsRegistry(t *testing.T) {
 		w.publish(writer, w.push("os/"+name, "1", name), catalog.PublishOptions{Name: name, Sign: by, NoAttach: true})
 	}
 	l := look(t, w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, owner)}))
-	first := evaluate(t, l, catalog.EvaluateOptions{})
+	first := evaluate(t, l, serving.EvaluateOptions{})
 	away.Store(true)
-	second := evaluate(t, l, catalog.EvaluateOptions{Before: first})
+	second := evaluate(t, l, serving.EvaluateOptions{Before: first})
 	if got := verdicts(second); got != "a verified, b unsigned stale" {
 		t.Errorf("without the registry: %s", got)
 	}
 	away.Store(false)
-	if got := verdicts(evaluate(t, l, catalog.EvaluateOptions{Before: second})); got != "a verified, b unsigned" {
+	if got := verdicts(evaluate(t, l, serving.EvaluateOptions{Before: second})); got != "a verified, b unsigned" {
 		t.Errorf("with it again: %s", got)
 	}
 }
@@ -139,14 +140,14 @@ func TestEvaluationWithoutItsRegistry(t *testing.T) {
 func TestSetPolicy(t *testing.T) {
 	w := newWorld(t, true, nil)
 	without, under := w.open(catalog.Options{}), w.open(catalog.Options{Policy: trusting(t, team(t))})
-	if err := without.SetPolicy(trusting(t, team(t))); !errors.Is(err, entry.ErrInvalid) {
+	if err := without.ForServer().SetPolicy(trusting(t, team(t))); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("where there is none: %v, want invalid", err)
 	}
-	if err := under.SetPolicy(nil); !errors.Is(err, entry.ErrInvalid) {
+	if err := under.ForServer().SetPolicy(nil); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("none: %v, want invalid", err)
 	}
 	w.publish(without, w.push("os/a", "1", "a"), catalog.PublishOptions{Name: "a", NoAttach: true})
-	if _, err := look(t, without).Evaluate(t.Context(), catalog.EvaluateOptions{}); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := look(t, without).Evaluate(t.Context(), serving.EvaluateOptions{}); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("evaluated without a policy: %v, want invalid", err)
 	}
 }
@@ -182,24 +183,24 @@ func TestEvaluationsAreBounded(t *testing.T) {
 	w := newWorld(t, false, nil)
 	w.plant(300)
 	l := look(t, w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, team(t))}))
-	offline := evaluate(t, l, catalog.EvaluateOptions{Offline: true})
-	var first, second *catalog.Evaluation
-	requests := lookedUp(w.counter.during(func() { first = evaluate(t, l, catalog.EvaluateOptions{Before: offline, Renew: time.Hour}) }))
+	offline := evaluate(t, l, serving.EvaluateOptions{Offline: true})
+	var first, second *serving.Evaluation
+	requests := lookedUp(w.counter.during(func() { first = evaluate(t, l, serving.EvaluateOptions{Before: offline, Renew: time.Hour}) }))
 	if got := verdicts(first); requests != 300 || strings.Count(got, " unsigned") != 300 {
 		t.Errorf("after %d lookups: %.500s", requests, got)
 	}
-	requests = lookedUp(w.counter.during(func() { second = evaluate(t, l, catalog.EvaluateOptions{Before: first}) }))
+	requests = lookedUp(w.counter.during(func() { second = evaluate(t, l, serving.EvaluateOptions{Before: first}) }))
 	if requests != 256 {
 		t.Errorf("%d are looked up again, want 256", requests)
 	}
-	if requests = lookedUp(w.counter.during(func() { evaluate(t, l, catalog.EvaluateOptions{Before: second}) })); requests != 256 {
+	if requests = lookedUp(w.counter.during(func() { evaluate(t, l, serving.EvaluateOptions{Before: second}) })); requests != 256 {
 		t.Errorf("%d are looked up the third time, want 256", requests)
 	}
 	for what, ask := range map[string]func() (refused int, err error){
 		"history": func() (int, error) { _, err := l.History(t.Context(), ""); return 300, err },
 		"as of": func() (int, error) {
-			page, err := l.List(t.Context(), catalog.ListOptions{AsOf: time.Now().Add(time.Hour)})
-			return len(page.Refused), err
+			_, refused, err := l.List(t.Context(), time.Now().Add(time.Hour))
+			return refused, err
 		},
 	} {
 		var refused int
@@ -236,11 +237,11 @@ func TestEvaluationThatIsCutOff(t *testing.T) {
 	w.fill(writer, count, nil)
 	l := look(t, w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, team(t))}))
 	last.Store(&l.Live()[count-1].Revision)
-	first, err := l.Evaluate(ctx, catalog.EvaluateOptions{})
+	first, err := l.Evaluate(ctx, serving.EvaluateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	requests := w.counter.during(func() { evaluate(t, l, catalog.EvaluateOptions{Before: first, Renew: time.Hour}) })
+	requests := w.counter.during(func() { evaluate(t, l, serving.EvaluateOptions{Before: first, Renew: time.Hour}) })
 	asked := 0
 	for _, request := range requests {
 		if strings.Contains(request, "/referrers/") {
@@ -254,8 +255,8 @@ func TestEvaluationThatIsCutOff(t *testing.T) {
 
 const lookupsAtOnce = 16
 
-func without(e *catalog.Evaluation, name string) *catalog.Evaluation {
+func without(e *serving.Evaluation, name string) *serving.Evaluation {
 	rest := maps.Clone(e.Findings)
 	delete(rest, name)
-	return &catalog.Evaluation{Policy: e.Policy, Findings: rest}
+	return &serving.Evaluation{Policy: e.Policy, Findings: rest}
 }

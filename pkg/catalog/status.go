@@ -14,11 +14,9 @@ func applyStatuses(statuses map[string]*entry.Status, item *entry.Item) {
 	}
 }
 
-// SaveStatuses records the statuses of all entries beside the log, for readers
-// without a server (SPEC section 17). Merge is given what is recorded now and
-// returns what is to be; it returns nil where there is nothing to say. Writers
-// at the same instant do not harm each other: the later one counts, whole.
-func (c *Catalog) SaveStatuses(ctx context.Context, merge func(recorded map[string]*entry.Status) []*entry.Status) error {
+// SaveStatuses is that of serving.Source.
+func (s *served) SaveStatuses(ctx context.Context, merge func(recorded map[string]*entry.Status) []*entry.Status) error {
+	c := s.catalog
 	view, err := c.refresh(ctx)
 	if err != nil {
 		return err

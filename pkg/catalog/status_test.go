@@ -7,6 +7,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 )
 
 // statusOf is what a server would record of an entry.
@@ -23,7 +24,7 @@ func TestStatusShowsWithoutAServer(t *testing.T) {
 	item := w.publish(writer, w.push("os/image", "1", "1"), catalog.PublishOptions{}).Item
 	w.open(catalog.Options{}).List(t.Context(), catalog.ListOptions{}) // warms the cache up
 	for range 6 {
-		err := writer.SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
+		err := writer.ForServer().SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
 			return []*entry.Status{statusOf(item, entry.PhaseFailed)}
 		})
 		if err != nil {
@@ -70,7 +71,7 @@ func TestStatusIsOfOneRevision(t *testing.T) {
 	w := newWorld(t, true, nil)
 	c := w.open(catalog.Options{Fresh: -1})
 	item := w.publish(c, w.push("os/image", "1", "1"), catalog.PublishOptions{Name: "image"}).Item
-	if err := c.SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
+	if err := c.ForServer().SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
 		return []*entry.Status{statusOf(item, entry.PhaseFailed)}
 	}); err != nil {
 		t.Fatal(err)
@@ -102,21 +103,21 @@ func TestForgedStatusIsAWarning(t *testing.T) {
 // found.
 func TestRecallAsksNothing(t *testing.T) {
 	w := newWorld(t, true, nil)
-	if _, err := w.open(catalog.Options{}).ReadCached(t.Context()); !isKind(err, entry.ErrNotFound) {
+	if _, err := w.open(catalog.Options{}).ForServer().ReadCached(t.Context()); !isKind(err, entry.ErrNotFound) {
 		t.Errorf("an empty cache recalls: %v", err)
 	}
 	c := w.open(catalog.Options{})
 	item := w.publish(c, w.push("os/image", "1", "1"), catalog.PublishOptions{}).Item
-	if err := c.SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
+	if err := c.ForServer().SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
 		return []*entry.Status{statusOf(item, entry.PhaseUnavailable)}
 	}); err != nil {
 		t.Fatal(err)
 	}
 	again := w.open(catalog.Options{})
-	var look *catalog.View
+	var look serving.View
 	requests := w.counter.during(func() {
 		var err error
-		if look, err = again.ReadCached(t.Context()); err != nil {
+		if look, err = again.ForServer().ReadCached(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	})

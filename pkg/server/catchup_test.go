@@ -11,20 +11,20 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/internal/testwait"
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/opencontainers/go-digest"
 )
 
 // unread is a catalog that is not there.
 type unread struct{ source }
 
-func (unread) Reference() string                                 { return "r.example.com/catalog" }
-func (unread) Read(context.Context) (*catalog.View, error)       { return nil, entry.ErrUnreachable }
-func (unread) ReadCached(context.Context) (*catalog.View, error) { return nil, entry.ErrNotFound }
+func (unread) Reference() string                                { return "r.example.com/catalog" }
+func (unread) Read(context.Context) (serving.View, error)       { return nil, entry.ErrUnreachable }
+func (unread) ReadCached(context.Context) (serving.View, error) { return nil, entry.ErrNotFound }
 
-// serving returns a server that serves some entries, and follows nothing.
-func serving(t *testing.T, count int) *Server {
+// servingEntries returns a server that serves some entries, and follows nothing.
+func servingEntries(t *testing.T, count int) *Server {
 	t.Helper()
 	s, err := newServer(Options{}, []source{unread{}})
 	if err != nil {
@@ -57,7 +57,7 @@ func (s stuck) Write(p []byte) (int, error) {
 
 // However many clients do not read their answers, the next one gets its own.
 func TestSlowReadersKeepNobodyWaiting(t *testing.T) {
-	s := serving(t, 10)
+	s := servingEntries(t, 10)
 	written, until := make(chan struct{}), make(chan struct{})
 	ended := make(chan struct{})
 	const clients = 4 * maxComputing
@@ -95,7 +95,7 @@ var _ io.StringWriter = &swallow{}
 
 // A listener that was away for long costs no copy of what it missed.
 func TestListenersThatCatchUpCopyNothing(t *testing.T) {
-	s := serving(t, maxEvents)
+	s := servingEntries(t, maxEvents)
 	s.events.changed(newState(nil, nil, nil, nil), s.state.Load())
 	missed := 0
 	for _, text := range s.events.kept {
@@ -127,7 +127,7 @@ func TestListenersThatCatchUpCopyNothing(t *testing.T) {
 // Lists that nobody asks for again make room for others; those that are asked
 // for stay.
 func TestListsMakeRoom(t *testing.T) {
-	s := serving(t, 10)
+	s := servingEntries(t, 10)
 	ask := func(query string) {
 		t.Helper()
 		answer := httptest.NewRecorder()

@@ -27,8 +27,7 @@
 // # Glossary
 //
 // An entry is what clients are shown of a name, prepared: encoded, and indexed for
-// queries. The state is all entries that are served at one moment; a view
-// (catalog.View) is what one read of a log showed, of which a state is made. A body
+// queries. The state is all entries that are served at one moment; a view is what one read of a log showed, of which a state is made. A body
 // is an answer that is ready to be written. A label is what marks the entries of one
 // of several catalogs: its reference. An audit record is one line of who did what.
 // The gate of a catalog (registry.Gate) decides which repositories are opened for

@@ -10,9 +10,9 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 )
 
 // servedEntry is one entry, ready to be served. It is immutable but for the answer,
@@ -26,7 +26,7 @@ type servedEntry struct {
 	outline  entry.Outline    // what queries read
 	subject  subject          // what probes and events view at
 	status   entry.Status     // that is shown; zero is none
-	finding  *catalog.Finding // that it shows, or one that says the same; nil without a policy
+	finding  *serving.Finding // that it shows, or one that says the same; nil without a policy
 	accesses *atomic.Int64    // nil where nobody counts them
 	made     atomic.Pointer[body]
 }
@@ -41,7 +41,7 @@ type subject struct {
 
 // newServedEntry makes the entry of an item in some state, with what the policy makes of
 // it.
-func newServedEntry(item entry.Item, status entry.Status, finding *catalog.Finding) (*servedEntry, error) {
+func newServedEntry(item entry.Item, status entry.Status, finding *serving.Finding) (*servedEntry, error) {
 	if finding != nil {
 		item.Verdict, item.Signers = finding.Verdict, finding.Signers
 	}
@@ -113,7 +113,7 @@ func (e *servedEntry) in(status entry.Status) (*servedEntry, error) {
 }
 
 // under returns the entry with what the policy makes of it now.
-func (e *servedEntry) under(finding *catalog.Finding) (*servedEntry, error) {
+func (e *servedEntry) under(finding *serving.Finding) (*servedEntry, error) {
 	if e.finding == finding || sameFinding(e.finding, finding) {
 		return e, nil
 	}
@@ -129,7 +129,7 @@ func (e *servedEntry) under(finding *catalog.Finding) (*servedEntry, error) {
 }
 
 // sameFinding reports whether two findings are shown alike.
-func sameFinding(a, b *catalog.Finding) bool {
+func sameFinding(a, b *serving.Finding) bool {
 	return a != nil && b != nil && a.Verdict == b.Verdict && a.Stale == b.Stale && slices.EqualFunc(a.Signers, b.Signers, func(x, y entry.Signer) bool {
 		sameTime := x.Time == y.Time || x.Time != nil && y.Time != nil && x.Time.Equal(y.Time.Time)
 		return x.What == y.What && x.Name == y.Name && x.Format == y.Format && sameTime

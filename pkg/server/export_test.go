@@ -5,8 +5,8 @@ type Source = source
 
 // NewBetween is New with something between the server and each catalog.
 func NewBetween(options Options, between func(Source) Source) (*Server, error) {
-	sources := make([]source, len(options.Catalogs))
-	for n, c := range options.Catalogs {
+	sources := sourcesOf(options.Catalogs)
+	for n, c := range sources {
 		sources[n] = between(c)
 	}
 	return newServer(options, sources)

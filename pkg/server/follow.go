@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 )
 
 const (
@@ -30,8 +31,8 @@ type follower struct {
 	caughtUp func()                // told whenever the state is current
 	kept     time.Time             // when what was kept on disk was read from the logs; zero if nothing was. Set before there is a state
 	building sync.Mutex            // one new state at a time
-	shown    []*catalog.View       // what the state was made of, by catalog; guarded by building
-	found    []*catalog.Evaluation // of them, nil without a policy; guarded by building
+	shown    []serving.View        // what the state was made of, by catalog; guarded by building
+	found    []*serving.Evaluation // of them, nil without a policy; guarded by building
 	outdated atomic.Bool           // a verdict that is shown could not be found out again
 }
 
@@ -43,8 +44,8 @@ type followed struct {
 	hurry      chan struct{} // asks for a view at once
 
 	mu         sync.Mutex
-	view       *catalog.View
-	evaluation *catalog.Evaluation // of this view, or of one before; nil without a policy
+	view       serving.View
+	evaluation *serving.Evaluation // of this view, or of one before; nil without a policy
 	read       time.Time           // when the last view that is shown began; zero for one from the cache
 	failure    error               // of the last view; nil if it succeeded
 	doubted    bool                // the last view showed an empty catalog where there were entries
@@ -59,13 +60,13 @@ func newFollower(s *Server, sources []source) *follower {
 	return f
 }
 
-func (f *followed) last() *catalog.View {
+func (f *followed) last() serving.View {
 	view, _ := f.lastEvaluated()
 	return view
 }
 
 // lastEvaluated returns the last view, and what the policy makes of it.
-func (f *followed) lastEvaluated() (*catalog.View, *catalog.Evaluation) {
+func (f *followed) lastEvaluated() (serving.View, *serving.Evaluation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.view, f.evaluation

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -59,15 +58,15 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 		if view == nil {
 			return nil, errNoIndex
 		}
-		then, err := view.List(ctx, catalog.ListOptions{AsOf: q.asOf})
+		then, refusedThen, err := view.List(ctx, q.asOf)
 		if err != nil {
 			return nil, err
 		}
-		refused += len(then.Refused)
-		for i := range then.Items {
-			then.Items[i].Catalog = s.follower.label(f)
+		refused += refusedThen
+		for i := range then {
+			then[i].Catalog = s.follower.label(f)
 		}
-		items = append(items, then.Items...)
+		items = append(items, then...)
 	}
 	outlines, all := make([]entry.Outline, len(items)), make([]int, len(items))
 	for n := range items {

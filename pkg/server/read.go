@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/oci-catalog/caib/pkg/api"
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 )
@@ -82,9 +82,9 @@ func absent(name string) error {
 // getPast answers for another state than the live one, which may be the same.
 func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, name string) {
 	values, err := parseValues(r.URL.RawQuery, nil, "version", "as-of")
-	options := catalog.GetOptions{Version: values.Get("version")}
+	version, asOf := values.Get("version"), time.Time{}
 	if err == nil {
-		options.AsOf, err = parseAsOf(values)
+		asOf, err = parseAsOf(values)
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -96,19 +96,19 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 			if view == nil {
 				return nil, errNoIndex
 			}
-			item, err := view.Get(ctx, name, options)
+			item, err := view.Get(ctx, name, version, asOf)
 			if errors.Is(err, entry.ErrNotFound) {
 				continue
 			}
 			item.Catalog = s.follower.label(f)
 			withoutRegistryWords(&item)
-			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && options.AsOf.IsZero() {
+			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && asOf.IsZero() {
 				health.Apply(&item, &i.status) // what is wrong with it, if it is the live revision
 			}
 			return item, err
 		}
-		if options.Version != "" {
-			return nil, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound)
+		if version != "" {
+			return nil, fmt.Errorf("entry %q, version %q: %w", name, version, entry.ErrNotFound)
 		}
 		return nil, absent(name)
 	})

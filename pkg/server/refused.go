@@ -9,9 +9,9 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/api"
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -32,21 +32,21 @@ var verdicts = []entry.Verdict{entry.VerdictVerified, entry.VerdictUnsigned, ent
 
 // findingOf is what a policy makes of a live entry; nil without a policy. What was
 // not looked into, because the entry is newer, is unknown.
-func findingOf(evaluation *catalog.Evaluation, head catalog.Head) *catalog.Finding {
+func findingOf(evaluation *serving.Evaluation, head serving.Head) *serving.Finding {
 	if evaluation == nil {
 		return nil
 	}
 	if found := evaluation.Findings[head.Name]; found != nil && found.Revision == head.Revision {
 		return found
 	}
-	return &catalog.Finding{Revision: head.Revision, Verdict: entry.VerdictUnknown, Err: &trust.Error{
+	return &serving.Finding{Revision: head.Revision, Verdict: entry.VerdictUnknown, Err: &trust.Error{
 		What: fmt.Sprintf("entry %q", head.Name), Digest: head.Revision, Verdict: entry.VerdictUnknown, Reason: "they were not looked at yet",
 	}}
 }
 
 // screen parts the entries of one catalog, which are those of live, from what the
 // policy refuses of it. after is how many are shown of the catalogs before.
-func screen(evaluation *catalog.Evaluation, label string, live []catalog.Head, entries []*servedEntry, after int) (shown []*servedEntry, refused []*refusal) {
+func screen(evaluation *serving.Evaluation, label string, live []serving.Head, entries []*servedEntry, after int) (shown []*servedEntry, refused []*refusal) {
 	gone := func(i *servedEntry) bool { return i == nil } // deleted since the view
 	if evaluation == nil {
 		return slices.DeleteFunc(entries, gone), nil

@@ -11,26 +11,35 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// source is what the server asks of a catalog: what *catalog.Catalog does, and
-// tests in part.
+// source is what the server asks of a catalog, and tests in part.
 type source interface {
+	serving.Source
 	Reference() string
-	Read(ctx context.Context) (*catalog.View, error)
-	ReadCached(ctx context.Context) (*catalog.View, error)
-	SetPolicy(policy *trust.Policy) error
-	Probe(ctx context.Context, item *entry.Item) error
 	Verify(ctx context.Context, name string) (catalog.Verification, error)
-	SaveStatuses(ctx context.Context, merge func(recorded map[string]*entry.Status) []*entry.Status) error
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Republish(ctx context.Context, name string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
+}
+
+// served is a catalog as a source.
+type served struct {
+	*catalog.Catalog
+	serving.Source
+}
+
+func sourcesOf(catalogs []*catalog.Catalog) []source {
+	sources := make([]source, len(catalogs))
+	for n, c := range catalogs {
+		sources[n] = served{c, c.ForServer()}
+	}
+	return sources
 }
 
 // Options configure a Server. Only Catalogs are required; the zero value of
@@ -98,11 +107,7 @@ type Server struct {
 
 // New makes a server. Nothing but the policy and the tokens is read before Run.
 func New(options Options) (*Server, error) {
-	sources := make([]source, len(options.Catalogs))
-	for n, c := range options.Catalogs {
-		sources[n] = c
-	}
-	return newServer(options, sources)
+	return newServer(options, sourcesOf(options.Catalogs))
 }
 
 // newServer is New over sources that stand for the catalogs.

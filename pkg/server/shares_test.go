@@ -99,7 +99,7 @@ func TestListenersPerAddress(t *testing.T) {
 // A client that takes all the turns to compute it can get leaves one to others,
 // and one that waits gives up with its request.
 func TestComputingIsShared(t *testing.T) {
-	s := serving(t, 1)
+	s := servingEntries(t, 1)
 	release, busy := make(chan struct{}), make(chan struct{})
 	ended := make(chan struct{})
 	const greedy = maxComputing + 2
@@ -138,7 +138,7 @@ func TestComputingIsShared(t *testing.T) {
 // A client that has as many verifications under way as it may is refused, and
 // wears out neither the room of others nor the entry's own turn.
 func TestVerificationsAreShared(t *testing.T) {
-	s := serving(t, 1)
+	s := servingEntries(t, 1)
 	i := s.state.Load().entries[0]
 	var taken []func()
 	for range maxVerifying / 4 {

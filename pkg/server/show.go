@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -16,14 +16,14 @@ import (
 func (f *follower) show(ctx context.Context) error {
 	f.building.Lock()
 	defer f.building.Unlock()
-	views, found := make([]*catalog.View, len(f.followed)), make([]*catalog.Evaluation, len(f.followed))
+	views, found := make([]serving.View, len(f.followed)), make([]*serving.Evaluation, len(f.followed))
 	for n, one := range f.followed {
 		views[n], found[n] = one.lastEvaluated()
 		if views[n] == nil || found[n] == nil && f.server.options.Policy != nil {
 			return nil
 		}
 	}
-	if slices.EqualFunc(views, f.shown, (*catalog.View).Equal) && slices.Equal(found, f.found) {
+	if slices.EqualFunc(views, f.shown, serving.View.Equal) && slices.Equal(found, f.found) {
 		f.shown = views
 		return nil
 	}
@@ -43,7 +43,7 @@ func (f *follower) showStatuses(ctx context.Context) error {
 // build makes the state that shows views and what was found of them, if it is
 // another one than is served, and says what happened. The caller holds the lock of
 // building.
-func (f *follower) build(ctx context.Context, views []*catalog.View, found []*catalog.Evaluation) error {
+func (f *follower) build(ctx context.Context, views []serving.View, found []*serving.Evaluation) error {
 	s := f.server
 	old := s.state.Load()
 	policy, ok := policyOf(found)
@@ -70,7 +70,7 @@ func (f *follower) build(ctx context.Context, views []*catalog.View, found []*ca
 
 // policyOf returns the policy that all evaluations were made under, and whether
 // there is one for all of them.
-func policyOf(found []*catalog.Evaluation) (policy *trust.Policy, ok bool) {
+func policyOf(found []*serving.Evaluation) (policy *trust.Policy, ok bool) {
 	for n, evaluation := range found {
 		var its *trust.Policy
 		if evaluation != nil {
@@ -87,12 +87,12 @@ func policyOf(found []*catalog.Evaluation) (policy *trust.Policy, ok bool) {
 // entries returns those of all live entries that the policy lets through, the old
 // ones where they are of the same revision and verdict, and what it refuses. What
 // was fromCache from the disk is not believed.
-func (f *follower) entries(ctx context.Context, old *state, views []*catalog.View, found []*catalog.Evaluation) (all []*servedEntry, refused []*refusal, err error) {
+func (f *follower) entries(ctx context.Context, old *state, views []serving.View, found []*serving.Evaluation) (all []*servedEntry, refused []*refusal, err error) {
 	for n, view := range views {
 		label := f.label(f.followed[n])
 		live := view.Live()
 		own := make([]*servedEntry, len(live))
-		missing := map[string]*catalog.Finding{}
+		missing := map[string]*serving.Finding{}
 		for k, head := range live {
 			if old != nil && !old.fromCache {
 				own[k] = old.find(health.Key{Catalog: label, Name: head.Name})
@@ -121,7 +121,7 @@ func (f *follower) entries(ctx context.Context, old *state, views []*catalog.Vie
 
 // make makes the entries of some entries of a catalog, by name, with what the
 // policy makes of them; nil without a policy.
-func (f *follower) make(ctx context.Context, view *catalog.View, label string, findings map[string]*catalog.Finding) (map[string]*servedEntry, error) {
+func (f *follower) make(ctx context.Context, view serving.View, label string, findings map[string]*serving.Finding) (map[string]*servedEntry, error) {
 	if len(findings) == 0 {
 		return nil, nil
 	}
@@ -159,7 +159,7 @@ func (f *follower) make(ctx context.Context, view *catalog.View, label string, f
 
 // watch tells the monitor what there is to probe, and puts the entries into the
 // state that it knows them in.
-func (f *follower) watch(entries []*servedEntry, views []*catalog.View) (err error) {
+func (f *follower) watch(entries []*servedEntry, views []serving.View) (err error) {
 	recorded := map[health.Key]*entry.Status{}
 	for n, view := range views {
 		label := f.label(f.followed[n])

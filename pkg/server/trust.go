@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -180,7 +180,7 @@ func (f *follower) evaluateUnder(ctx context.Context, t *policyState, one *follo
 		case <-within.Done():
 		}
 	}()
-	found, err := view.Evaluate(within, catalog.EvaluateOptions{Before: before, Renew: min(4*f.server.options.Refresh, time.Minute), Offline: offline})
+	found, err := view.Evaluate(within, serving.EvaluateOptions{Before: before, Renew: min(4*f.server.options.Refresh, time.Minute), Offline: offline})
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (f *follower) renew(ctx context.Context, one *followed, name string) error 
 	if one.evaluation != nil {
 		rest := maps.Clone(one.evaluation.Findings)
 		delete(rest, name)
-		one.evaluation = &catalog.Evaluation{Policy: one.evaluation.Policy, Findings: rest}
+		one.evaluation = &serving.Evaluation{Policy: one.evaluation.Policy, Findings: rest}
 	}
 	one.mu.Unlock()
 	if err := f.evaluate(ctx, one, false); err != nil {

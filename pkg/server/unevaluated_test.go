@@ -12,7 +12,7 @@ import (
 // A state that was made under another policy than that of now is shown by no
 // route, and the client is asked to come back.
 func TestStateOfAnotherPolicyIsNotShown(t *testing.T) {
-	s := serving(t, 3)
+	s := servingEntries(t, 3)
 	before, now := new(trust.Policy), new(trust.Policy)
 	for policy, want := range map[*trust.Policy]int{before: http.StatusServiceUnavailable, now: http.StatusOK} {
 		s.trust.Store(&policyState{policy: now, replaced: make(chan struct{})})

@@ -25,7 +25,7 @@ func TestFailuresAreForTokens(t *testing.T) {
 	if err := os.WriteFile(path, fmt.Appendf(nil, "ci:%x\n", sha256.Sum256([]byte(token))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := serving(t, 1)
+	s := servingEntries(t, 1)
 	var log strings.Builder
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
 	var err error

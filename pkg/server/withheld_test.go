@@ -101,7 +101,7 @@ func TestRecordedAnswersAreNotShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = w.catalog.SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
+	err = w.catalog.ForServer().SaveStatuses(t.Context(), func(map[string]*entry.Status) []*entry.Status {
 		return []*entry.Status{{Name: "a", Revision: item.Revision, Phase: entry.PhaseFailed, Reason: health.ReasonUnauthorized, Message: "vault is sealed",
 			LastVerified: entry.NewTime(item.PublishedAt.Add(time.Second)), Since: item.PublishedAt}}
 	})
