@@ -53,22 +53,66 @@ func flip(tree map[string]any, key string) {
 	tree[key] = string(text)
 }
 
-// Each attack on keyless signatures ends in its verdict, and never in another
+// attack is on a keyless signature. It ends in its verdict, and never in another
 // that would let it pass.
-func TestAttacksOnKeylessSignatures(t *testing.T) {
-	d, other := digest.FromString("revision"), digest.FromString("another")
-	right := Identity{Subject: somebody, Issuer: theirs}
-	for _, test := range []struct {
-		name     string
-		want     entry.Verdict
-		log      int
-		stamped  bool
-		identity Identity
-		prepare  func(signing, trusted *lab) // before anything is signed
-		spoil    func(bundle map[string]any)
-		of       digest.Digest // what is signed; "" is what is asked for
-	}{
-		{name: "over another digest", want: entry.VerdictInvalid, of: other},
+type attack struct {
+	name     string
+	want     entry.Verdict
+	log      int
+	stamped  bool
+	identity Identity
+	prepare  func(signing, trusted *lab) // before anything is signed
+	spoil    func(bundle map[string]any)
+	of       digest.Digest // what is signed; "" is what is asked for
+}
+
+func checkAttacks(t *testing.T, tests []attack) {
+	t.Helper()
+	d := digest.FromString("revision")
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			signing := newLab(t)
+			trusted := *signing
+			if test.log == -1 {
+				trusted.noLog = true
+			}
+			if test.prepare != nil {
+				test.prepare(signing, &trusted)
+			}
+			if test.name == "expired certificate, late timestamp" {
+				signing.stampAt = signing.now.Add(time.Hour)
+			}
+			if test.identity == (Identity{}) {
+				test.identity = Identity{Subject: somebody, Issuer: theirs}
+			}
+			of := d
+			if test.of != "" {
+				of = test.of
+			}
+			log := test.log
+			if log == 0 {
+				log = 1
+			}
+			signature := signing.bundle(newKey(t), of, max(log, 0), test.stamped)
+			if test.spoil != nil {
+				signature = spoil(t, signature, test.spoil)
+			}
+			check := trusted.trusting(test.identity).check(d, signature)
+			if check.Result != test.want || check.Reason == "" {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+			report := applied(&Rule{}).Report(check)
+			if err := report.Err("entry autosd", d); !errors.Is(err, entry.ErrUntrusted) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// Who signs, and which services say so.
+func TestAttacksOnIdentitiesAndServices(t *testing.T) {
+	checkAttacks(t, []attack{
+		{name: "over another digest", want: entry.VerdictInvalid, of: digest.FromString("another")},
 		{name: "right identity, wrong issuer", want: entry.VerdictUntrusted, identity: Identity{Subject: somebody, Issuer: "https://evil.example.com"}},
 		{name: "right issuer, wrong identity", want: entry.VerdictUntrusted, identity: Identity{Subject: "https://ci.example.com/team", Issuer: theirs}},
 		{name: "expression not anchored", want: entry.VerdictUntrusted, identity: Identity{SubjectRegexp: `ci\.example\.com/team`, Issuer: theirs}},
@@ -76,7 +120,7 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 		{name: "issuer expression not anchored", want: entry.VerdictUntrusted, identity: Identity{Subject: somebody, IssuerRegexp: `issuer`}},
 		{name: "expired certificate, late timestamp", want: entry.VerdictInvalid, log: -1, stamped: true,
 			prepare: func(s, _ *lab) { s.noLog = true },
-			spoil:   nil, identity: right},
+			spoil:   nil, identity: Identity{Subject: somebody, Issuer: theirs}},
 		{name: "no timestamp and no log", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { delete(at(b, "verificationMaterial"), "tlogEntries") }},
 		{name: "stamped and not logged", want: entry.VerdictInvalid, log: 1, stamped: true,
@@ -97,6 +141,12 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 		{name: "certificate logged by a stranger that claims the log's name", want: entry.VerdictInvalid, log: 1,
 			prepare: func(s, _ *lab) { s.ctName, s.ctKey = keyID(s.t, s.ctKey), newKey(s.t) }},
 		{name: "authority no longer used", want: entry.VerdictUntrusted, log: 1, prepare: func(_, trusted *lab) { trusted.retired = true }},
+	})
+}
+
+// What a bundle holds.
+func TestAttacksOnBundles(t *testing.T) {
+	checkAttacks(t, []attack{
 		{name: "integrated time changed", want: entry.VerdictInvalid, log: 1,
 			spoil: func(b map[string]any) { at(b, "verificationMaterial", "tlogEntries")["integratedTime"] = "1700000000" }},
 		{name: "log entry of another signature", want: entry.VerdictInvalid, log: 1,
@@ -126,44 +176,7 @@ func TestAttacksOnKeylessSignatures(t *testing.T) {
 				e["signatures"] = append(e["signatures"].([]any), e["signatures"].([]any)...)
 			}},
 		{name: "nothing in it", want: entry.VerdictInvalid, log: 1, spoil: func(b map[string]any) { clear(b) }},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			signing := newLab(t)
-			trusted := *signing
-			if test.log == -1 {
-				trusted.noLog = true
-			}
-			if test.prepare != nil {
-				test.prepare(signing, &trusted)
-			}
-			if test.name == "expired certificate, late timestamp" {
-				signing.stampAt = signing.now.Add(time.Hour)
-			}
-			if test.identity == (Identity{}) {
-				test.identity = right
-			}
-			of := d
-			if test.of != "" {
-				of = test.of
-			}
-			log := test.log
-			if log == 0 {
-				log = 1
-			}
-			signature := signing.bundle(newKey(t), of, max(log, 0), test.stamped)
-			if test.spoil != nil {
-				signature = spoil(t, signature, test.spoil)
-			}
-			check := trusted.trusting(test.identity).check(d, signature)
-			if check.Result != test.want || check.Reason == "" {
-				t.Errorf("%+v, want %s", check, test.want)
-			}
-			report := applied(&Rule{}).Report(check)
-			if err := report.Err("entry autosd", d); !errors.Is(err, entry.ErrUntrusted) {
-				t.Errorf("error %v", err)
-			}
-		})
-	}
+	})
 }
 
 // One signer signs one digest twice: the log's entry of one signature does not

@@ -147,70 +147,37 @@ func TestFetchEnds(t *testing.T) {
 	}
 }
 
-func TestKeyReferences(t *testing.T) {
-	public, _ := publicPEM(t, "")
-	private := string(privatePEM(t, newKey(t)))
-	loader := &keyLoader{
+// newTestLoader reads a file and some variables.
+func newTestLoader(public, private string) *keyLoader {
+	return &keyLoader{
 		readFile: func(path string) ([]byte, error) {
 			if path != "keys/team.pub" {
 				return nil, os.ErrNotExist
 			}
-			return public, nil
+			return []byte(public), nil
 		},
 		lookupEnv: func(name string) (string, bool) {
-			value, set := map[string]string{"PUBLIC": string(public), "PRIVATE": private, "EMPTY": "", "TEXT": "S3cret"}[name]
+			value, set := map[string]string{"PUBLIC": public, "PRIVATE": private, "EMPTY": "", "TEXT": "S3cret"}[name]
 			return value, set
 		},
 		lookPath:  func(string) (string, error) { return "", os.ErrNotExist },
 		transport: http.DefaultTransport,
 	}
-	publicKeys := func(l *keyLoader, reference string) error {
-		_, err := l.publicKeys(t.Context(), reference)
-		return err
-	}
-	signer := func(l *keyLoader, reference string) error {
-		_, err := l.signer(t.Context(), reference, noPassword)
-		return err
-	}
-	for name, test := range map[string]struct {
-		load      func(*keyLoader, string) error
-		loader    *keyLoader
-		reference string
-		want      string // "" works
-	}{
-		"file":                      {publicKeys, loader, "keys/team.pub", ""},
-		"no file":                   {publicKeys, loader, "other.pub", "file does not exist"},
-		"variable":                  {publicKeys, loader, "env://PUBLIC", ""},
-		"variable, unset":           {publicKeys, loader, "env://UNSET", "env://UNSET: the environment variable is not set"},
-		"variable, empty":           {publicKeys, loader, "env://EMPTY", "env://EMPTY: the environment variable is empty"},
-		"variable, no key":          {publicKeys, loader, "env://TEXT", "public key env://TEXT: no PEM block in it"},
-		"variable, not a name":      {publicKeys, loader, "env://S3cret S3cret", "want env:// and the name"},
-		"plain http":                {publicKeys, loader, "http://u:S3cret@example.com/k", "key http://example.com/k: want https"},
-		"no host":                   {publicKeys, loader, "https:///k", "want https://HOST/PATH"},
-		"bad address":               {publicKeys, loader, "https://S3cret\x00/", "want https://HOST/PATH"},
-		"mistyped scheme":           {publicKeys, loader, "htps://u:S3cret@example.com/k?S3cret", "sigstore-kms-htps"},
-		"no scheme of a plugin":     {publicKeys, loader, "a b://u:S3cret@example.com/k", "want NAME://KEY"},
-		"plain HTTP":                {publicKeys, loader, "HTTP://u:S3cret@example.com/k", "key http://example.com/k: want https"},
-		"nothing is given, HTTPS":   {publicKeys, &keyLoader{}, "HTTPS://u:S3cret@example.com/k", "not read here"},
-		"no plugin":                 {publicKeys, loader, "none://key", "there is no program sigstore-kms-none in the PATH"},
-		"no name of a plugin":       {publicKeys, loader, "A b://key", "want NAME://KEY"},
-		"nothing is given, file":    {publicKeys, &keyLoader{}, "keys/team.pub", "not read here"},
-		"nothing is given, env":     {publicKeys, &keyLoader{}, "env://PUBLIC", "not read here"},
-		"nothing is given, https":   {publicKeys, &keyLoader{}, "https://example.com/k", "not read here"},
-		"nothing is given, plugin":  {publicKeys, &keyLoader{}, "none://key", "not read here"},
-		"signer in a variable":      {signer, loader, "env://PRIVATE", ""},
-		"signer, public key":        {signer, loader, "env://PUBLIC", `env://PUBLIC: invalid: private key: a PEM block of type "PUBLIC KEY"`},
-		"signer, web server":        {signer, loader, "https://example.com/k", "is not fetched from a web server"},
-		"signer, plain http":        {signer, loader, "http://example.com/k", "want https"},
-		"signer, no plugin":         {signer, loader, "none://key", "there is no program"},
-		"signer, the key itself":    {signer, loader, private, "not the key itself"},
-		"signer, unset":             {signer, loader, "env://UNSET", "is not set"},
-		"signer, nothing is given":  {signer, &keyLoader{}, "env://PRIVATE", "not read here"},
-		"public, the key itself":    {publicKeys, loader, string(public), "not the key itself"},
-		"a private key, public use": {publicKeys, loader, "env://PRIVATE", "is not a public key"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := test.load(test.loader, test.reference)
+}
+
+// keyReference is read by a loader.
+type keyReference struct {
+	name      string
+	loader    *keyLoader
+	reference string
+	want      string // part of the error; "" works
+}
+
+func checkReferences(t *testing.T, load func(*keyLoader, string) error, tests []keyReference) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := load(test.loader, test.reference)
 			if test.want == "" {
 				if err != nil {
 					t.Error(err)
@@ -225,4 +192,56 @@ func TestKeyReferences(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPublicKeyReferences(t *testing.T) {
+	pem, _ := publicPEM(t, "")
+	public := string(pem)
+	loader := newTestLoader(public, string(privatePEM(t, newKey(t))))
+	checkReferences(t, func(l *keyLoader, reference string) error {
+		_, err := l.publicKeys(t.Context(), reference)
+		return err
+	}, []keyReference{
+		{"file", loader, "keys/team.pub", ""},
+		{"no file", loader, "other.pub", "file does not exist"},
+		{"variable", loader, "env://PUBLIC", ""},
+		{"variable, unset", loader, "env://UNSET", "env://UNSET: the environment variable is not set"},
+		{"variable, empty", loader, "env://EMPTY", "env://EMPTY: the environment variable is empty"},
+		{"variable, no key", loader, "env://TEXT", "public key env://TEXT: no PEM block in it"},
+		{"variable, not a name", loader, "env://S3cret S3cret", "want env:// and the name"},
+		{"plain http", loader, "http://u:S3cret@example.com/k", "key http://example.com/k: want https"},
+		{"no host", loader, "https:///k", "want https://HOST/PATH"},
+		{"bad address", loader, "https://S3cret\x00/", "want https://HOST/PATH"},
+		{"mistyped scheme", loader, "htps://u:S3cret@example.com/k?S3cret", "sigstore-kms-htps"},
+		{"no scheme of a plugin", loader, "a b://u:S3cret@example.com/k", "want NAME://KEY"},
+		{"plain HTTP", loader, "HTTP://u:S3cret@example.com/k", "key http://example.com/k: want https"},
+		{"nothing is given, HTTPS", &keyLoader{}, "HTTPS://u:S3cret@example.com/k", "not read here"},
+		{"no plugin", loader, "none://key", "there is no program sigstore-kms-none in the PATH"},
+		{"no name of a plugin", loader, "A b://key", "want NAME://KEY"},
+		{"nothing is given, file", &keyLoader{}, "keys/team.pub", "not read here"},
+		{"nothing is given, env", &keyLoader{}, "env://PUBLIC", "not read here"},
+		{"nothing is given, https", &keyLoader{}, "https://example.com/k", "not read here"},
+		{"nothing is given, plugin", &keyLoader{}, "none://key", "not read here"},
+		{"public, the key itself", loader, public, "not the key itself"},
+		{"a private key, public use", loader, "env://PRIVATE", "is not a public key"},
+	})
+}
+
+func TestPrivateKeyReferences(t *testing.T) {
+	public, _ := publicPEM(t, "")
+	private := string(privatePEM(t, newKey(t)))
+	loader := newTestLoader(string(public), private)
+	checkReferences(t, func(l *keyLoader, reference string) error {
+		_, err := l.signer(t.Context(), reference, noPassword)
+		return err
+	}, []keyReference{
+		{"signer in a variable", loader, "env://PRIVATE", ""},
+		{"public key", loader, "env://PUBLIC", `env://PUBLIC: invalid: private key: a PEM block of type "PUBLIC KEY"`},
+		{"web server", loader, "https://example.com/k", "is not fetched from a web server"},
+		{"plain http", loader, "http://example.com/k", "want https"},
+		{"no plugin", loader, "none://key", "there is no program"},
+		{"the key itself", loader, private, "not the key itself"},
+		{"unset", loader, "env://UNSET", "is not set"},
+		{"nothing is given", &keyLoader{}, "env://PRIVATE", "not read here"},
+	})
 }

@@ -203,13 +203,10 @@ func odd(random *rand.Rand) any {
 	return []any{nil, true, 0, -1, 1e300, "", "A", strings.Repeat("QUJD", 30000), []any{}, object{}, []any{nil}, object{"": nil}, "AAAA", "9223372036854775807"}[random.IntN(14)]
 }
 
-// 32 signatures of 1 MiB each, in whichever member the bytes are, cost no more
-// memory than a few times what they hold.
-func TestLargeSignaturesAreBounded(t *testing.T) {
-	l, d := newLab(t), digest.FromString("revision")
-	policy := l.trusting(Identity{Subject: somebody, Issuer: theirs})
+// largeMembers put about a megabyte into one member of a bundle each.
+func largeMembers() map[string]func(s object) {
 	filler := strings.Repeat("QUJD", 200_000)
-	for name, fill := range map[string]func(s object){
+	return map[string]func(s object){
 		"body":      func(s object) { at(s, "verificationMaterial", "tlogEntries")["canonicalizedBody"] = filler },
 		"payload":   func(s object) { s["dsseEnvelope"].(object)["payload"] = filler },
 		"signature": func(s object) { at(s, "dsseEnvelope", "signatures")["sig"] = filler },
@@ -230,7 +227,15 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 		"nesting": func(s object) {
 			s["dsseEnvelope"] = json.RawMessage(strings.Repeat(`[`, 400_000) + strings.Repeat(`]`, 400_000))
 		},
-	} {
+	}
+}
+
+// 32 signatures of 1 MiB each, in whichever member the bytes are, cost no more
+// memory than a few times what they hold.
+func TestLargeSignaturesAreBounded(t *testing.T) {
+	l, d := newLab(t), digest.FromString("revision")
+	policy := l.trusting(Identity{Subject: somebody, Issuer: theirs})
+	for name, fill := range largeMembers() {
 		t.Run(name, func(t *testing.T) {
 			c := craft{lab: l, stamps: []*lab{l}}
 			text := c.make(d).JSON()
@@ -268,7 +273,7 @@ func TestLargeSignaturesAreBounded(t *testing.T) {
 	}
 }
 
-// What is judged at the same time, of one signature and of many, does not
+// What is checked at the same time, of one signature and of many, does not
 // disturb each other.
 func TestCheckInParallel(t *testing.T) {
 	l, d := newLab(t), digest.FromString("revision")
@@ -288,10 +293,10 @@ func TestCheckInParallel(t *testing.T) {
 	group.Wait()
 }
 
-// The libraries write nothing to stderr, whatever they judge; but for a line about
+// The libraries write nothing to stderr, whatever they verify; but for a line about
 // signatures of an older kind, which sigstore-go writes by itself.
 func TestCheckIsSilent(t *testing.T) {
-	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPinnedVerdicts$", "-test.skip=/P-384,_SHA-256$")
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPinned", "-test.skip=/P-384,_SHA-256$")
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	if out, err := command.Output(); err != nil {

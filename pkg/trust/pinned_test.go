@@ -19,29 +19,50 @@ import (
 
 const minute = time.Minute
 
-// The verdicts on keyless signatures that are odd in one part each. They are
-// pinned: an other library that judges them, or a later version of it, must not
-// move them without somebody saying so in SPEC.
-func TestPinnedVerdicts(t *testing.T) {
+// pinned is a keyless signature that is odd in one part. Its verdict is pinned:
+// another library that verifies it, or a later version of it, must not move it
+// without somebody saying so in SPEC.
+type pinned struct {
+	name  string
+	want  entry.Verdict
+	build func(t *testing.T, l *lab) craft // of a signature that the lab's root verifies or not; it may change the lab's root
+}
+
+func checkPinned(t *testing.T, tests []pinned) {
+	t.Helper()
 	d := digest.FromString("revision")
-	material := func(s object) object { return s["verificationMaterial"].(object) }
-	logged := func(s object) object { return material(s)["tlogEntries"].([]any)[0].(object) }
-	noProof := func(s object) { delete(logged(s), "inclusionProof") }
-	noPromise := func(s object) { delete(logged(s), "inclusionPromise") }
-	annotate := func(key, value string) func(object) { return func(a object) { a[key] = value } }
-	middle := func(l *lab) (*x509.Certificate, *lab) {
-		other := *l
-		key := newKey(l.t)
-		template := *l.ca
-		template.Subject.CommonName = "second intermediate"
-		other.ca, other.caKey = issue(l.t, &template, l.ca, key.Public(), l.caKey), key
-		return other.ca, &other
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			l := newLab(t)
+			c := test.build(t, l)
+			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, c.make(d))
+			if check.Result != test.want {
+				t.Errorf("got %s (%s), want %s", check.Result, check.Reason, test.want)
+			}
+		})
 	}
-	for _, test := range []struct {
-		name  string
-		want  entry.Verdict
-		build func(t *testing.T, l *lab) craft // of a signature that the lab's root is to judge; it may change the lab's root
-	}{
+}
+
+func material(s object) object { return s["verificationMaterial"].(object) }
+func logged(s object) object   { return material(s)["tlogEntries"].([]any)[0].(object) }
+func noProof(s object)         { delete(logged(s), "inclusionProof") }
+func noPromise(s object)       { delete(logged(s), "inclusionPromise") }
+
+func annotate(key, value string) func(object) { return func(a object) { a[key] = value } }
+
+// middle is a second intermediate authority, and a lab whose it is.
+func middle(l *lab) (*x509.Certificate, *lab) {
+	other := *l
+	key := newKey(l.t)
+	template := *l.ca
+	template.Subject.CommonName = "second intermediate"
+	other.ca, other.caKey = issue(l.t, &template, l.ca, key.Public(), l.caKey), key
+	return other.ca, &other
+}
+
+// Versions of bundles, and members that are not known.
+func TestPinnedBundles(t *testing.T) {
+	checkPinned(t, []pinned{
 		{"as it should be", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l} }},
 		{"legacy", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l, legacy: true} }},
 		{"version 0.1", entry.VerdictVerified, func(_ *testing.T, l *lab) craft { return craft{lab: l, media: mediaTypeV01} }},
@@ -63,7 +84,12 @@ func TestPinnedVerdicts(t *testing.T) {
 		{"an unknown member within", entry.VerdictUnknown, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, edit: func(s object) { logged(s)["later"] = object{} }}
 		}},
+	})
+}
 
+// Chains of certificates, and timestamps.
+func TestPinnedChains(t *testing.T) {
+	checkPinned(t, []pinned{
 		{"another authority with its chain", entry.VerdictUntrusted, func(t *testing.T, l *lab) craft {
 			fresh := newLab(t)
 			other := *l
@@ -106,7 +132,12 @@ func TestPinnedVerdicts(t *testing.T) {
 			l.noLog = true
 			return craft{lab: l, stamps: []*lab{l}}
 		}},
+	})
+}
 
+// Entries of a transparency log.
+func TestPinnedLogEntries(t *testing.T) {
+	checkPinned(t, []pinned{
 		{"bundle annotation {}", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, legacy: true, edit: annotate(annotationBundle, "{}")}
 		}},
@@ -157,7 +188,12 @@ func TestPinnedVerdicts(t *testing.T) {
 				return []object{other, e}
 			}}
 		}},
+	})
+}
 
+// Certificate timestamps, and statements.
+func TestPinnedStatements(t *testing.T) {
+	checkPinned(t, []pinned{
 		{"SCT: none", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, scts: func(*x509.Certificate) []byte { return nil }}
 		}},
@@ -193,7 +229,7 @@ func TestPinnedVerdicts(t *testing.T) {
 		}},
 		{"sha512 only", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, statement: func(s string) string {
-				return strings.Replace(s, `{"sha256":"`+d.Encoded()+`"}`, `{"sha512":"`+digest.SHA512.FromString("revision").Encoded()+`"}`, 1)
+				return strings.Replace(s, `{"sha256":"`+digest.FromString("revision").Encoded()+`"}`, `{"sha512":"`+digest.SHA512.FromString("revision").Encoded()+`"}`, 1)
 			}}
 		}},
 		{"message signature", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
@@ -202,7 +238,12 @@ func TestPinnedVerdicts(t *testing.T) {
 				s["messageSignature"] = object{"messageDigest": object{"algorithm": "SHA2_256", "digest": sum256(nil)}, "signature": []byte{1}}
 			}}
 		}},
+	})
+}
 
+// Keys of each kind, and certificates.
+func TestPinnedKeys(t *testing.T) {
+	checkPinned(t, []pinned{
 		{"P-384", entry.VerdictVerified, func(t *testing.T, l *lab) craft {
 			return craft{lab: l, key: ecKey(t, elliptic.P384()), hash: crypto.SHA384}
 		}},
@@ -244,16 +285,7 @@ func TestPinnedVerdicts(t *testing.T) {
 		{"a certificate that is over", entry.VerdictInvalid, func(_ *testing.T, l *lab) craft {
 			return craft{lab: l, leaf: func(c *x509.Certificate) { c.NotAfter = l.now.Add(-time.Second) }}
 		}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			l := newLab(t)
-			c := test.build(t, l)
-			check := l.trusting(Identity{Subject: somebody, Issuer: theirs}).check(d, c.make(d))
-			if check.Result != test.want {
-				t.Errorf("%s (%s), want %s", check.Result, check.Reason, test.want)
-			}
-		})
-	}
+	})
 }
 
 // otherName is an alternative name of a kind that Go does not read: as Fulcio
