@@ -18,7 +18,7 @@ const (
 	verifyEvery  = 2 * time.Second // at most one triggered probe of an entry
 	maxVerifying = 64              // triggered probes under way
 	maxThrottled = 10_000          // entries that are remembered
-	verifyWithin = 2 * time.Minute // bounds a view at a whole entry
+	verifyWithin = 2 * time.Minute // bounds the verification of a whole entry
 )
 
 // throttle lets each entry through once in a while.
@@ -62,67 +62,85 @@ func (s *Server) verifyEntry(w http.ResponseWriter, r *http.Request) {
 	if now == nil {
 		return
 	}
-	name := r.PathValue("name")
-	values, err := parseValues(r.URL.RawQuery, nil, "wait", "catalog")
-	if wait := values.Get("wait"); err == nil && wait != "" && wait != "true" {
-		err = badQuery("wait %q: want true", printable(wait))
-	}
+	e, waits, err := s.toVerify(now, r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	i, missing := now.byName[name], now.absent(name)
-	if r := now.refused[name]; r != nil {
-		i = r.entry
-	}
-	if of := values.Get("catalog"); of != "" {
-		if i, missing, err = s.ofCatalog(now, of, name); err != nil {
-			s.fail(w, r, err)
-			return
-		}
-	}
-	switch {
-	case i == nil, values.Get("wait") == "" && now.byKey[i.key()] == nil: // what is refused is not probed
-		s.fail(w, r, missing)
-		return
-	case s.monitor == nil:
-		s.fail(w, r, problem(http.StatusConflict, "conflict", "this server probes nothing"))
+	if answer := s.notProbed(e, waits); answer != nil {
+		s.respond(w, r, http.StatusOK, answer)
 		return
 	}
-	if err := s.allowed(i.outline.Catalog, i.subject.reference); err != nil {
-		s.respond(w, r, http.StatusOK, api.Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Verdict: i.outline.Verdict, Failure: problemOf(err)})
-		return
-	}
-	if values.Get("wait") == "" && s.monitor.Blocked(i.key()) {
-		s.respond(w, r, http.StatusOK, api.Verification{Message: "the registry of " + name + " did not answer lately, and is left alone for some minutes: nothing is probed", Verdict: i.outline.Verdict})
-		return
-	}
-	done, free := s.mayVerify(w, r, i)
+	done, free := s.mayVerify(w, r, e)
 	switch {
 	case !free:
 		return
-	case values.Get("wait") != "":
+	case waits:
 		defer done()
-		s.verifyWhole(w, r, i)
+		s.verifyWhole(w, r, e)
 		return
 	}
 	id := requestID(w)
 	begun := s.probes.do(func(ctx context.Context) {
 		defer done()
-		s.probeNow(ctx, id, i)
+		s.probeNow(ctx, id, e)
 	})
 	if !begun {
 		done()
 		s.fail(w, r, problem(http.StatusServiceUnavailable, "unreachable", "the server ends: nothing is probed any more"))
 		return
 	}
-	s.respond(w, r, http.StatusOK, api.Verification{Message: "verification of " + name + " is under way", Triggered: true, Verdict: i.outline.Verdict})
+	s.respond(w, r, http.StatusOK, api.Verification{Message: "verification of " + e.name() + " is under way", Triggered: true, Verdict: e.outline.Verdict})
+}
+
+// toVerify returns the entry that a request is about, and whether the request waits
+// for what is found. A refused entry is verified, and not probed alone.
+func (s *Server) toVerify(now *state, r *http.Request) (e *servedEntry, waits bool, err error) {
+	values, err := parseValues(r.URL.RawQuery, nil, "wait", "catalog")
+	if err != nil {
+		return nil, false, err
+	}
+	switch wait := values.Get("wait"); wait {
+	case "", "true":
+		waits = wait != ""
+	default:
+		return nil, false, badQuery("wait %q: want true", printable(wait))
+	}
+	name := r.PathValue("name")
+	e, missing := now.byName[name], now.absent(name)
+	if refused := now.refused[name]; refused != nil {
+		e = refused.entry
+	}
+	if of := values.Get("catalog"); of != "" {
+		if e, missing, err = s.ofCatalog(now, of, name); err != nil {
+			return nil, false, err
+		}
+	}
+	switch {
+	case e == nil, !waits && now.byKey[e.key()] == nil:
+		return nil, false, missing
+	case s.monitor == nil:
+		return nil, false, problem(http.StatusConflict, "conflict", "this server probes nothing")
+	}
+	return e, waits, nil
+}
+
+// notProbed is the answer for an entry that is not probed although it could be: a
+// gate is in the way or, where nobody waits, the breaker of its registry. nil is none.
+func (s *Server) notProbed(e *servedEntry, waits bool) *api.Verification {
+	if err := s.allowed(e.outline.Catalog, e.subject.reference); err != nil {
+		return &api.Verification{Message: "nothing is probed, and the phase stays as it is: " + err.Error(), Verdict: e.outline.Verdict, Failure: problemOf(err)}
+	}
+	if !waits && s.monitor.Blocked(e.key()) {
+		return &api.Verification{Message: "the registry of " + e.name() + " did not answer lately, and is left alone for some minutes: nothing is probed", Verdict: e.outline.Verdict}
+	}
+	return nil
 }
 
 // mayVerify takes what a verification needs: room for it, for its client, and
 // that the entry was not verified a moment ago. What is refused is answered, and
 // counts for nobody; what is not ends with done.
-func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *servedEntry) (done func(), ok bool) {
+func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, e *servedEntry) (done func(), ok bool) {
 	throttled := func(after int, sentence string) (func(), bool) {
 		w.Header().Set("Retry-After", strconv.Itoa(after))
 		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", sentence))
@@ -139,17 +157,17 @@ func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, i *servedEntr
 		return throttled(5, "too many verifications are under way")
 	}
 	done = func() { <-s.verify.slots; leave() }
-	if wait := s.verify.wait(i.key()); wait > 0 {
+	if wait := s.verify.wait(e.key()); wait > 0 {
 		done()
 		seconds := int(wait/time.Second) + 1
-		return throttled(seconds, fmt.Sprintf("%s was verified a moment ago: ask again in %d s", i.name(), seconds))
+		return throttled(seconds, fmt.Sprintf("%s was verified a moment ago: ask again in %d s", e.name(), seconds))
 	}
 	return done, true
 }
 
 // ofCatalog returns the entry with a name in one of several catalogs, refused or
 // not; where it has none, missing says so.
-func (s *Server) ofCatalog(now *state, reference, name string) (i *servedEntry, missing, err error) {
+func (s *Server) ofCatalog(now *state, reference, name string) (e *servedEntry, missing, err error) {
 	for _, one := range s.follower.followed {
 		if one.catalog.Reference() == reference {
 			key := health.Key{Catalog: s.follower.label(one), Name: name}
@@ -165,52 +183,52 @@ func (s *Server) ofCatalog(now *state, reference, name string) (i *servedEntry, 
 	return nil, nil, fmt.Errorf("catalog %q: %w on this server", printable(reference), entry.ErrNotFound)
 }
 
-// verifyWhole views at the whole entry, and answers what it found.
-func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, i *servedEntry) {
+// verifyWhole verifies the whole entry, and answers what it found.
+func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, e *servedEntry) {
 	ctx, cancel := context.WithTimeout(r.Context(), verifyWithin)
 	defer cancel()
 	patiently(w, verifyWithin)
 	for _, one := range s.follower.followed {
-		if s.follower.label(one) != i.outline.Catalog {
+		if s.follower.label(one) != e.outline.Catalog {
 			continue
 		}
-		found, err := one.catalog.Verify(ctx, i.name())
-		answer := api.Verification{Message: i.name() + " was verified", Triggered: true}
-		answer.Verification, answer.Failure = s.verified(w, r, i.subject.reference, found, err)
-		if answer.Verdict = found.Verdict; answer.Verdict != i.outline.Verdict {
-			_ = s.follower.renew(ctx, one, i.name()) // else the next refresh shows it
+		found, err := one.catalog.Verify(ctx, e.name())
+		answer := api.Verification{Message: e.name() + " was verified", Triggered: true}
+		answer.Verification, answer.Failure = s.verified(w, r, e.subject.reference, found, err)
+		if answer.Verdict = found.Verdict; answer.Verdict != e.outline.Verdict {
+			_ = s.follower.renew(ctx, one, e.name()) // else the next refresh shows it
 		}
-		s.audit(ctx, requestID(w), verification(i), err)
-		_, _ = s.probe(ctx, i) // the phase follows; what was found is in the answer
+		s.audit(ctx, requestID(w), verification(e), err)
+		_, _ = s.probe(ctx, e) // the phase follows; what was found is in the answer
 		s.respond(w, r, http.StatusOK, answer)
 		return
 	}
 	s.fail(w, r, problem(http.StatusConflict, "conflict", "this server verifies nothing"))
 }
 
-// verification is what the audit says of looking at an entry: on behalf of
+// verification is what the audit says of verifying an entry: on behalf of
 // nobody in particular, because anyone may ask for it.
-func verification(i *servedEntry) auditRecord {
-	return auditRecord{action: "verify", by: "anyone", name: i.name(), digest: string(i.subject.digest)}
+func verification(e *servedEntry) auditRecord {
+	return auditRecord{action: "verify", by: "anyone", name: e.name(), digest: string(e.subject.digest)}
 }
 
-// probe probes at once, and shows the result. It reports false where nothing
-// was asked.
-func (s *Server) probe(ctx context.Context, i *servedEntry) (entry.Status, bool) {
-	probed := s.monitor.ProbeNow(ctx, i.key()) && ctx.Err() == nil
+// probe probes at once, and shows the result. It reports false where it did not
+// probe.
+func (s *Server) probe(ctx context.Context, e *servedEntry) (entry.Status, bool) {
+	probed := s.monitor.ProbeNow(ctx, e.key()) && ctx.Err() == nil
 	if probed {
 		if err := s.follower.showStatuses(ctx); err != nil {
 			s.log.Warn("the phases could not be shown", "error", err.Error())
 		}
 	}
-	found, _ := s.monitor.Status(i.key())
+	found, _ := s.monitor.Status(e.key())
 	return found, probed
 }
 
 // probeNow probes on behalf of a request that is answered already, and writes
 // down what came of it.
-func (s *Server) probeNow(ctx context.Context, id string, i *servedEntry) {
-	found, probed := s.probe(ctx, i)
+func (s *Server) probeNow(ctx context.Context, id string, e *servedEntry) {
+	found, probed := s.probe(ctx, e)
 	var err error
 	switch {
 	case !probed:
@@ -218,5 +236,5 @@ func (s *Server) probeNow(ctx context.Context, id string, i *servedEntry) {
 	case found.Phase != entry.PhaseAvailable:
 		err = fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message)
 	}
-	s.audit(ctx, id, verification(i), err)
+	s.audit(ctx, id, verification(e), err)
 }
