@@ -113,7 +113,7 @@ func (v *View) dropAbsent(ctx context.Context, want []revision.Tag) ([]revision.
 func (v *View) ask(ctx context.Context, tags []revision.Tag) error {
 	var seen, claimed []revision.Tag
 	for _, tag := range tags {
-		if f, _ := v.log.known.get(tag); f.stood {
+		if f, _ := v.log.known.get(tag); f.seen {
 			seen = append(seen, tag)
 		} else {
 			claimed = append(claimed, tag)
@@ -157,7 +157,7 @@ func (v *View) withRefuted(claimed []revision.Tag) []revision.Tag {
 		if _, asked := v.answers[tag]; asked || !refuted[tag.Name] {
 			continue
 		}
-		if f, _ := v.log.known.get(tag); !f.stood {
+		if f, _ := v.log.known.get(tag); !f.seen {
 			claimed = append(claimed, tag)
 		}
 	}
@@ -241,7 +241,7 @@ func (v *View) dropFalseClaims(ctx context.Context, tags []revision.Tag) ([]revi
 	}
 	for _, tag := range unproven {
 		switch f, _ := v.log.known.get(tag); {
-		case f.stood, found[tag] != nil:
+		case f.seen, found[tag] != nil:
 			valid = append(valid, tag)
 		default:
 			v.answer([]revision.Tag{tag}, false)

@@ -111,7 +111,7 @@ func (l *Log) behind(view *View, base *snapshot, covered int) int {
 	defer l.known.mu.Unlock()
 	lacking := 0
 	for _, f := range l.known.facts {
-		if f.stood && slices.ContainsFunc(f.segments, base.has) && (newest == nil || !slices.ContainsFunc(f.segments, newest.has)) {
+		if f.seen && slices.ContainsFunc(f.segments, base.has) && (newest == nil || !slices.ContainsFunc(f.segments, newest.has)) {
 			lacking++
 		}
 	}
@@ -124,7 +124,7 @@ func (l *Log) uncovered(view *View, base *snapshot) []revision.Tag {
 	l.known.mu.Lock()
 	tags := slices.Clone(view.listed)
 	for tag, f := range l.known.facts {
-		if f.stood && !f.absent {
+		if f.seen && !f.absent {
 			tags = append(tags, tag)
 		}
 	}

@@ -4,7 +4,7 @@
 //
 //	log := ocilog.New(repository, "registry.example.com/automotive/catalog", ocilog.Options{})
 //	view, err := log.Read(ctx)            // tag list, newest snapshot
-//	live, err := view.Live(ctx, time.Time{})
+//	heads, err := view.Heads(ctx, time.Time{})
 //	err = log.Append(ctx, packed, nil)    // written once, read back
 //	_, err = log.Compact(ctx, view)       // a snapshot, when one is due
 //

@@ -63,7 +63,7 @@ func TestSnapshotsAreNeverBelieved(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			revisions, err := view.Live(t.Context(), time.Time{})
+			revisions, err := liveOf(t.Context(), view, time.Time{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestWritersHealWhatWasForged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := view.Live(t.Context(), time.Time{}); err != nil {
+	if _, err := liveOf(t.Context(), view, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if wrote, err := log.Compact(t.Context(), view); err != nil || !wrote {

@@ -15,9 +15,9 @@ type HeadRef struct {
 	Digest digest.Digest // of the revision's manifest
 }
 
-// HeadRefs is Live for a program that keeps what the publications say by
-// itself: it decodes only what was never decoded before. others are what decides
-// the other names: removals, and publications of a later format.
+// HeadRefs is Heads for a program that holds by itself what the publications say:
+// it decodes only what was never decoded before. others are the heads that are not
+// live: removals, and publications of a later format.
 func (v *View) HeadRefs(ctx context.Context) (live, others []HeadRef, err error) {
 	replay, err := v.replay(ctx, v.tags, time.Time{}, v.stubs)
 	if err != nil {

@@ -38,7 +38,7 @@ func TestLiveHeads(t *testing.T) {
 	pushRaw(t, target, "entry-0009", c.Now(), `{"schemaVersion":2}`)
 	log := newLog(target, "test", Options{})
 	view, live, empty := heads(t, log)
-	revisions, err := view.Live(t.Context(), time.Time{})
+	revisions, err := liveOf(t.Context(), view, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

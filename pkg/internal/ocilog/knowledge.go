@@ -34,7 +34,7 @@ type fact struct {
 	segments []digest.Digest // that claim a record of it, the latest last
 	manifest []byte          // held, because no snapshot carries it yet
 
-	stood    bool // this reader saw the tag in the registry, or wrote it
+	seen     bool // this reader saw the tag in the registry, or wrote it
 	absent   bool // then the registry said twice that it is not there
 	verified bool // a policy verified the revision
 	// decoded says that it was decoded as a revision, by this process or by the
@@ -156,7 +156,7 @@ func (k *knowledge) isValid(tag revision.Tag) bool {
 func (k *knowledge) heads(horizon int64, counts func(*fact) bool) map[string]revision.Tag {
 	heads := map[string]revision.Tag{}
 	for tag, f := range k.facts {
-		if !f.stood || f.absent || f.kind == foreign || f.digest == "" || tag.Millis > horizon && !f.verified || !counts(f) {
+		if !f.seen || f.absent || f.kind == foreign || f.digest == "" || tag.Millis > horizon && !f.verified || !counts(f) {
 			continue
 		}
 		if head, ok := heads[tag.Name]; !ok || head.Compare(tag) < 0 {
@@ -172,7 +172,7 @@ func (k *knowledge) saw(tags ...revision.Tag) {
 	defer k.mu.Unlock()
 	for _, tag := range tags {
 		if f := k.facts[tag]; f != nil {
-			f.stood, f.absent = true, false
+			f.seen, f.absent = true, false
 		}
 	}
 }

@@ -45,7 +45,7 @@ func TestRevisionsDecideInOrder(t *testing.T) {
 		{"between publication and removal", epoch.Add(time.Second), []string{"a 2", "b 1"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			revisions, err := view.Live(t.Context(), tt.asOf)
+			revisions, err := liveOf(t.Context(), view, tt.asOf)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,7 @@ func TestACopyOfARevisionBringsNothingBack(t *testing.T) {
 		if _, err := view.History(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
-		if revisions, err := view.Live(t.Context(), time.Time{}); err != nil || len(revisions) != 0 {
+		if revisions, err := liveOf(t.Context(), view, time.Time{}); err != nil || len(revisions) != 0 {
 			t.Errorf("the %s reading: %d entries, %v", reading, len(revisions), err)
 		}
 	}
@@ -223,7 +223,7 @@ func TestWhatCannotBeAskedIsAnError(t *testing.T) {
 		}
 		view, err := newLog(target, "test", Options{}).Read(t.Context())
 		if err == nil {
-			_, err = view.Live(t.Context(), time.Time{})
+			_, err = liveOf(t.Context(), view, time.Time{})
 		}
 		if !errors.Is(err, entry.ErrUnreachable) {
 			t.Errorf("%s fails: error %v, want unreachable", operation, err)

@@ -250,7 +250,7 @@ func live(t testing.TB, log *Log) ([]string, []error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	revisions, err := view.Live(t.Context(), time.Time{})
+	revisions, err := liveOf(t.Context(), view, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,4 +259,10 @@ func live(t testing.TB, log *Log) ([]string, []error) {
 		names = append(names, revision.Tag.Name)
 	}
 	return names, view.Warnings()
+}
+
+// liveOf returns the heads of a view that are live.
+func liveOf(ctx context.Context, view *View, asOf time.Time) ([]*revision.Revision, error) {
+	heads, err := view.Heads(ctx, asOf)
+	return slices.DeleteFunc(heads, func(head *revision.Revision) bool { return !head.Live() }), err
 }

@@ -47,7 +47,7 @@ func (l *Log) restore(ctx context.Context) {
 				l.known.drop(f) // the cache is of another day
 				f.kind = unread
 			}
-			f.digest, f.stood, f.absent, f.verified, f.decoded = h.Digest, true, h.Absent, h.Verified, true
+			f.digest, f.seen, f.absent, f.verified, f.decoded = h.Digest, true, h.Absent, h.Verified, true
 			l.add(tag, h.Signatures)
 		}
 		l.known.changed = false
@@ -80,7 +80,7 @@ func (l *Log) restoreCache(ctx context.Context) {
 			continue
 		case valid && l.known.cacheManifest(tag, sum, []byte(c.Manifest)):
 			l.known.mu.Lock()
-			l.known.of(tag).stood = true // they were fetched by their tags
+			l.known.of(tag).seen = true // they were fetched by their tags
 			l.known.mu.Unlock()
 		case c.Mismatched > 0:
 			l.known.mu.Lock()
@@ -123,13 +123,13 @@ func (l *Log) unsaved() []head {
 	var heads []head
 	horizon := l.horizon()
 	l.known.mu.Lock()
-	standing := l.known.heads(horizon, func(f *fact) bool { return f.decoded })
+	current := l.known.heads(horizon, func(f *fact) bool { return f.decoded })
 	for tag, f := range l.known.facts {
-		if !f.stood || f.digest == "" || !f.absent && !f.verified && standing[tag.Name] != tag {
+		if !f.seen || f.digest == "" || !f.absent && !f.verified && current[tag.Name] != tag {
 			continue
 		}
 		if was, ok := l.saved[tag]; !ok || was != (saved{f.absent, f.verified}) {
-			if !ok && !f.absent && standing[tag.Name] != tag {
+			if !ok && !f.absent && current[tag.Name] != tag {
 				continue // a verified one of the past
 			}
 			heads = append(heads, head{Tag: tag.String(), Digest: f.digest, Absent: f.absent, Verified: f.verified})
@@ -228,7 +228,7 @@ func (l *Log) Forget(ctx context.Context, name string) error {
 	until := l.options.Now().UnixMilli()
 	l.known.mu.Lock()
 	for tag, f := range l.known.facts {
-		if f.stood && (name == "" || tag.Name == name) {
+		if f.seen && (name == "" || tag.Name == name) {
 			until = max(until, tag.Millis)
 		}
 	}

@@ -44,7 +44,7 @@ type schedule struct {
 
 // setting is what a seed makes of the world.
 type setting struct {
-	policy    bool // readers demand signatures
+	policy    bool // readers require signatures
 	adversary bool // somebody without a key pushes and deletes
 	cached    bool // processes have a cache, too
 	lag       int  // how many changes a reading may be late

@@ -166,7 +166,7 @@ func (l *Log) most(all []*snapshot) (most *snapshot) {
 // segments claim. The caller holds the lock.
 func (l *Log) carries(s *snapshot) (n int) {
 	for _, f := range l.known.facts {
-		if f.stood && slices.ContainsFunc(f.segments, func(d digest.Digest) bool {
+		if f.seen && slices.ContainsFunc(f.segments, func(d digest.Digest) bool {
 			read := l.known.segments[d]
 			return s.has(d) && read != nil && read.fault == nil
 		}) {

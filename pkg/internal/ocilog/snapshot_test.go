@@ -265,7 +265,7 @@ func TestAHiddenRevisionThatCannotBeAskedForIsAnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if revisions, err := view.Live(t.Context(), time.Time{}); err == nil {
+	if revisions, err := liveOf(t.Context(), view, time.Time{}); err == nil {
 		t.Errorf("%d entries and no error: a shorter list was passed off as the catalog", len(revisions))
 	}
 }
@@ -309,7 +309,7 @@ func TestStrangersHoldUpNoSnapshot(t *testing.T) {
 		log := newLog(target, "test", options)
 		view, err := log.Read(t.Context())
 		if err == nil {
-			_, err = view.Live(t.Context(), time.Time{})
+			_, err = liveOf(t.Context(), view, time.Time{})
 		}
 		if err != nil {
 			t.Fatal(err)

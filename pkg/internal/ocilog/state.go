@@ -125,16 +125,16 @@ func current(all map[revision.Tag]head) map[revision.Tag]head {
 	kept := make(map[revision.Tag]head, len(byName))
 	for _, tags := range byName {
 		slices.SortFunc(tags, func(a, b revision.Tag) int { return b.Compare(a) })
-		var stood, verified bool
+		var seen, verified bool
 		absent := 0
 		for _, tag := range tags {
 			h := all[tag]
-			keep := h.Absent && absent < maxAbsent || !h.Absent && !stood || h.Verified && !verified
-			stood, verified = stood || !h.Absent, verified || h.Verified
+			retain := h.Absent && absent < maxAbsent || !h.Absent && !seen || h.Verified && !verified
+			seen, verified = seen || !h.Absent, verified || h.Verified
 			if h.Absent {
 				absent++
 			}
-			if keep {
+			if retain {
 				kept[tag] = h
 			}
 		}

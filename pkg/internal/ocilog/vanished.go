@@ -25,14 +25,14 @@ func (v *View) setAbsent(ctx context.Context, tags []revision.Tag) {
 				return nil
 			}
 			f, _ := v.log.known.get(tag)
-			if f.digest == "" || !f.stood && !v.isOurs(ctx, tag) {
+			if f.digest == "" || !f.seen && !v.isOurs(ctx, tag) {
 				v.notices.drop(tag)
 				return nil
 			}
 			v.log.known.mu.Lock()
 			defer v.log.known.mu.Unlock()
 			known := v.log.known.of(tag)
-			known.stood, known.absent = true, true
+			known.seen, known.absent = true, true
 			v.log.known.changed = v.log.known.changed || known.manifest != nil
 			return nil
 		})
@@ -89,7 +89,7 @@ type Vanished struct {
 
 // Vanished returns the revisions of a name that vanished and are later than the
 // one which decides it, in log order; head is its tag, or zero. Somebody deleted
-// them, or the registry shows an older state: whoever demands signatures looks
+// them, or the registry shows an older state: whoever requires signatures looks
 // at theirs (Log.Signatures) before believing what decides the name now. They
 // are valid, and need not be signed.
 func (v *View) Vanished(ctx context.Context, name string, head revision.Tag, asOf time.Time) []Vanished {
@@ -146,9 +146,10 @@ func (v *View) hasVanished(tag revision.Tag, asOf time.Time) bool {
 // policy says what to make of it, and of a list that is shorter than the newest
 // revision's writer saw.
 func (v *View) report(ctx context.Context, replay *revision.Replay, tags []revision.Tag, asOf time.Time) {
-	_, newer := replay.Live()
-	for _, revision := range newer {
-		v.notices.add(revision.Tag.String(), revision.CheckFormat())
+	for _, head := range replay.Heads() {
+		if err := head.CheckFormat(); err != nil && head.Tag.Op == revision.OpPublish {
+			v.notices.add(head.Tag.String(), err)
+		}
 	}
 	if v.log.options.Verified == nil {
 		for _, name := range v.VanishedNames(asOf) {

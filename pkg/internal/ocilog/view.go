@@ -184,16 +184,6 @@ func (v *View) Heads(ctx context.Context, asOf time.Time) ([]*revision.Revision,
 	return replay.Heads(), nil
 }
 
-// Live returns the publications among Heads, without those of a later format.
-func (v *View) Live(ctx context.Context, asOf time.Time) ([]*revision.Revision, error) {
-	replay, err := v.replay(ctx, v.tags, asOf, v.revisions)
-	if err != nil {
-		return nil, err
-	}
-	live, _ := replay.Live()
-	return live, nil
-}
-
 // Head returns the revision that decides name at asOf, or now for a zero asOf:
 // a publication, a removal, or one of a later format; nil where there is none.
 func (v *View) Head(ctx context.Context, name string, asOf time.Time) (*revision.Revision, error) {
@@ -322,7 +312,7 @@ func (v *View) isNone(tag revision.Tag) bool {
 
 // Unreadable returns the listed tags of a name that hold no revision, and are
 // later than the one which decides it; zero for none. They are newest last.
-// Whoever demands signatures cannot tell what stood there.
+// Whoever requires signatures cannot tell what was there.
 func (v *View) Unreadable(name string, head revision.Tag, asOf time.Time) []revision.Tag {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -1,6 +1,7 @@
 package revision
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -76,39 +77,7 @@ func (r *Replay) Decide(found map[Tag]*Revision) {
 // Heads returns the revisions that decided, by name: publications, removals,
 // and those of a later format.
 func (r *Replay) Heads() []*Revision {
-	return r.heads(func(*Revision) bool { return true })
-}
-
-// heads returns some of the revisions that decided, by name.
-func (r *Replay) heads(wanted func(*Revision) bool) []*Revision {
-	var found []*Revision
-	for _, revision := range r.decided {
-		if wanted(revision) {
-			found = append(found, revision)
-		}
-	}
-	slices.SortFunc(found, func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
-	return found
-}
-
-// Live returns the publications that stand, by name. Names whose deciding
-// revision is of a later format are in newer instead.
-func (r *Replay) Live() (live, newer []*Revision) {
-	for _, revision := range r.Heads() {
-		switch {
-		case revision.Tag.Op != OpPublish:
-		case revision.Later != "":
-			newer = append(newer, revision)
-		default:
-			live = append(live, revision)
-		}
-	}
-	return live, newer
-}
-
-// Removed returns the removals that stand, by name.
-func (r *Replay) Removed() []*Revision {
-	return r.heads(func(revision *Revision) bool { return revision.Tag.Op == OpRemove })
+	return slices.SortedFunc(maps.Values(r.decided), func(a, b *Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
 }
 
 // Head returns the revision that decided name, or nil.

@@ -28,7 +28,7 @@ func newerOf(tag Tag) *Revision { return &Revision{Tag: tag, Later: "application
 
 // replay runs a replay against a log and returns its result, and the tags that
 // were asked for, round by round.
-func replay(log []Tag, held map[Tag]*Revision, asOf time.Time) (live, newer []string, rounds [][]string) {
+func replay(log []Tag, held map[Tag]*Revision, asOf time.Time) (live, later []string, rounds [][]string) {
 	r := NewReplay(log, asOf)
 	for want := r.Undecided(); len(want) > 0; want = r.Undecided() {
 		var round []string
@@ -38,14 +38,22 @@ func replay(log []Tag, held map[Tag]*Revision, asOf time.Time) (live, newer []st
 		r.Decide(held)
 		rounds = append(rounds, round)
 	}
-	stands, later := r.Live()
-	for _, revision := range stands {
-		live = append(live, revision.Tag.String())
+	for _, head := range r.Heads() {
+		switch {
+		case head.Live():
+			live = append(live, head.Tag.String())
+		case head.Tag.Op == OpPublish:
+			later = append(later, head.Tag.String())
+		}
 	}
-	for _, revision := range later {
-		newer = append(newer, revision.Tag.String())
+	return live, later, rounds
+}
+
+func texts(all []Tag) (list []string) {
+	for _, tag := range all {
+		list = append(list, tag.String())
 	}
-	return live, newer, rounds
+	return list
 }
 
 func TestReplay(t *testing.T) {
@@ -95,17 +103,11 @@ func TestReplay(t *testing.T) {
 			}
 			log, _ := ParseTags(listed)
 			live, newer, _ := replay(log, held, asOf)
-			texts := func(all tags) (list []string) {
-				for _, tag := range all {
-					list = append(list, tag.String())
-				}
-				return list
-			}
 			if diff := cmp.Diff(texts(tt.want), live); diff != "" {
 				t.Errorf("live:\n%s", diff)
 			}
 			if diff := cmp.Diff(texts(tt.later), newer); diff != "" {
-				t.Errorf("newer:\n%s", diff)
+				t.Errorf("of a later format:\n%s", diff)
 			}
 		})
 	}
@@ -164,8 +166,8 @@ func TestHeadOfARemovedName(t *testing.T) {
 	r := NewReplay([]Tag{tagAt("a", 1, OpPublish, 1), tag}, time.Time{})
 	removal := revisionOf(tag)
 	r.Decide(map[Tag]*Revision{tag: removal})
-	if live, newer := r.Live(); r.Head("a") != removal || len(live)+len(newer) != 0 {
-		t.Errorf("head %v, live %v, newer %v", r.Head("a"), live, newer)
+	if heads := r.Heads(); r.Head("a") != removal || len(heads) != 1 || heads[0].Live() {
+		t.Errorf("head %v, heads %v, want the removal alone", r.Head("a"), heads)
 	}
 }
 

@@ -207,15 +207,16 @@ func TestVectorsOfReplays(t *testing.T) {
 				}
 				replay.Decide(found)
 			}
-			byName := func(revisions []*revision.Revision) map[string]string {
-				m := map[string]string{}
-				for _, r := range revisions {
-					m[r.Tag.Name] = r.Tag.String()
+			live, later := map[string]string{}, map[string]string{}
+			for _, head := range replay.Heads() {
+				switch {
+				case head.Live():
+					live[head.Tag.Name] = head.Tag.String()
+				case head.Tag.Op == revision.OpPublish:
+					later[head.Tag.Name] = head.Tag.String()
 				}
-				return m
 			}
-			live, later := replay.Live()
-			if diff := cmp.Diff([]map[string]string{state.Live, state.Later}, []map[string]string{byName(live), byName(later)}); diff != "" {
+			if diff := cmp.Diff([]map[string]string{state.Live, state.Later}, []map[string]string{live, later}); diff != "" {
 				t.Errorf("as of %q: %s", state.AsOf, diff)
 			}
 		}
