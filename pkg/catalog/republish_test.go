@@ -57,7 +57,7 @@ func TestPublishAgain(t *testing.T) {
 	}
 }
 
-// A publisher's word that was held against the image's stays on record, and
+// A publisher's word that was checked against the image's stays on record, and
 // stays published where it was to override.
 func TestPublishAgainKeepsMismatches(t *testing.T) {
 	for _, override := range []bool{false, true} {

@@ -186,7 +186,7 @@ func TestRollbackIsNoticed(t *testing.T) {
 	}
 }
 
-// An entry that was copied from another catalog is judged by the keys of the
+// An entry that was copied from another catalog is checked by the keys of the
 // catalog that it stands in; under another name it is no revision.
 func TestReplayFromAnotherCatalog(t *testing.T) {
 	w, theirs, ours := newWorld(t, true, nil), team(t), team(t)

@@ -79,7 +79,7 @@ func repeatable(request *http.Request) bool {
 	return false
 }
 
-// checkAnswer judges an answer by what was asked for in the first place,
+// checkAnswer checks an answer against what was asked for in the first place,
 // wherever redirects have led.
 func checkAnswer(request *http.Request, response *http.Response) error {
 	asked := request

@@ -13,7 +13,7 @@ import (
 // readMembers reads the members of a JSON object. A name that comes twice is an
 // error: of two readers each may take another one.
 func readMembers(body []byte) (map[string]jsontext.Value, error) {
-	// What is below the members is for their readers to judge.
+	// What is below the members is for their readers to check.
 	decoder := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	if decoder.PeekKind() != '{' {
 		return nil, fmt.Errorf("%w: the answer is no JSON object", entry.ErrUnreachable)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/go-json-experiment/json"
@@ -17,14 +16,10 @@ import (
 
 // servedEntry is one entry, ready to be served. It is immutable but for the answer,
 // which is made when it is first asked for.
-//
-// A catalog of thousands is to cost the garbage collector next to nothing while
-// requests are answered. So all that an entry says is one text, in which there
-// is nothing to follow, and the other strings are parts of it.
 type servedEntry struct {
 	text     string           // the entry as JSON
 	outline  entry.Outline    // what queries read
-	subject  subject          // what probes and events view at
+	subject  subject          // what probes and events are about
 	status   entry.Status     // that is shown; zero is none
 	finding  *serving.Finding // that it shows, or one that says the same; nil without a policy
 	accesses *atomic.Int64    // nil where nobody counts them
@@ -68,39 +63,10 @@ func decodeServedEntry(text []byte) (*servedEntry, error) {
 	return e, nil
 }
 
-// index fills in what stands beside the text, as parts of it.
+// index fills in what queries and probes read.
 func (e *servedEntry) index(item *entry.Item) {
-	part := func(s *string) {
-		if at := strings.Index(e.text, *s); at >= 0 {
-			*s = e.text[at : at+len(*s)]
-		} else {
-			*s = strings.Clone(*s) // JSON spells it otherwise
-		}
-	}
 	e.outline = item.Outline()
 	e.subject = subject{item.Revision, item.Digest, item.RegistryURL, item.SourceType, item.SourceImageBuild}
-	for _, s := range []*string{
-		&e.outline.Name, &e.outline.Catalog, &e.outline.Distro, &e.outline.Schedule,
-		(*string)(&e.subject.revision), &e.subject.reference, (*string)(&e.subject.digest), (*string)(&e.subject.sourceType), &e.subject.imageBuild,
-	} {
-		part(s)
-	}
-	e.outline.Tags = slices.Clone(e.outline.Tags)
-	for _, list := range [][]string{e.outline.Architectures, e.outline.Targets, e.outline.Tags} {
-		for n := range list {
-			part(&list[n])
-		}
-	}
-	labels := e.outline.Labels
-	e.outline.Labels = nil
-	if len(labels) > 0 {
-		e.outline.Labels = make(map[string]string, len(labels))
-	}
-	for key, value := range labels {
-		part(&key)
-		part(&value)
-		e.outline.Labels[key] = value
-	}
 }
 
 // in returns the entry in another state.

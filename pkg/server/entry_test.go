@@ -3,7 +3,6 @@ package server
 import (
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -63,26 +62,5 @@ func TestImageSaysWhatTheItemSays(t *testing.T) {
 		if diff := cmp.Diff(subject{"sha256:r", "sha256:1", item.RegistryURL, "Scheduled", "build-1"}, i.subject, cmp.AllowUnexported(subject{})); diff != "" {
 			t.Error(diff)
 		}
-	}
-}
-
-// The strings of an image are parts of its text: they cost nothing by
-// themselves.
-func TestImageIsOneText(t *testing.T) {
-	i, err := newServedEntry(wholeItem(), entry.Status{}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := uintptr(unsafe.Pointer(unsafe.StringData(i.text)))
-	for what, part := range map[string]string{
-		"name": i.outline.Name, "catalog": i.outline.Catalog, "tag": i.outline.Tags[0], "target": i.outline.Targets[1],
-		"architecture": i.outline.Architectures[1], "label": i.outline.Labels["team"], "revision": string(i.subject.revision), "reference": i.subject.reference,
-	} {
-		if at := uintptr(unsafe.Pointer(unsafe.StringData(part))); at < begin || at+uintptr(len(part)) > begin+uintptr(len(i.text)) {
-			t.Errorf("the %s %q is apart", what, part)
-		}
-	}
-	if size := unsafe.Sizeof(*i); size > 512 {
-		t.Errorf("an image has %d bytes, more than the collector scans at once with others", size)
 	}
 }

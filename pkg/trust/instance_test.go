@@ -162,7 +162,7 @@ func TestInstanceThatHangs(t *testing.T) {
 }
 
 // Without a trusted root nothing is said of keyless signatures; what needs none
-// is judged as ever.
+// is checked as ever.
 func TestMissingRoot(t *testing.T) {
 	l, d, team := newLab(t), digest.FromString("revision"), testSigner(t)
 	policy, err := NewPolicy(missingRoot(errors.New("no network")), nil, &Rule{Keys: []*PublicKey{team.PublicKey()}, Identities: []Identity{{Subject: somebody, Issuer: theirs}}})

@@ -35,7 +35,7 @@ func mutations() int {
 }
 
 // A signature that was changed in any place is no better than sigstore-go by
-// itself thinks of it, and is judged without a panic.
+// itself thinks of it, and is checked without a panic.
 func TestMutations(t *testing.T) {
 	l, d := newLab(t), digest.FromString("revision")
 	policy, named := l.trusting(Identity{Subject: somebody, Issuer: theirs}), l.parsedRoot().named

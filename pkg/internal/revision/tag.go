@@ -72,7 +72,7 @@ func SnapshotTag(at entry.Time, manifest digest.Digest) Tag {
 }
 
 // ParseTag reads a tag of the log. ok is false for every other tag: they are
-// people's own, or other tools', and not ours to judge.
+// people's own, or other tools', and none of ours.
 func ParseTag(text string) (tag Tag, ok bool) {
 	rest, last, found := cutLast(text)
 	if !found || len(last) != 1+hashDigits || strings.Trim(last[1:], hexadecimal) != "" {
