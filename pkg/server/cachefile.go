@@ -33,8 +33,8 @@ type cacheFileHeader struct {
 	Catalogs []string `json:"catalogs"`
 }
 
-// keep writes the state to the file of Options.CacheFile, unless it is there. The
-// time of the file is that of the last view at the logs.
+// writeCacheFile writes the state to the file of Options.CacheFile, unless it is there. The
+// time of the file is that of the last read of the logs.
 func (s *Server) writeCacheFile() {
 	now := s.state.Load()
 	if s.options.CacheFile == "" || now == nil {

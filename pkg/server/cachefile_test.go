@@ -123,7 +123,7 @@ func TestKeptIsNotBelieved(t *testing.T) {
 func (w *world) notServing(change func(*server.Options)) {
 	w.t.Helper()
 	w.start(change)
-	w.until("looked", func() bool { return strings.Contains(w.log.String(), "could not be read") })
+	w.until("a read to fail", func() bool { return strings.Contains(w.log.String(), "could not be read") })
 	if a := w.ask("GET", "/v1/catalog/images", ""); a.status != http.StatusServiceUnavailable {
 		w.t.Errorf("%d %s", a.status, a.body)
 	}

@@ -73,7 +73,7 @@ func TestFullDisk(t *testing.T) {
 	w.refusing(away)
 	w.catalog = w.open("team/catalog")
 	w.start(func(o *server.Options) { o.CacheFile, o.Interval = kept, 0 })
-	w.until("looked", func() bool { return strings.Count(w.log.String(), "could not be read") > 0 })
+	w.until("a read to fail", func() bool { return strings.Count(w.log.String(), "could not be read") > 0 })
 	if a := w.ask("GET", "/v1/catalog/images?latest=false", ""); a.status == http.StatusOK {
 		if got := decode[page](t, a).Total; got != 201 {
 			t.Errorf("from what is left, %d entries are served, want 201 or none", got)

@@ -64,7 +64,7 @@ func TestTokensAreInNoLog(t *testing.T) {
 	}
 	w.startReady(func(o *server.Options) { o.TokenFile = path })
 	var mu sync.Mutex
-	whose := map[string]string{} // tenant by request
+	tenantOf := map[string]string{} // tenant by request
 	var asking sync.WaitGroup
 	for name, token := range tenants {
 		for n := range 4 {
@@ -75,8 +75,8 @@ func TestTokensAreInNoLog(t *testing.T) {
 				} {
 					a := w.ask("POST", "/v1/catalog/images", fmt.Sprintf(`{"name":"%s-%d","registryUrl":%q}`, name, n, image), headers...)
 					mu.Lock()
-					if whose[a.header.Get("X-Request-Id")] = "unknown"; a.status == http.StatusCreated {
-						whose[a.header.Get("X-Request-Id")] = name
+					if tenantOf[a.header.Get("X-Request-Id")] = "unknown"; a.status == http.StatusCreated {
+						tenantOf[a.header.Get("X-Request-Id")] = name
 					}
 					mu.Unlock()
 				}
@@ -93,7 +93,7 @@ func TestTokensAreInNoLog(t *testing.T) {
 			t.Errorf("a token is in the log: %.200s", text[max(0, at-100):])
 		}
 	}
-	for id, name := range whose {
+	for id, name := range tenantOf {
 		if !strings.Contains(text, "msg=audit id="+id+" ") {
 			t.Errorf("there is no audit line of request %s", id)
 		} else if line := text[strings.Index(text, "msg=audit id="+id+" "):]; !strings.Contains(line[:strings.IndexByte(line, '\n')], " by="+name+" ") {

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	readWithin = 2 * time.Minute // bounds one view at a log
+	readWithin = 2 * time.Minute // bounds one read of a log
 	settle     = time.Second     // between a change of phases and the state that shows it
 	maxRefresh = 24 * time.Hour
 )
 
-// follower keeps the state of a server current: it views at each log every now
+// follower keeps the state of a server current: it reads each log every now
 // and then, and makes a new state when one changed.
 type follower struct {
 	server   *Server
@@ -39,17 +39,17 @@ type follower struct {
 // followed is one catalog.
 type followed struct {
 	catalog    source
-	looking    sync.Mutex    // one view at a time
+	reading    sync.Mutex    // one read at a time
 	evaluating sync.Mutex    // one evaluation at a time
-	hurry      chan struct{} // asks for a view at once
+	hurry      chan struct{} // asks for a read at once
 
 	mu         sync.Mutex
 	view       serving.View
 	evaluation *serving.Evaluation // of this view, or of one before; nil without a policy
-	read       time.Time           // when the last view that is shown began; zero for one from the cache
-	failure    error               // of the last view; nil if it succeeded
-	doubted    bool                // the last view showed an empty catalog where there were entries
-	missing    bool                // the last view was without much that the catalog had
+	read       time.Time           // when the last read that is shown began; zero for one from the cache
+	failure    error               // of the last read; nil if it succeeded
+	doubted    bool                // the last read showed an empty catalog where there were entries
+	missing    bool                // the last read was without much that the catalog had
 }
 
 func newFollower(s *Server, sources []source) *follower {
@@ -104,7 +104,7 @@ func (f *follower) run(ctx context.Context) {
 	parts.Wait()
 }
 
-// follow views at one log again and again, at times that no two servers share.
+// follow reads one log again and again, at times that no two servers share.
 func (f *follower) follow(ctx context.Context, one *followed) {
 	for {
 		_ = f.refresh(ctx, one) // noted and shown by readyz
@@ -130,10 +130,10 @@ func (f *followed) isDoubted() bool {
 	return f.doubted
 }
 
-// refresh views at one log now. A failure leaves the last good state.
+// refresh reads one log now. A failure leaves the last good state.
 func (f *follower) refresh(ctx context.Context, one *followed) error {
-	one.looking.Lock()
-	defer one.looking.Unlock()
+	one.reading.Lock()
+	defer one.reading.Unlock()
 	within, cancel := context.WithTimeout(ctx, readWithin)
 	defer cancel()
 	begun := time.Now()

@@ -87,11 +87,11 @@ func TestEmptyAnswerNeedsASecondLook(t *testing.T) {
 	var lists atomic.Int64
 	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/tags/list") && lists.Add(1) > 1 {
-			return false // it comes back before the second look
+			return false // it comes back before the second read
 		}
 		return lists.Load() <= 1 && wiped(answer, r)
 	})
-	w.until("looked at again", func() bool { return lists.Load() >= 3 })
+	w.until("read again", func() bool { return lists.Load() >= 3 })
 	w.until("current", func() bool { return !w.ready().Stale })
 	if got := w.list("").Total; got != 2 {
 		t.Errorf("%d entries after one empty answer, want 2", got)
@@ -271,7 +271,7 @@ func TestStatusesSurviveARestart(t *testing.T) {
 	}
 }
 
-// What probes found out is shown soon, however seldom the log is looked at.
+// What probes found out is shown soon, however seldom the log is read.
 func TestPhasesDoNotWaitForARefresh(t *testing.T) {
 	w := newWorld(t)
 	w.publish("a")

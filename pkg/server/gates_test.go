@@ -102,7 +102,7 @@ func TestServerOpensNoDirectories(t *testing.T) {
 }
 
 // What the served state does not show yet is kept out where repositories are
-// opened: an entry that changed since the last look is not opened, either.
+// opened: an entry that changed since the last read is not opened, either.
 func TestServerOpensNothingBehindItsState(t *testing.T) {
 	w := newWorld(t)
 	there := t.TempDir()

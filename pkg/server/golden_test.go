@@ -217,7 +217,7 @@ func TestNotReadyToTheLetter(t *testing.T) {
 	w := newWorld(t)
 	w.refusing(away)
 	w.start(nil)
-	w.until("looked", func() bool { return strings.Contains(w.log.String(), "could not be read") })
+	w.until("a read to fail", func() bool { return strings.Contains(w.log.String(), "could not be read") })
 	w.golden("readyz-not-ready", w.ask("GET", "/readyz", ""))
 	w.golden("list-not-ready", w.ask("GET", "/v1/catalog/images", ""))
 }

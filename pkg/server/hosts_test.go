@@ -19,7 +19,7 @@ import (
 func TestVerifiedImageVouchesForNoReference(t *testing.T) {
 	w, internal, owner := newWorld(t), newWorld(t), newTeam(t)
 	owner.Image = true
-	asked := internal.requests()
+	requests := internal.requests()
 	published, err := w.catalog.Publish(t.Context(), w.push("os/good", "1"), catalog.PublishOptions{Name: "good", NoAttach: true, Sign: owner})
 	if err != nil {
 		t.Fatal(err)
@@ -37,12 +37,12 @@ func TestVerifiedImageVouchesForNoReference(t *testing.T) {
 	if a := w.ask("POST", "/v1/catalog/images/plain/verify?wait=true", ""); !strings.Contains(string(a.body), "--allow-registry") {
 		t.Errorf("plain: %d %s, want that its registry is not opened", a.status, a.body)
 	}
-	if asked.Load() > 0 {
-		t.Errorf("a registry that nobody signed was asked %d times", asked.Load())
+	if requests.Load() > 0 {
+		t.Errorf("a registry that nobody signed was asked %d times", requests.Load())
 	}
 }
 
-// plant publishes an entry of an image that nobody looked at.
+// plant publishes an entry of an image that nobody inspected.
 func (w *world) plant(name, image string, sum digest.Digest) {
 	w.t.Helper()
 	document := planted(name, image)

@@ -79,17 +79,17 @@ func (l *listCache) sweep() {
 // hot returns the queries that were asked most, those that were never asked
 // again excepted.
 func (l *listCache) hot() []string {
-	type asked struct {
+	type counted struct {
 		raw  string
 		hits int64
 	}
-	var all []asked
+	var all []counted
 	for raw, p := range l.made.Range {
 		if hits := p.(*prepared).hits.Load(); hits > 0 {
-			all = append(all, asked{raw.(string), hits})
+			all = append(all, counted{raw.(string), hits})
 		}
 	}
-	slices.SortFunc(all, func(a, b asked) int { return cmp.Compare(b.hits, a.hits) })
+	slices.SortFunc(all, func(a, b counted) int { return cmp.Compare(b.hits, a.hits) })
 	var raws []string
 	for _, a := range all[:min(len(all), maxHot)] {
 		raws = append(raws, a.raw)

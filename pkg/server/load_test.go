@@ -90,7 +90,7 @@ func TestLoadWithFaults(t *testing.T) {
 	w := newWorld(t)
 	w.fill(loadEntries)
 	w.startReady(func(o *server.Options) { o.Interval, o.Logger = 0, nil })
-	again := again(t, w)
+	republish := republisher(t, w)
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
 	transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}
 	client := &http.Client{Transport: transport, Timeout: testwait.Limit}
@@ -103,9 +103,9 @@ func TestLoadWithFaults(t *testing.T) {
 		case 8:
 			repaired()
 		}
-		looks := w.looks([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, listing(nil), nil, listing(tags[len(tags)/2:]), nil}[i%8])
+		reads := w.readsAnswered([]func(http.ResponseWriter, *http.Request) bool{away, nil, throttling, nil, listing(nil), nil, listing(tags[len(tags)/2:]), nil}[i%8])
 		if i%2 == 1 { // what is published is to be cached
-			again(time.Now().Add([]time.Duration{0, 365 * 24 * time.Hour, -365 * 24 * time.Hour}[i/2%3]))
+			republish(time.Now().Add([]time.Duration{0, 365 * 24 * time.Hour, -365 * 24 * time.Hour}[i/2%3]))
 		}
 		problems := make([]string, connections)
 		var clients sync.WaitGroup
@@ -116,7 +116,7 @@ func TestLoadWithFaults(t *testing.T) {
 		if wrong := slices.DeleteFunc(problems, func(problem string) bool { return problem == "" }); len(wrong) > 0 {
 			t.Fatalf("round %d: %d wrong answers, such as %s", i, len(wrong), wrong[0])
 		}
-		w.until(fmt.Sprintf("a whole look at the log, round %d", i), func() bool { return looks.Load() >= 2 })
+		w.until(fmt.Sprintf("a whole read of the log, round %d", i), func() bool { return reads.Load() >= 2 })
 	}
 	w.refusing(nil)
 	transport.CloseIdleConnections()
@@ -126,8 +126,8 @@ func TestLoadWithFaults(t *testing.T) {
 	w.until("as few files as before", func() bool { return openFiles(t) <= files+10 })
 }
 
-// again returns what publishes an entry again, as it is, by somebody's clock.
-func again(t *testing.T, w *world) func(at time.Time) {
+// republisher returns what publishes an entry anew, as it is, by somebody's clock.
+func republisher(t *testing.T, w *world) func(at time.Time) {
 	item, err := w.catalog.Get(t.Context(), "image-00007", catalog.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -155,9 +155,9 @@ func (w *world) tags() []string {
 	return tags
 }
 
-// looks makes the registry answer as refusing does, and counts how often its
+// readsAnswered makes the registry answer as refusing does, and counts how often its
 // tags are listed from now on.
-func (w *world) looks(refuse func(http.ResponseWriter, *http.Request) bool) *atomic.Int64 {
+func (w *world) readsAnswered(refuse func(http.ResponseWriter, *http.Request) bool) *atomic.Int64 {
 	var count atomic.Int64
 	w.refusing(func(answer http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/tags/list") {

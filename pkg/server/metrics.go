@@ -39,7 +39,7 @@ func newMetrics(s *Server) *metrics {
 		durations:       prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "http_request_duration_seconds", Help: "Time to answer a request.", Buckets: []float64{.0005, .001, .005, .01, .05, .1, .5, 1, 5}}, []string{"route"}),
 		hits:            prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "list_cache_hits_total", Help: "Lists answered from prepared bytes."}),
 		misses:          prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "list_cache_misses_total", Help: "Lists that were computed."}),
-		refreshFailures: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "refresh_failures_total", Help: "Looks at a log that failed."}),
+		refreshFailures: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "refresh_failures_total", Help: "Reads of a log that failed."}),
 		publishes:       prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "publishes_total", Help: "Publications, additions and removals by outcome."}, []string{"action", "outcome"}),
 		probes:          prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "probe_duration_seconds", Help: "Time to probe an image, by registry and result.", Buckets: []float64{.01, .05, .1, .5, 1, 5, 30}}, []string{"registry", "result"}),
 		hosts:           &hostLabels{known: map[string]bool{}},
@@ -75,7 +75,7 @@ func (m *metrics) counted(pattern string, next http.HandlerFunc) http.HandlerFun
 	}
 }
 
-// published counts a auditRecord by its outcome, or by the code of the error.
+// published counts an audit record by its outcome, or by the code of the error.
 func (m *metrics) published(d auditRecord, err error) {
 	outcome := d.outcome
 	if err != nil {

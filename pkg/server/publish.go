@@ -77,55 +77,55 @@ func optionsOf(d *api.Details, who string) (catalog.PublishOptions, error) {
 
 // create answers POST /v1/catalog/images.
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
-	var asked api.AddRequest
-	s.publication(w, r, "add", &asked, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
-		d.name = printable(asked.Name)
-		options, err := optionsOf(&asked.Details, who(ctx))
+	var request api.AddRequest
+	s.publication(w, r, "add", &request, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
+		d.name = printable(request.Name)
+		options, err := optionsOf(&request.Details, who(ctx))
 		if err == nil {
-			err = s.mayPublish(asked.RegistryURL, asked.Disk)
+			err = s.mayPublish(request.RegistryURL, request.Disk)
 		}
 		if err == nil {
-			d.digest, err = options.Digest.String(), entry.CheckName(asked.Name)
+			d.digest, err = options.Digest.String(), entry.CheckName(request.Name)
 		}
 		if err != nil {
 			return catalog.PublishResult{}, err
 		}
-		return s.writable().Add(ctx, asked.Name, asked.RegistryURL, options)
+		return s.writable().Add(ctx, request.Name, request.RegistryURL, options)
 	})
 }
 
 // publish answers POST /v1/catalog/publish.
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
-	var asked api.PublishRequest
-	s.publication(w, r, "publish", &asked, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
-		d.name = printable(cmp.Or(asked.Name, asked.CatalogImageName, asked.ImageBuildName, asked.Image))
-		options, err := optionsOf(&asked.Details, who(ctx))
+	var request api.PublishRequest
+	s.publication(w, r, "publish", &request, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
+		d.name = printable(cmp.Or(request.Name, request.CatalogImageName, request.ImageBuildName, request.Image))
+		options, err := optionsOf(&request.Details, who(ctx))
 		if err == nil {
-			err = s.mayPublish(asked.Image, asked.Disk)
+			err = s.mayPublish(request.Image, request.Disk)
 		}
 		if err != nil {
 			return catalog.PublishResult{}, err
 		}
 		d.digest = options.Digest.String()
 		switch {
-		case (asked.ImageBuildName == "") == (asked.Image == ""):
+		case (request.ImageBuildName == "") == (request.Image == ""):
 			return catalog.PublishResult{}, fmt.Errorf("%w: body: want either imageBuildName or image", entry.ErrInvalid)
-		case asked.Image != "" && asked.CatalogImageName != "":
+		case request.Image != "" && request.CatalogImageName != "":
 			return catalog.PublishResult{}, fmt.Errorf("%w: body: catalogImageName is for imageBuildName: want name", entry.ErrInvalid)
-		case asked.ImageBuildName != "" && asked.Name != "":
+		case request.ImageBuildName != "" && request.Name != "":
 			return catalog.PublishResult{}, fmt.Errorf("%w: body: name is for image: want catalogImageName", entry.ErrInvalid)
-		case asked.Image != "":
-			options.Name = asked.Name
-			return s.writable().Publish(ctx, asked.Image, options)
+		case request.Image != "":
+			options.Name = request.Name
+			return s.writable().Publish(ctx, request.Image, options)
 		}
-		build, err := s.ofBuild(asked.ImageBuildName)
+		build, err := s.ofBuild(request.ImageBuildName)
 		if err == nil {
 			err = s.mayPublish(build.subject.reference)
 		}
 		if err != nil {
 			return catalog.PublishResult{}, err
 		}
-		options.Name = asked.CatalogImageName
+		options.Name = request.CatalogImageName
 		return s.writable().Republish(ctx, build.name(), options)
 	})
 }
@@ -149,14 +149,14 @@ func (s *Server) ofBuild(build string) (*servedEntry, error) {
 }
 
 // publication reads the body, publishes, and answers what came of it.
-func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, asked any, step func(context.Context, *auditRecord) (catalog.PublishResult, error)) {
+func (s *Server) publication(w http.ResponseWriter, r *http.Request, action string, request any, step func(context.Context, *auditRecord) (catalog.PublishResult, error)) {
 	var result catalog.PublishResult
 	c := change{auditRecord: auditRecord{action: action}}
 	read := func() error {
 		if _, err := parseValues(r.URL.RawQuery, nil); err != nil {
 			return err
 		}
-		return readBody(w, r, asked)
+		return readBody(w, r, request)
 	}
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
 		result, err = step(ctx, &c.auditRecord)

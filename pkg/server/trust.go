@@ -141,10 +141,10 @@ func (s *Server) replacePolicy(now *policyState, policy *trust.Policy, failure e
 }
 
 // evaluateWithin bounds how long new entries wait for those whose signatures take
-// long to view up.
+// long to fetch.
 const evaluateWithin = 30 * time.Second
 
-// evaluate checks the signatures of what the last view at a catalog showed, under
+// evaluate checks the signatures of what the last read of a catalog showed, under
 // the policy of now, and begins anew when that is replaced.
 func (f *follower) evaluate(ctx context.Context, one *followed, offline bool) error {
 	for {

@@ -113,7 +113,7 @@ func TestPolicyCannotBeRead(t *testing.T) {
 // nobody.
 func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 	vouched, internal := newWorld(t), newWorld(t)
-	asked := vouched.requests()
+	requests := vouched.requests()
 	leaked := internal.requests()
 	images := map[string]string{"good": vouched.push("os/good", "1"), "plain": internal.push("os/plain", "1")}
 	for _, test := range []struct {
@@ -135,7 +135,7 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		asked.Store(0)
+		requests.Store(0)
 		leaked.Store(0)
 		policy := trusting(t, owner, warning, func(rule *trust.Rule) { rule.Require = test.require })
 		c, hosts, _ := w.under(policy, catalog.Options{})
@@ -155,8 +155,8 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 		}
 		w.ask("GET", "/v1/catalog/history", "")
 		w.stop()
-		if opened := asked.Load() > 0; opened != (test.require[0] == trust.SubjectEntry) {
-			t.Errorf("require %s: the registry of what is signed was asked %d times", test.require, asked.Load())
+		if opened := requests.Load() > 0; opened != (test.require[0] == trust.SubjectEntry) {
+			t.Errorf("require %s: the registry of what is signed was asked %d times", test.require, requests.Load())
 		}
 		if leaked.Load() > 0 {
 			t.Errorf("require %s: the registry of what nobody signed was asked %d times", test.require, leaked.Load())

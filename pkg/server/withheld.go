@@ -94,7 +94,7 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 			reason = checks[n].Reason
 		}
 		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.OK {
-			reason = "resolve " + reference + ": " + kindOf(err) // nothing else was looked at then
+			reason = "resolve " + reference + ": " + kindOf(err) // nothing else was checked then
 		}
 		checks[n].Reason = reason
 	}
