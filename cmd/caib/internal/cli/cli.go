@@ -78,7 +78,11 @@ the right one for a board. The catalog needs no database and no server.`,
 	root.InitDefaultCompletionCmd()
 	describeOwn(root)
 	root.AddCommand(newTopics()...)
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", textWidth)))
+	root.SetUsageTemplate(strings.NewReplacer(
+		".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", textWidth),
+		"Additional help topics:", "Help topics, as in `caib help settings`:",
+		"rpad .CommandPath .CommandPathPadding", "rpad .Name .NamePadding",
+	).Replace(root.UsageTemplate()))
 	return root
 }
 
