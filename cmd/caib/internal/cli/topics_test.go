@@ -43,7 +43,7 @@ func TestTopics(t *testing.T) {
 		if _, short, _ := run(t, nil, name); short != text {
 			t.Errorf("caib %s prints %s, want what caib help %[1]s prints", name, quoted(short))
 		}
-		if !regexp.MustCompile(`(?m)^  caib ` + name + ` +\S`).MatchString(overview) {
+		if !regexp.MustCompile(`(?m)^  ` + name + ` +\S`).MatchString(overview) {
 			t.Errorf("caib help does not list the topic %s", name)
 		}
 		for line := range strings.Lines(text) {
