@@ -52,7 +52,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/normal pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
-	{"pkg/internal/ocilog", "pkg/entry pkg/internal/pause pkg/internal/revision"},
+	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/pause pkg/internal/revision"},
 	{"pkg/internal/serving", "pkg/entry pkg/trust"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
 	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -92,19 +93,9 @@ func (c *Cache) put(path string, blob []byte) {
 	if int64(len(blob)) > c.max/2 || os.MkdirAll(filepath.Dir(path), 0o700) != nil {
 		return
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return
+	if atomicfile.Replace(path, blob, atomicfile.Options{NoSync: true}) == nil {
+		c.evict()
 	}
-	_, err = file.Write(blob)
-	if err = cmp.Or(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-		return
-	}
-	c.evict()
 }
 
 // evict removes the files used least recently until the rest fits. Another

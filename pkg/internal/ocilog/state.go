@@ -18,6 +18,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofrs/flock"
+	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/opencontainers/go-digest"
 )
@@ -179,28 +180,23 @@ func (s *State) append(id string, text []byte) error {
 }
 
 func (s *State) rewrite(id string, k stored) error {
-	file, err := os.CreateTemp(filepath.Dir(s.path(id)), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // fails once it is renamed
-	writer := bufio.NewWriter(file)
 	lines := slices.Collect(maps.Values(k.heads))
 	for name, until := range k.forgotten {
 		lines = append(lines, head{Forget: &name, Until: until})
 	}
 	slices.Reverse(lines) // what forgets comes first
-	for _, h := range lines {
-		line, err := json.Marshal(h)
-		if err != nil {
-			return err
+	return atomicfile.ReplaceBy(s.path(id), atomicfile.Options{}, func(to io.Writer) error {
+		for _, h := range lines {
+			line, err := json.Marshal(h)
+			if err != nil {
+				return err
+			}
+			if _, err := to.Write(append(line, '\n')); err != nil {
+				return err
+			}
 		}
-		_, _ = writer.Write(append(line, '\n')) // Flush has the error
-	}
-	if err := cmp.Or(writer.Flush(), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), s.path(id))
+		return nil
+	})
 }
 
 // locked runs step while no other process changes what is kept of a log.
