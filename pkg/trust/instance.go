@@ -86,7 +86,7 @@ func openInstance(ctx context.Context, options instanceOptions) (*instance, erro
 	}}, nil
 }
 
-// Root returns the trusted root.
+// root returns the trusted root.
 func (i *instance) root() (*Root, error) {
 	text, err := i.target("trusted_root.json")
 	if err != nil {
@@ -95,7 +95,7 @@ func (i *instance) root() (*Root, error) {
 	return parseRoot(text)
 }
 
-// Services returns the services that are valid now. transport carries the
+// services returns the services that are valid now. transport carries the
 // requests to them.
 func (i *instance) services(transport http.RoundTripper, now time.Time) (*services, error) {
 	text, err := i.target("signing_config.v0.2.json")

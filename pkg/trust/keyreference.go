@@ -48,7 +48,7 @@ const (
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// PublicKeys reads the public keys that a reference names: one or more. The
+// publicKeys reads the public keys that a reference names: one or more. The
 // error is an entry.ErrInvalid for what is no key, an entry.ErrTimeout or
 // entry.ErrUnreachable where a web server or a plugin could not be asked.
 func (l *keyLoader) publicKeys(ctx context.Context, reference string) ([]*PublicKey, error) {
@@ -77,9 +77,9 @@ func (l *keyLoader) publicKeys(ctx context.Context, reference string) ([]*Public
 	return []*PublicKey{signer.PublicKey()}, nil
 }
 
-// Signer opens the private key that a reference names. password is asked for
+// signer opens the private key that a reference names. password is asked for
 // only if the key is encrypted. A private key is never fetched from a web
-// server. The error is as that of PublicKeys.
+// server. The error is as that of publicKeys.
 func (l *keyLoader) signer(ctx context.Context, reference string, password func() ([]byte, error)) (messageSigner, error) {
 	scheme, rest, err := splitReference(reference)
 	if err != nil {
