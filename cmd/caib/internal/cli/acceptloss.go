@@ -40,7 +40,7 @@ the registry was replaced or set back by those who run it.`,
 	command.Flags().BoolVar(&o.all, "all", false, "accept every loss")
 	command.Flags().BoolVar(&o.local, "local", false, "forget what this reader saw, and write nothing to the registry")
 	o.signing.register(command.Flags(), false)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *acceptLossOptions) run(ctx context.Context, names []string) error {

@@ -42,7 +42,7 @@ proves it, when.`,
 	command.Flags().StringVar(&o.version, "version", "", "the newest publication with this version")
 	command.Flags().StringVar(&o.asOf, "as-of", "", "the entry as it was then: a time, a date, or how long ago (48h)")
 	o.trustFlags.register(command.Flags())
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *getOptions) run(ctx context.Context, args []string) error {

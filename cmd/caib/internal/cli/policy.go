@@ -43,7 +43,7 @@ a reading command would have.`,
 		ValidArgsFunction: a.completeNames,
 	}
 	o.trustFlags.register(command.Flags())
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 // explanation is what a policy makes of an entry, and why.

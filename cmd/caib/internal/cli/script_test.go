@@ -160,6 +160,19 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	runCaib(ts, want, args[2:])
+	if verb := unlisted(args[2:], want); verb != "" {
+		ts.Fatalf("%s ended with %d, and its help does not list that", verb, want)
+	}
+}
+
+// unlisted names the verb that was run if its help does not list an exit code.
+func unlisted(args []string, code int) string {
+	command, _, _ := Command().Find(args)
+	listed := regexp.MustCompile(fmt.Sprintf(`(?m)^  %d +\S`, code))
+	if !strings.Contains(command.Long, "Exit status:") || listed.MatchString(command.Long) {
+		return ""
+	}
+	return command.CommandPath()
 }
 
 func runCaib(ts *testscript.TestScript, want int, args []string) {
@@ -306,6 +319,9 @@ func run(t *testing.T, env map[string]string, args ...string) (code int, stdout,
 			Now:    func() time.Time { return testTime },
 		})
 	})
+	if verb := unlisted(args, code); verb != "" {
+		t.Errorf("%s ended with %d, and its help does not list that", verb, code)
+	}
 	return code, out.String(), err.String()
 }
 
