@@ -235,7 +235,7 @@ func (v *View) dropFalseClaims(ctx context.Context, tags []revision.Tag) ([]revi
 		return tags, nil
 	}
 	found := map[revision.Tag]*revision.Revision{}
-	v.fromSegments(ctx, unproven, found)
+	v.fromSegments(ctx, v.log.target, unproven, found)
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
 	}

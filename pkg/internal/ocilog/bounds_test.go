@@ -339,7 +339,7 @@ func TestABrokenOffReadDropsNoClaims(t *testing.T) {
 		cancel()
 		return gone.Err()
 	}
-	view.fromSegments(gone, []revision.Tag{tag}, map[revision.Tag]*revision.Revision{})
+	view.fromSegments(gone, view.log.target, []revision.Tag{tag}, map[revision.Tag]*revision.Revision{})
 	target.failOn = nil
 	if f, _ := log.known.get(tag); len(f.segments) != len(valid.segments) {
 		t.Errorf("%d claims of %d are left after a reading that was broken off", len(f.segments), len(valid.segments))
@@ -412,7 +412,7 @@ func TestManyClaims(t *testing.T) {
 		t.Errorf("%v requests and %d bytes, want at most %d segments and the manifest that was known before", requests, len(manifest), maxClaims)
 	}
 	requests = target.counted(func() {
-		view.fromSegments(t.Context(), []revision.Tag{never.tag}, map[revision.Tag]*revision.Revision{})
+		view.fromSegments(t.Context(), view.log.target, []revision.Tag{never.tag}, map[revision.Tag]*revision.Revision{})
 	})
 	if requests["blob"] > maxClaims {
 		t.Errorf("%v requests for what %d segments claim falsely, want at most %d", requests, 10*maxClaims, maxClaims)

@@ -34,42 +34,52 @@ func NewCache(dir string, max int64) *Cache {
 	return &Cache{dir: dir, max: cmp.Or(max, DefaultCacheSize)}
 }
 
-// segment returns the segment with this digest.
-func (c *Cache) segment(d digest.Digest) ([]byte, bool) {
+// blob returns the blob with this digest.
+func (c *Cache) blob(d digest.Digest) ([]byte, bool) {
 	if c == nil || d.Validate() != nil {
 		return nil, false
 	}
-	blob, ok := c.get(c.segmentPath(d))
+	blob, ok := c.get(c.blobPath(d))
 	return blob, ok && d.Algorithm().FromBytes(blob) == d
 }
 
-func (c *Cache) putSegment(d digest.Digest, blob []byte) {
+func (c *Cache) putBlob(d digest.Digest, blob []byte) {
 	if c != nil && d.Validate() == nil {
-		c.put(c.segmentPath(d), blob)
+		c.put(c.blobPath(d), blob)
 	}
 }
 
-func (c *Cache) segmentPath(d digest.Digest) string {
+func (c *Cache) blobPath(d digest.Digest) string {
 	return filepath.Join(c.dir, "segments", d.Algorithm().String(), d.Encoded())
 }
 
-// log returns what the last process left of a log: lines that its reader checks.
-func (c *Cache) log(id string) ([]byte, bool) {
+// cacheFile is a file of the cache that has a name and no digest: the one who
+// reads it checks what is in it. The zero cacheFile holds nothing.
+type cacheFile struct {
+	cache *Cache
+	path  string
+}
+
+// file returns the file with what is known of a log, or of its status.
+func (c *Cache) file(id string) cacheFile {
 	if c == nil {
+		return cacheFile{}
+	}
+	sum := sha256.Sum256([]byte(id))
+	return cacheFile{c, filepath.Join(c.dir, "logs.v2", hex.EncodeToString(sum[:]))}
+}
+
+func (f cacheFile) read() ([]byte, bool) {
+	if f.cache == nil {
 		return nil, false
 	}
-	return c.get(c.logPath(id))
+	return f.cache.get(f.path)
 }
 
-func (c *Cache) putLog(id string, blob []byte) {
-	if c != nil {
-		c.put(c.logPath(id), blob)
+func (f cacheFile) write(content []byte) {
+	if f.cache != nil {
+		f.cache.put(f.path, content)
 	}
-}
-
-func (c *Cache) logPath(id string) string {
-	sum := sha256.Sum256([]byte(id))
-	return filepath.Join(c.dir, "logs.v2", hex.EncodeToString(sum[:]))
 }
 
 func (c *Cache) get(path string) ([]byte, bool) {

@@ -84,20 +84,20 @@ func TestTheCacheStaysBelowItsCap(t *testing.T) {
 		blob := make([]byte, 1000)
 		blob[0] = byte(i)
 		sum := digest.FromBytes(blob)
-		cache.putSegment(sum, blob)
+		cache.putBlob(sum, blob)
 		sums = append(sums, sum)
 		old := time.Now().Add(time.Duration(i-100) * time.Minute)
-		if err := os.Chtimes(cache.segmentPath(sum), old, old); err != nil {
+		if err := os.Chtimes(cache.blobPath(sum), old, old); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, total := files(t, dir); total > 10_000 {
 		t.Errorf("%d bytes, want at most 10000", total)
 	}
-	if _, ok := cache.segment(sums[19]); !ok {
+	if _, ok := cache.blob(sums[19]); !ok {
 		t.Error("the newest segment is gone")
 	}
-	if _, ok := cache.segment(sums[0]); ok {
+	if _, ok := cache.blob(sums[0]); ok {
 		t.Error("the oldest segment is still there")
 	}
 }

@@ -22,12 +22,7 @@ func (e *ClockError) Error() string {
 }
 
 // date returns the registry's time, or zero.
-func (l *Log) date() time.Time {
-	if dated, ok := l.target.(interface{ Date() time.Time }); ok {
-		return dated.Date()
-	}
-	return time.Time{}
-}
+func (l *Log) date() time.Time { return dateOf(l.target) }
 
 func (l *Log) checkClock() error {
 	now, date := l.options.Now(), l.date()

@@ -90,7 +90,7 @@ func (c *compaction) merge(ctx context.Context, p part) error {
 }
 
 func (c *compaction) addSegment(ctx context.Context, d ocispec.Descriptor) error {
-	blob, err := c.log.segment(ctx, d)
+	blob, err := c.log.target.Blob(ctx, d)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,6 @@ func (c *compaction) flush(ctx context.Context) error {
 	if err := c.log.target.PushBlob(ctx, d, content); err != nil {
 		return err
 	}
-	c.log.options.Cache.putSegment(d.Digest, content)
 	c.next.segments = append(c.next.segments, d)
 	c.log.known.mu.Lock()
 	c.log.known.segments[d.Digest] = &segment{descriptor: d, records: len(c.tags), text: text}

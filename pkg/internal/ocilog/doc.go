@@ -11,7 +11,9 @@
 // Reading costs the tag list and what is not known yet. Whatever was fetched is
 // known by its digest and cached: decoded revisions in a bounded LRU, segments
 // and the revisions that no snapshot covers in a directory that any number of
-// processes may share. Snapshots and caches are never believed: each record is
+// processes may share. Segments are cached by a wrapper of the target
+// (cachedtarget.go): the rest of the package reads a target and does not know of
+// it. Snapshots and caches are never believed: each record is
 // checked against the hash in its tag, and a record whose tag the registry does
 // not list is asked for by itself, so that a list that was cut short or rolled
 // back hides nothing.

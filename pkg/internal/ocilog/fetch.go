@@ -59,7 +59,7 @@ func (l *Log) cachedRevision(tag revision.Tag) *revision.Revision {
 func (v *View) find(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
 	found := make(map[revision.Tag]*revision.Revision, len(want))
 	missing := v.fromMemory(want, found)
-	missing = v.fromSegments(ctx, missing, found)
+	missing = v.fromSegments(ctx, v.log.target, missing, found)
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
 	}
@@ -114,7 +114,7 @@ func (f *fact) claim(i int) digest.Digest {
 
 // fromSegments takes what snapshots have records of, and returns the rest. A claim
 // that turns out to be false is dropped; one that could not be looked into stays.
-func (v *View) fromSegments(ctx context.Context, want []revision.Tag, found map[revision.Tag]*revision.Revision) (missing []revision.Tag) {
+func (v *View) fromSegments(ctx context.Context, from blobs, want []revision.Tag, found map[revision.Tag]*revision.Revision) (missing []revision.Tag) {
 	for round := 0; len(want) > 0 && ctx.Err() == nil && round < maxClaims; round++ {
 		claimed := map[digest.Digest]map[revision.Tag]bool{}
 		for _, tag := range want {
@@ -131,7 +131,7 @@ func (v *View) fromSegments(ctx context.Context, want []revision.Tag, found map[
 		}
 		want = nil
 		for d, tags := range claimed {
-			records, err := v.log.openRecords(ctx, d, tags)
+			records, err := v.log.openRecords(ctx, from, d, tags)
 			for _, o := range records {
 				if f, _ := v.log.known.get(o.tag); f.digest != "" && f.digest != o.digest {
 					continue // another manifest of the same hash: what was seen first counts
@@ -162,14 +162,14 @@ type validRecord struct {
 // openRecords returns the valid ones among some records of a segment. An error
 // means that nobody looked for the others: the segment could not be had, for now,
 // or there was no time. Its own faults are none: the target has all revisions.
-func (l *Log) openRecords(ctx context.Context, d digest.Digest, tags map[revision.Tag]bool) (all []validRecord, err error) {
+func (l *Log) openRecords(ctx context.Context, from blobs, d digest.Digest, tags map[revision.Tag]bool) (all []validRecord, err error) {
 	l.known.mu.Lock()
 	read := l.known.segments[d]
 	l.known.mu.Unlock()
 	if read == nil {
 		return nil, nil
 	}
-	blob, err := l.segment(ctx, read.descriptor)
+	blob, err := from.Blob(ctx, read.descriptor)
 	if errors.Is(err, entry.ErrNotFound) || errors.Is(err, entry.ErrMalformed) {
 		return nil, nil
 	}
@@ -285,7 +285,7 @@ func (l *Log) manifestAtHand(ctx context.Context, tag revision.Tag) []byte {
 		return f.manifest
 	}
 	for i := range min(len(f.segments), maxClaims) {
-		records, _ := l.openRecords(ctx, f.claim(i), map[revision.Tag]bool{tag: true})
+		records, _ := l.openRecords(ctx, l.target, f.claim(i), map[revision.Tag]bool{tag: true})
 		for _, o := range records {
 			l.recordSignatures(tag, o.signatures)
 			return o.manifest

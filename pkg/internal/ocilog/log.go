@@ -56,11 +56,12 @@ type Options struct {
 
 // Log is the revision log of one catalog. It is safe for concurrent use.
 type Log struct {
-	target  Target
-	id      string
-	options Options
-	decoded *lru.Cache[digest.Digest, *revision.Revision]
-	known   *knowledge
+	target             Target // with the cache in front of it
+	id                 string
+	options            Options
+	cache, statusCache cacheFile // what is known of the log; the manifest of the newest status
+	decoded            *lru.Cache[digest.Digest, *revision.Revision]
+	known              *knowledge
 
 	restoring sync.Once
 	saving    sync.Mutex             // guards saved, and the order of writes
@@ -94,7 +95,8 @@ func New(target Target, id string, options Options) *Log {
 		panic("ocilog: " + err.Error()) // only a size below 1, which cannot be
 	}
 	return &Log{
-		target: target, id: id, options: options, decoded: decoded,
+		target: options.Cache.wrap(target), id: id, options: options, decoded: decoded,
+		cache: options.Cache.file(id), statusCache: options.Cache.file(id + " status"),
 		known: newKnowledge(), saved: map[revision.Tag]saved{},
 		reading: make(chan struct{}, 1), unreadable: map[revision.Tag]error{},
 		scanning: make(chan struct{}, min(runtime.GOMAXPROCS(0), 4)), memory: semaphore.NewWeighted(maxSegmentBytes),

@@ -55,7 +55,7 @@ func (l *Log) restore(ctx context.Context) {
 }
 
 func (l *Log) restoreCache(ctx context.Context) {
-	blob, ok := l.options.Cache.log(l.id)
+	blob, ok := l.cache.read()
 	if !ok {
 		return
 	}
@@ -163,7 +163,7 @@ func (l *Log) addEvidence(h *head) {
 }
 
 func (l *Log) saveCache() {
-	if l.options.Cache == nil {
+	if l.cache == (cacheFile{}) {
 		return
 	}
 	lines := l.cacheLines()
@@ -184,7 +184,7 @@ func (l *Log) saveCache() {
 		}
 	}
 	if blob, err := writer.finish(); err == nil {
-		l.options.Cache.putLog(l.id, blob)
+		l.cache.write(blob)
 	}
 }
 

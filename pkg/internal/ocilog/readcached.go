@@ -2,6 +2,7 @@ package ocilog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,27 +16,25 @@ import (
 )
 
 // ReadCached returns the log as the cache holds it: as the last process left it,
-// without asking the target which tags there are. The error is an
+// without a request to the target. The error is an
 // entry.ErrNotFound if the cache does not hold all of it.
 func (l *Log) ReadCached(ctx context.Context) (*View, error) {
 	l.restore(ctx)
+	from := onlyCached{l.options.Cache}
 	missing := func(what string) error {
 		return fmt.Errorf("read cached %s: %w: %s in the cache", l.id, entry.ErrNotFound, what)
 	}
 	l.known.mu.Lock()
 	snapshots := slices.Clone(l.snapshots)
 	l.known.mu.Unlock()
-	for _, s := range snapshots {
-		for _, d := range s.segments {
-			if _, ok := l.options.Cache.segment(d.Digest); !ok {
-				return nil, missing("a segment is not")
-			}
-		}
-	}
 	budget, end := newBudget(ctx)
 	defer end()
 	for _, s := range snapshots {
-		if _, err := l.readSnapshot(budget, s.tag, s, nil); err != nil { // which tags there are
+		_, err := l.readSnapshot(budget, from, s.tag, s, nil) // which tags there are
+		if errors.Is(err, errNotCached) {
+			return nil, missing("a segment is not")
+		}
+		if err != nil {
 			return nil, err
 		}
 		l.addSnapshot(s)
@@ -50,8 +49,8 @@ func (l *Log) ReadCached(ctx context.Context) (*View, error) {
 	// What decides is decoded at once, segment by segment.
 	found := map[revision.Tag]*revision.Revision{}
 	want := revision.NewReplay(view.tags, time.Time{}).Undecided()
-	if unheld := view.fromSegments(ctx, view.fromMemory(want, found), found); len(unheld) > 0 {
-		return nil, missing(fmt.Sprintf("%s is not", unheld[0]))
+	if missed := view.fromSegments(ctx, from, view.fromMemory(want, found), found); len(missed) > 0 {
+		return nil, missing(fmt.Sprintf("%s is not", missed[0]))
 	}
 	return view, nil
 }
@@ -74,7 +73,7 @@ func (l *Log) cachedView() *View {
 
 // cachedStatusTag finds the tag of the status artifact in the cache.
 func (l *Log) cachedStatusTag() (revision.Tag, bool) {
-	text, ok := l.options.Cache.log(l.statusID())
+	text, ok := l.statusCache.read()
 	if !ok {
 		return revision.Tag{}, false
 	}

@@ -1,7 +1,6 @@
 package ocilog
 
 import (
-	"context"
 	"errors"
 	"runtime"
 	"slices"
@@ -33,7 +32,7 @@ const (
 // readSegment reads one segment, unless that was done: the tags of its records
 // become known, and the wanted ones are decoded. A wanted record that is not
 // valid is no record; the others are checked when they are wanted.
-func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[revision.Tag]bool) error {
+func (l *Log) readSegment(budget *budget, from blobs, d ocispec.Descriptor, wanted map[revision.Tag]bool) error {
 	l.known.mu.Lock()
 	done := l.known.segments[d.Digest]
 	l.known.mu.Unlock()
@@ -45,7 +44,7 @@ func (l *Log) readSegment(budget *budget, d ocispec.Descriptor, wanted map[revis
 		return timedOut(budget.ctx)
 	}
 	defer l.memory.Release(weight)
-	blob, err := l.segment(budget.ctx, d)
+	blob, err := from.Blob(budget.ctx, d)
 	if err != nil {
 		return err // it may be had another time
 	}
@@ -127,19 +126,6 @@ func (l *Log) recordLine(n line) bool {
 		l.options.Decoded(revision, o.signatures)
 	}
 	return true
-}
-
-// segment returns a segment's bytes, from the cache where it has them.
-func (l *Log) segment(ctx context.Context, d ocispec.Descriptor) ([]byte, error) {
-	if blob, ok := l.options.Cache.segment(d.Digest); ok {
-		return blob, nil
-	}
-	blob, err := l.target.Blob(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	l.options.Cache.putSegment(d.Digest, blob)
-	return blob, nil
 }
 
 // decode decodes a valid manifest and records what it is. A second manifest

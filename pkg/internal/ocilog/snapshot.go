@@ -83,7 +83,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[revision
 		budget.begin()
 		err := l.unreadable[tag]
 		if err == nil {
-			s, err = l.readSnapshot(budget, tag, s, wanted)
+			s, err = l.readSnapshot(budget, l.target, tag, s, wanted)
 		}
 		if err != nil {
 			faults = append(faults, fmt.Errorf("snapshot %s: %w", tag, err))
@@ -196,7 +196,7 @@ func (l *Log) isBehind(s revision.Tag, listed []revision.Tag) bool {
 
 // readSnapshot reads a snapshot's segments in parallel, and its manifest where s
 // is nil. With an error, what could be read of it is known all the same.
-func (l *Log) readSnapshot(budget *budget, tag revision.Tag, s *snapshot, wanted map[revision.Tag]bool) (*snapshot, error) {
+func (l *Log) readSnapshot(budget *budget, from blobs, tag revision.Tag, s *snapshot, wanted map[revision.Tag]bool) (*snapshot, error) {
 	ctx := budget.ctx
 	if s == nil {
 		descriptor, manifest, err := l.target.Manifest(ctx, tag.String())
@@ -213,7 +213,7 @@ func (l *Log) readSnapshot(budget *budget, tag revision.Tag, s *snapshot, wanted
 	group.SetLimit(writeSegments)
 	for i, d := range s.segments {
 		group.Go(func() error {
-			if err := l.readSegment(budget, d, wanted); err != nil {
+			if err := l.readSegment(budget, from, d, wanted); err != nil {
 				faults[i] = fmt.Errorf("segment %s: %w", d.Digest, err)
 			}
 			return nil

@@ -52,7 +52,7 @@ func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, err
 	if known.Tag == tag {
 		return known, nil
 	}
-	manifest, ok := l.options.Cache.log(l.statusID())
+	manifest, ok := l.statusCache.read()
 	if !ok || !tag.Names(digest.FromBytes(manifest)) {
 		var err error
 		if _, manifest, err = l.target.Manifest(ctx, tag.String()); err != nil {
@@ -69,7 +69,7 @@ func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, err
 	if parsed.ArtifactType != revision.MediaTypeStatus || len(parsed.Layers) != 1 || parsed.Layers[0].MediaType != revision.MediaTypeStatuses {
 		return Statuses{}, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrMalformed, revision.MediaTypeStatus)
 	}
-	blob, err := l.segment(ctx, parsed.Layers[0])
+	blob, err := l.target.Blob(ctx, parsed.Layers[0])
 	if err != nil {
 		return Statuses{}, err
 	}
@@ -77,13 +77,10 @@ func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, err
 	if found.ByName, err = decodeStatuses(blob); err != nil {
 		return Statuses{}, err
 	}
-	l.options.Cache.putLog(l.statusID(), manifest)
+	l.statusCache.write(manifest)
 	l.setStatuses(found)
 	return found, nil
 }
-
-// statusID names the newest status manifest in the cache.
-func (l *Log) statusID() string { return l.id + " status" }
 
 func (l *Log) setStatuses(read Statuses) {
 	l.known.mu.Lock()
@@ -126,8 +123,7 @@ func (l *Log) WriteStatuses(ctx context.Context, view *View, statuses []*entry.S
 	if err != nil {
 		return Statuses{}, fmt.Errorf("write the status: %w", err)
 	}
-	l.options.Cache.putSegment(layer.Digest, blob)
-	l.options.Cache.putLog(l.statusID(), manifest)
+	l.statusCache.write(manifest)
 	l.setStatuses(written)
 	l.prune(ctx, view)
 	return written, nil
