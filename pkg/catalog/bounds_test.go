@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -89,7 +90,7 @@ func TestWarningOfALoss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.warn(WarnLog, "a", &LostError{Name: "a"}); lost == nil || lost.Name != "a" {
+	if c.warn(WarnLog, "a", newLostError("a", revision.Tag{})); lost == nil || lost.Name != "a" {
 		t.Errorf("the warning is of %v, want of entry a", lost)
 	}
 }

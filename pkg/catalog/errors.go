@@ -1,29 +1,26 @@
 package catalog
 
 import (
-	"fmt"
-
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/kinded"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // ConflictError is an entry that a publication met. It is an entry.ErrConflict.
 type ConflictError struct {
-	Name  string // of the entry
-	Image string // that the entry has, under another name than the publication's; "" where the name itself is taken
+	kinded.Message        // says it, and has the kind
+	Name           string // of the entry
+	Image          string // that the entry has, under another name than the publication's; "" where the name itself is taken
 }
 
-// Error says what is there.
-func (e *ConflictError) Error() string {
-	if e.Image == "" {
-		return fmt.Sprintf("%v: entry %q exists already", entry.ErrConflict, e.Name)
+func newConflictError(name, image string) *ConflictError {
+	message := kinded.New(entry.ErrConflict, "%v: %s is published as %q already", entry.ErrConflict, image, name)
+	if image == "" {
+		message = kinded.New(entry.ErrConflict, "%v: entry %q exists already", entry.ErrConflict, name)
 	}
-	return fmt.Sprintf("%v: %s is published as %q already", entry.ErrConflict, e.Image, e.Name)
+	return &ConflictError{message, name, image}
 }
-
-// Is makes the error an entry.ErrConflict.
-func (e *ConflictError) Is(target error) bool { return target == entry.ErrConflict }
 
 type (
 	// MissingError says that a registry answers without so much of what this
@@ -39,18 +36,41 @@ type (
 // and that the registry no longer has it. It is an entry.ErrUnreachable: what the
 // entry is now cannot be said. AcceptLoss moves on from it.
 type LostError struct {
-	Name string
-	Tag  revision.Tag // of the revision
+	kinded.Message // says it, and has the kind
+	Name           string
+	Tag            revision.Tag // of the revision
 }
 
-func (e *LostError) Error() string {
-	return fmt.Sprintf("entry %q: its latest revision (%s, of %s) is no longer in the registry", e.Name, e.Tag, e.Tag.Time())
+func newLostError(name string, tag revision.Tag) *LostError {
+	return &LostError{kinded.New(entry.ErrUnreachable, "entry %q: its latest revision (%s, of %s) is no longer in the registry", name, tag, tag.Time()), name, tag}
 }
 
-// Is makes it an entry.ErrUnreachable.
-func (e *LostError) Is(target error) bool { return target == entry.ErrUnreachable }
+// lostOf names the last of what vanished of a name.
+func lostOf(name string, vanished []ocilog.Vanished) error {
+	return newLostError(name, vanished[len(vanished)-1].Tag)
+}
 
-// newLostError names the last of what vanished of a name.
-func newLostError(name string, vanished []ocilog.Vanished) error {
-	return &LostError{name, vanished[len(vanished)-1].Tag}
+// HiddenError is a catalog that cannot be read, and to which an upload may
+// begin: perhaps it does not exist yet. It has the kind of the refusal.
+// PublishOptions.Init begins the catalog.
+type HiddenError struct {
+	kinded.Message        // how reading was refused
+	Catalog        string // its reference
+}
+
+// UnsignedError says that a change was not made because nobody was to sign it,
+// and the policy of this writer would refuse the result. It is an
+// entry.ErrUntrusted.
+type UnsignedError struct {
+	kinded.Message        // says it, and has the kind
+	Name           string // of the entry
+	Rule           string // that would refuse it; "" where no rule applies
+}
+
+func newUnsignedError(name, rule string) *UnsignedError {
+	message := kinded.New(entry.ErrUntrusted, "entry %q: not signed, and %s of the policy would refuse it", name, rule)
+	if rule == "" {
+		message = kinded.New(entry.ErrUntrusted, "entry %q: not signed, and the policy trusts nobody to change it: no rule applies", name)
+	}
+	return &UnsignedError{message, name, rule}
 }

@@ -64,7 +64,7 @@ func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*revi
 	}
 	for _, name := range view.VanishedNames(zeroTime) {
 		if !decided[name] {
-			hidden = append(hidden, Head{Name: name, Err: newLostError(name, view.Vanished(ctx, name, revision.Tag{}, zeroTime))})
+			hidden = append(hidden, Head{Name: name, Err: lostOf(name, view.Vanished(ctx, name, revision.Tag{}, zeroTime))})
 		}
 	}
 	return hidden

@@ -5,25 +5,13 @@ import (
 	"errors"
 
 	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/internal/kinded"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // Some registries refuse to show a repository that does not exist yet, in the
 // words in which they refuse one that does. Only the publisher knows which it is.
-
-// HiddenError is a catalog that cannot be read, and to which an upload may
-// begin: perhaps it does not exist yet. PublishOptions.Init begins it.
-type HiddenError struct {
-	Catalog string // its reference
-	err     error
-}
-
-// Error says how reading was refused.
-func (e *HiddenError) Error() string { return e.err.Error() }
-
-// Unwrap returns the refusal.
-func (e *HiddenError) Unwrap() error { return e.err }
 
 type initKey struct{}
 
@@ -40,7 +28,7 @@ func (p *publication) initialize(ctx context.Context, refused error) (*ocilog.Vi
 		return nil, refused
 	}
 	if !p.options.Init {
-		return nil, &HiddenError{p.catalog.Reference(), refused}
+		return nil, &HiddenError{kinded.New(refused, "%s", refused), p.catalog.Reference()}
 	}
 	return p.catalog.refresh(context.WithValue(ctx, initKey{}, true))
 }

@@ -66,7 +66,7 @@ func (c *Catalog) warnVanished(ctx context.Context, view *ocilog.View, name stri
 		return err
 	}
 	for _, vanished := range view.Vanished(ctx, name, tagOf(head), zeroTime) {
-		c.warn(WarnLog, name, &LostError{name, vanished.Tag})
+		c.warn(WarnLog, name, newLostError(name, vanished.Tag))
 	}
 	return nil
 }

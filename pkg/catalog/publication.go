@@ -168,14 +168,14 @@ func (p *publication) compare(ctx context.Context) (err error) {
 		case d.Name == p.name:
 			p.old = head
 		case !p.options.Move:
-			return &ConflictError{Name: d.Name, Image: d.Image.Reference}
+			return newConflictError(d.Name, d.Image.Reference)
 		default:
 			p.elsewhere = append(p.elsewhere, head)
 			p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
 		}
 	}
 	if p.old != nil && p.mustBeNew {
-		return &ConflictError{Name: p.name}
+		return newConflictError(p.name, "")
 	}
 	p.carryOver()
 	p.complete()

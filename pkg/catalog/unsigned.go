@@ -15,24 +15,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// UnsignedError says that a change was not made because nobody was to sign it,
-// and the policy of this writer would refuse the result. It is an
-// entry.ErrUntrusted.
-type UnsignedError struct {
-	Name string // of the entry
-	Rule string // that would refuse it; "" where no rule applies
-}
-
-func (e *UnsignedError) Error() string {
-	if e.Rule == "" {
-		return fmt.Sprintf("entry %q: not signed, and the policy trusts nobody to change it: no rule applies", e.Name)
-	}
-	return fmt.Sprintf("entry %q: not signed, and %s of the policy would refuse it", e.Name, e.Rule)
-}
-
-// Is makes it an entry.ErrUntrusted.
-func (e *UnsignedError) Is(target error) bool { return target == entry.ErrUntrusted }
-
 // unsigned decides about a change that nobody signs: of head, which decides the
 // name now and is nil for a new one, to a publication of image, or to a removal
 // for nil. The policy may refuse it; a *UnsignedError says so unless that is
@@ -56,7 +38,7 @@ func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, 
 	case rule.Warns():
 		return nil, nil
 	case !meant:
-		return nil, &UnsignedError{Name: name, Rule: rule.String()}
+		return nil, newUnsignedError(name, rule.String())
 	}
 	return warn("entry %q is not signed, and the policy refuses it like this", name), nil
 }

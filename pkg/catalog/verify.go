@@ -73,7 +73,7 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 		return v, err
 	case head == nil || head.Tag.Op == revision.OpRemove:
 		if vanished := view.Vanished(ctx, name, tagOf(head), zeroTime); len(vanished) > 0 && c.policy() == nil {
-			return v, newLostError(name, vanished)
+			return v, lostOf(name, vanished)
 		}
 		return v, c.absent(ctx, view, name, zeroTime, head)
 	}
@@ -130,7 +130,7 @@ func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	v.check(CheckRevision, v.revision.Digest, err)
 	if vanished := view.Vanished(ctx, v.Name, v.revision.Tag, zeroTime); len(vanished) > 0 && v.policy() == nil {
 		v.Checks = append(v.Checks, Check{What: trust.SubjectLatest, Result: Failed, Digest: vanished[len(vanished)-1].Digest, Reason: "a later revision is no longer in the registry"})
-		v.failed = errors.Join(v.failed, newLostError(v.Name, vanished))
+		v.failed = errors.Join(v.failed, lostOf(v.Name, vanished))
 	}
 }
 
