@@ -60,7 +60,7 @@ var arrows = []struct{ name, imports string }{
 
 	{"pkg/api", "schema pkg/catalog pkg/entry"},
 	{"pkg/client", "pkg/api pkg/catalog pkg/entry"},
-	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/health pkg/internal/serving pkg/registry pkg/trust"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/health pkg/internal/serving pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
 	{"pkg/internal/imagesign", "pkg/internal/signature pkg/registry pkg/trust"},

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/oci-catalog/caib/pkg/internal/atomicfile"
 )
 
 const (
@@ -66,35 +67,26 @@ func (s *state) write(path string, header cacheFileHeader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name()) // gone by then, if all went well
-	err = s.writeTo(file, header)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return atomicfile.ReplaceBy(path, atomicfile.Options{}, func(file io.Writer) error { return s.writeTo(file, header) })
 }
 
 func (s *state) writeTo(file io.Writer, header cacheFileHeader) error {
 	hash := sha256.New()
-	buffered := bufio.NewWriterSize(file, 64<<10)
-	to := io.MultiWriter(hash, buffered)
+	to := io.MultiWriter(hash, file)
 	line, err := json.Marshal(header)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to, "%s\n", line)
-	for _, i := range s.entries {
-		fmt.Fprintf(to, "%s\n", i.text)
+	if _, err := fmt.Fprintf(to, "%s\n", line); err != nil {
+		return err
 	}
-	fmt.Fprintf(buffered, "%x\n", hash.Sum(nil))
-	return buffered.Flush() // reports what any write before met
+	for _, i := range s.entries {
+		if _, err := fmt.Fprintf(to, "%s\n", i.text); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(file, "%x\n", hash.Sum(nil))
+	return err
 }
 
 // loadCacheFile serves what the process before served, where that was kept.

@@ -71,6 +71,25 @@ func TestWriteKeyFiles(t *testing.T) {
 	}
 }
 
+// What goes wrong with one of two files leaves both old ones, and nothing beside
+// them.
+func TestWriteKeyFilesFails(t *testing.T) {
+	dir := t.TempDir()
+	private := keyFile{filepath.Join(dir, "a.key"), []byte("private"), 0o600}
+	if err := os.WriteFile(private.path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, replace := range []bool{false, true} {
+		err := writeKeyFiles(replace, private, keyFile{filepath.Join(dir, "missing", "a.pub"), []byte("public"), 0o644})
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("replace %v: got error %v, want %v", replace, err, fs.ErrNotExist)
+		}
+		if diff := cmp.Diff(map[string]string{"a.key": "old"}, contents(t, dir)); diff != "" {
+			t.Errorf("replace %v: files (-want +got)\n%s", replace, diff)
+		}
+	}
+}
+
 // A link is replaced, not followed: what it leads to may be read by others.
 func TestWriteKeyFilesReplacesLinks(t *testing.T) {
 	dir := t.TempDir()
