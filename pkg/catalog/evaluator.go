@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
@@ -86,13 +87,13 @@ func (e *evaluator) done(ctx context.Context) {
 	}
 }
 
-func (e *evaluator) rule(name string) *trust.AppliedRule { return e.policy.For(e.Reference(), name) }
+func (e *evaluator) rule(name string) trust.AppliedRule { return e.policy.For(e.Reference(), name) }
 
 // report says what the policy makes of a revision of the log.
 func (e *evaluator) report(ctx context.Context, revision *revision.Revision) trust.Report {
 	rule := e.rule(revision.Tag.Name)
 	var checks []trust.Check
-	for _, what := range rule.Subjects() {
+	for _, what := range rule.Require {
 		check := trust.Check{}
 		if what == trust.SubjectImage && revision.Document != nil {
 			check = e.image(ctx, rule, revision.Document.Image)
@@ -101,16 +102,16 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 			check.Subject = what
 		}
 		checks = append(checks, check)
-		if what == trust.SubjectEntry && check.Result == entry.VerdictVerified && rule.Admits(revision.Catalog()) {
+		if what == trust.SubjectEntry && check.Result == entry.VerdictVerified && admits(rule, revision.Catalog()) {
 			e.confirm(revision.Tag)
 			e.vouch(revision)
 		}
 	}
 	report := rule.Report(checks...)
-	if report.Verdict == entry.VerdictVerified && !rule.Admits(revision.Catalog()) {
+	if report.Verdict == entry.VerdictVerified && !admits(rule, revision.Catalog()) {
 		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: entry.VerdictUntrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})...)
 	}
-	if e.doubtful[revision.Tag.Name] && (report.Verdict == entry.VerdictVerified || rule.Warns()) {
+	if e.doubtful[revision.Tag.Name] && (report.Verdict == entry.VerdictVerified || rule.Warn) {
 		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != entry.VerdictVerified {
 			return rule.Report(append(checks, check)...)
 		}
@@ -146,13 +147,13 @@ func foreignOrigin(revision *revision.Revision) string {
 // before; those that a snapshot carries, which count only if they prove
 // something, because a snapshot is its writer's word; and then those in the
 // registry.
-func (e *evaluator) entry(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
+func (e *evaluator) entry(ctx context.Context, rule trust.AppliedRule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
 	check := e.entrySignatures(ctx, rule, tag, d, fresh)
 	e.verdicts.Remember(rule, check)
 	return check
 }
 
-func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
+func (e *evaluator) entrySignatures(ctx context.Context, rule trust.AppliedRule, tag revision.Tag, d digest.Digest, fresh bool) trust.Check {
 	if fresh {
 		return e.freshSignatures(ctx, rule, tag, d)
 	}
@@ -162,7 +163,7 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule
 	}
 	known := evidenceOf(e.log.Signatures(tag)).Signatures
 	check := rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: known})
-	if rule != nil && (check.Result != entry.VerdictVerified || e.everybody) {
+	if rule.Name != "" && (check.Result != entry.VerdictVerified || e.everybody) {
 		looked, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d, known...)
 		e.retain(tag, looked, found)
 		if looked.Result == entry.VerdictVerified || check.Result != entry.VerdictVerified {
@@ -177,10 +178,10 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule *trust.AppliedRule
 
 // freshSignatures looks into the registry first, so that what is missing there is
 // noticed, although a snapshot may prove it.
-func (e *evaluator) freshSignatures(ctx context.Context, rule *trust.AppliedRule, tag revision.Tag, d digest.Digest) trust.Check {
+func (e *evaluator) freshSignatures(ctx context.Context, rule trust.AppliedRule, tag revision.Tag, d digest.Digest) trust.Check {
 	check, found := e.lookUp(ctx, rule, trust.SubjectEntry, e.repository, d)
 	e.retain(tag, check, found)
-	if check.Result == entry.VerdictVerified || rule == nil {
+	if check.Result == entry.VerdictVerified || rule.Name == "" {
 		return check
 	}
 	evidence := evidenceOf(e.log.SnapshotSignatures(tag))
@@ -208,13 +209,13 @@ func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {
 func (c *Catalog) checkCarried(revision *revision.Revision, signatures []jsontext.Value) {
 	policy := c.policy()
 	rule := policy.For(c.Reference(), revision.Tag.Name)
-	if _, known := c.verdicts.Recall(rule, trust.SubjectEntry, revision.Digest); known || rule == nil || !slices.Contains(rule.Subjects(), trust.SubjectEntry) || len(signatures) == 0 {
+	if _, known := c.verdicts.Recall(rule, trust.SubjectEntry, revision.Digest); known || rule.Name == "" || !slices.Contains(rule.Require, trust.SubjectEntry) || len(signatures) == 0 {
 		return
 	}
 	c.verdicts.Remember(rule, rule.Check(trust.SubjectEntry, revision.Digest, evidenceOf(signatures)))
 }
 
-func (e *evaluator) image(ctx context.Context, rule *trust.AppliedRule, image entry.Image) trust.Check {
+func (e *evaluator) image(ctx context.Context, rule trust.AppliedRule, image entry.Image) trust.Check {
 	recalled, ok := e.verdicts.Recall(rule, trust.SubjectImage, image.Digest)
 	if ok && !e.fresh && !e.everybody {
 		return recalled
@@ -241,7 +242,7 @@ func (e *evaluator) image(ctx context.Context, rule *trust.AppliedRule, image en
 // than it takes. Those that are known already count only if the two together
 // prove what is wanted: who signed first may be in a snapshot, and who approved
 // later in the registry.
-func (e *evaluator) lookUp(ctx context.Context, rule *trust.AppliedRule, what trust.Subject, from signature.Store, d digest.Digest, known ...signature.Signature) (check trust.Check, found []signature.Signature) {
+func (e *evaluator) lookUp(ctx context.Context, rule trust.AppliedRule, what trust.Subject, from signature.Store, d digest.Digest, known ...signature.Signature) (check trust.Check, found []signature.Signature) {
 	if e.offline || !mayLookUp(ctx) {
 		return trust.Check{Subject: what, Result: entry.VerdictUnknown, Digest: d, Reason: "its signatures were not looked up yet"}, nil
 	}
@@ -294,17 +295,26 @@ func (e *evaluator) latest(ctx context.Context, name string, head revision.Tag) 
 	return check
 }
 
+// admits reports whether a rule allows what was published in a catalog, given the
+// normal form of its reference; "" is what does not say where it was.
+func admits(rule trust.AppliedRule, catalog string) bool {
+	if len(rule.Origins) == 0 {
+		return true
+	}
+	return catalog != "" && slices.ContainsFunc(rule.Origins, func(pattern string) bool { return normal.Match(pattern, catalog) })
+}
+
 // admits reports whether what vanished was published where the rule wants; where
 // nothing holds it any more, whether that was found out before.
 func (e *evaluator) admits(name string, lost ocilog.Vanished) bool {
 	rule := e.rule(name)
-	if rule.Admits("") {
+	if admits(rule, "") {
 		return true
 	}
 	if lost.Revision == nil {
 		return lost.Verified
 	}
-	return rule.Admits(lost.Revision.Catalog())
+	return admits(rule, lost.Revision.Catalog())
 }
 
 func rolledBack(lost ocilog.Vanished) string {
@@ -322,7 +332,7 @@ func (c *Catalog) verifies(ctx context.Context, revision *revision.Revision) boo
 func (c *Catalog) signed(ctx context.Context, revision *revision.Revision) bool {
 	e := c.newEvaluator(nil, zeroTime)
 	rule := e.rule(revision.Tag.Name)
-	return rule.Admits(revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == entry.VerdictVerified
+	return admits(rule, revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == entry.VerdictVerified
 }
 
 // all evaluates revisions in parallel, and returns a report of each.

@@ -11,7 +11,6 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -136,24 +135,6 @@ func TestLossesWithoutAPolicy(t *testing.T) {
 	}
 	if _, err := w.open(options).Verify(t.Context(), "b"); !errors.As(err, &lost) || lost.Name != "b" {
 		t.Errorf("verify: %v", err)
-	}
-}
-
-// Origins and catalogs are compared in their normal form.
-func TestOriginsAreNormal(t *testing.T) {
-	policy, err := trust.NewPolicy(nil, &trust.Rule{Keys: []*trust.PublicKey{team(t).Signer.PublicKey()}, Origins: []string{"Registry.Example.com:443/team/*"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	rule := policy.For("", "")
-	for catalog, want := range map[string]bool{"registry.example.com/team/catalog": true, "registry.example.com/other/catalog": false, "": false} {
-		if got := rule.Admits(catalog); got != want {
-			t.Errorf("%q: %t, want %t", catalog, got, want)
-		}
-	}
-	ref, err := registry.ParseReference("Registry.Example.com:443/team/catalog")
-	if err != nil || ref.Normal().Base() != "registry.example.com/team/catalog" {
-		t.Errorf("%s, %v", ref.Normal().Base(), err)
 	}
 }
 

@@ -83,7 +83,7 @@ type AcceptOptions struct {
 // mayStand reports whether the policy lets a revision through: it verifies it, or
 // only warns.
 func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision) bool {
-	return c.verifies(ctx, revision) || c.policy().For(c.Reference(), revision.Tag.Name).Warns()
+	return c.verifies(ctx, revision) || c.policy().For(c.Reference(), revision.Tag.Name).Warn
 }
 
 // AcceptLoss appends what stands now of a name whose latest revision is gone, or
@@ -117,7 +117,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	if last.Tag == (revision.Tag{}) {
 		return entry.Event{}, fmt.Errorf("nothing of entry %q is lost: %w", name, entry.ErrNotFound)
 	}
-	if c.policy() != nil && options.Sign == nil && !c.policy().For(c.Reference(), name).Warns() {
+	if c.policy() != nil && options.Sign == nil && !c.policy().For(c.Reference(), name).Warn {
 		return entry.Event{}, fmt.Errorf("%w: the policy demands a signature of what accepts the loss of %q", entry.ErrInvalid, name)
 	}
 	if head != nil && !c.mayStand(ctx, head) {

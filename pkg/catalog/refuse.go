@@ -93,7 +93,7 @@ func (e *evaluator) newest(ctx context.Context, what, name string, head revision
 	if check.Result == entry.VerdictVerified {
 		return nil
 	}
-	if e.rule(name).Warns() {
+	if e.rule(name).Warn {
 		e.warn(WarnPolicy, name, fmt.Errorf("entry %q: %s", name, check.Reason))
 		return nil
 	}

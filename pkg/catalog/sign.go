@@ -63,7 +63,7 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 		return
 	}
 	rule := policy.For(p.catalog.Reference(), p.name)
-	if rule.Warns() || !slices.Contains(rule.Subjects(), trust.SubjectEntry) {
+	if rule.Warn || !slices.Contains(rule.Require, trust.SubjectEntry) {
 		return
 	}
 	check := rule.Check(trust.SubjectEntry, revision, evidenceOf(p.catalog.log.Signatures(tag)))
@@ -241,7 +241,7 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manif
 	}
 	found := signature.Find(ctx, c.repository, manifest).Signatures
 	if policy == nil {
-		return snapshotTexts(nil, nil, manifest, found)
+		return snapshotTexts(nil, trust.AppliedRule{}, manifest, found)
 	}
 	return snapshotTexts(policy, policy.For(c.Reference(), tag.Name), manifest, found)
 }

@@ -35,7 +35,7 @@ func (e *evaluator) retain(tag revision.Tag, check trust.Check, found []signatur
 // snapshotTexts returns signatures of a digest as a snapshot carries them. There is room
 // for few, so those come first that are by somebody whom the rule names: a
 // stranger can put any number beside them. A nil policy names nobody.
-func snapshotTexts(policy *trust.Policy, rule *trust.AppliedRule, d digest.Digest, found []signature.Signature) [][]byte {
+func snapshotTexts(policy *trust.Policy, rule trust.AppliedRule, d digest.Digest, found []signature.Signature) [][]byte {
 	var first, others [][]byte
 	for _, one := range found {
 		if policy != nil && len(found) > 1 && len(rule.Check(trust.SubjectEntry, d, signature.Evidence{Signatures: []signature.Signature{one}}).Signers) > 0 {

@@ -31,14 +31,14 @@ func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, 
 	}
 	rule := c.policy().For(c.Reference(), name)
 	switch {
-	case image != nil && rule != nil && !slices.Contains(rule.Subjects(), trust.SubjectEntry) && rule.Admits(c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == entry.VerdictVerified:
+	case image != nil && rule.Name != "" && !slices.Contains(rule.Require, trust.SubjectEntry) && admits(rule, c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == entry.VerdictVerified:
 		return nil, nil // the entry itself need not be signed
-	case rule.Warns() && head != nil && c.verifies(ctx, head):
-		return warn("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule), nil
-	case rule.Warns():
+	case rule.Warn && head != nil && c.verifies(ctx, head):
+		return warn("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule.Name), nil
+	case rule.Warn:
 		return nil, nil
 	case !meant:
-		return nil, newUnsignedError(name, rule.String())
+		return nil, newUnsignedError(name, rule.Name)
 	}
 	return warn("entry %q is not signed, and the policy refuses it like this", name), nil
 }

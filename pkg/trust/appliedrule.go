@@ -4,14 +4,19 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-
-	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // AppliedRule is the rule of a policy that applies to a name of a catalog. It is
-// bound to its policy: what it says is by that policy's trusted root. Nil is that
-// no rule applies, and trusts nobody. It is safe for concurrent use.
+// bound to its policy: what it says is by that policy's trusted root. Its fields
+// describe it, and changing them does not change what it decides. The zero value is
+// that no rule applies, and trusts nobody. It is safe for concurrent use.
 type AppliedRule struct {
+	Name       string    // as reports call it, unique in its policy; "" for no rule
+	PolicyHash string    // Policy.Hash of its policy
+	Require    []Subject // what it requires to be signed, in the order of checks
+	Warn       bool      // what fails it is reported and not refused
+	Origins    []string  // patterns of the catalogs that an entry may have been published in; none is any
+
 	policy *Policy
 	rule   *Rule
 }
@@ -19,16 +24,24 @@ type AppliedRule struct {
 // For returns the rule that applies to a name of a catalog: the most specific one,
 // of two alike the first, else the default rule. The rule whose patterns have more
 // characters other than * is the more specific one; the catalog's pattern counts
-// first. It is nil where none applies; then nobody is trusted.
-func (p *Policy) For(catalog, name string) *AppliedRule {
+// first. Its Name is "" where none applies; then nobody is trusted.
+func (p *Policy) For(catalog, name string) AppliedRule {
 	rule := p.defaultRule
 	if applying := p.applying(catalog, name); len(applying) > 0 {
 		rule = applying[0]
 	}
+	return p.apply(rule)
+}
+
+// apply binds a rule, which may be nil, to the policy.
+func (p *Policy) apply(rule *Rule) AppliedRule {
 	if rule == nil {
-		return nil
+		return AppliedRule{PolicyHash: p.hash, Require: rule.subjects()}
 	}
-	return &AppliedRule{p, rule}
+	return AppliedRule{
+		Name: rule.where, PolicyHash: p.hash, Require: rule.subjects(), Warn: rule.Warn, Origins: slices.Clone(rule.Origins),
+		policy: p, rule: rule,
+	}
 }
 
 // applying returns the rules that apply, the most specific one first.
@@ -47,40 +60,3 @@ func (p *Policy) applying(catalog, name string) []*Rule {
 
 // specificity counts the characters of a pattern that stand for themselves.
 func specificity(pattern string) int { return len(strings.ReplaceAll(pattern, "*", "")) }
-
-// Policy returns the policy that the rule is of; nil for no rule.
-func (a *AppliedRule) Policy() *Policy {
-	if a == nil {
-		return nil
-	}
-	return a.policy
-}
-
-// String is what reports call the rule, which is unique in its policy; "" for no
-// rule.
-func (a *AppliedRule) String() string {
-	if a == nil {
-		return ""
-	}
-	return a.rule.where
-}
-
-// Warns reports whether what fails the rule is reported and not refused.
-func (a *AppliedRule) Warns() bool { return a != nil && a.rule.Warn }
-
-// Subjects are what the rule requires to be signed, in the order of checks.
-func (a *AppliedRule) Subjects() []Subject {
-	if a == nil {
-		return []Subject{SubjectEntry}
-	}
-	return a.rule.subjects()
-}
-
-// Admits reports whether the rule allows what was published in a catalog, given
-// the normal form of its reference; "" is what does not say where it was.
-func (a *AppliedRule) Admits(catalog string) bool {
-	if a == nil || len(a.rule.Origins) == 0 {
-		return true
-	}
-	return catalog != "" && slices.ContainsFunc(a.rule.Origins, func(pattern string) bool { return normal.Match(pattern, catalog) })
-}

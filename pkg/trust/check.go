@@ -15,9 +15,9 @@ import (
 // Check finds out whether the signatures of a digest satisfy the rule. It is the
 // only place where anything becomes verified: when as many of the rule's signers as
 // it requires were counted among valid signatures of this digest. It is pure.
-func (a *AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence) Check {
+func (a AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence) Check {
 	check := Check{Subject: subject, Digest: d, Result: entry.VerdictUnknown}
-	if a == nil {
+	if a.rule == nil {
 		check.Result, check.Reason = entry.VerdictUntrusted, "no rule of the policy applies to it, so nobody is trusted to sign it"
 		return check
 	}

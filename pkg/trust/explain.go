@@ -33,7 +33,7 @@ func (p *Policy) Explain(catalog, name string) []string {
 	default:
 		lines = append(lines, "no rule applies and there is no default rule, so nobody is trusted to sign it")
 	}
-	if applied := p.For(catalog, name); applied != nil {
+	if applied := p.For(catalog, name); applied.rule != nil {
 		lines = append(lines, applied.rule.explain())
 	}
 	return lines

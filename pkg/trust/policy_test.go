@@ -52,11 +52,11 @@ default:
 	if got := rule.rule.explain(); got != want {
 		t.Errorf("got\n%s, want\n%s", got, want)
 	}
-	if rule.Warns() || rule.String() != "rule 1" {
-		t.Errorf("%s, warn %t", rule, rule.Warns())
+	if rule.Warn || rule.Name != "rule 1" {
+		t.Errorf("%s, warn %t", rule.Name, rule.Warn)
 	}
-	if other := policy.For("registry.example.com/other", "autosd-qemu"); !other.Warns() || other.String() != "the default rule" {
-		t.Errorf("%s, warn %t", other, other.Warns())
+	if other := policy.For("registry.example.com/other", "autosd-qemu"); !other.Warn || other.Name != "the default rule" {
+		t.Errorf("%s, warn %t", other.Name, other.Warn)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestMostSpecificRuleWins(t *testing.T) {
 		{"oci:/data/catalog", "autosd-qemu", "rule 1"},
 		{"oci:/data/catalog", "other", "the default rule"},
 	} {
-		if got := policy.For(test.catalog, test.name).String(); got != test.want {
+		if got := policy.For(test.catalog, test.name).Name; got != test.want {
 			t.Errorf("%s %s: %s, want %s", test.catalog, test.name, got, test.want)
 		}
 		if lines := policy.Explain(test.catalog, test.name); !strings.Contains(strings.Join(lines, "\n"), test.want) {
@@ -149,8 +149,8 @@ func TestMostSpecificRuleWins(t *testing.T) {
 		}
 	}
 	only := byKeys(t, rule("", "autosd"))
-	if got := only.For("c", "other"); got != nil {
-		t.Errorf("no rule applies, and %s does", got)
+	if got := only.For("c", "other"); got.Name != "" {
+		t.Errorf("no rule applies, and %s does", got.Name)
 	}
 }
 
@@ -235,7 +235,7 @@ func FuzzReadPolicy(f *testing.F) {
 		}
 		// Whatever was read checks something, or trusts nobody.
 		rule := policy.For("registry.example.com/team/catalog", "autosd")
-		if rule != nil && len(rule.rule.Keys)+len(rule.rule.Identities) == 0 {
+		if rule.rule != nil && len(rule.rule.Keys)+len(rule.rule.Identities) == 0 {
 			t.Errorf("a rule without signers: %s", text)
 		}
 		check := rule.Check(SubjectEntry, "sha256:"+cmpDigest, Evidence{})

@@ -58,8 +58,11 @@ func (c Check) severity() int {
 // Report makes the verdict of an entry from checks of what the rule requires to be
 // signed, and of what makes a verdict worse. A required check that is missing, or
 // one too many, makes it unknown: nothing is verified by not having been checked.
-func (a *AppliedRule) Report(checks ...Check) Report {
-	report := Report{Verdict: entry.VerdictUnknown, Rule: a.String(), Warn: a.Warns(), Checks: checks}
+func (a AppliedRule) Report(checks ...Check) Report {
+	report := Report{Verdict: entry.VerdictUnknown, Checks: checks}
+	if a.rule != nil {
+		report.Rule, report.Warn = a.rule.where, a.rule.Warn
+	}
 	var signed []Subject
 	worst := 0
 	for _, check := range checks {
@@ -68,7 +71,7 @@ func (a *AppliedRule) Report(checks ...Check) Report {
 		}
 		worst = max(worst, check.severity())
 	}
-	if slices.Equal(signed, a.Subjects()) {
+	if slices.Equal(signed, a.rule.subjects()) {
 		report.Verdict = severity[worst]
 	}
 	report.Reason = report.reason()

@@ -18,12 +18,7 @@ import (
 
 var verdicts = []entry.Verdict{entry.VerdictVerified, entry.VerdictUnsigned, entry.VerdictUntrusted, entry.VerdictInvalid, entry.VerdictUnknown}
 
-func applied(rule *Rule) *AppliedRule {
-	if rule == nil {
-		return nil
-	}
-	return &AppliedRule{policy: &Policy{}, rule: rule}
-}
+func applied(rule *Rule) AppliedRule { return (&Policy{}).apply(rule) }
 
 // Every combination of what is required and what was checked: an entry may be
 // used if, and only if, everything required was checked and verified, or its

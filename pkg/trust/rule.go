@@ -104,8 +104,12 @@ func requirement(subjects []Subject) string {
 	return ""
 }
 
-// subjects are what must be signed, in the order of checks.
+// subjects are what must be signed, in the order of checks; also where no rule
+// applies, for nil.
 func (r *Rule) subjects() []Subject {
+	if r == nil || len(r.Require) == 0 {
+		return []Subject{SubjectEntry}
+	}
 	if required := requirement(r.Require); required != "" {
 		return slices.Clone(requirements[required])
 	}

@@ -67,25 +67,25 @@ func NewMemory(dir string) *Memory {
 
 // Recall returns the check of a digest if it was verified before under the same
 // rule of the same policy.
-func (m *Memory) Recall(rule *trust.AppliedRule, subject trust.Subject, d digest.Digest) (trust.Check, bool) {
-	if m == nil || rule == nil {
+func (m *Memory) Recall(rule trust.AppliedRule, subject trust.Subject, d digest.Digest) (trust.Check, bool) {
+	if m == nil || rule.Name == "" {
 		return trust.Check{}, false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	check, ok := m.of(rule).known[key{rule.String(), subject, d}]
+	check, ok := m.of(rule).known[key{rule.Name, subject, d}]
 	return check, ok
 }
 
 // Remember adds a check, if it is of something verified.
-func (m *Memory) Remember(rule *trust.AppliedRule, check trust.Check) {
-	if m == nil || rule == nil || check.Result != entry.VerdictVerified {
+func (m *Memory) Remember(rule trust.AppliedRule, check trust.Check) {
+	if m == nil || rule.Name == "" || check.Result != entry.VerdictVerified {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	of := m.of(rule)
-	k := key{rule.String(), check.Subject, check.Digest}
+	k := key{rule.Name, check.Subject, check.Digest}
 	if _, ok := of.known[k]; !ok {
 		of.unsaved = append(of.unsaved, k)
 	}
@@ -94,8 +94,8 @@ func (m *Memory) Remember(rule *trust.AppliedRule, check trust.Check) {
 
 // of returns what is known of a rule's policy, and reads its file once. The caller
 // holds the lock.
-func (m *Memory) of(rule *trust.AppliedRule) *remembered {
-	hash := rule.Policy().Hash()
+func (m *Memory) of(rule trust.AppliedRule) *remembered {
+	hash := rule.PolicyHash
 	of := m.policies[hash]
 	if of == nil {
 		of = &remembered{known: m.read(hash)}

@@ -11,7 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-func newRule(t *testing.T) *trust.AppliedRule {
+func newRule(t *testing.T) trust.AppliedRule {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestMemory(t *testing.T) {
 	first := verdicts.NewMemory(dir)
 	first.Remember(rule, verified)
 	first.Remember(rule, refused)
-	first.Remember(nil, verified)
+	first.Remember(trust.AppliedRule{}, verified)
 	first.Save()
 	for name, memory := range map[string]*verdicts.Memory{"same process": first, "another": verdicts.NewMemory(dir)} {
 		if got, ok := memory.Recall(rule, verified.Subject, verified.Digest); !ok || got.Result != entry.VerdictVerified {
@@ -52,7 +52,7 @@ func TestMemory(t *testing.T) {
 		if got, ok := memory.Recall(other, verified.Subject, verified.Digest); ok {
 			t.Errorf("%s: got %+v of another policy, want nothing", name, got)
 		}
-		if got, ok := memory.Recall(nil, verified.Subject, verified.Digest); ok {
+		if got, ok := memory.Recall(trust.AppliedRule{}, verified.Subject, verified.Digest); ok {
 			t.Errorf("%s: got %+v of no rule, want nothing", name, got)
 		}
 	}
