@@ -36,7 +36,7 @@ type Item struct {
 	ScheduleName     string            `json:"scheduleName,omitempty"`
 	Labels           map[string]string `json:"labels,omitempty"`
 	ArtifactRefs     []ArtifactRef     `json:"artifactRefs,omitempty"`
-	DownloadURL      string            `json:"downloadUrl"` // the first artifact's reference, else the image's
+	DownloadURL      string            `json:"downloadUrl"` // where to fetch the first artifact, else the image: by digest
 	IsMultiArch      bool              `json:"isMultiArch"`
 	PlatformVariants []Platform        `json:"platformVariants,omitempty"`
 	Referrers        []ReferrerRef     `json:"referrers,omitempty"`

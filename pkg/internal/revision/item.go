@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -39,13 +41,13 @@ func (r *Revision) Item() entry.Item {
 		LastVerified: d.PublishedAt, PublishedAt: d.PublishedAt, PublishedBy: d.PublishedBy,
 		CreatedAt: d.PublishedAt, ImageCreatedAt: d.Registry.CreatedAt,
 		SourceType: d.Source.Type, SourceImageBuild: d.Source.ImageBuild, ScheduleName: d.Source.Schedule,
-		Labels: d.Labels, DownloadURL: d.Image.Reference, PlatformVariants: d.Registry.Platforms,
+		Labels: d.Labels, DownloadURL: entry.Pinned(d.Image.Reference, d.Image.Digest), PlatformVariants: d.Registry.Platforms,
 		Revision: r.Digest,
 	}
 	item.IsMultiArch = len(item.PlatformVariants) > 1
 	for _, a := range d.Artifacts {
 		item.ArtifactRefs = append(item.ArtifactRefs, entry.ArtifactRef{
-			Type: a.Type, URL: a.Reference, Digest: a.Digest, SizeBytes: a.SizeBytes,
+			Type: a.Type, URL: artifactURL(d, &a), Digest: a.Digest, SizeBytes: a.SizeBytes,
 			Format: a.Format, Compression: a.Compression, Title: a.Title, Partition: a.Partition, DecompressedSize: a.DecompressedSize,
 		})
 	}
@@ -55,6 +57,20 @@ func (r *Revision) Item() entry.Item {
 	item.Referrers = referrerRefs(d)
 	item.Conditions = mismatchConditions(d)
 	return item
+}
+
+// artifactURL is where a file is fetched from, by digest. Documents name the
+// manifest of a file by digest; of one that has only a tag for it, the manifest
+// is known where it is the image itself. Else the file's own digest is given: a
+// blob of that repository, and no manifest that the tag names since.
+func artifactURL(d *entry.Document, a *entry.Artifact) string {
+	switch _, pin, pinned := strings.Cut(a.Reference, "@"); {
+	case pinned:
+		return entry.Pinned(a.Reference, digest.Digest(pin))
+	case a.Reference == d.Image.Reference:
+		return entry.Pinned(a.Reference, d.Image.Digest)
+	}
+	return entry.Pinned(a.Reference, a.Digest)
 }
 
 // ConditionMetadataMismatch is true of an entry whose image says something

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/opencontainers/go-digest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -113,7 +114,7 @@ func TestItemOfAMinimalDocument(t *testing.T) {
 		"name": "a", "registryUrl": document.Image.Reference, "digest": document.Image.Digest.String(),
 		"phase": "Available", "bootc": false, "isMultiArch": false, "accessCount": 0.0, "sourceType": "External",
 		"lastVerified": "2026-03-01T10:00:00.000Z", "publishedAt": "2026-03-01T10:00:00.000Z", "createdAt": "2026-03-01T10:00:00.000Z",
-		"downloadUrl": document.Image.Reference, "revision": packed.Descriptor.Digest.String(),
+		"downloadUrl": entry.Pinned(document.Image.Reference, document.Image.Digest), "revision": packed.Descriptor.Digest.String(),
 	}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Error(diff)
@@ -158,7 +159,34 @@ func TestIsMultiArch(t *testing.T) {
 	if item := mustUnpack(t, mustPack(t, document)).Item(); item.IsMultiArch {
 		t.Error("one platform counts as several")
 	}
-	if item := fullItem(t); !item.IsMultiArch || item.DownloadURL != "registry.example.com/automotive/disk:2.0.1" {
-		t.Errorf("%t %s", item.IsMultiArch, item.DownloadURL)
+	if item := fullItem(t); !item.IsMultiArch {
+		t.Error("two platforms count as one")
+	}
+}
+
+// What is handed out is what was published, whatever a tag names by now.
+func TestItemHandsOutDigests(t *testing.T) {
+	document := fullDocument()
+	image, manifest, file := document.Image, digest.FromString("manifest"), digest.FromString("disk")
+	for _, tt := range []struct{ name, reference, want string }{
+		{"by digest", "registry.example.com/automotive/disk@" + manifest.String(), "registry.example.com/automotive/disk@" + manifest.String()},
+		{"by tag and digest", "registry.example.com/automotive/disk:2@" + manifest.String(), "registry.example.com/automotive/disk@" + manifest.String()},
+		{"the image itself, by tag", image.Reference, "registry.example.com/automotive/autosd@" + image.Digest.String()},
+		{"another manifest, by tag", "registry.example.com/automotive/disk:2", "registry.example.com/automotive/disk@" + file.String()},
+		{"a layout, by digest", "oci:/srv/disk:2@" + manifest.String(), "oci:/srv/disk@" + manifest.String()},
+	} {
+		document.Artifacts[0].Reference = tt.reference
+		item := mustUnpack(t, mustPack(t, document)).Item()
+		if got := []string{item.ArtifactRefs[0].URL, item.DownloadURL}; got[0] != tt.want || got[1] != tt.want {
+			t.Errorf("%s: url and downloadUrl are %q, want %s", tt.name, got, tt.want)
+		}
+		if item.RegistryURL != image.Reference {
+			t.Errorf("%s: registryUrl is %s, want %s as published", tt.name, item.RegistryURL, image.Reference)
+		}
+	}
+	document.Artifacts = nil
+	want := "registry.example.com/automotive/autosd@" + image.Digest.String()
+	if item := mustUnpack(t, mustPack(t, document)).Item(); item.DownloadURL != want {
+		t.Errorf("downloadUrl without artifacts is %s, want %s", item.DownloadURL, want)
 	}
 }

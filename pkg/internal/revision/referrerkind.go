@@ -59,7 +59,7 @@ func referrerRefs(d *entry.Document) []entry.ReferrerRef {
 	var all []entry.ReferrerRef
 	for _, r := range d.Registry.Referrers {
 		all = append(all, entry.ReferrerRef{
-			Kind: ReferrerKind(&r), Type: r.Type, URL: entry.Repository(d.Image.Reference) + "@" + r.Digest.String(), Digest: r.Digest,
+			Kind: ReferrerKind(&r), Type: r.Type, URL: entry.Pinned(d.Image.Reference, r.Digest), Digest: r.Digest,
 			SizeBytes: r.SizeBytes, Title: r.Title, FileDigest: r.FileDigest, Platform: r.Subject,
 		})
 	}

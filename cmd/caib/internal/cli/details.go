@@ -94,7 +94,7 @@ type section struct {
 func platforms(i *entry.Item) section {
 	s := section{"Platforms", []string{"ARCH", "OS", "VARIANT", "LAYERS", "SIZE", "REFERENCE"}, nil}
 	for _, p := range i.PlatformVariants {
-		s.rows = append(s.rows, []string{p.Architecture, p.OS, p.Variant, fmt.Sprint(p.LayerCount), size(p.SizeBytes), entry.Repository(i.RegistryURL) + "@" + p.Digest.String()})
+		s.rows = append(s.rows, []string{p.Architecture, p.OS, p.Variant, fmt.Sprint(p.LayerCount), size(p.SizeBytes), entry.Pinned(i.RegistryURL, p.Digest)})
 	}
 	return s
 }
@@ -159,7 +159,7 @@ func commands(i *entry.Item) (all []string) {
 	if strings.HasPrefix(i.RegistryURL, "oci:") {
 		return nil
 	}
-	pinned := entry.Repository(i.RegistryURL) + "@" + i.Digest.String()
+	pinned := entry.Pinned(i.RegistryURL, i.Digest)
 	isArtifact := slices.ContainsFunc(i.ArtifactRefs, func(a entry.ArtifactRef) bool { return a.URL == pinned })
 	if !isArtifact && i.Bootc {
 		all = append(all, "bootc switch "+pinned)
