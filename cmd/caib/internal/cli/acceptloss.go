@@ -25,9 +25,10 @@ func newAcceptLoss(a *app) *cobra.Command {
 		Short: "Move on from entries whose latest revision is gone",
 		Long: `What this reader once saw in a catalog it knows: when the registry no longer has
 the latest revision of an entry, that is reported each time, and refused under a
-policy. accept-loss publishes what stands now once more, or a removal where
-nothing does, dated after what is gone, so that every reader moves on. Where
-readers demand signatures, it needs one too: --sign-key or --sign-keyless.
+policy. accept-loss publishes the revision that is newest now once more, or a
+removal where there is none, dated after what is lost, so that every reader
+moves on. Where readers require signatures, it needs one too: --sign-key or
+--sign-keyless.
 
 With --local nothing is written: this reader alone forgets what it saw, because
 the registry was replaced or set back by those who run it.`,

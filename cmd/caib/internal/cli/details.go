@@ -12,7 +12,7 @@ import (
 )
 
 // details prints everything about one entry for people: every reference can be
-// pasted as it stands.
+// pasted as it is.
 func (a *app) details(item *entry.Item, wide bool) error {
 	writer := tabwriter.NewWriter(a.system.Out, 0, 0, 2, ' ', 0)
 	shown := *item

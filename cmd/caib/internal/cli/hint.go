@@ -54,7 +54,7 @@ func hint(err error) string {
 	case errors.As(err, &missing):
 		return "a cache in front of the registry, or a rule that deletes tags, may hide them: ask the registry itself; if it was replaced, `caib catalog accept-loss --local --all` forgets what was seen"
 	case errors.As(err, &lost):
-		return "publish the entry again, or move on from what stands now with `caib catalog accept-loss NAME`; if the registry was replaced, add --local"
+		return "publish the entry again, or accept the loss with `caib catalog accept-loss NAME`; if the registry was replaced, add --local"
 	case errors.As(err, &unsigned):
 		return "sign it with --sign-key FILE or --sign-keyless, or give --unsigned to go on although readers will refuse it"
 	case errors.As(err, &clock):

@@ -32,7 +32,7 @@ publication is attached to its image, its signatures are put there too. With
 
 With --all, every live entry is signed, or those whose names fit --name; one
 that cannot be signed does not stop the others. An interrupted run is taken up
-again by --resume: what it has signed is not looked at again.
+again by --resume: what it has signed is not checked again.
 
 With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
 Actions ("permissions: id-token: write") or GitLab ("id_tokens:

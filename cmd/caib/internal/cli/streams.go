@@ -29,7 +29,7 @@ type Streams struct {
 	InTerminal, OutTerminal, ErrTerminal bool
 	Author                               string // recorded as the publisher
 
-	recheck time.Duration // before a registry is believed that something is gone; 0 is the catalog's own
+	recheck time.Duration // before a registry is believed that something is not there; 0 is the catalog's own
 }
 
 // System is the world of this process.

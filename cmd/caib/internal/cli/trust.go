@@ -205,7 +205,7 @@ func (a *app) refusals(err error) error {
 func trustHint(err error) error {
 	var refusal *trust.Error
 	if errors.As(err, &refusal) && refusal.Subject == trust.SubjectLatest {
-		return withHint(err, "publish the entry again, or move on from what stands now with `caib catalog accept-loss NAME`; if the registry was replaced, add --local")
+		return withHint(err, "publish the entry again, or accept the loss with `caib catalog accept-loss NAME`; if the registry was replaced, add --local")
 	}
 	if errors.As(err, &refusal) && errors.Is(err, entry.ErrUntrusted) && !errors.Is(err, entry.ErrUnreachable) {
 		return withHint(err, "`caib catalog policy test NAME` says which rule applies; if it is yours, `caib catalog sign NAME` adds a signature; if not, publish the entry again")

@@ -34,15 +34,15 @@ func newVerify(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "verify NAME... | --all",
 		Short: "Check entries for real: image, content and signatures",
-		Long: `Check each entry for real: that it stands under its tag and nothing later is
-gone, that its image is reachable and the one that was published, that every
+		Long: `Check each entry for real: that its tag holds it and nothing later is
+missing, that its image is reachable and the one that was published, that every
 platform and layer is there, that the entry is attached to the image, and that
 its signatures are those that the policy, --key or --certificate-identity wants.
 Without any of these, signatures are not checked, and the verdict is "-". One
 line a check, a verdict an entry.
 
 With --all, an interrupted run is taken up again by --resume: what was found in
-order is not looked at again.`,
+order is not checked again.`,
 		Example: `  caib catalog verify autosd
   caib catalog verify autosd --key release.pub --require both
   caib catalog verify --all --policy policy.yaml -o json

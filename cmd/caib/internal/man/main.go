@@ -81,7 +81,7 @@ var (
 )
 
 // markdown is a help text for md2man: a line of capitals is a heading, an
-// indented line stands as it is, and all else is paragraphs of plain words.
+// indented line is printed as it is, and all else is paragraphs of plain words.
 func markdown(text string) string {
 	var b strings.Builder
 	verbatim, blank := false, 0
