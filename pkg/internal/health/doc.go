@@ -12,7 +12,7 @@
 // know nothing of each other probe at the same times and, as long as registries
 // answer them the same, keep the same statuses to the byte.
 //
-// A circuit breaker stands before each registry host: five failures in a row
+// Each registry host has a circuit breaker: five failures in a row
 // open it, five minutes later one probe tries again. While it is not closed,
 // nothing that fails counts for an entry: its last phase stays, marked
 // stale.

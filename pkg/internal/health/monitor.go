@@ -163,7 +163,7 @@ func (w *watched) mergeRecorded(recorded *entry.Status) {
 	w.status.Name, w.status.Revision = w.subject.key.Name, w.subject.revision
 }
 
-// nudge makes Run look at the queue again.
+// nudge makes Run read the queue again.
 func (m *Monitor) nudge() {
 	select {
 	case m.wake <- struct{}{}:
@@ -267,7 +267,7 @@ func (m *Monitor) Breakers() map[string]string {
 	return states
 }
 
-// host is what stands before one registry.
+// host limits the requests to one registry.
 type host struct {
 	breaker *gobreaker.CircuitBreaker[outcome]
 	slots   chan struct{}

@@ -217,7 +217,7 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v outcome, begun tim
 	return v, begun, failure
 }
 
-// host returns what stands before a registry. There are no more than entries
+// host returns the limits on requests to a registry. There are no more than entries
 // name.
 func (m *Monitor) host(name string) *host {
 	m.mu.Lock()

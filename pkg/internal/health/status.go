@@ -113,7 +113,7 @@ func stale(old entry.Status, dated time.Time) entry.Status {
 }
 
 // Initial is the status of an item that a Monitor begins to watch: the recorded
-// one, or that of a publication, which was looked at when it was made. recorded
+// one, or that of a publication, which inspected the image. recorded
 // may be nil.
 func Initial(item *entry.Item, recorded *entry.Status) entry.Status {
 	return newer(entry.Status{
@@ -124,7 +124,7 @@ func Initial(item *entry.Item, recorded *entry.Status) entry.Status {
 
 // newer is ours, or what is recorded of the same revision if that says more: it
 // was verified later, or knows of more probes since that got no answer. Of the
-// accesses, the higher count stands.
+// accesses, the higher count is taken.
 func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 	if recorded == nil {
 		return ours
@@ -147,7 +147,7 @@ func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 type Probe func(ctx context.Context, item *entry.Item) error
 
 // Registry probes by one HEAD request of the reference as published, and asks
-// once more by GET before it says that the image is gone.
+// once more by GET before it says that the image is not there.
 func Registry(client *registry.Client) Probe {
 	return func(ctx context.Context, item *entry.Item) error {
 		ref, err := registry.ParseReference(item.RegistryURL)

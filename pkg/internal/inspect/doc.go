@@ -1,4 +1,4 @@
-// Package inspect looks at an image where it is stored and says what it is:
+// Package inspect reads an image where it is stored and says what it is:
 // digest, media type, sizes, layers, platforms, what its builder wrote into
 // annotations and labels, and what is attached to it. It reads manifests and
 // configs; of layers it only makes sure that they are there.
@@ -7,6 +7,6 @@
 //	fmt.Println(image.Descriptor.Digest, image.Observed.SizeBytes)
 //
 // Images are other people's: everything is bounded, checked against its
-// digest and size, and text that could not stand in a catalog is dropped and
+// digest and size, and text that no entry may have is dropped and
 // reported.
 package inspect

@@ -14,14 +14,14 @@ const (
 	maxFactLength = 256
 )
 
-// plainText is what may stand in an entry: one printable line.
+// plainText is the text that an entry may have: one printable line.
 var plainText = regexp.MustCompile(`^[^\x00-\x1f\x7f-\x9f\x{061c}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}\x{feff}]*$`)
 
-// facts collects metadata from what builders write. The first word on a
-// subject stands.
+// facts collects metadata from what builders write. What is said first
+// on a subject is taken.
 type facts struct{ look *look }
 
-// text returns a value that may stand in an entry, or "" with a warning.
+// text returns a value that an entry may have, or "" with a warning.
 func (f facts) text(what, value string) string {
 	if len(value) <= maxFactLength && plainText.MatchString(value) {
 		return value

@@ -91,8 +91,8 @@ func (l *look) content(ctx context.Context) (root *node, manifests []*node, err 
 	return root, manifests, l.stat(ctx, manifests)
 }
 
-// describe collects what index, manifests and configs say. The outermost word
-// on a subject stands.
+// describe collects what index, manifests and configs say. What the outermost
+// says on a subject is taken.
 func (l *look) describe(root *node, manifests []*node) {
 	facts := facts{look: l}
 	root.each(func(n *node) {

@@ -54,8 +54,8 @@ func (l *look) addReferrer(r *referrer, image digest.Digest) {
 	l.list(described)
 }
 
-// addAttestation lists the statements of a BuildKit attestation, which stands
-// in the image's index instead of referring to it.
+// addAttestation lists the statements of a BuildKit attestation, which is
+// listed in the image's index instead of referring to it.
 func (l *look) addAttestation(n *node) {
 	if n.isIndex() || !n.isAttestation() || !sound(n.manifest.Layers) {
 		return
@@ -74,7 +74,7 @@ func (l *look) addAttestation(n *node) {
 	}
 }
 
-// addArtifacts lists what stands in the image's index beside its platforms, as
+// addArtifacts lists what the image's index has beside its platforms, as
 // what it is.
 func (l *look) addArtifacts(root *node, manifests []*node) {
 	root.each(func(n *node) {
@@ -109,7 +109,7 @@ func sound(layers []ocispec.Descriptor) bool {
 	return true
 }
 
-// isDigest tells the digests that may stand in an entry.
+// isDigest reports whether an entry may have a digest.
 func isDigest(d digest.Digest) bool {
 	return d.Validate() == nil && (d.Algorithm() == digest.SHA256 || d.Algorithm() == digest.SHA512)
 }

@@ -119,7 +119,7 @@ func (r *referrer) rank() int {
 
 // fetchReferrers reads the manifests: the list's own words about type and
 // annotations are another client's where the registry has no Referrers API.
-// One that is gone, or refers to something else, loses its subject.
+// One that is not there, or refers to something else, loses its subject.
 func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)

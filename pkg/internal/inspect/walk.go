@@ -58,8 +58,8 @@ func (n *node) runs() bool {
 	return isConfig(config) && n.manifest.ArtifactType == "" || named && n.manifest.ArtifactType == ""
 }
 
-// isArtifact reports whether an index below the image's own is an artifact that
-// stands beside the platforms, whatever is in it.
+// isArtifact reports whether an index below the image's own is an artifact
+// beside the platforms, whatever is in it.
 func (n *node) isArtifact() bool {
 	return n.isIndex() && n.parent != nil && n.index.ArtifactType != ""
 }

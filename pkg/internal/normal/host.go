@@ -75,7 +75,7 @@ func RequestHost(host string, plain bool) string {
 var hostPattern = regexp.MustCompile(`^(?:([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\.?|(\[[0-9A-Fa-f:.]+\]))(?::([0-9]+))?$`)
 
 // SplitHost splits host[:port] into normal forms of both, and reports whether it
-// is one; what is none is a name as it stands. An IPv6 address keeps its
+// is one; what is none is a name as it is. An IPv6 address keeps its
 // brackets.
 func SplitHost(host string) (name, port string, ok bool) {
 	parts := hostPattern.FindStringSubmatch(host)

@@ -58,7 +58,7 @@ func (v *View) checkLoss(ctx context.Context) error {
 		return nil
 	}
 	slices.SortFunc(missing, revision.Tag.Compare)
-	// If the first are gone, there is no need to ask for all of them.
+	// If the first are absent, there is no need to ask for all of them.
 	enough := min(len(missing), max(3, len(heads)/20)+1)
 	var gone []revision.Tag
 	for _, some := range [][]revision.Tag{missing[:enough], missing[enough:]} {
@@ -74,7 +74,7 @@ func (v *View) checkLoss(ctx context.Context) error {
 	return nil
 }
 
-// checkSnapshot reports that the newest snapshot is gone with none in its place.
+// checkSnapshot reports that the newest snapshot is absent with none in its place.
 func (v *View) checkSnapshot(ctx context.Context) error {
 	v.log.known.mu.Lock()
 	newest := v.log.newest

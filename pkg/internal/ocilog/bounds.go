@@ -31,7 +31,7 @@ const (
 	budgetTime   = time.Minute
 
 	// What a snapshot or another reader claims, and the registry does not list,
-	// is tried on so many: where none of them stands, none of the rest does.
+	// is tried on so many: where the registry has none of them, it has none of the rest.
 	tryClaims = 256
 )
 

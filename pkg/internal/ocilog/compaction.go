@@ -72,7 +72,7 @@ func (c *compaction) spend(records, text int) error {
 }
 
 // merge writes segments from several sources: one, as long as it stays within
-// the bounds of one. Records are copied as they stand, signatures and unknown
+// the bounds of one. Records are copied as they are, signatures and unknown
 // fields included, if they are valid.
 func (c *compaction) merge(ctx context.Context, p part) error {
 	for _, source := range p.sources {

@@ -14,12 +14,12 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-// OverwrittenError says that other bytes stand under a tag than those it was
-// made for. It is an entry.ErrMalformed: they are no revision.
+// OverwrittenError says that a tag holds other bytes than those it was made
+// for. It is an entry.ErrMalformed: they are no revision.
 type OverwrittenError struct {
 	Tag  revision.Tag
-	Now  digest.Digest // what stands there; "" is not known any more
-	Then digest.Digest // what was seen there before; "" is not known
+	Now  digest.Digest // what it holds; "" is not known any more
+	Then digest.Digest // what it held before; "" is not known
 }
 
 func (e *OverwrittenError) Error() string {
@@ -46,15 +46,15 @@ func (l *Log) cachedRevision(tag revision.Tag) *revision.Revision {
 	if !ok || f.digest == "" {
 		return nil
 	}
-	// The same manifest may stand under another tag too: there it is none.
+	// Another tag may hold the same manifest too: there it is no revision.
 	if revision, ok := l.decoded.Get(f.digest); ok && revision.Tag == tag {
 		return revision
 	}
 	return nil
 }
 
-// find returns the revisions of tags that stand, without those that turn out not
-// to be revisions. An error means that something could not be asked: then
+// find returns the revisions that tags hold, without tags that turn out to hold
+// none. An error means that something could not be asked: then
 // nothing can be said about any of them.
 func (v *View) find(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
 	found := make(map[revision.Tag]*revision.Revision, len(want))
@@ -271,7 +271,7 @@ func (l *Log) fetch(ctx context.Context, tag revision.Tag) ([]byte, digest.Diges
 	return manifest, sum, nil
 }
 
-// mismatch records for a while that other bytes stand under a tag.
+// mismatch records for a while that a tag holds other bytes than it was made for.
 func (k *knowledge) mismatch(tag revision.Tag, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -40,7 +40,7 @@ type fact struct {
 	// decoded says that it was decoded as a revision, by this process or by the
 	// one that wrote the state: junk and copies are no heads.
 	decoded bool
-	// mismatched is when other bytes than the tag was made for stood under it;
+	// mismatched is when the tag held other bytes than it was made for;
 	// they are not asked for again at once, and may be put right.
 	mismatched time.Time
 

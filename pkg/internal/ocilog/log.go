@@ -48,7 +48,7 @@ type Options struct {
 	// is asked of the revisions that the snapshot adds, Parallel at a time.
 	Lookup func(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte
 	// Verified reports whether the policy in force verifies a revision; nil
-	// stands for no policy. Only such a revision may be dated far ahead, and
+	// is no policy. Only such a revision may be dated far ahead, and
 	// be missed by a reader who never saw it. It may be called from several
 	// goroutines at once.
 	Verified func(ctx context.Context, revision *revision.Revision) bool
@@ -146,7 +146,7 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 }
 
 // confirmOwn notes that the policy in force verifies what was just signed: it is
-// missed when it is gone, even if all that a reader saw since was a stranger's.
+// missed once it is absent, even if all that a reader saw since was a stranger's.
 func (l *Log) confirmOwn(ctx context.Context, packed *revision.Packed) {
 	if l.options.Verified == nil {
 		return

@@ -31,7 +31,7 @@ type opened struct {
 	signatures []jsontext.Value // nothing is known of them
 }
 
-// line is a record as it stands in a segment, read no further than its tag.
+// line is a record as a segment has it, read no further than its tag.
 type line struct {
 	tag  revision.Tag
 	text []byte // valid until the next line is read

@@ -125,7 +125,7 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 		}
 		return a.end(ctx, view, name, sum, saw)
 	case head.Later != "" || !a.counts(head):
-		return fmt.Errorf("%w: what stands is not verified", entry.ErrUntrusted)
+		return fmt.Errorf("%w: the head is not verified", entry.ErrUntrusted)
 	}
 	text, err := a.process.log.DocumentText(ctx, head.Tag)
 	if err != nil {

@@ -116,8 +116,8 @@ func (s *State) read(id string) stored {
 }
 
 // current drops what later heads have made of no account. Of each name stay the
-// latest that stood, the latest that was verified, and those that are absent:
-// what an unsigned head followed is known when that is gone, too.
+// latest that was there, the latest that was verified, and those that are absent:
+// what an unsigned head followed is still known once that head is absent.
 func current(all map[revision.Tag]head) map[revision.Tag]head {
 	byName := map[string][]revision.Tag{}
 	for tag := range all {

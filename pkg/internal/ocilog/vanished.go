@@ -54,7 +54,7 @@ func (l *Log) isForeign(ctx context.Context, tag revision.Tag) bool {
 }
 
 // isOurs reports whether a revision that this reader never saw in the registry
-// is verified and names this catalog: then it stood here once.
+// is verified and names this catalog: then the registry had it once.
 func (v *View) isOurs(ctx context.Context, tag revision.Tag) bool {
 	l := v.log
 	l.known.mu.Lock()
@@ -167,9 +167,9 @@ func (v *View) report(ctx context.Context, replay *revision.Replay, tags []revis
 }
 
 func vanishedNotice(last revision.Tag, head *revision.Revision) error {
-	what := "nothing stands in its place"
+	what := "it has no head now"
 	if head != nil {
-		what = fmt.Sprintf("what stands now is of %s", head.Tag.Time())
+		what = fmt.Sprintf("its head is now of %s", head.Tag.Time())
 	}
 	return fmt.Errorf("entry %q: its latest revision (%s, of %s) is no longer in the registry; %s", last.Name, last, last.Time(), what)
 }

@@ -33,9 +33,9 @@ type View struct {
 }
 
 // Read asks the target for its tags and reads the newest snapshot, if it is not
-// known already (SPEC section 10). names are those that will be looked at; none
-// means all of them. It is a hint: what a view was not read for costs it another
-// look at the snapshot. A registry that answers without much of what this reader
+// known already (SPEC section 10). names are those that will be asked for;
+// none means all of them. It is a hint: for another name the snapshot is read
+// once more. A registry that answers without much of what this reader
 // saw in it is a *MissingError.
 func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 	view, err := l.ReadIncomplete(ctx, names...)
@@ -104,7 +104,7 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 // Lists reports whether the registry listed a tag, of the log or not.
 func (v *View) Lists(tag string) bool { return slices.Contains(v.all, tag) }
 
-// tryBeyond bounds the revisions dated too far ahead that are looked at.
+// tryBeyond bounds the revisions dated too far ahead that are read.
 const tryBeyond = 64
 
 // admitVerified takes those into the view that a policy verifies, although they
@@ -279,8 +279,8 @@ func (v *View) revisions(ctx context.Context, want []revision.Tag) (map[revision
 	return v.find(ctx, want)
 }
 
-// notRevision notes that a tag holds no revision. What is only claimed to stand
-// under a tag is dropped without a word: nobody need know of it.
+// notRevision notes that a tag holds no revision. A tag that is only claimed to
+// exist is dropped without a word: nobody need know of it.
 func (v *View) notRevision(tag revision.Tag, why error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -339,7 +339,7 @@ func (v *View) UnreadableNames() []string {
 }
 
 // Confirm notes that a policy verified revisions: what was verified once is
-// missed when it is gone.
+// missed once it is absent.
 func (l *Log) Confirm(tags ...revision.Tag) {
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()

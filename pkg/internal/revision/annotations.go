@@ -25,7 +25,7 @@ const (
 )
 
 // facets are the annotations of a revision: small copies of what the document
-// says, for people and tools that look at manifests. A value that is too long
+// says, for people and tools that read manifests. A value that is too long
 // is left out, never cut: the document has it whole. The list is in order of
 // importance; what does not fit is left out.
 func facets(pairs ...string) map[string]string {

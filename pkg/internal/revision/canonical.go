@@ -49,7 +49,7 @@ func carry(old, known, fresh []byte) ([]byte, error) {
 }
 
 // carryTree keeps what a known field holds that is not known, even where the
-// field itself is gone from fresh. A known field that old spells out as false,
+// field itself is missing in fresh. A known field that old spells out as false,
 // 0 or "" is carried too: it says the same as its absence.
 func carryTree(old, known, fresh any) any {
 	switch o := old.(type) {

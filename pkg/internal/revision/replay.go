@@ -25,7 +25,7 @@ type undecided struct {
 // maxAsked bounds the tags of one name that are asked for at a time.
 const maxAsked = 256
 
-// NewReplay starts a replay of tags, which are in log order, as the log stood
+// NewReplay starts a replay of tags, which are in log order, as the log was
 // at asOf; a zero asOf means all of it.
 func NewReplay(tags []Tag, asOf time.Time) *Replay {
 	r := &Replay{open: map[string]*undecided{}, decided: map[string]*Revision{}}

@@ -11,7 +11,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Op is what a tag of the log stands for: its letter before the hash.
+// Op is the kind of artifact that a tag of the log names: its letter before the
+// hash.
 type Op byte
 
 // The operations of SPEC section 3.
@@ -34,11 +35,11 @@ func (o Op) String() string {
 	return "unknown"
 }
 
-// SnapshotName stands where a revision's tag has the entry's name.
+// SnapshotName is in the place of the entry's name in the tag of a snapshot.
 const SnapshotName = "_snapshot"
 
-// StatusName stands where a revision's tag has the entry's name, in the tags
-// of status artifacts (SPEC section 17). They are not of the log.
+// StatusName is in the place of the entry's name in the tags of status
+// artifacts (SPEC section 17). They are not of the log.
 const StatusName = "_status"
 
 const (

@@ -69,7 +69,7 @@ type View interface {
 	// History returns every revision of an entry, or of all for "", oldest first.
 	History(ctx context.Context, name string) ([]entry.Event, error)
 	// Evaluate checks the signatures of everything that decides a name, under the
-	// policy of the catalog. What was found before under the same policy stands: for
+	// policy of the catalog. What was found before under the same policy remains: for
 	// good if the same revision was verified, and for some time if not. If nothing
 	// came of it, Before is returned itself.
 	Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluation, error)

@@ -15,7 +15,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// Store reads the signatures that stand in a repository. A tag, manifest or
+// Store reads the signatures that a repository has. A tag, manifest or
 // blob that does not exist is an entry.ErrNotFound; every other error means
 // that nothing is known.
 type Store interface {
@@ -99,7 +99,7 @@ func (f *finder) bundles(ctx context.Context) error {
 		return err
 	}
 	if len(referrers) > maxReferrers {
-		return fmt.Errorf("%w: %s has %d referrers, more than the %d that are looked at", entry.ErrUnreachable, f.subject, len(referrers), maxReferrers)
+		return fmt.Errorf("%w: %s has %d referrers, more than the %d that are read", entry.ErrUnreachable, f.subject, len(referrers), maxReferrers)
 	}
 	var faults error
 	for _, referrer := range referrers {
@@ -113,7 +113,7 @@ func (f *finder) bundles(ctx context.Context) error {
 	return faults
 }
 
-// referrer reads the bundles of one referrer. One that is listed and gone is
+// referrer reads the bundles of one referrer. One that is listed and not there is
 // no signature: a client that lost a race in the fallback index leaves such.
 func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error {
 	_, text, err := f.store.Manifest(ctx, listed.Digest.String())

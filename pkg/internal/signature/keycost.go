@@ -39,7 +39,7 @@ func parseCertificate(der []byte) (*x509.Certificate, error) {
 }
 
 // checkKeysIn checks the PEM keys and certificates in any string of a JSON text, as
-// it stands or in base64: Rekor's packages read an entry without regard to the case
+// it is or in base64: Rekor's packages read an entry without regard to the case
 // of names, and check its signature as they parse it. What is neither is left to
 // them: they refuse it before that.
 func checkKeysIn(text []byte) error {

@@ -19,7 +19,7 @@ const (
 // Bounds on what others stored.
 const (
 	maxSignature    = 1 << 20 // bytes of one signature with all that proves it
-	MaxSignatures   = 32      // signatures of one digest that are looked at
+	MaxSignatures   = 32      // signatures of one digest that are checked
 	maxReferrers    = 256     // referrers of one digest among which they are looked for
 	maxCertificates = 8       // of one signature
 	maxEntries      = 8       // log entries, and timestamps, of one signature
@@ -45,7 +45,7 @@ type Signature struct {
 	parsed func() (*Content, error) // once; nil parses each time
 }
 
-// New makes a signature of its JSON text, which is not looked at yet.
+// New makes a signature of its JSON text, which is not parsed yet.
 func New(format Format, text []byte) Signature {
 	parse := parseBundle
 	if format == Legacy {
