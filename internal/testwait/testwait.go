@@ -42,7 +42,7 @@ func Return(t T, what string, call func()) {
 	receive(t, Limit, what, returned)
 }
 
-// Until returns once a condition holds. The condition is looked at in the
+// Until returns once a condition holds. The condition is checked in the
 // test's goroutine, at least once, and must end by itself.
 func Until(t T, what string, holds func() bool) {
 	t.Helper()

@@ -56,7 +56,7 @@ func (p *publication) attachSignatures(ctx context.Context, again bool) {
 }
 
 // followSignature puts the signatures of a publication beside its image, if the
-// publication is attached there; nil stands for what is never attached. again
+// publication is attached there; nil is what is never attached. again
 // tells that nothing was signed.
 func (c *Catalog) followSignature(ctx context.Context, revision *revision.Revision, again bool) *Step {
 	if revision.Document == nil || revision.Document.Source.Type == entry.SourceExternal {

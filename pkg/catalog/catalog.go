@@ -167,7 +167,7 @@ func (c *Catalog) open(ref registry.Reference) (registry.Repository, error) {
 // policy is what signatures are checked by now; nil checks none.
 func (c *Catalog) policy() *trust.Policy { return c.inForce.Load() }
 
-// refresh reads the log anew, to look at the given names, or at all for none.
+// refresh reads the log anew, for the given names, or for all where none is given.
 func (c *Catalog) refresh(ctx context.Context, names ...string) (*ocilog.View, error) {
 	view, err := c.log.Read(ctx, names...)
 	if err != nil {

@@ -56,7 +56,7 @@ func sameFinding(a, b *serving.Finding) bool {
 		fmt.Sprint(a.Err) == fmt.Sprint(b.Err)
 }
 
-// due takes over what still stands, and returns the heads to be looked into.
+// due carries over the findings that still hold, and returns the heads to be looked into.
 func (e *evaluator) due(heads []ocilog.HeadRef, before, next *serving.Evaluation, renew time.Duration) []ocilog.HeadRef {
 	var due, unasked, old []ocilog.HeadRef
 	now := e.options.Now()

@@ -47,8 +47,8 @@ func mayLookUp(ctx context.Context) bool {
 type evaluator struct {
 	*Catalog
 	policy *trust.Policy // of the catalog, when the evaluation began
-	view   *ocilog.View  // nil where single revisions are looked at
-	asOf   time.Time     // the state of the view that is looked at; zero is now
+	view   *ocilog.View  // nil where single revisions are checked
+	asOf   time.Time     // the time of the state that is checked; zero is now
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool
@@ -119,7 +119,7 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 	return report
 }
 
-// confirm notes that a revision is verified: it is missed when it is gone.
+// confirm notes that a revision is verified: it is missed once it is absent.
 func (e *evaluator) confirm(tag revision.Tag) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -118,7 +118,7 @@ func (c *Catalog) checkRemovals(ctx context.Context, history []*revision.Revisio
 
 // checkHistory returns an error if the policy does not let the end of a name's
 // history through: what it ends, or the next publication of a version, may be
-// what is gone, or not be anybody's word.
+// what vanished, or not be anybody's word.
 func (c *Catalog) checkHistory(ctx context.Context, view *ocilog.View, name string, asOf time.Time) error {
 	head, err := view.Head(ctx, name, asOf)
 	if err != nil || c.policy() == nil {

@@ -15,7 +15,7 @@ type Head struct {
 	Name     string
 	Revision digest.Digest // "" where nothing is left that decides the name
 	// Err is why the name is refused, nil for a live entry: a *trust.Error, or a
-	// *LostError where the latest revision is gone and no policy says whether it
+	// *LostError where the latest revision vanished and no policy says whether it
 	// counted.
 	Err error
 }

@@ -17,7 +17,7 @@ import (
 // longer has.
 type Loss struct {
 	Name     string     `json:"name"`
-	Tag      string     `json:"tag"`                // of the latest revision that is gone
+	Tag      string     `json:"tag"`                // of the latest revision that is lost
 	At       entry.Time `json:"at"`                 // when that was written
 	Standing string     `json:"standing,omitempty"` // tag of what decides the name now; empty for nothing
 }
@@ -52,8 +52,8 @@ func (c *Catalog) Losses(ctx context.Context) ([]Loss, error) {
 	return losses, nil
 }
 
-// lastLost returns the latest that is lost of a name behind what stands: it
-// vanished or, where something stands, cannot be read. It is zero where nothing
+// lastLost returns the latest revision of a name that is lost and later than its
+// head: it vanished or, where there is a head, cannot be read. It is zero where nothing
 // is lost.
 func lastLost(ctx context.Context, view *ocilog.View, name string, standing revision.Tag) (last ocilog.HeadRef) {
 	for _, vanished := range view.Vanished(ctx, name, standing, zeroTime) {
@@ -86,11 +86,11 @@ func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision) boo
 	return c.verifies(ctx, revision) || c.policy().For(c.Reference(), revision.Tag.Name).Warn
 }
 
-// AcceptLoss appends what stands now of a name whose latest revision is gone, or
-// cannot be read, or a removal where nothing does, dated after what is gone: then
+// AcceptLoss appends the head of a name whose latest revision vanished, or cannot
+// be read, or a removal where it has no head, dated after what is lost: then
 // every reader moves on by the order of the log. A name of which nothing is lost is an
 // entry.ErrNotFound. Under a policy that enforces, what is appended must be signed,
-// and what stands must be verified: signing it would vouch for a stranger.
+// and the head must be verified: signing it would vouch for a stranger.
 func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOptions) (entry.Event, error) {
 	if options.Local {
 		return entry.Event{}, c.forgetLoss(ctx, name)
@@ -138,7 +138,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 	return event, err
 }
 
-// isOwn returns an error if what stands is to be signed once more, no policy says
+// isOwn returns an error if the head is to be signed once more, no policy says
 // whose it may be, and the key has not signed it before: it may be anybody's.
 func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Signing) error {
 	if head == nil || sign == nil || c.policy() != nil {
@@ -159,7 +159,7 @@ func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Sign
 	}
 }
 
-// moveOn appends what stands of a name, or a removal.
+// moveOn appends the head of a name, or a removal.
 func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.Revision, last ocilog.HeadRef, options AcceptOptions) (entry.Event, error) {
 	defer c.forget()
 	if head == nil || head.Tag.Op == revision.OpRemove {

@@ -24,7 +24,7 @@ func (p *publication) merge(context.Context) error {
 }
 
 // merger completes what the image says with what its publisher says. Where the
-// two differ the image's word stands, unless the publisher overrides it, and a
+// two differ the image's word is published, unless the publisher overrides it, and a
 // mismatch names both.
 type merger struct {
 	override   bool

@@ -107,7 +107,7 @@ func (p *publication) identify(image string) error {
 	return err
 }
 
-// inspect looks at the image and composes the document, apart from when and by
+// inspect reads the image and composes the document, apart from when and by
 // whom it is published.
 func (p *publication) inspect(ctx context.Context) (err error) {
 	if !p.options.DryRun && !p.options.NoAttach {

@@ -16,9 +16,9 @@ type PublishOptions struct {
 	Tags        []string
 	Labels      map[string]string
 	// Metadata fills in what the image does not say. Where the two differ the
-	// image's word stands, a warning names both, and the entry records it.
+	// image's word is published, a warning names both, and the entry records it.
 	Metadata entry.Metadata
-	Override bool // Metadata stands where the two differ
+	Override bool // Metadata is published where the two differ
 	// Disk is the reference of a disk image that was built together with the
 	// image: its files become artifacts of the entry. "" is none.
 	Disk   string
@@ -65,7 +65,7 @@ type PublishResult struct {
 // Publish inspects an image and makes it the live state of an entry, new or
 // not (SPEC section 12). Calling it again with the same image and options
 // writes no revision, and restores the attachment and the signature if they are
-// gone. An image that is live under another name is an
+// missing. An image that is live under another name is an
 // entry.ErrConflict, unless it is moved; one that cannot be read is not
 // published. A signature that was asked for and cannot be made is an error, and
 // nothing is published.

@@ -8,8 +8,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// imageReference reads the reference of an image, complete enough to stand in
-// an entry.
+// imageReference reads the reference of an image, complete enough for an
+// entry.
 func imageReference(text string) (registry.Reference, error) {
 	ref, err := registry.ParseReference(text)
 	if err != nil {
@@ -19,7 +19,7 @@ func imageReference(text string) (registry.Reference, error) {
 		ref.Tag = "latest"
 	}
 	if ref.Layout != "" {
-		// Readers stand in other directories.
+		// Readers run in other directories.
 		ref.Layout, err = filepath.Abs(ref.Layout)
 	}
 	return ref, err

@@ -16,7 +16,7 @@ import (
 // screen returns the live entries that the policy lets through, with their
 // verdicts, and all else: whatever decides a name and is not verified, be it a
 // publication, a removal or of a later format, and names whose last state was
-// taken away. asOf is the state of the view that is looked at.
+// taken away. asOf is the time of the state that is shown.
 func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time, heads []*revision.Revision) (items []entry.Item, refused []Head) {
 	e := c.newEvaluator(view, asOf)
 	defer e.done(ctx)
@@ -81,7 +81,7 @@ func subject(rev *revision.Revision) string {
 }
 
 // absence returns an error if it is not to be believed that a name has no state:
-// it had one that was signed, or something stands there that nobody can read.
+// it had one that was signed, or a tag of it holds what nobody can read.
 func (e *evaluator) absence(ctx context.Context, name string) error {
 	return e.newest(ctx, fmt.Sprintf("the absence of entry %q", name), name, revision.Tag{})
 }

@@ -53,7 +53,7 @@ func carryOverOptions(d *entry.Document, options PublishOptions) PublishOptions 
 	maps.Copy(labels, options.Labels)
 	options.Labels = labels
 	said := d.Metadata
-	for _, m := range d.Mismatches { // the image's word stands there
+	for _, m := range d.Mismatches { // the image's word was published there
 		if field := metadataField(&said, m.Field); field != nil {
 			*field = m.Publisher
 		}

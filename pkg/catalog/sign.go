@@ -148,7 +148,7 @@ type SignResult struct {
 	SignatureAttachment *Step `json:"signatureAttachment,omitempty"`
 }
 
-// Sign signs what stands of a name, in the last reading while that is fresh: its
+// Sign signs the head of a name, in the last reading while that is fresh: its
 // live publication, or its removal. Where the publication is attached to its
 // image, its signatures are put there too. A name that never was is an
 // entry.ErrNotFound.
@@ -164,7 +164,7 @@ func (c *Catalog) saveSignatures(ctx context.Context) {
 	}
 }
 
-// SignAll signs what stands of several names, as Sign does, some at a time. Each
+// SignAll signs the heads of several names, as Sign does, some at a time. Each
 // result is passed to done with its place among the names, from several
 // goroutines at once; what was not begun when ctx ended has the error of that.
 func (c *Catalog) SignAll(ctx context.Context, names []string, options Signing, done func(i int, result SignResult, err error)) {

@@ -20,14 +20,14 @@ import (
 
 // What Verify checks beside signatures, which are subjects of package trust.
 const (
-	CheckRevision   trust.Subject = "revision"   // the entry stands under its tag
+	CheckRevision   trust.Subject = "revision"   // its tag holds the entry
 	CheckReachable  trust.Subject = "reachable"  // the image's reference resolves
 	CheckDigest     trust.Subject = "digest"     // to what was published
 	CheckContent    trust.Subject = "content"    // every platform and every layer is there
 	CheckAttachment trust.Subject = "attachment" // the image knows its entry
 )
 
-// Check is one thing that was looked at.
+// Check is one thing that was checked.
 type Check struct {
 	What   trust.Subject `json:"what"`
 	Result Outcome       `json:"result"` // of a signature: its verdict
@@ -47,7 +47,7 @@ type Verification struct {
 	Checks   []Check       `json:"checks"`
 }
 
-// Verify looks at a live entry for real: whether its image is reachable,
+// Verify checks a live entry against what is stored: whether its image is reachable,
 // unchanged and whole, whether the image knows the entry, and under a policy
 // whether its signatures are enough. What it found out is returned with an
 // error too; the error has the kind of what is worst.
@@ -120,8 +120,8 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revis
 	return v.Verification, v.failed
 }
 
-// checkRevision looks at the revision where it is: its tag holds what was read of it, and
-// nothing later is gone. Under a policy the latter is said with the signatures.
+// checkRevision reads the revision from the registry: its tag holds what was read of
+// it, and nothing later vanished. Under a policy the latter is said with the signatures.
 func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	found, err := absence.Confirm(ctx, v.repository, v.revision.Tag.String())
 	if err == nil && found.Digest != v.revision.Digest {

@@ -24,7 +24,7 @@ const (
 type Warning struct {
 	Kind WarningKind
 	Name string // of the entry; "" where it is about the whole catalog
-	Err  error  // a *LostError for an entry whose latest revision is gone; otherwise mostly text
+	Err  error  // a *LostError for an entry whose latest revision vanished; otherwise mostly text
 }
 
 // MarshalText returns the message.

@@ -14,7 +14,7 @@ type Event struct {
 	Reason      string        `json:"reason,omitempty"`
 	Ends        digest.Digest `json:"ends,omitempty"`    // the revision that a removal ends
 	Revision    digest.Digest `json:"revision"`          // manifest digest of this revision
-	Tag         string        `json:"tag"`               // where it stands in the catalog's repository
+	Tag         string        `json:"tag"`               // its tag in the catalog's repository
 	Verdict     Verdict       `json:"verdict,omitempty"` // empty: signatures were not checked
 	Format      string        `json:"format,omitempty"`  // set when a later format version hides the rest
 	Catalog     string        `json:"catalog,omitempty"` // set when several catalogs are read together

@@ -3,7 +3,7 @@ package entry
 import "github.com/opencontainers/go-digest"
 
 // Referrer is an artifact whose subject is the image, or a platform of it. It
-// stands in the image's repository (SPEC section 6).
+// is in the image's repository (SPEC section 6).
 type Referrer struct {
 	Type          string        `json:"type"`                    // artifact type
 	PredicateType string        `json:"predicateType,omitempty"` // of an in-toto statement

@@ -12,11 +12,11 @@ type Phase string
 // The phases of an entry. Publication inspects the image, so an entry whose
 // status nobody recorded is Available.
 const (
-	PhasePending     Phase = "Pending"     // known, and not looked at yet
-	PhaseVerifying   Phase = "Verifying"   // its first look is under way
+	PhasePending     Phase = "Pending"     // known, and not probed yet
+	PhaseVerifying   Phase = "Verifying"   // its first probe is under way
 	PhaseAvailable   Phase = "Available"   // reachable, and the digest is what was published
 	PhaseUnavailable Phase = "Unavailable" // the registry does not answer; it is asked again
-	PhaseFailed      Phase = "Failed"      // gone, another image, refused, or silent too often in a row
+	PhaseFailed      Phase = "Failed"      // absent, another image, refused, or silent too often in a row
 )
 
 // Status is what probing found out about the image of one entry (SPEC section

@@ -39,7 +39,7 @@ func parseChallenges(headers []string) (all []challenge) {
 // scanner reads a WWW-Authenticate header from its front.
 type scanner struct{ rest string }
 
-// more skips what stands between challenges and parameters.
+// more skips what is between challenges and parameters.
 func (s *scanner) more() bool {
 	s.rest = strings.TrimLeft(s.rest, " \t,")
 	return s.rest != ""

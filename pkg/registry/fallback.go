@@ -70,7 +70,7 @@ func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.
 	return err
 }
 
-// restore writes a referrer again that is listed and gone: lists outlive what
+// restore writes a referrer again that is listed and not there: lists outlive what
 // they list.
 func (r *remoteRepository) restore(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, fallback bool) error {
 	there, err := r.existing(ctx, []ocispec.Descriptor{descriptor})

@@ -15,7 +15,7 @@ import (
 // openRegular opens a regular file for reading and returns what is known of it.
 // Whoever can write to a directory can put there what blocks for ever when it is
 // opened or never ends (a FIFO, a device): the file is opened without waiting,
-// and what was opened is looked at, not what stood there before.
+// and what was opened is checked, not what was there before.
 func openRegular(path string, flags int) (*os.File, fs.FileInfo, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|openNonblock|flags, 0)
 	if err != nil {

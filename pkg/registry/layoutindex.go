@@ -19,7 +19,7 @@ import (
 // read, so that what other programs wrote there is not lost, and a change costs
 // no decoding of the others.
 type layoutIndex struct {
-	head, tail string     // what stands before the first descriptor and after the last
+	head, tail string     // what comes before the first descriptor and after the last
 	listed     []listing  // in order; a removed one is zero, so that positions stay
 	count      int        // without the removed ones
 	size       int64      // of the whole text, in bytes
@@ -99,7 +99,7 @@ func parseIndex(ctx context.Context, text string, bounds layoutBounds) (*layoutI
 	return x, err
 }
 
-// surround checks what stands around the descriptors. Where there is no array
+// surround checks what is around the descriptors. Where there is no array
 // of them, as in a null one, it makes one.
 func (x *layoutIndex) surround(text string, bounds layoutBounds) error {
 	around := x.head + x.tail

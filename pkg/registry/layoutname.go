@@ -17,7 +17,7 @@ import (
 // reference, or none. They are found as skopeo finds them.
 
 // locate splits the path of a layout reference into the directory and the name
-// in it, where what stands before a colon is a layout and the whole is not: a
+// in it, where what comes before a colon is a layout and the whole is not: a
 // name may be a reference with a registry and slashes, oci:DIR:REGISTRY/NAME.
 func locate(path string) (root, name string) {
 	isLayout := func(dir string) bool {

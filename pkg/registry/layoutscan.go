@@ -17,7 +17,7 @@ type indexScanner struct {
 }
 
 // scanIndex calls each with the text of every element of the array
-// "manifests", in order, and returns what stands before the first and after
+// "manifests", in order, and returns what comes before the first and after
 // the last. Both are empty where there is no such array.
 func scanIndex(text string, each func(element string) error) (head, tail string, err error) {
 	s := &indexScanner{text: text}
@@ -150,7 +150,7 @@ func (s *indexScanner) value() (string, bool) {
 }
 
 // within returns the part of text that equals s, so that s need not be kept
-// beside it; or s, if it stands there in another spelling.
+// beside it; or s, if it is there in another spelling.
 func within(text, s string) string {
 	if at := strings.Index(text, s); at >= 0 {
 		return text[at : at+len(s)]

@@ -39,7 +39,7 @@ type Options struct {
 	// in its one spelling (Reference.Normal): the zero Account where it has
 	// none, and then the files below are asked. It is called only once a
 	// registry wants a login, and again when the registry refuses the last
-	// answer, so it should look at what is stored now. It must be safe for
+	// answer, so it should read what is stored now. It must be safe for
 	// concurrent use. nil knows none.
 	Credentials func(ctx context.Context, host, repository string) (Account, error)
 	// AuthFile is a file of logins in docker's or podman's format, which must

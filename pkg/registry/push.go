@@ -32,7 +32,7 @@ func (r *remoteRepository) PushBlob(ctx context.Context, descriptor ocispec.Desc
 	}
 	var err error
 	for range blobAttempts {
-		// An upload session that a repeated request finds gone is begun anew.
+		// An upload session that a repeated request does not find is begun anew.
 		if err = r.upload(ctx, descriptor, blob); status(err) != http.StatusNotFound || ctx.Err() != nil {
 			break
 		}

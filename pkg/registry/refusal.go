@@ -23,7 +23,7 @@ type refusal struct {
 	url      *url.URL
 	status   int
 	codes    []string // the error codes that it names, in upper case
-	standard bool     // the codes stand where the specification puts them
+	standard bool     // the codes are where the specification puts them
 	text     string   // its own words; a stranger's, and whole
 	said     string   // everything that it says, to look for words in
 	page     bool     // an HTML page: no registry's word

@@ -183,7 +183,7 @@ func (f *follower) refresh(ctx context.Context, one *followed) error {
 	return nil
 }
 
-var errDoubted = problem(502, "unreachable", "the catalog turned up empty and is looked at again")
+var errDoubted = problem(502, "unreachable", "the catalog turned up empty and is read again")
 
 // mark notes until when the state counts as current: as long as no catalog
 // missed three refreshes, and none is from the cache, in doubt, or without much

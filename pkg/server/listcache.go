@@ -15,7 +15,7 @@ const (
 )
 
 // listCache holds the answers to the list queries that were asked of one state, by
-// the query as it stands in the URL.
+// the query as the URL has it.
 type listCache struct {
 	state *state
 	made  sync.Map // of string: *prepared

@@ -40,7 +40,7 @@ func findingOf(evaluation *serving.Evaluation, head serving.Head) *serving.Findi
 		return found
 	}
 	return &serving.Finding{Revision: head.Revision, Verdict: entry.VerdictUnknown, Err: &trust.Error{
-		What: fmt.Sprintf("entry %q", head.Name), Digest: head.Revision, Verdict: entry.VerdictUnknown, Reason: "they were not looked at yet",
+		What: fmt.Sprintf("entry %q", head.Name), Digest: head.Revision, Verdict: entry.VerdictUnknown, Reason: "they were not checked yet",
 	}}
 }
 

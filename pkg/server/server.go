@@ -64,8 +64,8 @@ type Options struct {
 	// Allow are patterns of the registries that are opened for the references of
 	// entries and requests, as registry.NewGate has them; nil opens all. The
 	// directories that are opened are those of the catalogs, each for its own
-	// entries. Catalogs open what Publish and Verify need, so let their client
-	// stand behind the same gate (registry.Client.Behind).
+	// entries. Catalogs open what Publish and Verify need, so put the same
+	// gate before their client (registry.Client.Behind).
 	Allow []string
 	// Vouched are further registries that are opened: those of entries that the
 	// policy verifies (catalog.Options.Vouched). With a set, Allow being nil opens
@@ -110,7 +110,7 @@ func New(options Options) (*Server, error) {
 	return newServer(options, sourcesOf(options.Catalogs))
 }
 
-// newServer is New over sources that stand for the catalogs.
+// newServer is New over sources in the place of the catalogs.
 func newServer(options Options, sources []source) (*Server, error) {
 	if len(sources) == 0 {
 		return nil, errors.New("server: no catalog to serve")

@@ -121,7 +121,7 @@ func (s *Server) putInForce(ctx context.Context, policy *trust.Policy, err error
 		if now.failure == nil {
 			return
 		}
-		policy = now.policy // what was found under it stands
+		policy = now.policy // what was found under it remains
 	}
 	s.log.Info("another trust policy is in force", "hash", policy.Hash())
 	s.replacePolicy(now, policy, nil)
