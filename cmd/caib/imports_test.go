@@ -46,21 +46,22 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/referrertag", ""},
 	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/bounded pkg/internal/keylock pkg/internal/normal pkg/internal/pause pkg/internal/referrertag"},
 
+	{"pkg/internal/gate", "pkg/entry pkg/internal/normal pkg/registry"},
 	{"pkg/internal/revision", "pkg/entry schema"},
 	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/registry"},
 	{"pkg/trust", "schema pkg/entry pkg/internal/bounded pkg/internal/normal pkg/internal/signature pkg/registry"},
 
-	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/normal pkg/registry"},
+	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/gate pkg/internal/normal pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/pause pkg/internal/revision"},
-	{"pkg/internal/serving", "pkg/entry pkg/trust"},
+	{"pkg/internal/serving", "pkg/entry pkg/internal/gate pkg/trust"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
-	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},
+	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry"},
 	{"pkg/client", "pkg/api pkg/catalog pkg/entry"},
-	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/health pkg/internal/serving pkg/registry pkg/trust"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/serving pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
 	{"pkg/internal/imagesign", "pkg/internal/signature pkg/registry pkg/trust"},

@@ -84,7 +84,7 @@ func (c *Catalog) findAttachment(ctx context.Context, rev *revision.Revision, im
 	if err != nil {
 		return nil, nil, false, err
 	}
-	if repository, err = c.open(ref); err != nil {
+	if repository, err = c.opener.openAgain(ref); err != nil {
 		return nil, nil, false, err
 	}
 	manifest, err := c.log.Manifest(ctx, rev.Tag)

@@ -24,15 +24,15 @@ func TestLongLivedCatalogIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, err := c.open(ref)
+		first, err := c.opener.openAgain(ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if second, err := c.open(ref); err != nil || second != first {
+		if second, err := c.opener.openAgain(ref); err != nil || second != first {
 			t.Errorf("%s was opened twice (%v)", ref, err)
 		}
 	}
-	if open := c.opened.Len(); open > 256 {
+	if open := c.opener.recent.Len(); open > 256 {
 		t.Errorf("%d repositories are open, want no more than 256", open)
 	}
 	for n := range 2 * maxWarned {

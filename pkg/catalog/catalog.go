@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
-
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/keylock"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
@@ -56,10 +54,6 @@ type Options struct {
 	// checks none. For Publish, Add and Remove, what it does not verify
 	// blocks, ends and moves nothing.
 	Policy *trust.Policy
-	// Vouched is told the reference of each image whose entry the policy verifies
-	// by the entry's own signatures, before the image is opened to look for
-	// others; nil tells nobody. It may be called from several goroutines at once.
-	Vouched func(image string)
 	// Warn is told what was noticed and did not change the result; the same
 	// thing again only after thousands of others. It may be called from several
 	// goroutines at once; nil ignores them. What concerns one publication or
@@ -70,14 +64,14 @@ type Options struct {
 // Catalog is an open catalog. It is safe for concurrent use.
 type Catalog struct {
 	reference  registry.Reference
-	normal     string // of the reference
-	options    Options
+	normal     string  // of the reference
+	options    Options // without Registry: all is opened by way of opener
+	opener     *opener
 	repository registry.Repository
 	log        *ocilog.Log
-	verdicts   *verdicts.Memory                        // nil without a policy
-	inForce    atomic.Pointer[trust.Policy]            // Options.Policy, or the last that a server set
-	opened     *lru.Cache[string, registry.Repository] // repositories of images
-	writers    keylock.Locks                           // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
+	verdicts   *verdicts.Memory             // nil without a policy
+	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last that a server set
+	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
 	warnings   *warner
 	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
 
@@ -113,12 +107,13 @@ func Open(reference string, options Options) (*Catalog, error) {
 	if options.Fresh == 0 {
 		options.Fresh = 5 * time.Second
 	}
-	repository, err := options.Registry.Open(ref)
+	opener := newOpener(options.Registry)
+	options.Registry = nil
+	repository, err := opener.open(ref)
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{reference: ref, options: options, repository: repository, warnings: newWarner(options.Warn)}
-	c.opened, _ = lru.New[string, registry.Repository](maxOpened) // never fails: the size is positive
+	c := &Catalog{reference: ref, options: options, opener: opener, repository: repository, warnings: newWarner(options.Warn)}
 	log := ocilog.Options{
 		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
 		Lookup: c.lookUpForSnapshot,
@@ -147,22 +142,6 @@ func Open(reference string, options Options) (*Catalog, error) {
 
 // Reference returns the reference that the catalog was opened with.
 func (c *Catalog) Reference() string { return c.reference.Base() }
-
-// maxOpened bounds the repositories of images that stay open.
-const maxOpened = 256
-
-// open opens the repository of an image, or returns an open one, which knows what
-// its registry can do.
-func (c *Catalog) open(ref registry.Reference) (registry.Repository, error) {
-	if opened, ok := c.opened.Get(ref.Base()); ok {
-		return opened, nil
-	}
-	repository, err := c.options.Registry.Open(ref)
-	if err == nil {
-		c.opened.Add(ref.Base(), repository)
-	}
-	return repository, err
-}
 
 // policy is what signatures are checked by now; nil checks none.
 func (c *Catalog) policy() *trust.Policy { return c.inForce.Load() }

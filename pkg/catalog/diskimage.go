@@ -35,7 +35,7 @@ func (p *publication) inspectDisk(ctx context.Context) (*inspect.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	repository, err := p.catalog.options.Registry.Open(ref)
+	repository, err := p.catalog.opener.open(ref)
 	if err != nil {
 		return nil, err
 	}

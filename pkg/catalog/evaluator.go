@@ -126,12 +126,13 @@ func (e *evaluator) confirm(tag revision.Tag) {
 	e.confirmed = append(e.confirmed, tag)
 }
 
-// vouch tells whoever asked for it that the writer of an entry is believed, and
-// so its reference: nobody signed that where only the image need be signed. A
-// policy that was replaced meanwhile vouches for nothing.
+// vouch tells the gate that the writer of an entry is believed, and so its
+// reference: nobody signed that where only the image need be signed. It comes
+// before the image is opened to look for further signatures. A policy that was
+// replaced meanwhile vouches for nothing.
 func (e *evaluator) vouch(revision *revision.Revision) {
-	if e.options.Vouched != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
-		e.options.Vouched(revision.Document.Image.Reference)
+	if gate := e.opener.gate.Load(); gate != nil && revision.Document != nil && e.Catalog.policy() == e.policy {
+		gate.Vouch(revision.Document.Image.Reference)
 	}
 }
 
@@ -223,7 +224,7 @@ func (e *evaluator) image(ctx context.Context, rule trust.AppliedRule, image ent
 	ref, err := registry.ParseReference(image.Reference)
 	if err == nil {
 		var repository registry.Repository
-		if repository, err = e.options.Registry.Open(ref); err == nil {
+		if repository, err = e.opener.open(ref); err == nil {
 			check, _ := e.lookUp(ctx, rule, trust.SubjectImage, repository, image.Digest)
 			if ok && !e.fresh && check.Result != entry.VerdictVerified {
 				return recalled

@@ -24,37 +24,11 @@ func (p *publication) initialize(ctx context.Context, refused error) (*ocilog.Vi
 	if !hidden || p.options.DryRun && !p.options.Init {
 		return nil, refused
 	}
-	if canPush(ctx, p.catalog.options.Registry, p.catalog.reference) != nil {
+	if p.catalog.opener.canPush(ctx, p.catalog.reference) != nil {
 		return nil, refused
 	}
 	if !p.options.Init {
 		return nil, &HiddenError{kinded.New(refused, "%s", refused), p.catalog.Reference()}
 	}
 	return p.catalog.refresh(context.WithValue(ctx, initKey{}, true))
-}
-
-// writable is what a repository of package registry is, beside a
-// registry.Repository.
-type writable interface {
-	// ExpectPush says that the repository is going to be written to, so that its
-	// login is asked for that at once. Some registries hide a repository that
-	// does not exist yet from those who could not begin it.
-	ExpectPush()
-	// CanPush reports why nothing can be written to it. Nothing is written.
-	CanPush(ctx context.Context) error
-}
-
-// expectPush does nothing where a reference cannot be opened.
-func expectPush(client *registry.Client, ref registry.Reference) {
-	if repository, err := client.Open(ref); err == nil {
-		repository.(writable).ExpectPush()
-	}
-}
-
-func canPush(ctx context.Context, client *registry.Client, ref registry.Reference) error {
-	repository, err := client.Open(ref)
-	if err != nil {
-		return err
-	}
-	return repository.(writable).CanPush(ctx)
 }

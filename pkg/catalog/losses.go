@@ -103,7 +103,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOpt
 		return entry.Event{}, err
 	}
 	defer unlock()
-	expectPush(c.options.Registry, c.reference)
+	c.opener.expectPush(c.reference)
 	view, err := c.log.ReadIncomplete(ctx, name)
 	if err != nil {
 		return entry.Event{}, err

@@ -44,7 +44,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
 	if !p.options.DryRun {
-		expectPush(p.catalog.options.Registry, p.catalog.reference)
+		p.catalog.opener.expectPush(p.catalog.reference)
 		steps = append(steps, p.follow, p.compact, p.move)
 	}
 	for _, step := range steps {
@@ -111,9 +111,9 @@ func (p *publication) identify(image string) error {
 // whom it is published.
 func (p *publication) inspect(ctx context.Context) (err error) {
 	if !p.options.DryRun && !p.options.NoAttach {
-		expectPush(p.catalog.options.Registry, p.ref)
+		p.catalog.opener.expectPush(p.ref)
 	}
-	if p.repository, err = p.catalog.options.Registry.Open(p.ref); err != nil {
+	if p.repository, err = p.catalog.opener.open(p.ref); err != nil {
 		return err
 	}
 	if p.image, err = inspect.Inspect(ctx, p.repository, p.ref); err != nil {

@@ -34,7 +34,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err := entry.CheckName(name); err != nil {
 		return RemoveResult{}, err
 	}
-	expectPush(c.options.Registry, c.reference)
+	c.opener.expectPush(c.reference)
 	view, result, err := c.endHead(ctx, name, options)
 	if err != nil {
 		return RemoveResult{}, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -15,7 +16,7 @@ import (
 )
 
 // ForServer returns the catalog as package server uses it: read into memory, with
-// a policy that changes. Nobody else needs it.
+// a policy that changes, and behind a gate. Nobody else needs it.
 func (c *Catalog) ForServer() serving.Source { return &served{c} }
 
 // served is a catalog as a serving.Source.
@@ -49,9 +50,12 @@ func (s *served) SetPolicy(policy *trust.Policy) error {
 	return nil
 }
 
+// SetGate is that of serving.Source.
+func (s *served) SetGate(gate *gate.Gate) { s.catalog.opener.gate.Store(gate) }
+
 // Probe is that of serving.Source.
 func (s *served) Probe(ctx context.Context, item *entry.Item) error {
-	return health.Registry(s.catalog.options.Registry)(ctx, item)
+	return health.Registry(s.catalog.opener.open)(ctx, item)
 }
 
 // servedView is a serving.View.

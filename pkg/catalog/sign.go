@@ -189,7 +189,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 	if err := entry.CheckName(name); err != nil {
 		return result, err
 	}
-	expectPush(c.options.Registry, c.reference)
+	c.opener.expectPush(c.reference)
 	view, reused, err := c.recent(ctx, name)
 	if err != nil {
 		return result, err
@@ -223,7 +223,7 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 	if err != nil {
 		return result, err
 	}
-	repository, err := c.options.Registry.Open(ref)
+	repository, err := c.opener.open(ref)
 	if err != nil {
 		return result, err
 	}

@@ -142,7 +142,7 @@ func (v *verification) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	repository, err := v.open(ref)
+	repository, err := v.opener.openAgain(ref)
 	if err != nil {
 		return err
 	}

@@ -21,19 +21,10 @@ type Client struct {
 	transport http.RoundTripper
 	secrets   *secrets
 	dates     *dates
-	gate      *Gate                         // nil lets everything through
 	layouts   *lru.Cache[string, *layout]   // by path: what is known of one is known wherever it is opened
 	endpoints *lru.Cache[string, *endpoint] // by host/repository
 	small     *lru.Cache[string, bool]      // hosts that do not serve large pages
 	warned    *lru.Cache[string, bool]      // problems
-}
-
-// Behind returns a client that opens only what a gate lets through. It shares
-// connections, limits and tokens with c.
-func (c *Client) Behind(gate *Gate) *Client {
-	behind := *c
-	behind.gate = gate
-	return &behind
 }
 
 // What a client remembers for as long as it lives is bounded: servers live long,
@@ -83,15 +74,8 @@ func New(options Options) (*Client, error) {
 }
 
 // Open opens the repository that ref names; its tag and digest do not matter.
-// Nothing is asked of the registry yet. What the client's gate does not let
-// through is an ErrNotAllowed.
+// Nothing is asked of the registry yet.
 func (c *Client) Open(ref Reference) (Repository, error) {
-	if c.gate != nil {
-		var err error
-		if ref, err = c.gate.pass(ref); err != nil {
-			return nil, err
-		}
-	}
 	if ref.Layout != "" {
 		root, name := locate(ref.Layout)
 		opened := newLayout(root)

@@ -35,7 +35,7 @@ type Error struct {
 	Layout string   // the directory, of an image layout
 	Names  []string // the images in it of which one must be named: tags, or digests after an @; … ends a list that goes on
 
-	Option string // the field of Options that is wrong; "" for none
+	Option string // the field of Options that is wrong, or of those of package server; "" for none
 
 	Err error // operation, object and reason, for people
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/opencontainers/go-digest"
 )
@@ -19,6 +20,7 @@ import (
 // unread is a catalog that is not there.
 type unread struct{ source }
 
+func (unread) SetGate(*gate.Gate)                               {}
 func (unread) Reference() string                                { return "r.example.com/catalog" }
 func (unread) Read(context.Context) (serving.View, error)       { return nil, entry.ErrUnreachable }
 func (unread) ReadCached(context.Context) (serving.View, error) { return nil, entry.ErrNotFound }

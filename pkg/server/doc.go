@@ -21,8 +21,9 @@
 // answers why.
 //
 // The server asks registries on behalf of anybody, for references that whoever
-// writes to a catalog chose. What it opens is decided in one place (Options.Allow,
-// registry.Gate), and what was answered is told to clients with a token alone.
+// writes to a catalog chose. What it opens is decided in one place, for the
+// server and its catalogs alike (Options.Allow), and what was answered is told to
+// clients with a token alone.
 //
 // # Glossary
 //
@@ -30,6 +31,6 @@
 // queries. The state is all entries that are served at one moment; a view is what one read of a log showed, of which a state is made. A body
 // is an answer that is ready to be written. A label is what marks the entries of one
 // of several catalogs: its reference. An audit record is one line of who did what.
-// The gate of a catalog (registry.Gate) decides which repositories are opened for
+// The gate of a catalog decides which repositories are opened for
 // its entries. A refusal is a name that the policy does not let through.
 package server

@@ -10,7 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 )
 
 // statuses is the one table from the codes of error kinds to HTTP status.
@@ -65,7 +65,7 @@ func problemOf(err error) *api.Problem {
 	if conflict, ok := errors.AsType[*catalog.ConflictError](err); ok && p.Code == "conflict" {
 		p.Name, p.Image = conflict.Name, conflict.Image
 	}
-	if p.Code == "unauthorized" && health.NotAllowed(err) {
+	if p.Code == "unauthorized" && errors.Is(err, gate.ErrNotAllowed) {
 		p.Reason = api.ReasonNotAllowed
 	}
 	return p

@@ -6,23 +6,33 @@ import (
 	"log/slog"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// gates makes the gate of each catalog, by the label of its entries.
-func gates(options *Options, sources []source) (map[string]health.Gate, error) {
-	all := map[string]health.Gate{}
-	for _, c := range sources {
-		gate, err := health.NewGate(c.Reference(), options.Allow, options.Vouched)
-		if err != nil {
-			return nil, fmt.Errorf("server: %w", err)
+// closeDoors has each catalog open only what its gate lets through.
+func (s *Server) closeDoors(sources []source) error {
+	if s.options.Policy != nil && len(s.options.Allow) == 0 {
+		references := make([]string, len(sources))
+		for n, c := range sources {
+			references[n] = c.Reference()
 		}
-		all[c.Reference()] = gate
+		s.vouched = gate.NewHosts(references...)
+	}
+	s.gates = map[string]*gate.Gate{}
+	for _, c := range sources {
+		made, err := gate.New(c.Reference(), s.options.Allow, s.vouched)
+		if err != nil {
+			return &registry.Error{Option: "Allow", Err: err}
+		}
+		s.gates[c.Reference()] = made
+		c.SetGate(made)
 	}
 	if len(sources) == 1 {
-		all[""] = all[sources[0].Reference()]
+		s.gates[""] = s.gates[sources[0].Reference()]
 	}
-	return all, nil
+	return nil
 }
 
 // allowed reports why the server does not open a reference that is, or is to be,

@@ -7,9 +7,9 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -25,9 +25,9 @@ func TestVerifiedImageVouchesForNoReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	policy := trusting(t, owner, func(rule *trust.Rule) { rule.Require = []trust.Subject{trust.SubjectImage} })
-	c, hosts, _ := w.under(policy, catalog.Options{})
+	c := w.under(policy, catalog.Options{})
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
+		o.Catalogs, o.Policy = []*catalog.Catalog{c}, (&policyFile{policy: policy}).Read
 	})
 	if got := w.verdictsOf("phase=all"); got != "[good verified]" {
 		t.Fatalf("before the stranger came: %s", got)
@@ -60,15 +60,22 @@ func (w *world) plant(name, image string, sum digest.Digest) {
 	}
 }
 
-// replaced is a catalog that does something just before it takes another policy.
-type replaced struct {
+// late is a catalog that vouches for a reference just before it takes another
+// policy.
+type late struct {
 	server.Source
-	before func()
+	reference string
+	gate      *gate.Gate // that the server set
 }
 
-func (r *replaced) SetPolicy(policy *trust.Policy) error {
-	r.before()
-	return r.Source.SetPolicy(policy)
+func (l *late) SetGate(gate *gate.Gate) {
+	l.gate = gate
+	l.Source.SetGate(gate)
+}
+
+func (l *late) SetPolicy(policy *trust.Policy) error {
+	l.gate.Vouch(l.reference)
+	return l.Source.SetPolicy(policy)
 }
 
 // What an evaluation vouches for that is under way when the policy is replaced
@@ -76,21 +83,19 @@ func (r *replaced) SetPolicy(policy *trust.Policy) error {
 func TestVouchedWhileThePolicyIsReplaced(t *testing.T) {
 	w, owner := newWorld(t), newTeam(t)
 	w.signed("good", owner)
-	c, hosts, _ := w.under(trusting(t, owner), catalog.Options{})
+	c := w.under(trusting(t, owner), catalog.Options{})
 	file := &policyFile{policy: trusting(t, owner)}
+	vouching := &late{reference: "internal.example/os/plain:1"}
 	w.between = func(c server.Source) server.Source {
-		return &replaced{c, func() { hosts.Add("internal.example/os/plain:1") }}
+		vouching.Source = c
+		return vouching
 	}
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, file.Read
+		o.Catalogs, o.Policy = []*catalog.Catalog{c}, file.Read
 	})
 	file.set(trusting(t, newTeam(t)), nil)
 	w.until("the other policy to decide", func() bool { return w.ask("GET", "/v1/catalog/images/good", "").status == 403 })
-	gate, err := registry.NewGate(w.catalog.Reference(), nil, hosts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if gate.Check(parse(t, "internal.example/os/plain:1")) == nil {
+	if vouching.gate.Check(vouching.reference) == nil {
 		t.Error("a registry is opened that only the policy before vouched for")
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/serving"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -62,15 +62,15 @@ type Options struct {
 	// Listeners, and 8 where that is less. Behind a proxy all have its address.
 	ListenersPerAddress int
 	// Allow are patterns of the registries that are opened for the references of
-	// entries and requests, as registry.NewGate has them; nil opens all. The
-	// directories that are opened are those of the catalogs, each for its own
-	// entries. Catalogs open what Publish and Verify need, so put the same
-	// gate before their client (registry.Client.Behind).
+	// entries and requests: HOST[:PORT], for all repositories of a registry, or
+	// HOST[:PORT]/REPOSITORY, where * stands for any characters but a slash and **
+	// for any at all. One that is malformed is an entry.ErrInvalid in a
+	// *registry.Error. Without any, those of the catalogs and of entries that the
+	// policy verifies are opened and, where there is no Policy, all. Of directories
+	// (oci:PATH) each catalog's own alone is opened, for its own entries. The
+	// catalogs keep to this themselves once they are given to New, whoever uses
+	// them, so give one to one server only.
 	Allow []string
-	// Vouched are further registries that are opened: those of entries that the
-	// policy verifies (catalog.Options.Vouched). With a set, Allow being nil opens
-	// no others. The server empties it when the policy changes.
-	Vouched *registry.Hosts
 	// Policy reads the trust policy, again and again; nil checks no signatures.
 	// The catalogs must be open under one. What it refuses is not listed. While it
 	// cannot be read, nothing is shown: the policy of now may be another one than
@@ -97,9 +97,10 @@ type Server struct {
 	kept     atomic.Pointer[state] // the one that is kept on disk
 	started  time.Time
 	ids      requestIDs
-	writes   chan struct{}          // bounds the requests that write
-	slow     chan struct{}          // bounds the requests that compute
-	gates    map[string]health.Gate // what is opened for the entries of a catalog, by its label
+	writes   chan struct{}         // bounds the requests that write
+	slow     chan struct{}         // bounds the requests that compute
+	gates    map[string]*gate.Gate // what is opened for the entries of a catalog, by its label
+	vouched  *gate.Hosts           // that the gates let through; nil where these make no difference
 	shares   shares
 	probes   *background   // that requests ask for
 	caughtUp chan struct{} // closed when the state was current for the first time
@@ -122,10 +123,6 @@ func newServer(options Options, sources []source) (*Server, error) {
 	if options.Policy != nil {
 		options.CacheFile = ""
 	}
-	gates, err := gates(&options, sources)
-	if err != nil {
-		return nil, err
-	}
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -133,9 +130,13 @@ func newServer(options Options, sources []source) (*Server, error) {
 		options: options, log: options.Logger, started: time.Now(),
 		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery), probes: newBackground(),
 		slow: make(chan struct{}, maxComputing), writes: make(chan struct{}, maxWriting), caughtUp: make(chan struct{}),
-		gates: gates, shares: newShares(options.ListenersPerAddress),
+		shares: newShares(options.ListenersPerAddress),
+	}
+	if err := s.closeDoors(sources); err != nil {
+		return nil, err
 	}
 	if options.TokenFile != "" {
+		var err error
 		if s.tokens, err = openTokens(options.TokenFile); err != nil {
 			return nil, err
 		}

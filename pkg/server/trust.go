@@ -127,8 +127,8 @@ func (s *Server) putInForce(ctx context.Context, policy *trust.Policy, err error
 	s.replacePolicy(now, policy, nil)
 	if policy != now.policy {
 		_ = s.setPolicy(policy) // every catalog took one before
-		if s.options.Vouched != nil {
-			s.options.Vouched.Clear() // now that nothing is vouched for under the policy before
+		if s.vouched != nil {
+			s.vouched.Clear() // now that nothing is vouched for under the policy before
 		}
 	}
 	s.follower.evaluateAll(ctx)

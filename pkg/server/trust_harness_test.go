@@ -19,7 +19,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
-	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -85,33 +84,27 @@ func (p *policyFile) readings() int {
 	return p.read
 }
 
-// under opens the world's catalog under a policy, with hosts that it vouches for.
-func (w *world) under(policy *trust.Policy, options catalog.Options) (c *catalog.Catalog, hosts *registry.Hosts, client *registry.Client) {
+// under opens the world's catalog under a policy.
+func (w *world) under(policy *trust.Policy, options catalog.Options) *catalog.Catalog {
 	w.t.Helper()
-	reference := w.host + "/team/catalog"
-	hosts = registry.NewHosts(reference)
-	gate, err := registry.NewGate(reference, nil, hosts)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	client = w.client.Behind(gate)
-	options.Registry, options.Policy, options.Vouched, options.Recheck = client, policy, hosts.Add, time.Millisecond
+	options.Registry, options.Policy, options.Recheck = w.client, policy, time.Millisecond
 	if options.CacheDir == "" {
 		options.CacheDir = w.t.TempDir()
 	}
-	if c, err = catalog.Open(reference, options); err != nil {
+	c, err := catalog.Open(w.host+"/team/catalog", options)
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	return c, hosts, client
+	return c
 }
 
 // startUnder starts a server under a policy, and returns where it reads it from.
 func (w *world) startUnder(policy *trust.Policy, change func(*server.Options)) *policyFile {
 	w.t.Helper()
 	file := &policyFile{policy: policy}
-	c, hosts, _ := w.under(policy, catalog.Options{})
+	c := w.under(policy, catalog.Options{})
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, file.Read
+		o.Catalogs, o.Policy = []*catalog.Catalog{c}, file.Read
 		if change != nil {
 			change(o)
 		}

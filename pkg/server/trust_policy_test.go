@@ -138,9 +138,9 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 		requests.Store(0)
 		leaked.Store(0)
 		policy := trusting(t, owner, warning, func(rule *trust.Rule) { rule.Require = test.require })
-		c, hosts, _ := w.under(policy, catalog.Options{})
+		c := w.under(policy, catalog.Options{})
 		w.startReady(func(o *server.Options) {
-			o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
+			o.Catalogs, o.Policy = []*catalog.Catalog{c}, (&policyFile{policy: policy}).Read
 		})
 		if got := w.verdictsOf("phase=all"); got != test.want {
 			t.Errorf("require %s: %s, want %s", test.require, got, test.want)
@@ -171,10 +171,10 @@ func TestAnotherPolicyVouchesAnew(t *testing.T) {
 	if _, err := w.catalog.Publish(t.Context(), image, catalog.PublishOptions{Name: "good", NoAttach: true, Sign: owner}); err != nil {
 		t.Fatal(err)
 	}
-	c, hosts, _ := w.under(trusting(t, owner, warning), catalog.Options{})
+	c := w.under(trusting(t, owner, warning), catalog.Options{})
 	file := &policyFile{policy: trusting(t, owner, warning)}
 	w.startReady(func(o *server.Options) {
-		o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, file.Read
+		o.Catalogs, o.Policy = []*catalog.Catalog{c}, file.Read
 	})
 	if a := w.ask("POST", "/v1/catalog/images/good/verify?wait=true", ""); !strings.Contains(string(a.body), `"content","result":"ok"`) {
 		t.Errorf("what is verified: %d %s", a.status, a.body)

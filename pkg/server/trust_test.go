@@ -209,9 +209,9 @@ func TestServerWithoutItsRegistryKeepsVerdicts(t *testing.T) {
 	w.mixed(owner, newTeam(t))
 	policy, cache, dir := trusting(t, owner, warning), t.TempDir(), t.TempDir()
 	start := func(policy *trust.Policy) {
-		c, hosts, _ := w.under(policy, catalog.Options{CacheDir: cache, StateDir: dir})
+		c := w.under(policy, catalog.Options{CacheDir: cache, StateDir: dir})
 		w.start(func(o *server.Options) {
-			o.Catalogs, o.Vouched, o.Policy = []*catalog.Catalog{c}, hosts, (&policyFile{policy: policy}).Read
+			o.Catalogs, o.Policy = []*catalog.Catalog{c}, (&policyFile{policy: policy}).Read
 			o.CacheFile = dir + "/kept"
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -58,7 +59,7 @@ func (s *Server) hasToken(r *http.Request) bool {
 // an image's registry nothing.
 func (s *Server) forClient(w http.ResponseWriter, r *http.Request, err error) *api.Problem {
 	e := problemOf(err)
-	ours := slices.Contains([]string{"invalid", "not_found", "conflict"}, e.Code) || health.NotAllowed(err)
+	ours := slices.Contains([]string{"invalid", "not_found", "conflict"}, e.Code) || errors.Is(err, gate.ErrNotAllowed)
 	if ours || s.hasToken(r) {
 		return e
 	}
@@ -81,7 +82,7 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 	if err != nil {
 		failure = problemOf(err)
 	}
-	if s.hasToken(r) || health.NotAllowed(err) {
+	if s.hasToken(r) || errors.Is(err, gate.ErrNotAllowed) {
 		return &found, failure
 	}
 	if failure != nil {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 )
 
 // How a registry failed is told, of any request, to clients with a token and to
@@ -40,7 +40,7 @@ func TestFailuresAreForTokens(t *testing.T) {
 	}{
 		{entry.ErrUnreachable, 502, false}, {entry.ErrTimeout, 504, false}, {context.DeadlineExceeded, 504, false}, {entry.ErrUnauthorized, 403, false},
 		{errors.New("other"), 500, false}, {entry.ErrUntrusted, 403, false},
-		{entry.ErrNotFound, 404, true}, {entry.ErrInvalid, 400, true}, {fmt.Errorf("%w: %w", entry.ErrUnauthorized, registry.ErrNotAllowed), 403, true},
+		{entry.ErrNotFound, 404, true}, {entry.ErrInvalid, 400, true}, {fmt.Errorf("%w: %w", entry.ErrUnauthorized, gate.ErrNotAllowed), 403, true},
 	} {
 		for header, all := range map[string]bool{"": false, "Bearer wrong-wrong-wrong-wrong": false, "Basic " + token: false, "Bearer " + token: true} {
 			log.Reset()

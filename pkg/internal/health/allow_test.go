@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -55,7 +56,7 @@ func TestStatusesTellNoAnswers(t *testing.T) {
 // What may not be opened is not probed: nothing counts for the entry or its
 // registry, whoever notices it.
 func TestNotAllowedIsNotProbed(t *testing.T) {
-	refusal := fmt.Errorf("%w: no", registry.ErrNotAllowed)
+	refusal := fmt.Errorf("%w: no", gate.ErrNotAllowed)
 	for who, c := range map[string]struct {
 		options health.Options
 		answer  error

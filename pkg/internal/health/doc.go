@@ -2,7 +2,7 @@
 // evenly spread over an interval, whether each image is still what was
 // published, and keeps a phase for every entry (schema/SPEC.md, section 17).
 //
-//	monitor := health.New(health.Options{Probe: health.Registry(client)})
+//	monitor := health.New(health.Options{Probe: health.Registry(client.Open)})
 //	monitor.Follow(items, recorded)     // whenever the catalog changed
 //	go monitor.Run(ctx)                 // probes until ctx ends
 //	statuses := monitor.Statuses()      // what is known, by key

@@ -55,7 +55,7 @@ func TestProbeConfirmsAbsence(t *testing.T) {
 				t.Fatal(err)
 			}
 			item := &entry.Item{Name: "a", RegistryURL: strings.TrimPrefix(server.URL, "http://") + "/os/a:1", Digest: digest.FromString(manifest)}
-			err = health.Registry(client)(t.Context(), item)
+			err = health.Registry(client.Open)(t.Context(), item)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("%v, want %v", err, tt.want)
 			}

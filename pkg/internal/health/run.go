@@ -11,7 +11,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 )
 
 const (
@@ -128,14 +128,14 @@ func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) bool {
 	v, begun, err := m.ask(ctx, &asked)
 	news := m.settle(w, &asked, due, begun, func(old entry.Status, at time.Time) entry.Status {
 		switch {
-		case ctx.Err() != nil, errors.Is(err, registry.ErrNotAllowed):
+		case ctx.Err() != nil, errors.Is(err, gate.ErrNotAllowed):
 			return old
 		case errors.Is(err, errBreaker):
 			return stale(old, at)
 		}
 		return after(old, v, at, !due.IsZero())
 	})
-	if errors.Is(err, registry.ErrNotAllowed) || errors.Is(err, errBreaker) {
+	if errors.Is(err, gate.ErrNotAllowed) || errors.Is(err, errBreaker) {
 		return false
 	}
 	if err != nil && ctx.Err() == nil && m.options.Failed != nil {
@@ -181,7 +181,7 @@ func (m *Monitor) settle(w *watched, asked *subject, due, begun time.Time, next 
 func (m *Monitor) ask(ctx context.Context, asked *subject) (v outcome, begun time.Time, failure error) {
 	if m.options.Allow != nil {
 		if err := m.options.Allow(asked.item()); err != nil {
-			return v, m.options.Now(), fmt.Errorf("%w: %w", registry.ErrNotAllowed, err)
+			return v, m.options.Now(), fmt.Errorf("%w: %w", gate.ErrNotAllowed, err)
 		}
 	}
 	h := m.host(asked.host)
@@ -201,7 +201,7 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v outcome, begun tim
 		begun := time.Now()
 		failure = m.options.Probe(within, asked.item())
 		v := outcomeOf(failure)
-		if m.options.Probed != nil && ctx.Err() == nil && !errors.Is(failure, registry.ErrNotAllowed) {
+		if m.options.Probed != nil && ctx.Err() == nil && !errors.Is(failure, gate.ErrNotAllowed) {
 			m.options.Probed(asked.host, v.reason, time.Since(begun))
 		}
 		return v, failure
@@ -209,7 +209,7 @@ func (m *Monitor) ask(ctx context.Context, asked *subject) (v outcome, begun tim
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 		return outcome{}, begun, errBreaker
-	case errors.Is(failure, registry.ErrNotAllowed):
+	case errors.Is(failure, gate.ErrNotAllowed):
 		return v, begun, failure
 	case trial && !v.answered:
 		return outcome{}, begun, errBreaker
@@ -231,7 +231,7 @@ func (m *Monitor) host(name string) *host {
 				ReadyToTrip:  func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
 				IsSuccessful: func(err error) bool { return outcomeOf(err).answered },
 				IsExcluded: func(err error) bool {
-					return errors.Is(err, context.Canceled) || errors.Is(err, registry.ErrNotAllowed)
+					return errors.Is(err, context.Canceled) || errors.Is(err, gate.ErrNotAllowed)
 				},
 			}),
 		}

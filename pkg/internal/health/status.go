@@ -143,18 +143,18 @@ func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 
 // Probe asks the registry of an item whether the image is what was published.
 // It returns nil, ErrMismatch, or an error of the kinds of package entry; one that
-// is a registry.ErrNotAllowed says that nothing was asked.
+// is a gate.ErrNotAllowed says that nothing was asked.
 type Probe func(ctx context.Context, item *entry.Item) error
 
 // Registry probes by one HEAD request of the reference as published, and asks
 // once more by GET before it says that the image is not there.
-func Registry(client *registry.Client) Probe {
+func Registry(open func(registry.Reference) (registry.Repository, error)) Probe {
 	return func(ctx context.Context, item *entry.Item) error {
 		ref, err := registry.ParseReference(item.RegistryURL)
 		if err != nil {
 			return err
 		}
-		repository, err := client.Open(ref)
+		repository, err := open(ref)
 		if err != nil {
 			return err
 		}

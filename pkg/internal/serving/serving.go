@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -29,6 +30,10 @@ type Source interface {
 	// catalog that was opened without a policy has none, and takes none: that is an
 	// entry.ErrInvalid, and so is nil.
 	SetPolicy(policy *trust.Policy) error
+	// SetGate has the catalog open no repository of an image from now on but those
+	// that a gate lets through, and tell the gate of the references that the policy
+	// vouches for: those of entries that it verifies by their own signatures.
+	SetGate(gate *gate.Gate)
 	// Probe reports why the image of an entry cannot be had now as it was
 	// published; nil means that it can. It asks for the manifest and nothing below.
 	Probe(ctx context.Context, item *entry.Item) error

@@ -83,29 +83,15 @@ func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.openThrough(policy, nil, func(string) (*registry.Client, error) { return client, nil })
-}
-
-// openThrough is openWith by the client that is chosen for each catalog; the
-// registries of what the policy verifies are added to hosts, which may be nil.
-func (a *app) openThrough(policy *trust.Policy, hosts *registry.Hosts, choose func(reference string) (*registry.Client, error)) ([]*catalog.Catalog, error) {
 	options := catalog.Options{
-		Getenv: a.system.Getenv, Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
+		Getenv: a.system.Getenv, Registry: client, Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
 		Warn: func(w catalog.Warning) { a.warn(w.Err.Error()) },
-	}
-	if hosts != nil {
-		options.Vouched = hosts.Add
 	}
 	var opened []*catalog.Catalog
 	for i, reference := range a.settings.catalogs {
 		if slices.Contains(a.settings.catalogs[:i], reference) {
 			continue
 		}
-		client, err := choose(reference)
-		if err != nil {
-			return nil, a.settings.at("catalog", err)
-		}
-		options.Registry = client
 		c, err := catalog.Open(reference, options)
 		if err != nil {
 			return nil, a.settings.at("catalog", err)

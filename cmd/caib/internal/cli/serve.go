@@ -19,6 +19,7 @@ import (
 	"golang.org/x/net/netutil"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -167,7 +168,7 @@ func (o *serveOptions) check() error {
 	case o.connections < 1 || o.listeners < 1 || o.perAddress < 0:
 		return invalid("--max-connections, --max-listeners and --max-listeners-per-address: want more than 0")
 	}
-	return o.checkPatterns()
+	return nil
 }
 
 // listenable reports whether an address is one by its form.
@@ -198,18 +199,31 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 	if err != nil {
 		return nil, err
 	}
-	catalogs, hosts, err := o.openBehindGates(policy)
+	catalogs, err := o.openWith(policy)
 	if err != nil {
 		return nil, err
 	}
 	options := server.Options{
-		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, Vouched: hosts, Interval: o.interval, Refresh: o.refresh, Allow: o.allow,
+		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, Interval: o.interval, Refresh: o.refresh, Allow: o.patterns(),
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, CacheFile: o.cacheFile(),
 	}
 	if policy != nil {
 		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.trustFlags) }
 	}
-	return server.New(options)
+	s, err := server.New(options)
+	if wrong := (*registry.Error)(nil); errors.As(err, &wrong) && wrong.Option == "Allow" {
+		return nil, fmt.Errorf("--allow-registry: %w", wrong.Err)
+	}
+	return s, err
+}
+
+// patterns takes those of --allow-registry apart. An empty one stays, and is
+// malformed, too: a variable that is not set must not allow everything.
+func (o *serveOptions) patterns() (all []string) {
+	for _, given := range o.allow {
+		all = append(all, strings.Split(given, ",")...)
+	}
+	return all
 }
 
 // cacheFile is where what is served is cached for the next start: one for each

@@ -1,8 +1,12 @@
-package registry
+package gate
 
-import "sync"
+import (
+	"sync"
 
-// Hosts is a set of registries that grows while a server runs, for a Gate to let
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// Hosts is a set of registries that grows while a server runs, for gates to let
 // through. It is safe for concurrent use.
 type Hosts struct {
 	always map[string]bool // by the host in normal form
@@ -18,16 +22,16 @@ const maxKnownHosts = 1000
 func NewHosts(always ...string) *Hosts {
 	h := &Hosts{known: map[string]bool{}}
 	for _, reference := range always {
-		h.Add(reference)
+		h.add(reference)
 	}
 	h.always, h.known = h.known, map[string]bool{}
 	return h
 }
 
-// Add adds the registry of a reference. What is no reference, or one of an image
+// add adds the registry of a reference. What is no reference, or one of an image
 // layout, adds nothing, and a set that is full takes no more.
-func (h *Hosts) Add(reference string) {
-	ref, err := ParseReference(reference)
+func (h *Hosts) add(reference string) {
+	ref, err := registry.ParseReference(reference)
 	if err != nil || ref.Layout != "" {
 		return
 	}
@@ -46,7 +50,7 @@ func (h *Hosts) Clear() {
 }
 
 // has reports whether the registry of a reference is in the set.
-func (h *Hosts) has(ref Reference) bool {
+func (h *Hosts) has(ref registry.Reference) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	host := ref.Normal().Registry

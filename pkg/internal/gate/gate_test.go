@@ -1,26 +1,24 @@
-package registry_test
+package gate_test
 
 import (
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-func newGate(t *testing.T, catalog string, patterns ...string) *registry.Gate {
+func newGate(t *testing.T, catalog string, patterns ...string) *gate.Gate {
 	t.Helper()
-	gate, err := registry.NewGate(catalog, patterns, nil)
+	made, err := gate.New(catalog, patterns, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return gate
+	return made
 }
 
 func reference(t *testing.T, text string) registry.Reference {
@@ -50,12 +48,8 @@ func TestGateOpensNoOtherDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	client, err := registry.New(registry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, catalog := range []string{"oci:" + dir + "/catalog", "oci:catalog", "oci:./link/", "oci:" + dir + "/other/../catalog"} {
-		behind := client.Behind(newGate(t, catalog))
+		own := newGate(t, catalog)
 		for path, want := range map[string]bool{
 			dir + "/catalog": true, dir + "/catalog/": true, dir + "//catalog/.": true, "catalog": true, "./catalog": true, "link": true, "here/here/link": true,
 			dir + "/other/../catalog": true, dir + "/catalog/sub/..": true,
@@ -63,10 +57,10 @@ func TestGateOpensNoOtherDirectory(t *testing.T) {
 			dir + "/other/catalog": false, dir: false, "other": false, "none": false, "/": false, dir + "/catalog/none": false, "../" + filepath.Base(dir) + "/other": false,
 		} {
 			ref := reference(t, "oci:"+path+":x")
-			repository, err := behind.Open(ref)
+			passed, err := own.Pass(ref)
 			if want {
-				if err != nil {
-					t.Errorf("catalog %s, image in %s: %v", catalog, path, err)
+				if err != nil || passed.Layout != reference(t, catalog).Layout {
+					t.Errorf("catalog %s, image in %s: opened as %s, error %v", catalog, path, passed, err)
 				}
 				continue
 			}
@@ -74,13 +68,13 @@ func TestGateOpensNoOtherDirectory(t *testing.T) {
 			if err != nil {
 				told = strings.ReplaceAll(err.Error(), ref.String(), "REF")
 			}
-			if repository != nil || !errors.Is(err, registry.ErrNotAllowed) || !errors.Is(err, entry.ErrInvalid) ||
+			if !errors.Is(err, gate.ErrNotAllowed) || !errors.Is(err, entry.ErrInvalid) ||
 				told != "invalid: not allowed: REF: a server opens images from registries only, and from the directory of the catalog they are in" {
 				t.Errorf("catalog %s, image in %s: error %v, want a refusal that tells nothing", catalog, path, err)
 			}
 		}
 	}
-	if err := newGate(t, "registry.example.com/catalog").Check(reference(t, "oci:catalog:x")); !errors.Is(err, registry.ErrNotAllowed) {
+	if err := newGate(t, "registry.example.com/catalog").Check("oci:catalog:x"); !errors.Is(err, gate.ErrNotAllowed) {
 		t.Errorf("a catalog in a registry, image in a directory: error %v, want a refusal", err)
 	}
 }
@@ -105,7 +99,11 @@ func TestGateOpensWhatItChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	repository, err := client.Behind(newGate(t, "oci:"+catalog)).Open(reference(t, "oci:"+link+":x"))
+	passed, err := newGate(t, "oci:"+catalog).Pass(reference(t, "oci:"+link+":x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	repository, err := client.Open(passed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,19 +151,19 @@ func TestGatePatterns(t *testing.T) {
 		{"registry.example.com", "catalogs.example.com/team/catalog:x", true},
 		{"registry.example.com", "catalogs.example.com/team/other:x", false},
 	} {
-		err := newGate(t, "catalogs.example.com/team/catalog", test.pattern).Check(reference(t, test.reference))
-		if (err == nil) != test.want || err != nil && (!errors.Is(err, registry.ErrNotAllowed) || !errors.Is(err, entry.ErrUnauthorized) || !strings.Contains(err.Error(), "--allow-registry")) {
+		err := newGate(t, "catalogs.example.com/team/catalog", test.pattern).Check(test.reference)
+		if (err == nil) != test.want || err != nil && (!errors.Is(err, gate.ErrNotAllowed) || !errors.Is(err, entry.ErrUnauthorized) || !strings.Contains(err.Error(), "--allow-registry")) {
 			t.Errorf("pattern %s, %s: error %v, want it let through: %t", test.pattern, test.reference, err, test.want)
 		}
 	}
-	if err := newGate(t, "catalogs.example.com/team/catalog").Check(reference(t, "any.example.com/x:1")); err != nil {
+	if err := newGate(t, "catalogs.example.com/team/catalog").Check("any.example.com/x:1"); err != nil {
 		t.Errorf("without patterns: %v, want everything let through", err)
 	}
 	for _, bad := range []string{
 		"", "/x", "https://registry.example.com", "oci:/srv", "registry.example.com/", "registry.example.com/x:1", "registry.example.com/x@sha256:0", "registry.example.com/X",
 		"registry.example.com/a//b", "a b", "user@registry.example.com", "registry.example.com/x/", "registry.example.com/[a-z]", "registry.example.com:port", "a,b", strings.Repeat("a", 2000),
 	} {
-		if _, err := registry.NewGate("registry.example.com/x", []string{bad}, nil); !errors.Is(err, entry.ErrInvalid) {
+		if _, err := gate.New("registry.example.com/x", []string{bad}, nil); !errors.Is(err, entry.ErrInvalid) {
 			t.Errorf("pattern %.50q: error %v, want it refused", bad, err)
 		}
 	}
@@ -174,15 +172,15 @@ func TestGatePatterns(t *testing.T) {
 // With a set of hosts, registries pass that are in it or that a pattern matches,
 // and no others.
 func TestGateWithHosts(t *testing.T) {
-	hosts := registry.NewHosts("catalogs.example.com/team/catalog", "oci:/srv/catalog")
-	gate, err := registry.NewGate("oci:/srv/catalog", []string{"named.example.com"}, hosts)
+	hosts := gate.NewHosts("catalogs.example.com/team/catalog", "oci:/srv/catalog")
+	made, err := gate.New("oci:/srv/catalog", []string{"named.example.com"}, hosts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	check := func(moment string, want map[string]bool) {
 		t.Helper()
 		for text, pass := range want {
-			if err := gate.Check(reference(t, text)); (err == nil) != pass {
+			if err := made.Check(text); (err == nil) != pass {
 				t.Errorf("%s, %s: error %v, want it let through: %t", moment, text, err, pass)
 			}
 		}
@@ -191,44 +189,12 @@ func TestGateWithHosts(t *testing.T) {
 		"catalogs.example.com/os/a:1": true, "named.example.com/a:1": true, "docker.io/library/a:1": false,
 		"10.0.0.1:5000/a:1": false, "oci:/srv/catalog:a": true, "oci:/srv/other:a": false,
 	})
-	hosts.Add("index.docker.io/team/x:1")
-	hosts.Add("oci:/srv/other:a")
-	hosts.Add("no reference")
+	made.Vouch("index.docker.io/team/x:1")
+	made.Vouch("oci:/srv/other:a")
+	made.Vouch("no reference")
 	check("with another host", map[string]bool{
 		"docker.io/library/a:1": true, "docker.io.example.com/a:1": false, "10.0.0.1:5000/a:1": false, "oci:/srv/other:a": false,
 	})
 	hosts.Clear()
 	check("cleared", map[string]bool{"docker.io/library/a:1": false, "catalogs.example.com/os/a:1": true, "named.example.com/a:1": true})
-}
-
-// A client behind a gate asks nothing of a registry that is not let through,
-// whichever way it is asked.
-func TestClientBehindGate(t *testing.T) {
-	var requests atomic.Int64
-	inner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		requests.Add(1)
-		w.WriteHeader(http.StatusNotFound)
-	}))
-	defer inner.Close()
-	client, err := registry.New(registry.Options{Attempts: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref := reference(t, strings.TrimPrefix(inner.URL, "http://")+"/os/a:1")
-	behind := client.Behind(newGate(t, "registry.example.com/catalog", "registry.example.com"))
-	_, opened := behind.Open(ref)
-	_, checked := behind.Check(t.Context(), ref)
-	for what, err := range map[string]error{
-		"open": opened, "check": checked,
-	} {
-		if !errors.Is(err, registry.ErrNotAllowed) {
-			t.Errorf("%s: error %v, want a refusal", what, err)
-		}
-	}
-	if n := requests.Load(); n != 0 {
-		t.Errorf("%d requests were made, want none", n)
-	}
-	if _, err := client.Check(t.Context(), ref); requests.Load() == 0 {
-		t.Errorf("the client itself asks nothing: %v", err)
-	}
 }
