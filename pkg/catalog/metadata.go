@@ -35,35 +35,11 @@ func (m *merger) merge(image, publisher entry.Metadata, observed entry.Observed)
 	publisher.Architecture = entry.Architecture(publisher.Architecture)
 	m.architecture(&image, publisher.Architecture, observed)
 	for _, name := range []string{"os", "variant", "distro", "distroVersion", "kernelVersion", "buildMode", "exportFormat"} {
-		m.field(name, metadataField(&image, name), *metadataField(&publisher, name))
+		m.field(name, image.Text(name), *publisher.Text(name))
 	}
 	image.Bootc = image.Bootc || publisher.Bootc
 	image.Targets = mergeTargets(image.Targets, publisher.Targets)
 	return image
-}
-
-// metadataField returns a field by the name that it has in documents, or nil for
-// one that is no text.
-func metadataField(m *entry.Metadata, name string) *string {
-	switch name {
-	case "architecture":
-		return &m.Architecture
-	case "os":
-		return &m.OS
-	case "variant":
-		return &m.Variant
-	case "distro":
-		return &m.Distro
-	case "distroVersion":
-		return &m.DistroVersion
-	case "kernelVersion":
-		return &m.KernelVersion
-	case "buildMode":
-		return &m.BuildMode
-	case "exportFormat":
-		return &m.ExportFormat
-	}
-	return nil
 }
 
 func (m *merger) field(name string, image *string, publisher string) {

@@ -54,7 +54,7 @@ func carryOverOptions(d *entry.Document, options PublishOptions) PublishOptions 
 	options.Labels = labels
 	said := d.Metadata
 	for _, m := range d.Mismatches { // the image's word was published there
-		if field := metadataField(&said, m.Field); field != nil {
+		if field := said.Text(m.Field); field != nil {
 			*field = m.Publisher
 		}
 		options.Override = options.Override || m.Overridden

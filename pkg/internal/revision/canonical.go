@@ -25,8 +25,8 @@ func canonical(v any) ([]byte, error) {
 }
 
 // carry merges the fields of old that known does not model into fresh, at
-// every depth: objects by key, array elements by position. All three are JSON
-// objects; known is old as this version of the code would write it, so what
+// every depth: objects by key, array elements by what names them, else by position.
+// All three are JSON objects; known is old as this version of the code would write it, so what
 // old has beyond it is what a newer writer added. The result is canonical.
 func carry(old, known, fresh []byte) ([]byte, error) {
 	var trees [3]any
@@ -73,14 +73,61 @@ func carryTree(old, known, fresh any) any {
 	case []any:
 		f, ok := fresh.([]any)
 		k, _ := known.([]any)
-		if !ok || len(f) != len(o) || len(k) != len(o) {
+		if !ok || len(k) != len(o) {
 			return fresh
 		}
-		for i := range f {
-			f[i] = carryTree(o[i], k[i], f[i])
+		for i, was := range samePlaces(o, f) {
+			if was >= 0 {
+				f[i] = carryTree(o[was], k[was], f[i])
+			}
 		}
 	}
 	return fresh
+}
+
+// samePlaces returns, for each element of fresh, the place of the same one in old, or
+// -1. Elements that have names are the same by name (targets: name, mismatches:
+// field); others are by position, if there are as many as before.
+func samePlaces(old, fresh []any) []int {
+	places := make([]int, len(fresh))
+	for _, key := range []string{"name", "field"} {
+		names, ok := elementNames(old, key)
+		again, all := elementNames(fresh, key)
+		if !ok || !all {
+			continue
+		}
+		for i := range places {
+			places[i] = -1
+		}
+		for name, i := range again {
+			if was, there := names[name]; there {
+				places[i] = was
+			}
+		}
+		return places
+	}
+	for i := range places {
+		places[i] = i
+		if len(old) != len(fresh) {
+			places[i] = -1
+		}
+	}
+	return places
+}
+
+// elementNames returns the places of objects by a member that names them; ok is
+// false unless each has one of its own.
+func elementNames(all []any, key string) (places map[string]int, ok bool) {
+	places = make(map[string]int, len(all))
+	for i, element := range all {
+		object, _ := element.(map[string]any)
+		name, named := object[key].(string)
+		if _, twice := places[name]; !named || twice {
+			return nil, false
+		}
+		places[name] = i
+	}
+	return places, true
 }
 
 // SameContent reports whether two documents say the same, apart from when, where

@@ -109,17 +109,97 @@ func TestRewriteMergesIntoEmptyObjects(t *testing.T) {
 	}
 }
 
-// Which element of a list of another length is which, nobody can tell.
-func TestRewriteOfOtherListsKeepsNothingInThem(t *testing.T) {
+// An element that has a name is the same one wherever it stands; of others in a list
+// of another length nobody can tell which is which.
+func TestRewriteOfOtherLists(t *testing.T) {
+	old := fromTheFuture(t)
 	document := fullDocument()
-	document.Metadata.Targets = append(document.Metadata.Targets, entry.Target{Name: "new"})
-	_, text := rewritten(t, document, fromTheFuture(t))
-	want := []any{
-		map[string]any{"name": "rpi4", "verified": true, "notes": "booted in the lab"},
-		map[string]any{"name": "qemu"}, map[string]any{"name": "new"},
+	document.Metadata.Targets = []entry.Target{{Name: "new"}, {Name: "qemu", Verified: true}}
+	document.Registry.Platforms = document.Registry.Platforms[:1]
+	document.Mismatches = append([]entry.Mismatch{{Field: "os", Image: "linux", Publisher: "qnx"}}, document.Mismatches...)
+	old = altered(t, old, func(o map[string]any) { at(o, "mismatches", 0).(map[string]any)["by"] = "x" })
+	_, text := rewritten(t, document, old)
+	targets := []any{map[string]any{"name": "new"}, map[string]any{"name": "qemu", "verified": true, "lab": "b"}}
+	if diff := cmp.Diff(any(targets), at(text, "metadata", "targets")); diff != "" {
+		t.Errorf("targets:\n%s", diff)
 	}
-	if diff := cmp.Diff(any(want), at(text, "metadata", "targets")); diff != "" {
-		t.Error(diff)
+	if by := at(text, "mismatches", 1).(map[string]any)["by"]; by != "x" {
+		t.Errorf("an unknown member of a mismatch is %v, want x", by)
+	}
+	if version := at(text, "registry", "platforms", 0).(map[string]any)["osVersion"]; version != nil {
+		t.Errorf("a platform of another list has osVersion %v, want none", version)
+	}
+}
+
+// An edit keeps whatever it does not name, byte by byte, and unknown members of what
+// it does name.
+func TestRewriteAfterAChangeKeepsTheRest(t *testing.T) {
+	old := fromTheFuture(t)
+	yes, text := true, "again"
+	for _, tt := range []struct {
+		name   string
+		change entry.Change
+		edit   func(o map[string]any)
+	}{
+		{"nothing", entry.Change{}, func(map[string]any) {}},
+		{"texts", entry.Change{Set: map[string]string{"version": "3", "kernelVersion": "", "description": ""}}, func(o map[string]any) {
+			o["version"] = "3"
+			delete(o, "description")
+			delete(at(o, "metadata").(map[string]any), "kernelVersion")
+		}},
+		{"tags", entry.Change{AddTags: []string{"qa", "release"}, RemoveTags: []string{"team/qa", "none"}}, func(o map[string]any) {
+			o["tags"] = []any{"release", "qa"}
+		}},
+		{"no tags", entry.Change{ClearTags: true}, func(o map[string]any) { delete(o, "tags") }},
+		{"labels", entry.Change{SetLabels: map[string]string{"k": "v"}, RemoveLabels: []string{"team", "none"}}, func(o map[string]any) {
+			at(o, "labels").(map[string]any)["k"] = "v"
+			delete(at(o, "labels").(map[string]any), "team")
+		}},
+		{"no labels", entry.Change{ClearLabels: true}, func(o map[string]any) { delete(o, "labels") }},
+		{"targets", entry.Change{Targets: []entry.TargetChange{{Name: "rpi4", Remove: true}, {Name: "j784s4", Verified: &yes}, {Name: "qemu", Notes: &text}, {Name: "none", Remove: true}}}, func(o map[string]any) {
+			qemu := at(o, "metadata", "targets", 1).(map[string]any)
+			qemu["notes"] = text
+			at(o, "metadata").(map[string]any)["targets"] = []any{qemu, map[string]any{"name": "j784s4", "verified": true}}
+		}},
+		{"no targets", entry.Change{ClearTargets: true}, func(o map[string]any) { delete(at(o, "metadata").(map[string]any), "targets") }},
+		{"the image's word", entry.Change{Set: map[string]string{"distro": "autosd"}}, func(o map[string]any) {
+			at(o, "metadata").(map[string]any)["distro"] = "autosd"
+			delete(o, "mismatches")
+		}},
+		{"against the image's word", entry.Change{Set: map[string]string{"distro": "other"}}, func(o map[string]any) {
+			at(o, "metadata").(map[string]any)["distro"] = "other"
+			at(o, "mismatches", 0).(map[string]any)["publisher"] = "other"
+		}},
+		{"an architecture", entry.Change{Set: map[string]string{"architecture": "x86_64"}}, func(o map[string]any) {
+			at(o, "metadata").(map[string]any)["architecture"] = "amd64"
+		}},
+		{"no bootc", entry.Change{Bootc: new(bool)}, func(o map[string]any) { delete(at(o, "metadata").(map[string]any), "bootc") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var before entry.Document
+			if err := json.Unmarshal(old, &before); err != nil {
+				t.Fatal(err)
+			}
+			after, err := tt.change.Apply(&before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			packed, err := PackRewrite(after, old, Seen{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := altered(t, old, tt.edit)
+			if got := mustText(t, packed.Manifest); string(got) != string(want) {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			var again entry.Document
+			if err := json.Unmarshal(old, &again); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(again, before); diff != "" {
+				t.Errorf("the old document is another one now:\n%s", diff)
+			}
+		})
 	}
 }
 
