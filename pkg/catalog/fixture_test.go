@@ -55,6 +55,16 @@ func unpack(t *testing.T, archive string) string {
 	}
 }
 
+// pinDownloads makes of items that were shown before downloads were pinned what they
+// are now.
+func pinDownloads(items []entry.Item) {
+	for i := range items {
+		if item := &items[i]; item.DownloadURL == item.RegistryURL {
+			item.DownloadURL = entry.Pinned(item.RegistryURL, item.Digest)
+		}
+	}
+}
+
 // A catalog that was made before documents named theirs, before a head was
 // remembered and signed before its tag, reads as it did then.
 func TestOldCatalogsReadAsBefore(t *testing.T) {
@@ -70,11 +80,7 @@ func TestOldCatalogsReadAsBefore(t *testing.T) {
 	if err := json.Unmarshal(text, &want); err != nil {
 		t.Fatal(err)
 	}
-	for i := range want.List { // what is handed out is pinned since
-		if item := &want.List[i]; item.DownloadURL == item.RegistryURL {
-			item.DownloadURL = entry.Pinned(item.RegistryURL, item.Digest)
-		}
-	}
+	pinDownloads(want.List)
 	var warned []error
 	options := catalog.Options{
 		CacheDir: t.TempDir(), StateDir: t.TempDir(),

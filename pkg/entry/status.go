@@ -14,9 +14,9 @@ type Phase string
 const (
 	PhasePending     Phase = "Pending"     // known, and not probed yet
 	PhaseVerifying   Phase = "Verifying"   // its first probe is under way
-	PhaseAvailable   Phase = "Available"   // reachable, and the digest is what was published
+	PhaseAvailable   Phase = "Available"   // the digest that was published can be had
 	PhaseUnavailable Phase = "Unavailable" // the registry does not answer; it is asked again
-	PhaseFailed      Phase = "Failed"      // absent, another image, refused, or silent too often in a row
+	PhaseFailed      Phase = "Failed"      // absent, refused, or silent too often in a row
 )
 
 // Status is what probing found out about the image of one entry (SPEC section
@@ -31,7 +31,8 @@ type Status struct {
 	LastVerified Time          `json:"lastVerified"`          // the last probe that got an answer
 	Since        Time          `json:"since"`                 // of the phase
 	Failures     int           `json:"failures,omitempty"`    // in a row
-	StaleSince   *Time         `json:"staleSince,omitempty"`  // the breaker of its registry kept the last probes from being made
+	StaleSince   *Time         `json:"staleSince,omitempty"`  // what it says is the last that is known: nothing was asked, or answered, since
+	MovedSince   *Time         `json:"movedSince,omitempty"`  // the tag of the image's reference names something else, or nothing
 	Accesses     int64         `json:"accessCount,omitempty"` // how often the entry was asked for by name
 }
 

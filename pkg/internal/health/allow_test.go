@@ -18,7 +18,7 @@ import (
 // taken over with it; it is told to whoever asks for it.
 func TestStatusesTellNoAnswers(t *testing.T) {
 	const answer = "GET 10.0.0.7:8500/v2/: 503: vault is sealed"
-	for _, kind := range []error{entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrInvalid, entry.ErrUnreachable, entry.ErrTimeout, health.ErrMismatch,
+	for _, kind := range []error{entry.ErrNotFound, entry.ErrUnauthorized, entry.ErrInvalid, entry.ErrUnreachable, entry.ErrTimeout,
 		&registry.Error{Cause: registry.CauseThrottled, Err: entry.ErrUnreachable}} {
 		synctest.Test(t, func(t *testing.T) {
 			item := image(1, "registry.example.com")

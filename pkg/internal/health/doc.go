@@ -1,6 +1,6 @@
 // Package health watches the images of a catalog: it asks their registries,
-// evenly spread over an interval, whether each image is still what was
-// published, and keeps a phase for every entry (schema/SPEC.md, section 17).
+// evenly spread over an interval, whether the digest that was published can be
+// had, and keeps a phase for every entry (schema/SPEC.md, section 17).
 //
 //	monitor := health.New(health.Options{Probe: health.Registry(client.Open)})
 //	monitor.Follow(items, recorded)     // whenever the catalog changed

@@ -243,9 +243,9 @@ func (m *Monitor) Recorded(catalog string) {
 
 // same reports whether recording b after a would say anything new.
 func same(a, b entry.Status) bool {
-	stale := (a.StaleSince == nil) == (b.StaleSince == nil)
-	a.StaleSince, b.StaleSince = nil, nil
-	return a == b && stale
+	times := (a.StaleSince == nil) == (b.StaleSince == nil) && (a.MovedSince == nil) == (b.MovedSince == nil)
+	a.StaleSince, b.StaleSince, a.MovedSince, b.MovedSince = nil, nil, nil, nil
+	return a == b && times
 }
 
 // sameButTimes reports whether a and b differ in nothing but when it was found out.

@@ -224,7 +224,6 @@ func TestWhatTheRegistrySaysCounts(t *testing.T) {
 		reason string
 	}{
 		{fmt.Errorf("x: %w", entry.ErrNotFound), health.ReasonManifestUnknown},
-		{fmt.Errorf("x: %w", health.ErrMismatch), health.ReasonDigestMismatch},
 		{fmt.Errorf("x: %w", entry.ErrUnauthorized), health.ReasonUnauthorized},
 		{fmt.Errorf("x: %w", entry.ErrInvalid), health.ReasonInvalidManifest},
 	} {

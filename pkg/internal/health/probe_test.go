@@ -27,7 +27,7 @@ func TestProbeConfirmsAbsence(t *testing.T) {
 		asked     []string
 	}{
 		{"there", 200, 200, nil, []string{"HEAD"}},
-		{"hidden from HEAD", 404, 200, nil, []string{"HEAD", "GET"}},
+		{"hidden from HEAD", 404, 200, nil, []string{"HEAD", "GET", "HEAD", "GET"}},
 		{"gone", 404, 404, entry.ErrNotFound, []string{"HEAD", "GET"}},
 		{"refused to GET", 404, 403, entry.ErrUnauthorized, []string{"HEAD", "GET"}},
 		{"no answer to GET", 404, 501, entry.ErrUnreachable, []string{"HEAD", "GET"}},

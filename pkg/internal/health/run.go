@@ -138,7 +138,7 @@ func (m *Monitor) probe(ctx context.Context, w *watched, due time.Time) bool {
 	if errors.Is(err, gate.ErrNotAllowed) || errors.Is(err, errBreaker) {
 		return false
 	}
-	if err != nil && ctx.Err() == nil && m.options.Failed != nil {
+	if err != nil && v.phase != entry.PhaseAvailable && ctx.Err() == nil && m.options.Failed != nil {
 		m.options.Failed(asked.key, err, news)
 	}
 	return true

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/normal"
@@ -16,34 +18,49 @@ import (
 // failuresToFail is how many failures in a row make an entry Failed.
 const failuresToFail = 5
 
-// ErrMismatch is what a probe returns that found another image than the one
-// that was published.
-var ErrMismatch = errors.New("another digest")
+// What a probe returns that found the image, and something else about the tag
+// that it was published by.
+var (
+	ErrMoved      = errors.New("the tag was moved")         // to another image, or deleted
+	ErrTagUnknown = errors.New("the tag was not looked at") // its registry did not say what it names
+)
 
 // outcome is what the answer to a probe says about an entry.
 type outcome struct {
 	phase    entry.Phase
 	reason   string
 	answered bool // the registry did its work: the breaker counts a success
+	tag      tag
 }
+
+// tag is what a probe found out about the tag of a reference.
+type tag int
+
+const (
+	tagUnknown tag = iota
+	tagStands      // it names what was published, or there is none
+	tagMoved
+)
 
 // outcomeOf gives the answer to a probe its meaning (SPEC section 17).
 func outcomeOf(err error) outcome {
 	switch {
 	case err == nil:
+		return outcome{phase: entry.PhaseAvailable, answered: true, tag: tagStands}
+	case errors.Is(err, ErrMoved):
+		return outcome{phase: entry.PhaseAvailable, answered: true, tag: tagMoved}
+	case errors.Is(err, ErrTagUnknown):
 		return outcome{phase: entry.PhaseAvailable, answered: true}
-	case errors.Is(err, ErrMismatch):
-		return outcome{entry.PhaseFailed, ReasonDigestMismatch, true}
 	case errors.Is(err, entry.ErrNotFound):
-		return outcome{entry.PhaseFailed, ReasonManifestUnknown, true}
+		return outcome{phase: entry.PhaseFailed, reason: ReasonManifestUnknown, answered: true}
 	case errors.Is(err, entry.ErrUnauthorized):
-		return outcome{entry.PhaseFailed, ReasonUnauthorized, true}
+		return outcome{phase: entry.PhaseFailed, reason: ReasonUnauthorized, answered: true}
 	case errors.Is(err, entry.ErrInvalid), errors.Is(err, entry.ErrMalformed):
-		return outcome{entry.PhaseFailed, ReasonInvalidManifest, true}
+		return outcome{phase: entry.PhaseFailed, reason: ReasonInvalidManifest, answered: true}
 	case isThrottled(err):
-		return outcome{entry.PhaseUnavailable, ReasonThrottled, false}
+		return outcome{phase: entry.PhaseUnavailable, reason: ReasonThrottled}
 	}
-	return outcome{entry.PhaseUnavailable, ReasonRegistryUnreachable, false}
+	return outcome{phase: entry.PhaseUnavailable, reason: ReasonRegistryUnreachable}
 }
 
 func isThrottled(err error) bool {
@@ -64,7 +81,7 @@ func Message(phase entry.Phase, reason string) string {
 	case ReasonManifestUnknown:
 		return "the registry has no such image"
 	case ReasonDigestMismatch:
-		return "the reference names another image than the one that was published"
+		return "the reference names another image than the one that was published" // as earlier probers recorded
 	case ReasonUnauthorized:
 		return "the registry refuses the account that it is asked as"
 	case ReasonThrottled:
@@ -77,8 +94,12 @@ func Message(phase entry.Phase, reason string) string {
 
 // after is the status after a probe that is dated with a time and was really
 // made. Anyone may ask for probes out of turn, so of those that get no answer
-// only the first is counted: else a few seconds would make five failures.
+// only the first is counted: else a few seconds would make five failures. What
+// the registry said for certain stands until it says something else.
 func after(old entry.Status, v outcome, dated time.Time, inTurn bool) entry.Status {
+	if !v.answered && isDefinite(old) {
+		return stale(old, dated)
+	}
 	at := entry.NewTime(dated)
 	next := old
 	next.StaleSince, next.Reason, next.Failures = nil, v.reason, 0
@@ -91,6 +112,12 @@ func after(old entry.Status, v outcome, dated time.Time, inTurn bool) entry.Stat
 	if v.answered {
 		next.LastVerified = at
 	}
+	switch {
+	case v.tag == tagStands:
+		next.MovedSince = nil
+	case v.tag == tagMoved && old.MovedSince == nil:
+		next.MovedSince = &at
+	}
 	next.Phase = v.phase
 	if v.phase == entry.PhaseUnavailable && next.Failures >= failuresToFail {
 		next.Phase = entry.PhaseFailed
@@ -102,8 +129,19 @@ func after(old entry.Status, v outcome, dated time.Time, inTurn bool) entry.Stat
 	return next
 }
 
-// stale is the status after a probe that the breaker kept from being made, or
-// that tried on its behalf and failed: nothing new is known.
+// isDefinite reports whether a status is what a registry answered about the
+// digest, and not that it did not.
+func isDefinite(s entry.Status) bool {
+	switch s.Reason {
+	case ReasonManifestUnknown, ReasonUnauthorized, ReasonInvalidManifest:
+		return s.Phase == entry.PhaseFailed
+	}
+	return false
+}
+
+// stale is the status after a probe from which nothing new is known: the breaker
+// kept it from being made, or it tried on its behalf and failed, or it got no
+// answer where there was a definite one before.
 func stale(old entry.Status, dated time.Time) entry.Status {
 	if old.StaleSince == nil {
 		at := entry.NewTime(dated)
@@ -141,13 +179,15 @@ func newer(ours entry.Status, recorded *entry.Status) entry.Status {
 	return ours
 }
 
-// Probe asks the registry of an item whether the image is what was published.
-// It returns nil, ErrMismatch, or an error of the kinds of package entry; one that
-// is a gate.ErrNotAllowed says that nothing was asked.
+// Probe asks the registry of an item whether the digest that was published can be
+// had. It returns nil, an error that wraps ErrMoved or ErrTagUnknown, or one of the
+// kinds of package entry; one that is a gate.ErrNotAllowed says that nothing was
+// asked.
 type Probe func(ctx context.Context, item *entry.Item) error
 
-// Registry probes by one HEAD request of the reference as published, and asks
-// once more by GET before it says that the image is not there.
+// Registry probes by one HEAD request of the digest, and, if it is there and was
+// published by a tag, one of that tag. What HEAD does not find is asked for once
+// more by GET.
 func Registry(open func(registry.Reference) (registry.Repository, error)) Probe {
 	return func(ctx context.Context, item *entry.Item) error {
 		ref, err := registry.ParseReference(item.RegistryURL)
@@ -158,19 +198,30 @@ func Registry(open func(registry.Reference) (registry.Repository, error)) Probe 
 		if err != nil {
 			return err
 		}
-		tagged := ref
-		if tagged.Tag != "" {
-			tagged.Digest = "" // the tag is what people pull
-		}
-		found, err := absence.Confirm(ctx, repository, tagged.Target())
-		if err != nil {
+		if _, err := absence.Confirm(ctx, repository, item.Digest.String()); err != nil {
 			return err
 		}
-		if found.Digest != item.Digest {
-			return fmt.Errorf("%w: %s is %s now, not %s", ErrMismatch, tagged, found.Digest, item.Digest)
-		}
+		return checkTag(ctx, repository, ref, item.Digest)
+	}
+}
+
+// checkTag asks what the tag of a reference names by now. A reference without tag
+// and digest means a tag, too: the default one.
+func checkTag(ctx context.Context, repository absence.Reader, ref registry.Reference, published digest.Digest) error {
+	if ref.Tag == "" && ref.Digest != "" {
 		return nil
 	}
+	ref.Digest = ""
+	found, err := absence.Confirm(ctx, repository, ref.Target())
+	switch {
+	case errors.Is(err, entry.ErrNotFound):
+		return fmt.Errorf("%w: there is no %s any more", ErrMoved, ref)
+	case err != nil:
+		return fmt.Errorf("%w: %v", ErrTagUnknown, err) // its kind says nothing about the entry
+	case found.Digest != published:
+		return fmt.Errorf("%w: %s is %s now, not %s", ErrMoved, ref, found.Digest, published)
+	}
+	return nil
 }
 
 // localHost stands for the image layouts on disk.
