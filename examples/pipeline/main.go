@@ -51,7 +51,7 @@ func run(ctx context.Context, getenv func(string) string, out io.Writer, args []
 	if err != nil {
 		return err
 	}
-	if _, err := c.Verify(ctx, item.Name); err != nil {
+	if _, err := c.Verify(ctx, item.Name, catalog.VerifyOptions{}); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s is %s, one of %d; the policy refuses %d\n", item.Name, item.Verdict, page.Total, len(page.Refused))

@@ -75,7 +75,7 @@ func TestCatalogCopiedWithoutReferrers(t *testing.T) {
 			}
 			named := map[entry.Verdict]string{}
 			for _, name := range []string{"e000", "e031", "last"} {
-				v, _ := copied.Verify(t.Context(), name)
+				v, _ := copied.Verify(t.Context(), name, catalog.VerifyOptions{})
 				named[v.Verdict] = strings.TrimSpace(named[v.Verdict] + " " + name)
 			}
 			return named

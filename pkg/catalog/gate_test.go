@@ -18,7 +18,7 @@ func TestCatalogBehindGate(t *testing.T) {
 	c := w.open(catalog.Options{})
 	image, own, other := outside.push("os/a", "1", "1"), w.push("team/catalog", "own", "1"), w.push("os/b", "1", "1")
 	item := w.publish(c, image, catalog.PublishOptions{Name: "a"}).Item
-	if _, err := c.Verify(t.Context(), "a"); err != nil {
+	if _, err := c.Verify(t.Context(), "a", catalog.VerifyOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	closed, err := gate.New(c.Reference(), []string{"registry.example.com"}, nil)
@@ -54,7 +54,7 @@ func TestCatalogBehindGate(t *testing.T) {
 		}},
 		{"probe", func(ctx context.Context) error { return c.ForServer().Probe(ctx, &item) }},
 		{"verify", func(ctx context.Context) error {
-			_, err := c.Verify(ctx, "a")
+			_, err := c.Verify(ctx, "a", catalog.VerifyOptions{})
 			return err
 		}},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // blind is a registry whose HEAD finds no manifest, and which may leave
@@ -41,7 +42,7 @@ func TestHeadIsNotTakenAtItsWord(t *testing.T) {
 	if result := w.publish(w.open(options), image, catalog.PublishOptions{}); result.Attachment.Outcome != catalog.Attached {
 		t.Errorf("attachment %+v", result.Attachment)
 	}
-	v, err := w.open(options).Verify(t.Context(), "autosd")
+	v, err := w.open(options).Verify(t.Context(), "autosd", catalog.VerifyOptions{})
 	if err != nil {
 		t.Errorf("verify: %v, %+v", err, v.Checks)
 	}
@@ -54,31 +55,48 @@ func TestHeadIsNotTakenAtItsWord(t *testing.T) {
 	w.publish(w.open(options), other, catalog.PublishOptions{NoAttach: true})
 }
 
-// What GET does not find either is absent, and said to be.
+// What GET does not find either is absent, and said to be: a tag was moved then, and
+// an image is not there.
 func TestAbsenceIsConfirmed(t *testing.T) {
 	w := newWorld(t, true, nil)
 	image := w.push("os/autosd", "1", "1")
 	c := w.open(catalog.Options{Fresh: time.Hour})
-	w.publish(c, image, catalog.PublishOptions{NoAttach: true})
+	item := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{NoAttach: true}).Item
 	repository, err := w.client.Open(parse(t, image))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := repository.Delete(t.Context(), "1"); err != nil {
-		t.Fatal(err)
-	}
-	var failed error
-	requests := w.counter.during(func() { _, failed = c.Verify(t.Context(), "autosd") })
-	heads, gets := 0, 0
-	for _, request := range requests {
-		switch request {
-		case "HEAD /v2/os/autosd/manifests/1":
-			heads++
-		case "GET /v2/os/autosd/manifests/1":
-			gets++
+	for _, tt := range []struct {
+		gone      string
+		options   catalog.VerifyOptions
+		err       error
+		digest    catalog.Outcome
+		reference catalog.Outcome
+	}{
+		{"1", catalog.VerifyOptions{}, nil, catalog.OK, catalog.Moved},
+		{"1", catalog.VerifyOptions{StrictReference: true}, entry.ErrConflict, catalog.OK, catalog.Moved},
+		{item.Digest.String(), catalog.VerifyOptions{}, entry.ErrNotFound, catalog.Failed, catalog.Moved},
+	} {
+		if err := repository.Delete(t.Context(), tt.gone); err != nil && !errors.Is(err, entry.ErrNotFound) {
+			t.Fatal(err)
 		}
-	}
-	if !errors.Is(failed, entry.ErrNotFound) || heads != 1 || gets != 2 {
-		t.Errorf("%v after %d HEAD and %d GET, want not found after 1 and 2 (one to check its content)", failed, heads, gets)
+		var v catalog.Verification
+		var failed error
+		requests := w.counter.during(func() { v, failed = c.Verify(t.Context(), "autosd", tt.options) })
+		asked := map[string]int{}
+		for _, request := range requests {
+			asked[request]++
+		}
+		results := map[trust.Subject]catalog.Outcome{}
+		for _, check := range v.Checks {
+			results[check.What] = check.Result
+		}
+		if !errors.Is(failed, tt.err) || results[catalog.CheckDigest] != tt.digest || results[catalog.CheckReference] != tt.reference {
+			t.Errorf("without %s, with %+v: %v and %v; want %v, digest %s, reference %s", tt.gone, tt.options, failed, results, tt.err, tt.digest, tt.reference)
+		}
+		const path = " /v2/os/autosd/manifests/"
+		if asked["HEAD"+path+"1"] != 1 || asked["GET"+path+"1"] != 1 || tt.digest == catalog.Failed && (asked["HEAD"+path+tt.gone] != 1 || asked["GET"+path+tt.gone] != 2) {
+			t.Errorf("without %s: requests %v, want one HEAD and GET of the tag, and of a digest that is gone one GET more, for its content", tt.gone, asked)
+		}
 	}
 }

@@ -44,7 +44,7 @@ func TestVerifyNoticesARollback(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		v, err := open().Verify(t.Context(), "a")
+		v, err := open().Verify(t.Context(), "a", catalog.VerifyOptions{})
 		if v.Verdict != entry.VerdictInvalid || !errors.Is(err, entry.ErrUntrusted) || !strings.Contains(err.Error(), "rolled back") {
 			t.Errorf("verified as %q, %v; want a rollback", v.Verdict, err)
 		}
@@ -133,7 +133,7 @@ func TestLossesWithoutAPolicy(t *testing.T) {
 	if err = refusals(heads); !errors.As(err, &lost) || strings.Contains(err.Error(), "policy") || !errors.Is(err, entry.ErrUnreachable) {
 		t.Errorf("heads: %v", err)
 	}
-	if _, err := w.open(options).Verify(t.Context(), "b"); !errors.As(err, &lost) || lost.Name != "b" {
+	if _, err := w.open(options).Verify(t.Context(), "b", catalog.VerifyOptions{}); !errors.As(err, &lost) || lost.Name != "b" {
 		t.Errorf("verify: %v", err)
 	}
 }

@@ -27,6 +27,7 @@ const (
 	OK      Outcome = "ok"
 	absent  Outcome = "absent" // and need not be there
 	Unknown Outcome = "unknown"
+	Moved   Outcome = "moved" // the tag of the image's reference: it names something else, or nothing
 )
 
 // Step is what became of signing, or of attaching a revision or its signatures to

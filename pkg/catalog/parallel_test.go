@@ -65,7 +65,7 @@ func readOne(t *testing.T, c *catalog.Catalog, i, entries int) error {
 		_, err := c.Get(t.Context(), name, catalog.GetOptions{})
 		return err
 	case 2:
-		v, err := c.Verify(t.Context(), name)
+		v, err := c.Verify(t.Context(), name, catalog.VerifyOptions{})
 		if err == nil && v.Verdict != entry.VerdictVerified {
 			err = fmt.Errorf("the verdict is %s", v.Verdict)
 		}

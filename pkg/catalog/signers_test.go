@@ -97,7 +97,7 @@ func TestSignersInSnapshotAndRegistry(t *testing.T) {
 		if errors.As(err, &refused) {
 			read = refused.Verdict
 		}
-		v, _ := c.Verify(t.Context(), "app")
+		v, _ := c.Verify(t.Context(), "app", catalog.VerifyOptions{})
 		return read, v.Verdict
 	}
 	both := wanting(t, 2, build, qa)

@@ -241,7 +241,7 @@ func TestNoAnswerIsUnreachable(t *testing.T) {
 		if len(page.Items) != 0 || !errors.Is(err, entry.ErrUnreachable) || errors.Is(err, entry.ErrUntrusted) || !errors.As(err, &refused) || refused.Verdict != entry.VerdictUnknown {
 			t.Errorf("%d: %v, %v", status, len(page.Items), err)
 		}
-		if v, err := c.Verify(t.Context(), "a"); v.Verdict != entry.VerdictUnknown || !errors.Is(err, entry.ErrUnreachable) {
+		if v, err := c.Verify(t.Context(), "a", catalog.VerifyOptions{}); v.Verdict != entry.VerdictUnknown || !errors.Is(err, entry.ErrUnreachable) {
 			t.Errorf("%d: verify %s, %v", status, v.Verdict, err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -21,8 +23,8 @@ import (
 // What Verify checks beside signatures, which are subjects of package trust.
 const (
 	CheckRevision   trust.Subject = "revision"   // its tag holds the entry
-	CheckReachable  trust.Subject = "reachable"  // the image's reference resolves
-	CheckDigest     trust.Subject = "digest"     // to what was published
+	CheckDigest     trust.Subject = "digest"     // what was published can be had, by its digest
+	CheckReference  trust.Subject = "reference"  // what the tag that it was published by names now
 	CheckContent    trust.Subject = "content"    // every platform and every layer is there
 	CheckAttachment trust.Subject = "attachment" // the image knows its entry
 )
@@ -47,11 +49,18 @@ type Verification struct {
 	Checks   []Check       `json:"checks"`
 }
 
-// Verify checks a live entry against what is stored: whether its image is reachable,
-// unchanged and whole, whether the image knows the entry, and under a policy
-// whether its signatures are enough. What it found out is returned with an
-// error too; the error has the kind of what is worst.
-func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error) {
+// VerifyOptions say what Verify takes for an error.
+type VerifyOptions struct {
+	// StrictReference wants the reference of the image to name what was published: a
+	// tag that was moved is an entry.ErrConflict. Without it, that is information.
+	StrictReference bool
+}
+
+// Verify checks a live entry for real: whether the image that was published can be
+// had and is whole, what its tag names now, whether the image knows the entry, and
+// under a policy whether its signatures are enough. What it found out is returned
+// with an error too; the error has the kind of what is worst.
+func (c *Catalog) Verify(ctx context.Context, name string, options VerifyOptions) (Verification, error) {
 	v := Verification{Name: name}
 	if err := entry.CheckName(name); err != nil {
 		return v, err
@@ -77,7 +86,7 @@ func (c *Catalog) Verify(ctx context.Context, name string) (Verification, error)
 		}
 		return v, c.absent(ctx, view, name, zeroTime, head)
 	}
-	return c.verify(ctx, view, head)
+	return c.verify(ctx, view, head, options)
 }
 
 // tagOf returns the tag of a revision, or zero for none.
@@ -92,12 +101,13 @@ func tagOf(rev *revision.Revision) revision.Tag {
 type verification struct {
 	*Catalog
 	Verification
+	options  VerifyOptions
 	revision *revision.Revision
 	failed   error
 }
 
-func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revision.Revision) (Verification, error) {
-	v := &verification{Catalog: c, revision: revision}
+func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revision.Revision, options VerifyOptions) (Verification, error) {
+	v := &verification{Catalog: c, options: options, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
 	v.checkRevision(ctx, view)
 	if revision.Later == "" {
@@ -134,8 +144,7 @@ func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	}
 }
 
-// look checks the image where it is. An image that is as it was published takes
-// one look; only for another does it matter what of it is missing.
+// look checks the image where it is: the digest, and beside it what the tag names.
 func (v *verification) look(ctx context.Context) error {
 	image := v.revision.Document.Image
 	ref, err := registry.ParseReference(image.Reference)
@@ -146,25 +155,53 @@ func (v *verification) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if found, err := inspect.Check(ctx, repository, ref); err == nil && found.Digest == image.Digest {
-		v.check(CheckReachable, image.Digest, nil)
-		v.check(CheckDigest, image.Digest, nil)
-		v.check(CheckContent, image.Digest, nil)
+	var named ocispec.Descriptor
+	var unnamed error
+	var asking sync.WaitGroup
+	if ref.Tag != "" || ref.Digest == "" {
+		tagged := ref
+		tagged.Digest = ""
+		asking.Go(func() { named, unnamed = absence.Confirm(ctx, repository, tagged.Target()) })
 	} else {
-		now, err := absence.Confirm(ctx, repository, ref.Target())
-		if !v.check(CheckReachable, image.Digest, err) {
-			return nil
-		}
-		if now.Digest != image.Digest {
-			err = fmt.Errorf("%w: %s is %s now", entry.ErrConflict, image.Reference, now.Digest)
-		}
-		v.check(CheckDigest, image.Digest, err)
-		ref.Tag, ref.Digest = "", image.Digest
-		_, err = inspect.Check(ctx, repository, ref)
-		v.check(CheckContent, image.Digest, err)
+		named.Digest = image.Digest // a digest names what it names
 	}
+	ref.Tag, ref.Digest = "", image.Digest
+	_, incomplete := inspect.Check(ctx, repository, ref)
+	if incomplete != nil {
+		_, err = absence.Confirm(ctx, repository, ref.Target())
+	}
+	asking.Wait()
+	there := v.check(CheckDigest, image.Digest, err)
+	v.reference(image, named.Digest, unnamed)
+	if !there {
+		return nil
+	}
+	v.check(CheckContent, image.Digest, incomplete)
 	v.attachment(ctx, repository, ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size})
 	return nil
+}
+
+// reference notes what the tag names by now. That it names something else, or that
+// this could not be found out, is an error only to those who want it to be one.
+func (v *verification) reference(image entry.Image, now digest.Digest, err error) {
+	c := Check{What: CheckReference, Result: OK, Digest: now}
+	switch {
+	case errors.Is(err, entry.ErrNotFound):
+		err = fmt.Errorf("%w: there is no %s any more", entry.ErrConflict, image.Reference)
+		c.Result, c.Digest = Moved, ""
+	case err != nil:
+		c.Result, c.Digest = Unknown, ""
+	case now != image.Digest:
+		err = fmt.Errorf("%w: %s is %s now", entry.ErrConflict, image.Reference, now)
+		c.Result = Moved
+	}
+	if err != nil {
+		c.Reason = strings.TrimPrefix(err.Error(), entry.ErrConflict.Error()+": ") // that it moved is no conflict by itself
+	}
+	if err != nil && v.options.StrictReference {
+		v.failed = errors.Join(v.failed, fmt.Errorf("entry %q: %s: %w", v.Name, CheckReference, err))
+	}
+	v.Checks = append(v.Checks, c)
 }
 
 // check notes the result of looking for something.

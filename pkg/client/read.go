@@ -37,11 +37,14 @@ func (c *Client) History(ctx context.Context, name string) ([]entry.Event, error
 }
 
 // Verify has the server check an entry, and waits for what it finds.
-func (c *Client) Verify(ctx context.Context, name string) (catalog.Verification, error) {
+func (c *Client) Verify(ctx context.Context, name string, options catalog.VerifyOptions) (catalog.Verification, error) {
 	if err := entry.CheckName(name); err != nil {
 		return catalog.Verification{Name: name}, err
 	}
 	query := url.Values{"wait": {"true"}}
+	if options.StrictReference {
+		query.Set("strict-reference", "true")
+	}
 	if c.catalog != "" {
 		query.Set("catalog", c.catalog)
 	}

@@ -21,7 +21,7 @@ import (
 type source interface {
 	serving.Source
 	Reference() string
-	Verify(ctx context.Context, name string) (catalog.Verification, error)
+	Verify(ctx context.Context, name string, options catalog.VerifyOptions) (catalog.Verification, error)
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Republish(ctx context.Context, name string, options catalog.PublishOptions) (catalog.PublishResult, error)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/api"
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 )
@@ -62,7 +63,7 @@ func (s *Server) verifyEntry(w http.ResponseWriter, r *http.Request) {
 	if now == nil {
 		return
 	}
-	e, waits, err := s.toVerify(now, r)
+	e, waits, options, err := s.toVerify(now, r)
 	if err != nil {
 		s.fail(w, r, err)
 		return
@@ -77,7 +78,7 @@ func (s *Server) verifyEntry(w http.ResponseWriter, r *http.Request) {
 		return
 	case waits:
 		defer done()
-		s.verifyWhole(w, r, e)
+		s.verifyWhole(w, r, e, options)
 		return
 	}
 	id := requestID(w)
@@ -93,18 +94,24 @@ func (s *Server) verifyEntry(w http.ResponseWriter, r *http.Request) {
 	s.respond(w, r, http.StatusOK, api.Verification{Message: "verification of " + e.name() + " is under way", Triggered: true, Verdict: e.outline.Verdict})
 }
 
-// toVerify returns the entry that a request is about, and whether the request waits
-// for what is found. A refused entry is verified, and not probed alone.
-func (s *Server) toVerify(now *state, r *http.Request) (e *servedEntry, waits bool, err error) {
-	values, err := parseValues(r.URL.RawQuery, nil, "wait", "catalog")
+// toVerify returns the entry that a request is about, whether the request waits for
+// what is found, and what is an error of it. A refused entry is verified, and not
+// probed alone.
+func (s *Server) toVerify(now *state, r *http.Request) (e *servedEntry, waits bool, options catalog.VerifyOptions, err error) {
+	values, err := parseValues(r.URL.RawQuery, nil, "wait", "strict-reference", "catalog")
 	if err != nil {
-		return nil, false, err
+		return nil, false, options, err
 	}
-	switch wait := values.Get("wait"); wait {
-	case "", "true":
-		waits = wait != ""
-	default:
-		return nil, false, badQuery("wait %q: want true", printable(wait))
+	for name, set := range map[string]*bool{"wait": &waits, "strict-reference": &options.StrictReference} {
+		switch value := values.Get(name); value {
+		case "", "true":
+			*set = value != ""
+		default:
+			return nil, false, options, badQuery("%s %q: want true", name, printable(value))
+		}
+	}
+	if options.StrictReference && !waits {
+		return nil, false, options, badQuery("strict-reference is for wait=true: a probe alone answers nothing")
 	}
 	name := r.PathValue("name")
 	e, missing := now.byName[name], now.absent(name)
@@ -113,16 +120,16 @@ func (s *Server) toVerify(now *state, r *http.Request) (e *servedEntry, waits bo
 	}
 	if of := values.Get("catalog"); of != "" {
 		if e, missing, err = s.ofCatalog(now, of, name); err != nil {
-			return nil, false, err
+			return nil, false, options, err
 		}
 	}
 	switch {
 	case e == nil, !waits && now.byKey[e.key()] == nil:
-		return nil, false, missing
+		return nil, false, options, missing
 	case s.monitor == nil:
-		return nil, false, problem(http.StatusConflict, "conflict", "this server probes nothing")
+		return nil, false, options, problem(http.StatusConflict, "conflict", "this server probes nothing")
 	}
-	return e, waits, nil
+	return e, waits, options, nil
 }
 
 // notProbed is the answer for an entry that is not probed although it could be: a
@@ -184,7 +191,7 @@ func (s *Server) ofCatalog(now *state, reference, name string) (e *servedEntry, 
 }
 
 // verifyWhole verifies the whole entry, and answers what it found.
-func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, e *servedEntry) {
+func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, e *servedEntry, options catalog.VerifyOptions) {
 	ctx, cancel := context.WithTimeout(r.Context(), verifyWithin)
 	defer cancel()
 	patiently(w, verifyWithin)
@@ -192,9 +199,9 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, e *servedEn
 		if s.follower.label(one) != e.outline.Catalog {
 			continue
 		}
-		found, err := one.catalog.Verify(ctx, e.name())
+		found, err := one.catalog.Verify(ctx, e.name(), options)
 		answer := api.Verification{Message: e.name() + " was verified", Triggered: true}
-		answer.Verification, answer.Failure = s.verified(w, r, e.subject.reference, found, err)
+		answer.Verification, answer.Failure = s.verified(w, r, e.subject, found, err)
 		if answer.Verdict = found.Verdict; answer.Verdict != e.outline.Verdict {
 			_ = s.follower.renew(ctx, one, e.name()) // else the next refresh shows it
 		}

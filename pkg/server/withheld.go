@@ -75,9 +75,9 @@ func (s *Server) withheld(w http.ResponseWriter, r *http.Request, e *api.Problem
 	return problem(e.Status, e.Code, withoutToken[e.Code]+moreForTokens)
 }
 
-// verified is what was found out about the entry of an image, given by its
-// reference, as a client may be told it.
-func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference string, found catalog.Verification, err error) (*catalog.Verification, *api.Problem) {
+// verified is what was found out about the entry of an image as a client may be told
+// it.
+func (s *Server) verified(w http.ResponseWriter, r *http.Request, of subject, found catalog.Verification, err error) (*catalog.Verification, *api.Problem) {
 	var failure *api.Problem
 	if err != nil {
 		failure = problemOf(err)
@@ -94,8 +94,14 @@ func (s *Server) verified(w http.ResponseWriter, r *http.Request, reference stri
 		if ofCatalog := []trust.Subject{trust.SubjectEntry, trust.SubjectLatest, trust.SubjectOrigin}; slices.Contains(ofCatalog, checks[n].What) && checks[n].Result != catalog.Unknown {
 			reason = checks[n].Reason
 		}
-		if checks[n].What == catalog.CheckReachable && err != nil && checks[n].Result != catalog.OK {
-			reason = "resolve " + reference + ": " + kindOf(err) // nothing else was checked then
+		switch c := &checks[n]; {
+		case c.Result == catalog.Moved && c.Digest == "":
+			reason = c.Reason // that there is no such tag
+		case c.Result == catalog.Moved:
+			reason, c.Digest = of.reference+" names another image now", ""
+		}
+		if checks[n].What == catalog.CheckDigest && err != nil && checks[n].Result != catalog.OK {
+			reason = "resolve " + entry.Pinned(of.reference, of.digest) + ": " + kindOf(err) // nothing else was checked then
 		}
 		checks[n].Reason = reason
 	}

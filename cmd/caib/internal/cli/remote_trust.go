@@ -86,8 +86,8 @@ func (r *remote) History(ctx context.Context, name string) ([]entry.Event, error
 }
 
 // Verify has the server check an entry.
-func (r *remote) Verify(ctx context.Context, name string) (catalog.Verification, error) {
-	found, err := r.Client.Verify(ctx, name)
+func (r *remote) Verify(ctx context.Context, name string, options catalog.VerifyOptions) (catalog.Verification, error) {
+	found, err := r.Client.Verify(ctx, name, options)
 	if err == nil {
 		err = r.require(name, found.Verdict)
 	}

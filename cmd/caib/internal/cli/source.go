@@ -16,7 +16,7 @@ type reader interface {
 	Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error)
 	History(ctx context.Context, name string) ([]entry.Event, error)
 	Heads(ctx context.Context) ([]catalog.Head, error)
-	Verify(ctx context.Context, name string) (catalog.Verification, error)
+	Verify(ctx context.Context, name string, options catalog.VerifyOptions) (catalog.Verification, error)
 }
 
 // writer is what verbs write to.

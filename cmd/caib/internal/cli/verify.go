@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type verifyOptions struct {
 	trustFlags
 	all    bool
 	resume bool
+	strict bool
 }
 
 func newVerify(a *app) *cobra.Command {
@@ -35,17 +37,21 @@ func newVerify(a *app) *cobra.Command {
 		Use:   "verify NAME... | --all",
 		Short: "Check entries for real: image, content and signatures",
 		Long: `Check each entry for real: that its tag holds it and nothing later is
-missing, that its image is reachable and the one that was published, that every
-platform and layer is there, that the entry is attached to the image, and that
-its signatures are those that the policy, --key or --certificate-identity wants.
-Without any of these, signatures are not checked, and the verdict is "-". One
-line a check, a verdict an entry.
+missing, that the digest that was published can be had, that every platform and
+layer is there, that the entry is attached to the image, and that its signatures
+are those that the policy, --key or --certificate-identity wants. Without any of
+these, signatures are not checked, and the verdict is "-". One line a check, a
+verdict an entry.
+
+An entry stands for a digest. That the tag that it was published by has moved is
+said, and is an error only with --strict-reference.
 
 With --all, an interrupted run is taken up again by --resume: what was found in
 order is not checked again.`,
 		Example: `  caib catalog verify autosd
   caib catalog verify autosd --key release.pub --require both
   caib catalog verify --all --policy policy.yaml -o json
+  caib catalog verify autosd --strict-reference
   caib catalog verify autosd --trusted-root root.json --certificate-identity ci@example.com \
       --certificate-oidc-issuer https://issuer.example.com
   caib catalog verify autosd \
@@ -57,6 +63,7 @@ order is not checked again.`,
 	flags := command.Flags()
 	flags.BoolVar(&o.all, "all", false, "verify every live entry")
 	flags.BoolVar(&o.resume, "resume", false, "with --all: leave out what an interrupted run has found in order")
+	flags.BoolVar(&o.strict, "strict-reference", false, "fail where the tag that an entry was published by names something else now")
 	o.trustFlags.register(flags)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
@@ -82,6 +89,9 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if policy != nil {
 		hash = policy.Hash()
 	}
+	if o.strict {
+		hash += " strict-reference" // another run than one that took less for in order
+	}
 	var jobs []*verifyJob
 	var unlisted, failed error
 	for _, c := range catalogs {
@@ -95,7 +105,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 			heads = append(heads, catalog.Head{Name: name})
 		}
 		for _, head := range heads {
-			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String()})
+			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String(), strict: o.strict})
 		}
 	}
 	notes := &journal{}
@@ -122,9 +132,15 @@ type verifyJob struct {
 	catalog  reader
 	name     string
 	revision string // "" where it was not looked up
+	strict   bool   // about the reference
 	found    catalog.Verification
 	err      error
 	done     bool
+}
+
+// isMoved reports whether the tag that an entry was published by was moved.
+func (j *verifyJob) isMoved() bool {
+	return slices.ContainsFunc(j.found.Checks, func(c catalog.Check) bool { return c.Result == catalog.Moved })
 }
 
 // elsewhere tells a name that one catalog does not have and another does.
@@ -144,7 +160,10 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, notes *jo
 	for _, job := range jobs {
 		group.Go(func() error {
 			if ctx.Err() == nil {
-				job.found, job.err = job.catalog.Verify(ctx, job.name)
+				job.found, job.err = job.catalog.Verify(ctx, job.name, catalog.VerifyOptions{StrictReference: o.strict})
+				if job.isMoved() && entry.Code(job.err) == "conflict" {
+					job.err = withHint(job.err, "an entry stands for its digest: publish the image again under its name, or leave out --strict-reference")
+				}
 				job.done = true
 			} else {
 				job.err = context.Cause(ctx)
@@ -220,8 +239,15 @@ func (j *verifyJob) word() string {
 	worst := catalog.Outcome("")
 	for _, check := range j.found.Checks {
 		switch check.What {
-		case catalog.CheckRevision, trust.SubjectLatest, catalog.CheckReachable, catalog.CheckDigest, catalog.CheckContent:
+		case catalog.CheckRevision, trust.SubjectLatest, catalog.CheckDigest, catalog.CheckContent:
 			if check.Result == catalog.Unknown || check.Result == catalog.Failed && worst == "" {
+				worst = check.Result
+			}
+		case catalog.CheckReference: // information, unless it is asked for
+			switch {
+			case j.strict && check.Result == catalog.Moved:
+				worst = cmp.Or(worst, catalog.Failed)
+			case j.strict && check.Result == catalog.Unknown:
 				worst = check.Result
 			}
 		}
