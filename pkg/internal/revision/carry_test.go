@@ -131,16 +131,10 @@ func TestRewriteOfOtherLists(t *testing.T) {
 	}
 }
 
-// An edit keeps whatever it does not name, byte by byte, and unknown members of what
-// it does name.
-func TestRewriteAfterAChangeKeepsTheRest(t *testing.T) {
-	old := fromTheFuture(t)
+// changes are changes of fullDocument, and what each does to its JSON.
+func changes() []change {
 	yes, text := true, "again"
-	for _, tt := range []struct {
-		name   string
-		change entry.Change
-		edit   func(o map[string]any)
-	}{
+	return []change{
 		{"nothing", entry.Change{}, func(map[string]any) {}},
 		{"texts", entry.Change{Set: map[string]string{"version": "3", "kernelVersion": "", "description": ""}}, func(o map[string]any) {
 			o["version"] = "3"
@@ -174,7 +168,20 @@ func TestRewriteAfterAChangeKeepsTheRest(t *testing.T) {
 			at(o, "metadata").(map[string]any)["architecture"] = "amd64"
 		}},
 		{"no bootc", entry.Change{Bootc: new(bool)}, func(o map[string]any) { delete(at(o, "metadata").(map[string]any), "bootc") }},
-	} {
+	}
+}
+
+type change struct {
+	name   string
+	change entry.Change
+	edit   func(o map[string]any)
+}
+
+// An edit keeps whatever it does not name, byte by byte, and unknown members of what
+// it does name.
+func TestRewriteAfterAChangeKeepsTheRest(t *testing.T) {
+	old := fromTheFuture(t)
+	for _, tt := range changes() {
 		t.Run(tt.name, func(t *testing.T) {
 			var before entry.Document
 			if err := json.Unmarshal(old, &before); err != nil {
