@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/kinded"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
@@ -12,6 +14,9 @@ type ConflictError struct {
 	kinded.Message        // says it, and has the kind
 	Name           string // of the entry
 	Image          string // that the entry has, under another name than the publication's; "" where the name itself is taken
+	// Revision is the one that is live, where an edit was made for another one; ""
+	// otherwise.
+	Revision digest.Digest
 }
 
 func newConflictError(name, image string) *ConflictError {
@@ -19,7 +24,12 @@ func newConflictError(name, image string) *ConflictError {
 	if image == "" {
 		message = kinded.New(entry.ErrConflict, "%v: entry %q exists already", entry.ErrConflict, name)
 	}
-	return &ConflictError{message, name, image}
+	return &ConflictError{message, name, image, ""}
+}
+
+// newMovedError is the conflict of an edit of a revision that is no longer live.
+func newMovedError(name string, live digest.Digest) *ConflictError {
+	return &ConflictError{kinded.New(entry.ErrConflict, "%v: entry %q has another revision now: %s", entry.ErrConflict, name, live), name, "", live}
 }
 
 type (

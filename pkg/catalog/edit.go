@@ -1,0 +1,268 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+)
+
+// EditOptions say how an entry is edited.
+type EditOptions struct {
+	// Match is the revision that the change was made for: if another one is live, the
+	// edit is refused with a *ConflictError. "" edits what is live.
+	Match  digest.Digest
+	Author string // recorded as publishedBy; "" is the catalog's
+	DryRun bool   // write nothing at all
+	// Unsigned goes on without Sign although the policy would refuse the result;
+	// without it, that is an *UnsignedError.
+	Unsigned bool
+	Sign     *Signing // signs the revision, never the image; nil signs nothing
+}
+
+// maxEditRounds bounds how often one edit is made while others edit the entry.
+const maxEditRounds = 3
+
+// Edit gives an entry a new revision of the same image, with a change; what the
+// change does not name stays, unknown members included. The image's registry is not
+// asked, so nothing is attached there. A name that is not live is an
+// entry.ErrNotFound, one that the policy refuses a *trust.Error, and one that a later
+// format decides an entry.ErrLaterFormat. Whoever edits or publishes the entry at the
+// same time loses nothing: the change is made again on top of theirs, and after some
+// rounds the edit is an entry.ErrConflict; so is an edit of an entry that gets another
+// image meanwhile.
+func (c *Catalog) Edit(ctx context.Context, name string, change entry.Change, options EditOptions) (PublishResult, error) {
+	if err := entry.CheckName(name); err != nil {
+		return PublishResult{}, err
+	}
+	e := &edit{catalog: c, name: name, change: &change, options: options, own: map[revision.Tag]bool{}}
+	e.result.Attachment = Step{Outcome: Skipped, Reason: "an edit does not ask the image's registry"}
+	if options.Sign != nil {
+		e.result.Signature = &Step{Outcome: Skipped}
+	}
+	unlock, err := c.writers.Lock(ctx, "name "+name)
+	if err != nil {
+		return e.result, err
+	}
+	defer unlock()
+	err = e.run(ctx)
+	return e.result, err
+}
+
+// edit is one edit under way.
+type edit struct {
+	catalog *Catalog
+	name    string
+	change  *entry.Change
+	options EditOptions
+	result  PublishResult
+
+	view *ocilog.View
+	base *revision.Revision    // that the last own revision was made from
+	last *revision.Revision    // the last own revision
+	own  map[revision.Tag]bool // that this edit wrote
+}
+
+func (e *edit) run(ctx context.Context) error {
+	head, err := e.begin(ctx)
+	if err != nil {
+		return err
+	}
+	document, err := e.change.Apply(head.Document)
+	if err != nil {
+		return fmt.Errorf("edit %s: %w", e.name, err)
+	}
+	if revision.SameContent(head.Document, document) {
+		e.result.Outcome, e.result.Item = Unchanged, head.Item()
+		return nil
+	}
+	warning, err := e.unsigned(ctx, head)
+	if err != nil {
+		return fmt.Errorf("edit %s: %w", e.name, err)
+	}
+	if warning != nil {
+		e.result.Warnings = append(e.result.Warnings, *warning)
+	}
+	if err := e.write(ctx, head, document); err != nil || e.options.DryRun {
+		return err
+	}
+	if err := e.settle(ctx); err != nil {
+		return err
+	}
+	if e.result.Snapshot, err = e.catalog.log.Compact(ctx, e.view); err != nil {
+		e.result.Warnings = append(e.result.Warnings, Warning{WarnStore, e.name, fmt.Errorf("the entry is edited, but no snapshot was written: %w", err)})
+	}
+	return nil
+}
+
+// begin returns what is live of the name, if it may be edited.
+func (e *edit) begin(ctx context.Context) (*revision.Revision, error) {
+	c := e.catalog
+	if !e.options.DryRun {
+		c.opener.expectPush(c.reference)
+	}
+	view, err := c.refresh(ctx, e.name)
+	if err != nil {
+		return nil, err
+	}
+	e.view = view
+	head, err := view.Head(ctx, e.name, zeroTime)
+	c.warnOf(view.Warnings())
+	switch {
+	case err != nil:
+		return nil, err
+	case head == nil || head.Tag.Op == revision.OpRemove:
+		return nil, c.absent(ctx, view, e.name, zeroTime, head)
+	}
+	if _, err := c.admit(ctx, view, head, GetOptions{}); err != nil {
+		return nil, err
+	}
+	if lost := lastLost(ctx, view, e.name, head.Tag).Tag; lost != (revision.Tag{}) {
+		return nil, newLostError(e.name, lost)
+	}
+	if e.options.Match != "" && e.options.Match != head.Digest {
+		return nil, newMovedError(e.name, head.Digest)
+	}
+	return head, nil
+}
+
+func (e *edit) unsigned(ctx context.Context, head *revision.Revision) (*Warning, error) {
+	if e.options.Sign != nil {
+		return nil, nil
+	}
+	return e.catalog.unsigned(ctx, e.view, e.name, head, &head.Document.Image, e.options.Unsigned)
+}
+
+// write appends a document that was made from a revision.
+func (e *edit) write(ctx context.Context, from *revision.Revision, document *entry.Document) error {
+	c := e.catalog
+	text, err := c.log.DocumentText(ctx, from.Tag)
+	if err != nil {
+		return err
+	}
+	made := *document
+	made.PublishedAt = revision.NextTime(c.options.Now(), e.name, e.view.Tags())
+	made.PublishedBy = cmp.Or(e.options.Author, c.options.Author)
+	made.Catalog = c.normal
+	packed, err := revision.PackRewrite(&made, text, e.view.Seen())
+	if err != nil {
+		return err
+	}
+	next, err := revision.Unpack(packed.Tag, packed.Manifest)
+	if err != nil {
+		return err
+	}
+	e.result.Outcome, e.result.Item, e.result.Tag = Planned, next.Item(), packed.Tag.String()
+	if e.options.DryRun {
+		return nil
+	}
+	if err := c.log.Append(ctx, packed, e.signer(next)); err != nil {
+		return fmt.Errorf("edit %s: %w", e.name, err)
+	}
+	c.forget()
+	e.result.Outcome = Published
+	e.base, e.last, e.own[next.Tag] = from, next, true
+	return nil
+}
+
+// signer signs a revision while no reader sees it yet; nil signs nothing.
+func (e *edit) signer(next *revision.Revision) func(context.Context) error {
+	if e.options.Sign == nil {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		signed, err := e.catalog.signRevision(ctx, e.options.Sign, next)
+		e.result.Signature = &signed
+		return err
+	}
+}
+
+// settle looks again, and makes the change on top of what others wrote meanwhile.
+func (e *edit) settle(ctx context.Context) error {
+	for round := 1; ; round++ {
+		other, err := e.overtaken(ctx)
+		switch {
+		case err != nil:
+			return err
+		case other == nil:
+			return nil
+		case other.Document == nil, other.Document.Image.Digest != e.base.Document.Image.Digest:
+			return e.yield(ctx, other)
+		}
+		document, err := e.change.Apply(other.Document)
+		switch {
+		case err != nil:
+			return fmt.Errorf("edit %s: %w", e.name, err)
+		case e.last.Tag.Compare(other.Tag) < 0 && revision.SameContent(other.Document, document):
+			e.result.Item = other.Item() // it was made from the own one, or says the same
+			return nil
+		case round == maxEditRounds:
+			return fmt.Errorf("edit %s: %w: others edit it all the time", e.name, entry.ErrConflict)
+		}
+		if err := e.write(ctx, other, document); err != nil {
+			return err
+		}
+	}
+}
+
+// overtaken reads the log again, and returns the last revision that somebody else
+// appended after the base; nil for none. Under a policy, what it does not verify does
+// not count.
+func (e *edit) overtaken(ctx context.Context) (*revision.Revision, error) {
+	c := e.catalog
+	view, err := c.refresh(ctx, e.name)
+	if err != nil {
+		return nil, err
+	}
+	e.view = view
+	var refs []ocilog.HeadRef
+	for _, tag := range view.Tags() {
+		if tag.Name == e.name && e.base.Tag.Compare(tag) < 0 && !e.own[tag] {
+			refs = append(refs, ocilog.HeadRef{Tag: tag})
+		}
+	}
+	if len(refs) == 0 {
+		return nil, nil
+	}
+	found, err := view.Revisions(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	var count []*revision.Revision
+	for _, r := range found {
+		if r != nil && c.verifies(ctx, r) {
+			count = append(count, r)
+		}
+	}
+	return revision.Overtaken(e.base.Tag, count, func(tag revision.Tag) bool { return e.own[tag] }), nil
+}
+
+// yield gives way to a revision that is not about the image that was edited: a
+// publication of another one, a removal, or one of a later format. If the own revision
+// hides it, what it says is said again.
+func (e *edit) yield(ctx context.Context, other *revision.Revision) error {
+	hidden := other.Tag.Compare(e.last.Tag) < 0
+	switch {
+	case other.Later != "":
+		return other.CheckFormat()
+	case other.Removal != nil:
+		if hidden {
+			_, err := e.catalog.end(ctx, e.view, e.last, RemoveOptions{Reason: other.Removal.Reason, Author: e.options.Author, Sign: e.options.Sign})
+			if err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("edit %s: it was removed meanwhile: %w", e.name, entry.ErrNotFound)
+	}
+	if hidden {
+		if err := e.write(ctx, other, other.Document); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("edit %s: %w: it has another image since a moment ago, %s", e.name, entry.ErrConflict, other.Document.Image.Digest)
+}
