@@ -34,8 +34,11 @@ func (a *app) details(item *entry.Item, wide bool) error {
 			return err
 		}
 	}
-	if commands := commands(item); len(commands) > 0 {
-		fmt.Fprintf(a.system.Out, "\nGet it with\n  %s\n", strings.Join(commands, "\n  "))
+	for n, command := range a.settings.fetchLines(item) {
+		if n == 0 {
+			fmt.Fprint(a.system.Out, "\nGet it with\n")
+		}
+		fmt.Fprintf(a.system.Out, "  %s\n", oneLine.Replace(command.Line))
 	}
 	return nil
 }
@@ -151,26 +154,4 @@ func conditions(i *entry.Item) section {
 		s.rows = append(s.rows, []string{c.Type, c.Status, c.Reason, moment(c.LastTransitionTime), c.Message})
 	}
 	return s
-}
-
-// commands are what fetches an image of a registry: the image itself where it
-// is a container, and every artifact.
-func commands(i *entry.Item) (all []string) {
-	if strings.HasPrefix(i.RegistryURL, "oci:") {
-		return nil
-	}
-	pinned := entry.Pinned(i.RegistryURL, i.Digest)
-	isArtifact := slices.ContainsFunc(i.ArtifactRefs, func(a entry.ArtifactRef) bool { return a.URL == pinned })
-	if !isArtifact && i.Bootc {
-		all = append(all, "bootc switch "+pinned)
-	}
-	if !isArtifact {
-		all = append(all, "podman pull "+pinned)
-	}
-	for _, a := range i.ArtifactRefs {
-		if command := "oras pull " + a.URL; !slices.Contains(all, command) {
-			all = append(all, command)
-		}
-	}
-	return all
 }

@@ -26,8 +26,10 @@ func newGet(a *app) *cobra.Command {
 		Short:      "Show everything about one entry",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
 files to flash with references and checksums, what is attached to it, and where
-it came from. As a table, it ends with commands to paste: bootc switch, podman
-pull, oras pull. Of several catalogs, the first that has the entry answers.
+it came from, and commands to paste: bootc switch, podman pull, oras pull, j
+storage flash. They name what was published, by digest, and carry what this
+command was told about the registry: plain HTTP, CA, credentials file. Of
+several catalogs, the first that has the entry answers.
 Under a trust policy, or with --verified, an entry whose signatures do not hold
 is refused, and of others it is shown who has signed them and, where a service
 proves it, when.`,
@@ -66,14 +68,18 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	}
 	switch o.settings.output {
 	case "json":
-		return o.document("json", item)
+		return o.document("json", o.shown(&item))
 	case "table", "wide":
 		return o.details(&item, o.settings.output == "wide")
 	case "name":
 		_, err := fmt.Fprintln(o.system.Out, item.Name)
 		return err
 	}
-	return o.document("yaml", item)
+	return o.document("yaml", o.shown(&item))
+}
+
+func (o *getOptions) shown(item *entry.Item) shownItem {
+	return shownItem{item, o.settings.fetchLines(item)}
 }
 
 // first asks each catalog in turn until one has what is asked for. A catalog
