@@ -404,8 +404,7 @@ func TestMuchThatIsMissingLeavesTheLastState(t *testing.T) {
 		t.Errorf("%d entries, want %d; marked stale %q", total, len(names), a.header.Get("X-Caib-Stale"))
 	}
 	w.refusing(nil)
-	w.until("current again", func() bool { return !w.ready().Stale })
-	if total := w.list("").Total; total != len(names) {
-		t.Errorf("%d entries, want %d", total, len(names))
-	}
+	// A read that was under way may have found some of them missing, which is few
+	// enough to be shown.
+	w.until("current again, and whole", func() bool { return !w.ready().Stale && w.list("").Total == len(names) })
 }
