@@ -10,7 +10,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/e2e/tools"
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // The oras command as a foreign client: it sees what caib wrote with the means
@@ -51,7 +50,10 @@ func TestForeignClientSeesEntries(t *testing.T) {
 			t.Errorf("manifest %+v", manifest)
 		}
 		blob := run("blob", "fetch", "--"+where, "--output", "-", path(w.on.catalog)+"@"+manifest.Layers[0].Digest.String())
-		var document entry.Document
+		var document struct {
+			Name, Version string
+			Image         struct{ Reference string }
+		}
 		if err := json.Unmarshal([]byte(blob), &document); err != nil {
 			t.Fatal(err)
 		}

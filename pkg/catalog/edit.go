@@ -73,7 +73,7 @@ func (e *edit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	document, err := e.change.Apply(head.Document)
+	document, err := head.Document.Changed(e.change)
 	if err != nil {
 		return fmt.Errorf("edit %s: %w", e.name, err)
 	}
@@ -139,7 +139,7 @@ func (e *edit) unsigned(ctx context.Context, head *revision.Revision) (*Warning,
 }
 
 // write appends a document that was made from a revision.
-func (e *edit) write(ctx context.Context, from *revision.Revision, document *entry.Document) error {
+func (e *edit) write(ctx context.Context, from *revision.Revision, document *revision.Document) error {
 	c := e.catalog
 	text, err := c.log.DocumentText(ctx, from.Tag)
 	if err != nil {
@@ -194,7 +194,7 @@ func (e *edit) settle(ctx context.Context) error {
 		case other.Document == nil, other.Document.Image.Digest != e.base.Document.Image.Digest:
 			return e.yield(ctx, other)
 		}
-		document, err := e.change.Apply(other.Document)
+		document, err := other.Document.Changed(e.change)
 		switch {
 		case err != nil:
 			return fmt.Errorf("edit %s: %w", e.name, err)

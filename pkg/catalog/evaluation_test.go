@@ -152,9 +152,9 @@ func TestSetPolicy(t *testing.T) {
 func (w *world) plant(count int) {
 	w.t.Helper()
 	for n := range count {
-		packed, err := revision.Pack(&entry.Document{
+		packed, err := revision.Pack(&revision.Document{
 			Name: fmt.Sprintf("e%03d", n), Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(time.Now()),
-			Image: entry.Image{Reference: w.host + "/os/none:1", Digest: digest.FromString("none"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
+			Image: revision.Image{Reference: w.host + "/os/none:1", Digest: digest.FromString("none"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
 		}, revision.Seen{})
 		if err != nil {
 			w.t.Fatal(err)

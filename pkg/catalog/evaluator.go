@@ -216,7 +216,7 @@ func (c *Catalog) checkCarried(revision *revision.Revision, signatures []jsontex
 	c.verdicts.Remember(rule, rule.Check(trust.SubjectEntry, revision.Digest, evidenceOf(signatures)))
 }
 
-func (e *evaluator) image(ctx context.Context, rule trust.AppliedRule, image entry.Image) trust.Check {
+func (e *evaluator) image(ctx context.Context, rule trust.AppliedRule, image revision.Image) trust.Check {
 	recalled, ok := e.verdicts.Recall(rule, trust.SubjectImage, image.Digest)
 	if ok && !e.fresh && !e.everybody {
 		return recalled

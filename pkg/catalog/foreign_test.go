@@ -81,7 +81,7 @@ func TestRepublishingKeepsWhatNewerWritersAdded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var document entry.Document
+	var document revision.Document
 	if err := json.Unmarshal(text, &document); err != nil {
 		t.Fatal(err)
 	}

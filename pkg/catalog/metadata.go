@@ -28,10 +28,10 @@ func (p *publication) merge(context.Context) error {
 // mismatch names both.
 type merger struct {
 	override   bool
-	mismatches []entry.Mismatch
+	mismatches []revision.Mismatch
 }
 
-func (m *merger) merge(image, publisher entry.Metadata, observed entry.Observed) entry.Metadata {
+func (m *merger) merge(image, publisher entry.Metadata, observed revision.Observed) entry.Metadata {
 	publisher.Architecture = entry.Architecture(publisher.Architecture)
 	m.architecture(&image, publisher.Architecture, observed)
 	for _, name := range []string{"os", "variant", "distro", "distroVersion", "kernelVersion", "buildMode", "exportFormat"} {
@@ -47,7 +47,7 @@ func (m *merger) field(name string, image *string, publisher string) {
 	case publisher == "" || publisher == *image:
 		return
 	case *image != "":
-		m.mismatches = append(m.mismatches, entry.Mismatch{Field: name, Image: *image, Publisher: publisher, Overridden: m.override})
+		m.mismatches = append(m.mismatches, revision.Mismatch{Field: name, Image: *image, Publisher: publisher, Overridden: m.override})
 		if !m.override {
 			return
 		}
@@ -57,7 +57,7 @@ func (m *merger) field(name string, image *string, publisher string) {
 
 // architecture is that of the only platform; naming one of several is no
 // mismatch, and does not make it the image's only one.
-func (m *merger) architecture(image *entry.Metadata, publisher string, observed entry.Observed) {
+func (m *merger) architecture(image *entry.Metadata, publisher string, observed revision.Observed) {
 	if len(observed.Platforms) < 2 {
 		m.field("architecture", &image.Architecture, publisher)
 		return

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func TestMerge(t *testing.T) {
@@ -18,12 +19,12 @@ func TestMerge(t *testing.T) {
 		Targets: []entry.Target{{Name: "qemu"}}, BuildMode: "image", ExportFormat: "raw",
 	}
 	both := []entry.Target{{Name: "rpi4"}, {Name: "qemu"}}
-	differences := func(overridden bool) (all []entry.Mismatch) {
+	differences := func(overridden bool) (all []revision.Mismatch) {
 		for _, d := range [][3]string{
 			{"architecture", "arm64", "amd64"}, {"os", "linux", "other"}, {"variant", "v8", "v9"}, {"distro", "autosd", "cs9"}, {"distroVersion", "10", "9"},
 			{"kernelVersion", "6.12", "5.14"}, {"buildMode", "bootc", "image"}, {"exportFormat", "qcow2", "raw"},
 		} {
-			all = append(all, entry.Mismatch{Field: d[0], Image: d[1], Publisher: d[2], Overridden: overridden})
+			all = append(all, revision.Mismatch{Field: d[0], Image: d[1], Publisher: d[2], Overridden: overridden})
 		}
 		return all
 	}
@@ -37,7 +38,7 @@ func TestMerge(t *testing.T) {
 		image, publisher entry.Metadata
 		override         bool
 		want             entry.Metadata
-		mismatches       []entry.Mismatch
+		mismatches       []revision.Mismatch
 	}{
 		{"the image alone", image, entry.Metadata{}, false, image, nil},
 		{"the publisher alone", entry.Metadata{}, other, false, normal, nil},
@@ -55,7 +56,7 @@ func TestMerge(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := merger{override: tt.override}
-			got := m.merge(tt.image, tt.publisher, entry.Observed{})
+			got := m.merge(tt.image, tt.publisher, revision.Observed{})
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -67,17 +68,17 @@ func TestMerge(t *testing.T) {
 }
 
 func TestMergeSeveralPlatforms(t *testing.T) {
-	observed := entry.Observed{Platforms: []entry.Platform{{Architecture: "arm64"}, {Architecture: "amd64"}, {Architecture: "arm64", Variant: "v9"}}}
+	observed := revision.Observed{Platforms: []entry.Platform{{Architecture: "arm64"}, {Architecture: "amd64"}, {Architecture: "arm64", Variant: "v9"}}}
 	for _, tt := range []struct {
 		typed, want string
 		override    bool
-		mismatches  []entry.Mismatch
+		mismatches  []revision.Mismatch
 	}{
 		{"", "", false, nil},
 		{"x86_64", "", false, nil},
 		{"x86_64", "", true, nil},
-		{"riscv64", "", false, []entry.Mismatch{{Field: "architecture", Image: "arm64,amd64", Publisher: "riscv64"}}},
-		{"riscv64", "riscv64", true, []entry.Mismatch{{Field: "architecture", Image: "arm64,amd64", Publisher: "riscv64", Overridden: true}}},
+		{"riscv64", "", false, []revision.Mismatch{{Field: "architecture", Image: "arm64,amd64", Publisher: "riscv64"}}},
+		{"riscv64", "riscv64", true, []revision.Mismatch{{Field: "architecture", Image: "arm64,amd64", Publisher: "riscv64", Overridden: true}}},
 	} {
 		m := merger{override: tt.override}
 		got := m.merge(entry.Metadata{}, entry.Metadata{Architecture: tt.typed}, observed)

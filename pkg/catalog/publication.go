@@ -23,14 +23,14 @@ type publication struct {
 	catalog   *Catalog
 	options   PublishOptions
 	mustBeNew bool
-	before    *entry.Document // what is published again; nil for nothing
+	before    *revision.Document // what is published again; nil for nothing
 	result    PublishResult
 
 	name       string // by identify
 	ref        registry.Reference
 	repository registry.Repository // by inspect: where the image is
 	image      *inspect.Image
-	document   *entry.Document
+	document   *revision.Document
 	view       *ocilog.View       // by compare
 	head       *revision.Revision // what decides the name now; nil for nothing
 	old        *revision.Revision
@@ -98,9 +98,9 @@ func (p *publication) identify(image string) error {
 	}
 	// What is typed must be valid also where the image's word will replace it.
 	o := &p.options
-	_, err = revision.Pack(&entry.Document{
+	_, err = revision.Pack(&revision.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,
-		Image: entry.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
+		Image: revision.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
 		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),
 	}, revision.Seen{})
@@ -124,9 +124,9 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 	if o.Digest != "" && found.Digest != o.Digest {
 		return fmt.Errorf("%w: %s is %s, not %s", entry.ErrConflict, p.ref, found.Digest, o.Digest)
 	}
-	p.document = &entry.Document{
+	p.document = &revision.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,
-		Image: entry.Image{Reference: p.ref.String(), Digest: found.Digest, MediaType: found.MediaType, Size: found.Size},
+		Image: revision.Image{Reference: p.ref.String(), Digest: found.Digest, MediaType: found.MediaType, Size: found.Size},
 		Tags:  o.Tags, Registry: p.image.Observed,
 		Artifacts: p.image.Artifacts, Source: o.Source, Labels: o.Labels,
 	}

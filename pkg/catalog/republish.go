@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // Republish publishes the image of a live entry anew. What options leave open stays
@@ -40,7 +41,7 @@ func (c *Catalog) Republish(ctx context.Context, name string, options PublishOpt
 }
 
 // carryOverOptions completes options with what an entry says.
-func carryOverOptions(d *entry.Document, options PublishOptions) PublishOptions {
+func carryOverOptions(d *revision.Document, options PublishOptions) PublishOptions {
 	options.Name = cmp.Or(options.Name, d.Name)
 	options.Move = options.Move || options.Name != d.Name
 	options.Version = cmp.Or(options.Version, d.Version)

@@ -19,7 +19,7 @@ import (
 // name now and is nil for a new one, to a publication of image, or to a removal
 // for nil. The policy may refuse it; a *UnsignedError says so unless that is
 // meant. Otherwise a warning says what the change takes away or meets; nil is none.
-func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *revision.Revision, image *entry.Image, meant bool) (warning *Warning, err error) {
+func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, head *revision.Revision, image *revision.Image, meant bool) (warning *Warning, err error) {
 	warn := func(format string, args ...any) *Warning {
 		return &Warning{WarnPolicy, name, fmt.Errorf(format, args...)}
 	}

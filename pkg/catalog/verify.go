@@ -183,7 +183,7 @@ func (v *verification) look(ctx context.Context) error {
 
 // reference notes what the tag names by now. That it names something else, or that
 // this could not be found out, is an error only to those who want it to be one.
-func (v *verification) reference(image entry.Image, now digest.Digest, err error) {
+func (v *verification) reference(image revision.Image, now digest.Digest, err error) {
 	c := Check{What: CheckReference, Result: OK, Digest: now}
 	switch {
 	case errors.Is(err, entry.ErrNotFound):

@@ -3,8 +3,8 @@
 // kinds of the whole project. It is pure: it opens no network connection, no file
 // and no clock.
 //
-// A [Document] is what somebody published under a name; an [Item] is how an entry is
-// shown; an [Event] is one line of its history. A [Query] selects items:
+// An [Item] is how an entry is shown; an [Event] is one line of its history. A
+// [Query] selects items:
 //
 //	page := entry.Query{Distro: "autosd", Architecture: "arm64", Latest: true}.Select(items)
 //	for _, item := range page.Items {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -25,9 +26,9 @@ func TestClocksOfPublishers(t *testing.T) {
 	w := newWorld(t)
 	w.publish("now")
 	for name, at := range map[string]time.Time{"early": time.Date(1971, 1, 1, 0, 0, 0, 0, time.UTC), "late": time.Now().Add(20 * time.Hour)} {
-		w.append(&entry.Document{
+		w.append(&revision.Document{
 			Name: name, Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
-			Image: entry.Image{Reference: w.push("os/"+name, "1"), Digest: digest.FromString(name), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
+			Image: revision.Image{Reference: w.push("os/"+name, "1"), Digest: digest.FromString(name), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
 		})
 	}
 	probed := make(chan string, 100)

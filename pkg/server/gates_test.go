@@ -17,14 +17,15 @@ import (
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
 // planted is an entry that somebody wrote into the catalog by hand.
-func planted(name, image string) *entry.Document {
-	return &entry.Document{
-		Name: name, Version: "1", Image: entry.Image{Reference: image, Digest: digest.FromString("x"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
+func planted(name, image string) *revision.Document {
+	return &revision.Document{
+		Name: name, Version: "1", Image: revision.Image{Reference: image, Digest: digest.FromString("x"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
 		Source: entry.Source{Type: entry.SourceImageBuild, ImageBuild: "build-" + name}, PublishedAt: entry.NewTime(time.Now()),
 	}
 }

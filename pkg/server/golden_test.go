@@ -28,7 +28,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // append writes documents as they are: with times and images of their own.
-func (w *world) append(documents ...*entry.Document) {
+func (w *world) append(documents ...*revision.Document) {
 	w.t.Helper()
 	repository, err := w.client.Open(parse(w.t, w.catalog.Reference()))
 	if err != nil {
@@ -48,38 +48,38 @@ func (w *world) append(documents ...*entry.Document) {
 
 // saysAll is an entry that has every member there is; saysLittle has only those
 // that must be.
-func saysAll() *entry.Document {
+func saysAll() *revision.Document {
 	built := entry.NewTime(time.Date(2026, 2, 28, 9, 0, 0, 0, time.UTC))
-	return &entry.Document{
+	return &revision.Document{
 		Name: "autosd", Version: "10.1", Description: "AutoSD for two boards",
-		Image: entry.Image{Reference: "registry.example.com/os/autosd:10.1", Digest: digest.FromString("autosd"), MediaType: ocispec.MediaTypeImageIndex, Size: 700},
+		Image: revision.Image{Reference: "registry.example.com/os/autosd:10.1", Digest: digest.FromString("autosd"), MediaType: ocispec.MediaTypeImageIndex, Size: 700},
 		Tags:  []string{"nightly", "stable"},
 		Metadata: entry.Metadata{
 			OS: "linux", Distro: "autosd", DistroVersion: "10", KernelVersion: "6.12.0", Bootc: true, BuildMode: "bootc", ExportFormat: "qcow2",
 			Targets: []entry.Target{{Name: "rpi4", Verified: true, Notes: "boots from an SD card"}, {Name: "qemu"}},
 		},
-		Registry: entry.Observed{
+		Registry: revision.Observed{
 			CreatedAt: &built, SizeBytes: 3_000_000, LayerCount: 5,
 			Platforms: []entry.Platform{
 				{Architecture: "arm64", OS: "linux", Variant: "v8", Digest: digest.FromString("arm64"), SizeBytes: 1_600_000, LayerCount: 3},
 				{Architecture: "amd64", OS: "linux", Digest: digest.FromString("amd64"), SizeBytes: 1_400_000, LayerCount: 2},
 			},
 		},
-		Artifacts: []entry.Artifact{{
+		Artifacts: []revision.Artifact{{
 			Type: "application/vnd.diskimage.qcow2", Reference: "registry.example.com/os/autosd-disk@" + digest.FromString("disk").String(),
 			Digest: digest.FromString("disk"), SizeBytes: 900_000, Format: "qcow2", Title: "disk.qcow2.gz", Compression: "gzip", DecompressedSize: 2_000_000,
 		}},
 		Source:      entry.Source{Type: entry.SourceScheduled, ImageBuild: "autosd-nightly-1", Schedule: "autosd-nightly"},
 		Labels:      map[string]string{"team": "os"},
-		Mismatches:  []entry.Mismatch{{Field: "distro", Image: "autosd", Publisher: "fedora"}},
+		Mismatches:  []revision.Mismatch{{Field: "distro", Image: "autosd", Publisher: "fedora"}},
 		PublishedAt: entry.NewTime(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), PublishedBy: "ci",
 	}
 }
 
-func saysLittle() *entry.Document {
-	return &entry.Document{
+func saysLittle() *revision.Document {
+	return &revision.Document{
 		Name:        "small",
-		Image:       entry.Image{Reference: "registry.example.com/os/small:1", Digest: digest.FromString("small"), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
+		Image:       revision.Image{Reference: "registry.example.com/os/small:1", Digest: digest.FromString("small"), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
 		Source:      entry.Source{Type: entry.SourceManual},
 		PublishedAt: entry.NewTime(time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC)),
 	}

@@ -40,9 +40,9 @@ func (w *world) fill(count int) {
 	group.SetLimit(16)
 	for i := range count {
 		group.Go(func() error {
-			packed, err := revision.Pack(&entry.Document{
+			packed, err := revision.Pack(&revision.Document{
 				Name: fmt.Sprintf("image-%05d", i), Version: "1", Source: entry.Source{Type: entry.SourceManual},
-				Image:       entry.Image{Reference: fmt.Sprintf("registry.example.com/os/image:%d", i), Digest: digest.FromString(fmt.Sprint(i)), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
+				Image:       revision.Image{Reference: fmt.Sprintf("registry.example.com/os/image:%d", i), Digest: digest.FromString(fmt.Sprint(i)), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
 				Metadata:    entry.Metadata{Architecture: "arm64", Distro: "autosd", Targets: []entry.Target{{Name: []string{"qemu", "rpi4"}[i%2]}}},
 				PublishedAt: entry.NewTime(at.Add(time.Duration(i) * time.Second)),
 			}, revision.Seen{})
@@ -133,9 +133,9 @@ func republisher(t *testing.T, w *world) func(at time.Time) {
 		t.Fatal(err)
 	}
 	return func(at time.Time) {
-		w.append(&entry.Document{
+		w.append(&revision.Document{
 			Name: item.Name, Version: item.Version, Source: entry.Source{Type: entry.SourceManual}, PublishedAt: entry.NewTime(at),
-			Image:    entry.Image{Reference: item.RegistryURL, Digest: digest.Digest(item.Digest), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
+			Image:    revision.Image{Reference: item.RegistryURL, Digest: digest.Digest(item.Digest), MediaType: ocispec.MediaTypeImageManifest, Size: 500},
 			Metadata: entry.Metadata{Architecture: item.Architecture, Distro: item.Distro, Targets: item.Targets},
 		})
 	}

@@ -81,7 +81,7 @@ func (c *catalog) compact(ctx context.Context) (bool, error) {
 }
 
 // append publishes one entry.
-func (c *catalog) append(ctx context.Context, d *entry.Document) error {
+func (c *catalog) append(ctx context.Context, d *revision.Document) error {
 	packed, err := revision.Pack(d, revision.Seen{})
 	if err != nil {
 		return err
@@ -96,12 +96,12 @@ func target(i int) string { return []string{"qemu", "rpi4", "ride4"}[i%3] }
 // document is entry i as builds publish it: a bootc container for two
 // architectures, which does not exist. A third of all entries are for the target
 // rpi4; all have the tag nightly.
-func document(i int, at time.Time) *entry.Document {
+func document(i int, at time.Time) *revision.Document {
 	created := entry.NewTime(at.Add(-time.Hour))
 	sum := func(what string) digest.Digest { return digest.FromString(fmt.Sprint(what, i)) }
-	return &entry.Document{
+	return &revision.Document{
 		Name: name(i), Version: fmt.Sprintf("10.%d", i),
-		Image: entry.Image{
+		Image: revision.Image{
 			Reference: fmt.Sprintf("registry.example.com/automotive/autosd:10.%d", i), Digest: sum("image"),
 			MediaType: ocispec.MediaTypeImageIndex, Size: 900,
 		},
@@ -110,7 +110,7 @@ func document(i int, at time.Time) *entry.Document {
 			OS: "linux", Distro: "autosd", DistroVersion: "10", Bootc: true, BuildMode: "bootc",
 			Targets: []entry.Target{{Name: target(i), Verified: i%2 == 0}},
 		},
-		Registry: entry.Observed{CreatedAt: &created, SizeBytes: 2 << 30, LayerCount: 65, Platforms: []entry.Platform{
+		Registry: revision.Observed{CreatedAt: &created, SizeBytes: 2 << 30, LayerCount: 65, Platforms: []entry.Platform{
 			{Architecture: "amd64", OS: "linux", Digest: sum("amd64"), SizeBytes: 1 << 30, LayerCount: 65},
 			{Architecture: "arm64", OS: "linux", Digest: sum("arm64"), SizeBytes: 1 << 30, LayerCount: 65},
 		}},

@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -30,7 +30,7 @@ func (f facts) disk(artifact digest.Digest, manifest ocispec.Manifest) {
 			title = strings.TrimSpace(names[i])
 		}
 		layerFormat, compression, _ := diskFormat(layer.MediaType)
-		f.look.image.Artifacts = append(f.look.image.Artifacts, entry.Artifact{
+		f.look.image.Artifacts = append(f.look.image.Artifacts, revision.Artifact{
 			Type: f.text("layer media type", layer.MediaType), Reference: f.look.at(artifact), Digest: layer.Digest, SizeBytes: layer.Size,
 			Format:           f.text("layer format", cmp.Or(layerFormat, format)),
 			Title:            f.text("layer title", title),

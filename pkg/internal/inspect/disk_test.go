@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -50,9 +51,9 @@ func TestPartitionedDisk(t *testing.T) {
 	at := "oci:" + ref.Layout + "@" + d.Digest.String()
 	want := &Image{
 		Descriptor: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
-		Observed:   entry.Observed{SizeBytes: 602, LayerCount: 3},
+		Observed:   revision.Observed{SizeBytes: 602, LayerCount: 3},
 		Metadata:   entry.Metadata{Architecture: "arm64", Targets: []entry.Target{{Name: "ride4_sa8775p_sx"}}, ExportFormat: "simg"},
-		Artifacts: []entry.Artifact{
+		Artifacts: []revision.Artifact{
 			{Type: "application/vnd.automotive.disk.simg+lz4", Reference: at, Digest: disk.Layers[0].Digest, SizeBytes: 100, Format: "simg", Title: "boot_a.simg", Partition: "boot_a", Compression: "lz4", DecompressedSize: 1 << 20},
 			{Type: "application/vnd.automotive.disk.simg", Reference: at, Digest: disk.Layers[1].Digest, SizeBytes: 200, Format: "simg", Title: "system_a.simg", Partition: "system_a"},
 			{Type: "application/vnd.oci.image.layer.v1.tar+gzip", Reference: at, Digest: disk.Layers[2].Digest, SizeBytes: 300, Format: "simg", Title: "meta.simg", Partition: "meta", Compression: "gzip"},

@@ -174,7 +174,7 @@ func TestHostileText(t *testing.T) {
 			if diff := cmp.Diff(entry.Metadata{}, image.Metadata); diff != "" {
 				t.Errorf("metadata:\n%s", diff)
 			}
-			want := []entry.Artifact{{Type: file.MediaType, Reference: "registry.example.com/team/image@" + d.Digest.String(), Digest: file.Digest, SizeBytes: 10, Compression: "gzip"}}
+			want := []revision.Artifact{{Type: file.MediaType, Reference: "registry.example.com/team/image@" + d.Digest.String(), Digest: file.Digest, SizeBytes: 10, Compression: "gzip"}}
 			if diff := cmp.Diff(want, image.Artifacts); diff != "" {
 				t.Errorf("artifacts:\n%s", diff)
 			}

@@ -9,6 +9,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -24,9 +25,9 @@ type Source interface {
 // Image is what an image says of itself.
 type Image struct {
 	Descriptor ocispec.Descriptor // of the manifest or index that the reference names
-	Observed   entry.Observed
-	Metadata   entry.Metadata   // from annotations, labels and media types
-	Artifacts  []entry.Artifact // the files of disk images: the image's own, then those attached to it
+	Observed   revision.Observed
+	Metadata   entry.Metadata      // from annotations, labels and media types
+	Artifacts  []revision.Artifact // the files of disk images: the image's own, then those attached to it
 	// Listed is what the registry says refers to Descriptor, catalogs' own
 	// attachments too. Nobody has read them. nil where it does not say.
 	Listed []digest.Digest

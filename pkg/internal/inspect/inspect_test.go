@@ -10,6 +10,7 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 func at(t time.Time) *entry.Time {
@@ -26,7 +27,7 @@ func TestSingleImage(t *testing.T) {
 	parts := m.parsed(t, d)
 	want := &Image{
 		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d.Digest, Size: d.Size},
-		Observed:   entry.Observed{CreatedAt: at(built), SizeBytes: parts.Config.Size + parts.Layers[0].Size, LayerCount: 1},
+		Observed:   revision.Observed{CreatedAt: at(built), SizeBytes: parts.Config.Size + parts.Layers[0].Size, LayerCount: 1},
 		Metadata: entry.Metadata{
 			Architecture: "arm64", OS: "linux", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, Bootc: true, BuildMode: "bootc",
 		},
@@ -57,7 +58,7 @@ func TestMultiArchitectureIndex(t *testing.T) {
 	}
 	want := &Image{
 		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: d.Digest, Size: d.Size},
-		Observed:   entry.Observed{CreatedAt: at(built), SizeBytes: total, LayerCount: 1, Platforms: platforms},
+		Observed:   revision.Observed{CreatedAt: at(built), SizeBytes: total, LayerCount: 1, Platforms: platforms},
 		Metadata: entry.Metadata{
 			OS: "linux", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, Bootc: true, BuildMode: "bootc",
 		},
@@ -76,9 +77,9 @@ func TestDiskArtifact(t *testing.T) {
 	file := m.parsed(t, d).Layers[0]
 	want := &Image{
 		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d.Digest, Size: d.Size},
-		Observed:   entry.Observed{CreatedAt: at(built), SizeBytes: 2 + file.Size, LayerCount: 1},
+		Observed:   revision.Observed{CreatedAt: at(built), SizeBytes: 2 + file.Size, LayerCount: 1},
 		Metadata:   entry.Metadata{Architecture: "arm64", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, ExportFormat: "qcow2"},
-		Artifacts: []entry.Artifact{{
+		Artifacts: []revision.Artifact{{
 			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/team/image@" + d.Digest.String(),
 			Digest: file.Digest, SizeBytes: file.Size, Format: "qcow2", Title: "disk.qcow2.gz", Compression: "gzip", DecompressedSize: 4 << 16,
 		}},
@@ -106,7 +107,7 @@ func TestDockerSchema2(t *testing.T) {
 	size := config.Size + 30
 	want := &Image{
 		Descriptor: ocispec.Descriptor{MediaType: list, Digest: d.Digest, Size: d.Size},
-		Observed: entry.Observed{CreatedAt: at(built), SizeBytes: size, LayerCount: 2, Platforms: []entry.Platform{
+		Observed: revision.Observed{CreatedAt: at(built), SizeBytes: size, LayerCount: 2, Platforms: []entry.Platform{
 			{Architecture: "arm64", OS: "linux", Variant: "v8", Digest: child.Digest, SizeBytes: size, LayerCount: 2},
 		}},
 		Metadata: entry.Metadata{Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "cs9", Bootc: true, BuildMode: "bootc"},
@@ -129,9 +130,9 @@ func TestAttestationsAreNoPlatforms(t *testing.T) {
 	other := layer("something else", 5)
 	m.put(t, tag, ocispec.MediaTypeImageIndex, index(attestation, child, other))
 	image := m.mustInspect(t)
-	want := entry.Observed{SizeBytes: config.Size + 10, LayerCount: 1, Platforms: []entry.Platform{
+	want := revision.Observed{SizeBytes: config.Size + 10, LayerCount: 1, Platforms: []entry.Platform{
 		{Architecture: "amd64", OS: "linux", Digest: child.Digest, SizeBytes: config.Size + 10, LayerCount: 1},
-	}, Referrers: []entry.Referrer{{
+	}, Referrers: []revision.Referrer{{
 		Type: "application/vnd.in-toto+json", PredicateType: "https://spdx.dev/Document", Digest: attestation.Digest,
 		SizeBytes: 1 << 40, FileDigest: sbom.Digest, Subject: child.Digest,
 	}}}
@@ -165,7 +166,7 @@ func TestSharedBlobsCountOnce(t *testing.T) {
 		platforms = append(platforms, entry.Platform{Architecture: architecture, OS: "linux", Digest: child.Digest, SizeBytes: config.Size + 1010, LayerCount: len(layers)})
 	}
 	m.put(t, tag, ocispec.MediaTypeImageIndex, index(children...))
-	want := entry.Observed{SizeBytes: configs + 1020, LayerCount: 4, Platforms: platforms}
+	want := revision.Observed{SizeBytes: configs + 1020, LayerCount: 4, Platforms: platforms}
 	if diff := cmp.Diff(want, m.mustInspect(t).Observed); diff != "" {
 		t.Error(diff)
 	}

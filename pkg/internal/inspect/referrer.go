@@ -8,7 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 const (
@@ -36,7 +36,7 @@ func (l *look) addReferrer(r *referrer, image digest.Digest) {
 	if r.subject == image {
 		r.subject = ""
 	}
-	described := entry.Referrer{
+	described := revision.Referrer{
 		Type:          facts.text("referrer's type", cmp.Or(artifactType(manifest), r.descriptor.MediaType)),
 		PredicateType: facts.text("referrer's predicate type", cmp.Or(manifest.Annotations[predicateBundle], manifest.Annotations[predicateInToto])),
 		Title:         facts.text("referrer's title", manifest.Annotations[ocispec.AnnotationTitle]),
@@ -66,7 +66,7 @@ func (l *look) addAttestation(n *node) {
 		subject = ""
 	}
 	for _, layer := range n.manifest.Layers {
-		l.list(entry.Referrer{
+		l.list(revision.Referrer{
 			Type:          facts.text("attestation's type", layer.MediaType),
 			PredicateType: facts.text("attestation's predicate type", layer.Annotations[predicateInToto]),
 			Digest:        n.descriptor.Digest, SizeBytes: layer.Size, FileDigest: layer.Digest, Subject: subject,
@@ -83,7 +83,7 @@ func (l *look) addArtifacts(root *node, manifests []*node) {
 			return
 		}
 		if n.isIndex() {
-			l.list(entry.Referrer{Type: facts{look: l}.text("artifact's type", n.index.ArtifactType), Digest: n.descriptor.Digest})
+			l.list(revision.Referrer{Type: facts{look: l}.text("artifact's type", n.index.ArtifactType), Digest: n.descriptor.Digest})
 		} else if !strings.HasPrefix(n.manifest.ArtifactType, ours) {
 			l.addReferrer(&referrer{descriptor: n.descriptor, subject: root.descriptor.Digest, manifest: n.manifest}, root.descriptor.Digest)
 		}
@@ -91,7 +91,7 @@ func (l *look) addArtifacts(root *node, manifests []*node) {
 }
 
 // list adds a referrer, within bounds; one without a type says nothing.
-func (l *look) list(described entry.Referrer) {
+func (l *look) list(described revision.Referrer) {
 	if described.Type != "" && len(l.image.Observed.Referrers) < 2*maxReferrers {
 		l.image.Observed.Referrers = append(l.image.Observed.Referrers, described)
 	}

@@ -52,7 +52,7 @@ func (l *look) attached(ctx context.Context, root *node, manifests []*node) erro
 	}
 	root.each(l.addAttestation)
 	l.addArtifacts(root, manifests)
-	slices.SortFunc(l.image.Observed.Referrers, func(a, b entry.Referrer) int {
+	slices.SortFunc(l.image.Observed.Referrers, func(a, b revision.Referrer) int {
 		return cmp.Or(unnamed(a)-unnamed(b), strings.Compare(revision.ReferrerKind(&a), revision.ReferrerKind(&b)), strings.Compare(a.Type, b.Type),
 			strings.Compare(a.Digest.String(), b.Digest.String()), strings.Compare(a.FileDigest.String(), b.FileDigest.String()))
 	})
@@ -110,7 +110,7 @@ func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor)
 // rank puts what is known before what is not: a registry where anybody may
 // attach anything must not push out what matters.
 func (r *referrer) rank() int {
-	claimed := entry.Referrer{Type: r.descriptor.ArtifactType}
+	claimed := revision.Referrer{Type: r.descriptor.ArtifactType}
 	if _, _, disk := diskFormat(r.descriptor.ArtifactType); disk || revision.ReferrerKind(&claimed) != "" {
 		return 0
 	}
@@ -141,7 +141,7 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 }
 
 // unnamed puts referrers without a plain name last.
-func unnamed(r entry.Referrer) int {
+func unnamed(r revision.Referrer) int {
 	if revision.ReferrerKind(&r) == "" {
 		return 1
 	}

@@ -53,7 +53,7 @@ func TestReferrers(t *testing.T) {
 	own := m.attach(t, image, revision.MediaTypeEntry, layer("revision", 9)) // a catalog's own
 	signature := m.attach(t, platform, typeBundle, layer("signature", 5))
 	m.attached[image.Digest] = append(m.attached[image.Digest], m.attached[image.Digest][0]) // listed twice
-	want := []entry.Referrer{
+	want := []revision.Referrer{
 		{Type: typeAIB, Digest: aib.Digest, SizeBytes: 100, Title: "manifest.aib.yml", FileDigest: digest.FromString("manifest.aib.yml")},
 		{Type: typeSPDX, Digest: sbom.Digest, SizeBytes: 15, Subject: platform.Digest},
 		{Type: typeBundle, PredicateType: "https://slsa.dev/provenance/v1", Digest: slsa.Digest, SizeBytes: 300, FileDigest: digest.FromString("bundle")},
@@ -76,7 +76,7 @@ func TestAttachedDisks(t *testing.T) {
 	file.MediaType = typeDisk
 	disk := m.attach(t, image, typeDisk, file)
 	found := m.mustInspect(t)
-	want := []entry.Artifact{{
+	want := []revision.Artifact{{
 		Type: typeDisk, Reference: "registry.example.com/team/image@" + disk.Digest.String(), Digest: file.Digest,
 		SizeBytes: 500, Format: "qcow2", Compression: "gzip", Title: "disk.qcow2.gz",
 	}}
@@ -107,7 +107,7 @@ func TestReferrersAreRead(t *testing.T) {
 		ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("gone"), Size: 3},
 		ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: "not a digest", Size: 3},
 		ocispec.Descriptor{MediaType: "text/html", Digest: digest.FromString("x"), Size: 3})
-	want := []entry.Referrer{{Type: typeSPDX, Digest: sbom.Digest, SizeBytes: 7, FileDigest: digest.FromString("sbom")}}
+	want := []revision.Referrer{{Type: typeSPDX, Digest: sbom.Digest, SizeBytes: 7, FileDigest: digest.FromString("sbom")}}
 	if diff := cmp.Diff(want, m.mustInspect(t).Observed.Referrers); diff != "" {
 		t.Error(diff)
 	}

@@ -18,9 +18,9 @@ import (
 // publicationIn is a publication that names its catalog.
 func publicationIn(t testing.TB, catalog, name string, at time.Time, version string) *revision.Packed {
 	t.Helper()
-	packed, err := revision.Pack(&entry.Document{
+	packed, err := revision.Pack(&revision.Document{
 		Name: name, Version: version, Catalog: catalog,
-		Image: entry.Image{
+		Image: revision.Image{
 			Reference: "registry.example.com/os/" + name + ":" + version, Digest: digest.FromString(name + version),
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 		},

@@ -196,9 +196,9 @@ func publication(t testing.TB, name string, at time.Time, version string) *revis
 
 func publicationBy(t testing.TB, author, name string, at time.Time, version string) *revision.Packed {
 	t.Helper()
-	packed, err := revision.Pack(&entry.Document{
+	packed, err := revision.Pack(&revision.Document{
 		Name: name, Version: version,
-		Image: entry.Image{
+		Image: revision.Image{
 			Reference: "registry.example.com/os/" + name + ":" + version, Digest: digest.FromString(name + version),
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 		},

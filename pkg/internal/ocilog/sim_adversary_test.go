@@ -165,9 +165,9 @@ func (a *actor) pack(op revision.Op, name, catalog string, at entry.Time) *revis
 	a.serial++
 	packed, err := revision.PackRemoval(&revision.Removal{Name: name, Revision: digest.FromString("any"), RemovedAt: at, Catalog: catalog}, revision.Seen{})
 	if op == revision.OpPublish {
-		packed, err = revision.Pack(&entry.Document{
+		packed, err = revision.Pack(&revision.Document{
 			Name: name, Version: fmt.Sprint("forged-", a.serial), Catalog: catalog, PublishedAt: at, PublishedBy: "writer 1",
-			Image:  entry.Image{Reference: "evil.example.com/os", Digest: digest.FromString("evil"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
+			Image:  revision.Image{Reference: "evil.example.com/os", Digest: digest.FromString("evil"), MediaType: ocispec.MediaTypeImageManifest, Size: 1},
 			Source: entry.Source{Type: entry.SourceManual},
 		}, revision.Seen{Revisions: 3, Catalog: revision.CatalogHash(catalog)})
 	}

@@ -40,9 +40,9 @@ func (a *actor) publish(ctx context.Context, name string) error {
 		return err
 	}
 	a.serial++
-	packed, err := revision.Pack(&entry.Document{
+	packed, err := revision.Pack(&revision.Document{
 		Name: name, Version: fmt.Sprint(a.serial), Catalog: simulated,
-		Image: entry.Image{
+		Image: revision.Image{
 			Reference: "registry.example.com/os/" + name, Digest: digest.FromString(fmt.Sprint(a.name, a.serial)),
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 		},

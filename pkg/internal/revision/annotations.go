@@ -1,7 +1,6 @@
 package revision
 
 import (
-	"github.com/oci-catalog/caib/pkg/entry"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -41,7 +40,7 @@ func facets(pairs ...string) map[string]string {
 	return set
 }
 
-func documentFacets(d *entry.Document, seen Seen) map[string]string {
+func documentFacets(d *Document, seen Seen) map[string]string {
 	target := ""
 	if len(d.Metadata.Targets) > 0 {
 		target = d.Metadata.Targets[0].Name

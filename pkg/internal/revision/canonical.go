@@ -134,7 +134,7 @@ func elementNames(all []any, key string) (places map[string]int, ok bool) {
 // and by whom they were published, and which signatures were there: publishing one
 // over the other changes nothing. An image that is published is often signed
 // afterwards.
-func SameContent(one, other *entry.Document) bool {
+func SameContent(one, other *Document) bool {
 	a, b := *one, *other
 	a.PublishedAt, b.PublishedAt = entry.Time{}, entry.Time{}
 	a.PublishedBy, b.PublishedBy = "", ""
@@ -149,6 +149,6 @@ func SameContent(one, other *entry.Document) bool {
 }
 
 // unsigned leaves out the signatures among referrers.
-func unsigned(all []entry.Referrer) []entry.Referrer {
-	return slices.DeleteFunc(slices.Clone(all), func(r entry.Referrer) bool { return ReferrerKind(&r) == KindSignature })
+func unsigned(all []Referrer) []Referrer {
+	return slices.DeleteFunc(slices.Clone(all), func(r Referrer) bool { return ReferrerKind(&r) == KindSignature })
 }

@@ -29,7 +29,7 @@ func fromTheFuture(t *testing.T) []byte {
 
 // rewritten packs document over old and returns what a reader finds: the
 // document, and its text as plain JSON.
-func rewritten(t *testing.T, document *entry.Document, old []byte) (*entry.Document, map[string]any) {
+func rewritten(t *testing.T, document *Document, old []byte) (*Document, map[string]any) {
 	t.Helper()
 	packed, err := PackRewrite(document, old, Seen{})
 	if err != nil {
@@ -69,7 +69,7 @@ func TestRewriteDropsRemovedFields(t *testing.T) {
 	old := fromTheFuture(t)
 	document := sampleDocument("autosd.full")
 	document.Version, document.Tags, document.Labels = "", nil, map[string]string{"verification-interval": "1h"}
-	document.Metadata, document.Registry, document.Artifacts = entry.Metadata{}, entry.Observed{}, nil
+	document.Metadata, document.Registry, document.Artifacts = entry.Metadata{}, Observed{}, nil
 	document.PublishedBy = ""
 	got, text := rewritten(t, document, old)
 	if diff := cmp.Diff(document, got); diff != "" {
@@ -116,7 +116,7 @@ func TestRewriteOfOtherLists(t *testing.T) {
 	document := fullDocument()
 	document.Metadata.Targets = []entry.Target{{Name: "new"}, {Name: "qemu", Verified: true}}
 	document.Registry.Platforms = document.Registry.Platforms[:1]
-	document.Mismatches = append([]entry.Mismatch{{Field: "os", Image: "linux", Publisher: "qnx"}}, document.Mismatches...)
+	document.Mismatches = append([]Mismatch{{Field: "os", Image: "linux", Publisher: "qnx"}}, document.Mismatches...)
 	old = altered(t, old, func(o map[string]any) { at(o, "mismatches", 0).(map[string]any)["by"] = "x" })
 	_, text := rewritten(t, document, old)
 	targets := []any{map[string]any{"name": "new"}, map[string]any{"name": "qemu", "verified": true, "lab": "b"}}
@@ -183,11 +183,11 @@ func TestRewriteAfterAChangeKeepsTheRest(t *testing.T) {
 	old := fromTheFuture(t)
 	for _, tt := range changes() {
 		t.Run(tt.name, func(t *testing.T) {
-			var before entry.Document
+			var before Document
 			if err := json.Unmarshal(old, &before); err != nil {
 				t.Fatal(err)
 			}
-			after, err := tt.change.Apply(&before)
+			after, err := before.Changed(&tt.change)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func TestRewriteAfterAChangeKeepsTheRest(t *testing.T) {
 			if got := mustText(t, packed.Manifest); string(got) != string(want) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
-			var again entry.Document
+			var again Document
 			if err := json.Unmarshal(old, &again); err != nil {
 				t.Fatal(err)
 			}
@@ -231,20 +231,20 @@ func TestRewriteRefuses(t *testing.T) {
 func TestSameContent(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		edit func(*entry.Document)
+		edit func(*Document)
 		want bool
 	}{
-		{"nothing changed", func(*entry.Document) {}, true},
-		{"published later", func(d *entry.Document) { d.PublishedAt = entry.NewTime(d.PublishedAt.Add(time.Hour)) }, true},
-		{"published by another", func(d *entry.Document) { d.PublishedBy = "you" }, true},
-		{"published in another catalog", func(d *entry.Document) { d.Catalog = "registry.example.com/other/catalog" }, true},
-		{"nil and empty", func(d *entry.Document) { d.Artifacts = []entry.Artifact{} }, true},
-		{"another version", func(d *entry.Document) { d.Version = "9" }, false},
-		{"another digest", func(d *entry.Document) { d.Image.Digest = "sha256:0" }, false},
-		{"one label more", func(d *entry.Document) { d.Labels["a"] = "" }, false},
-		{"tags in another order", func(d *entry.Document) { d.Tags = []string{"qa", "nightly"} }, false},
-		{"a target's notes", func(d *entry.Document) { d.Metadata.Targets[1].Notes = "n" }, false},
-		{"text that cannot be written", func(d *entry.Document) { d.Version = "\xff" }, false},
+		{"nothing changed", func(*Document) {}, true},
+		{"published later", func(d *Document) { d.PublishedAt = entry.NewTime(d.PublishedAt.Add(time.Hour)) }, true},
+		{"published by another", func(d *Document) { d.PublishedBy = "you" }, true},
+		{"published in another catalog", func(d *Document) { d.Catalog = "registry.example.com/other/catalog" }, true},
+		{"nil and empty", func(d *Document) { d.Artifacts = []Artifact{} }, true},
+		{"another version", func(d *Document) { d.Version = "9" }, false},
+		{"another digest", func(d *Document) { d.Image.Digest = "sha256:0" }, false},
+		{"one label more", func(d *Document) { d.Labels["a"] = "" }, false},
+		{"tags in another order", func(d *Document) { d.Tags = []string{"qa", "nightly"} }, false},
+		{"a target's notes", func(d *Document) { d.Metadata.Targets[1].Notes = "n" }, false},
+		{"text that cannot be written", func(d *Document) { d.Version = "\xff" }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a, b := sampleDocument("autosd"), sampleDocument("autosd")

@@ -2,7 +2,7 @@
 // into an OCI manifest and unpacked from one, what the tags of the log say, and
 // which revision of a name decides.
 //
-// A publication becomes an [entry.Document], the document a [Packed] revision, and
+// A publication becomes a [Document], the document a [Packed] revision, and
 // the revision's [Tag] its place in the log:
 //
 //	packed, err := revision.Pack(document, revision.Seen{})

@@ -63,7 +63,7 @@ func (r *Revision) Item() entry.Item {
 // manifest of a file by digest; of one that has only a tag for it, the manifest
 // is known where it is the image itself. Else the file's own digest is given: a
 // blob of that repository, and no manifest that the tag names since.
-func artifactURL(d *entry.Document, a *entry.Artifact) string {
+func artifactURL(d *Document, a *Artifact) string {
 	switch _, pin, pinned := strings.Cut(a.Reference, "@"); {
 	case pinned:
 		return entry.Pinned(a.Reference, digest.Digest(pin))
@@ -83,7 +83,7 @@ const (
 	ReasonPublisherStands = "PublisherOverrode"
 )
 
-func mismatchConditions(d *entry.Document) []entry.Condition {
+func mismatchConditions(d *Document) []entry.Condition {
 	if len(d.Mismatches) == 0 {
 		return nil
 	}
@@ -102,7 +102,7 @@ func mismatchConditions(d *entry.Document) []entry.Condition {
 }
 
 // MismatchText says who said what, and whose word is published.
-func MismatchText(m entry.Mismatch) string {
+func MismatchText(m Mismatch) string {
 	stands := "the image's word is published"
 	if m.Overridden {
 		stands = "the publisher's word is published"

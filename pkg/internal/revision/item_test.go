@@ -98,7 +98,7 @@ func TestItemPartsJSON(t *testing.T) {
 }
 
 func TestItemOfAMinimalDocument(t *testing.T) {
-	document := &entry.Document{
+	document := &Document{
 		Name: "a", Image: sampleDocument("a").Image, Source: entry.Source{Type: entry.SourceExternal}, PublishedAt: sampleTime,
 	}
 	packed := mustPack(t, document)

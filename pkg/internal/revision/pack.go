@@ -37,7 +37,7 @@ type Packed struct {
 // Pack makes the publish revision of a document (SPEC section 4). seen is what
 // its writer saw of the catalog; zero says nothing of it. The error is a
 // *ValidationError, or another ErrInvalid.
-func Pack(document *entry.Document, seen Seen) (*Packed, error) {
+func Pack(document *Document, seen Seen) (*Packed, error) {
 	text, err := canonical(document)
 	if err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func Pack(document *entry.Document, seen Seen) (*Packed, error) {
 // PackRewrite is Pack for a document that replaces old, a document as a reader
 // found it: what a newer writer put into old beyond the fields known here is
 // kept (SPEC section 6).
-func PackRewrite(document *entry.Document, old []byte, seen Seen) (*Packed, error) {
-	var parsed entry.Document
+func PackRewrite(document *Document, old []byte, seen Seen) (*Packed, error) {
+	var parsed Document
 	if err := json.Unmarshal(old, &parsed); err != nil {
 		return nil, fmt.Errorf("%w: document to rewrite: %v", entry.ErrInvalid, err)
 	}

@@ -16,12 +16,12 @@ import (
 )
 
 func TestPackUnpackRoundTrip(t *testing.T) {
-	minimal := &entry.Document{
+	minimal := &Document{
 		Name:   "a",
-		Image:  entry.Image{Reference: "oci:./images:1", Digest: digest.FromString("a"), MediaType: ocispec.MediaTypeImageManifest},
+		Image:  Image{Reference: "oci:./images:1", Digest: digest.FromString("a"), MediaType: ocispec.MediaTypeImageManifest},
 		Source: entry.Source{Type: entry.SourceExternal}, PublishedAt: entry.NewTime(time.UnixMilli(0)),
 	}
-	for _, document := range []*entry.Document{minimal, sampleDocument("autosd-qemu"), fullDocument()} {
+	for _, document := range []*Document{minimal, sampleDocument("autosd-qemu"), fullDocument()} {
 		t.Run(document.Name, func(t *testing.T) {
 			packed := mustPack(t, document)
 			want := &Revision{Tag: packed.Tag, Digest: packed.Descriptor.Digest, Size: packed.Descriptor.Size, Document: document}

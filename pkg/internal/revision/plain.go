@@ -26,7 +26,7 @@ const (
 
 // isPlainDocument reports whether a document, decoded without error from text, is
 // plain.
-func isPlainDocument(d *entry.Document, text []byte) bool {
+func isPlainDocument(d *Document, text []byte) bool {
 	if len(text) > MaxDocument || bytes.Contains(text, []byte("null")) || bytes.Contains(text, []byte(`""`)) {
 		return false
 	}
@@ -46,11 +46,11 @@ func isPlainDocument(d *entry.Document, text []byte) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(d.Artifacts, func(a entry.Artifact) bool { return !isPlainArtifact(&a) }) &&
-		!slices.ContainsFunc(d.Mismatches, func(m entry.Mismatch) bool { return !isPlainMismatch(&m) })
+	return !slices.ContainsFunc(d.Artifacts, func(a Artifact) bool { return !isPlainArtifact(&a) }) &&
+		!slices.ContainsFunc(d.Mismatches, func(m Mismatch) bool { return !isPlainMismatch(&m) })
 }
 
-func isPlainImage(i *entry.Image) bool {
+func isPlainImage(i *Image) bool {
 	return i.Reference != "" && isText(i.Reference, 1024) && isDigest(i.Digest) && isMediaType(i.MediaType) && i.Size > 0 && i.Size <= maxBytes
 }
 
@@ -70,26 +70,26 @@ func isPlainMetadata(m *entry.Metadata) bool {
 	})
 }
 
-func isPlainMismatch(m *entry.Mismatch) bool {
+func isPlainMismatch(m *Mismatch) bool {
 	return m.Field != "" && isText(m.Field, 256) && isText(m.Image, 256) && isText(m.Publisher, 256)
 }
 
-func isPlainObserved(o *entry.Observed) bool {
+func isPlainObserved(o *Observed) bool {
 	return isSize(o.SizeBytes) && isCount(o.LayerCount) && len(o.Platforms) <= 256 && len(o.Referrers) <= 256 &&
-		!slices.ContainsFunc(o.Referrers, func(r entry.Referrer) bool { return !isPlainReferrer(&r) }) &&
+		!slices.ContainsFunc(o.Referrers, func(r Referrer) bool { return !isPlainReferrer(&r) }) &&
 		!slices.ContainsFunc(o.Platforms, func(p entry.Platform) bool {
 			return p.Architecture == "" || !isText(p.Architecture, 256) || !isText(p.OS, 256) || !isText(p.Variant, 256) ||
 				!isDigest(p.Digest) || !isSize(p.SizeBytes) || !isCount(p.LayerCount)
 		})
 }
 
-func isPlainArtifact(a *entry.Artifact) bool {
+func isPlainArtifact(a *Artifact) bool {
 	return a.Type != "" && isText(a.Type, 256) && a.Reference != "" && isText(a.Reference, 1024) && isDigest(a.Digest) &&
 		isSize(a.SizeBytes) && isText(a.Format, 256) && isText(a.Title, 256) && isText(a.Partition, 256) &&
 		isText(a.Compression, 256) && isSize(a.DecompressedSize)
 }
 
-func isPlainReferrer(r *entry.Referrer) bool {
+func isPlainReferrer(r *Referrer) bool {
 	return r.Type != "" && isText(r.Type, 256) && isText(r.PredicateType, 256) && isDigest(r.Digest) && isSize(r.SizeBytes) &&
 		isText(r.Title, 256) && (r.FileDigest == "" || isDigest(r.FileDigest)) && (r.Subject == "" || isDigest(r.Subject))
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/go-json-experiment/json"
-	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // A plain document is one that the schema accepts, whatever its bytes are.
@@ -26,7 +25,7 @@ func FuzzPlainIsValid(f *testing.F) {
 		f.Add(strings.Replace(string(text), edit[0], edit[1], 1))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		document := new(entry.Document)
+		document := new(Document)
 		if json.Unmarshal([]byte(text), document) != nil || !isPlainDocument(document, []byte(text)) {
 			return
 		}

@@ -29,7 +29,7 @@ func TestReferrerKinds(t *testing.T) {
 		{"application/vnd.example.thing", "", ""},
 		{"", "", ""},
 	} {
-		r := entry.Referrer{Type: tt.artifactType, PredicateType: tt.predicate}
+		r := Referrer{Type: tt.artifactType, PredicateType: tt.predicate}
 		if got := ReferrerKind(&r); got != tt.want {
 			t.Errorf("%s, %s: %q, want %q", tt.artifactType, tt.predicate, got, tt.want)
 		}
@@ -37,9 +37,9 @@ func TestReferrerKinds(t *testing.T) {
 }
 
 func TestSignaturesAreNoContent(t *testing.T) {
-	attached := func(artifactType string) *entry.Document {
+	attached := func(artifactType string) *Document {
 		d := sampleDocument("a")
-		d.Registry.Referrers = append(d.Registry.Referrers, entry.Referrer{Type: artifactType, Digest: digest.FromString(artifactType)})
+		d.Registry.Referrers = append(d.Registry.Referrers, Referrer{Type: artifactType, Digest: digest.FromString(artifactType)})
 		return d
 	}
 	if !SameContent(sampleDocument("a"), attached("application/vnd.dev.cosign.artifact.sig.v1+json")) {
@@ -55,7 +55,7 @@ func TestMismatchConditions(t *testing.T) {
 	if got := mismatchConditions(d); got != nil {
 		t.Errorf("%+v without a mismatch", got)
 	}
-	d.Mismatches = []entry.Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9"}, {Field: "architecture", Image: "arm64", Publisher: "amd64"}}
+	d.Mismatches = []Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9"}, {Field: "architecture", Image: "arm64", Publisher: "amd64"}}
 	got := mismatchConditions(d)
 	want := entry.Condition{
 		Type: "MetadataMismatch", Status: "True", Reason: "ImageStands", LastTransitionTime: d.PublishedAt,

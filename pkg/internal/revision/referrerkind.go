@@ -37,7 +37,7 @@ var kinds = []struct{ prefix, kind string }{
 }
 
 // ReferrerKind returns the plain name of a referrer, or "".
-func ReferrerKind(r *entry.Referrer) string {
+func ReferrerKind(r *Referrer) string {
 	for _, text := range []string{r.PredicateType, r.Type} {
 		for _, known := range kinds {
 			if strings.HasPrefix(text, known.prefix) {
@@ -55,7 +55,7 @@ func ReferrerKind(r *entry.Referrer) string {
 	return ""
 }
 
-func referrerRefs(d *entry.Document) []entry.ReferrerRef {
+func referrerRefs(d *Document) []entry.ReferrerRef {
 	var all []entry.ReferrerRef
 	for _, r := range d.Registry.Referrers {
 		all = append(all, entry.ReferrerRef{

@@ -19,7 +19,7 @@ func revisionOf(tag Tag) *Revision {
 	if tag.Op == OpRemove {
 		revision.Removal = &Removal{Name: tag.Name}
 	} else {
-		revision.Document = &entry.Document{Name: tag.Name}
+		revision.Document = &Document{Name: tag.Name}
 	}
 	return revision
 }

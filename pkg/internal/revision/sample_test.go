@@ -11,14 +11,14 @@ import (
 
 var sampleTime = entry.NewTime(time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC))
 
-func sampleDocument(name string) *entry.Document {
+func sampleDocument(name string) *Document {
 	created, d := sampleTime, digest.FromString(name)
-	return &entry.Document{
+	return &Document{
 		Name: name, Version: "1.4.0", Description: "AutoSD for the virtual board",
-		Image:    entry.Image{Reference: "registry.example.com/automotive/autosd:1.4.0", Digest: d, MediaType: "application/vnd.oci.image.index.v1+json", Size: 900},
+		Image:    Image{Reference: "registry.example.com/automotive/autosd:1.4.0", Digest: d, MediaType: "application/vnd.oci.image.index.v1+json", Size: 900},
 		Tags:     []string{"nightly", "qa"},
 		Metadata: entry.Metadata{OS: "linux", Distro: "autosd", DistroVersion: "10", Targets: []entry.Target{{Name: "qemu", Verified: true}, {Name: "rpi4"}}, Bootc: true, BuildMode: "bootc"},
-		Registry: entry.Observed{CreatedAt: &created, SizeBytes: 1 << 30, LayerCount: 60, Platforms: []entry.Platform{
+		Registry: Observed{CreatedAt: &created, SizeBytes: 1 << 30, LayerCount: 60, Platforms: []entry.Platform{
 			{Architecture: "amd64", OS: "linux", Digest: d, SizeBytes: 1 << 29, LayerCount: 30},
 			{Architecture: "arm64", OS: "linux", Digest: d, SizeBytes: 1 << 29, LayerCount: 30}}},
 		Source: entry.Source{Type: entry.SourceManual}, Labels: map[string]string{"team": "platform"},
@@ -27,31 +27,31 @@ func sampleDocument(name string) *entry.Document {
 }
 
 // fullDocument sets every field of the format.
-func fullDocument() *entry.Document {
+func fullDocument() *Document {
 	built, d := entry.NewTime(sampleTime.Add(-time.Hour)), digest.FromString("full")
-	return &entry.Document{
+	return &Document{
 		Name: "autosd.full", Version: "2.0.1+rc~1", Description: "Everything: größer, 日本, <b>&amp;</b> \"quoted\" \\ /",
-		Image: entry.Image{Reference: "registry.example.com/automotive/autosd:2.0.1", Digest: d, MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1234},
+		Image: Image{Reference: "registry.example.com/automotive/autosd:2.0.1", Digest: d, MediaType: "application/vnd.oci.image.manifest.v1+json", Size: 1234},
 		Tags:  []string{"release", "team/qa"},
 		Metadata: entry.Metadata{
 			Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "autosd", DistroVersion: "10", KernelVersion: "6.12.0-55.el10",
 			Targets: []entry.Target{{Name: "rpi4", Verified: true, Notes: "booted in the lab"}, {Name: "qemu"}},
 			Bootc:   true, BuildMode: "image", ExportFormat: "qcow2",
 		},
-		Registry: entry.Observed{CreatedAt: &built, SizeBytes: 1<<53 - 1, LayerCount: 67, Platforms: []entry.Platform{
+		Registry: Observed{CreatedAt: &built, SizeBytes: 1<<53 - 1, LayerCount: 67, Platforms: []entry.Platform{
 			{Architecture: "arm64", OS: "linux", Variant: "v8", Digest: digest.FromString("arm"), SizeBytes: 700, LayerCount: 40},
 			{Architecture: "amd64", OS: "linux", Digest: digest.FromString("amd"), SizeBytes: 600, LayerCount: 27},
-		}, Referrers: []entry.Referrer{{
+		}, Referrers: []Referrer{{
 			Type: "application/vnd.dev.sigstore.bundle.v0.3+json", PredicateType: "https://slsa.dev/provenance/v1", Digest: digest.FromString("bundle"),
 			SizeBytes: 900, Title: "provenance.json", FileDigest: digest.FromString("file"), Subject: digest.FromString("arm"),
 		}}},
-		Artifacts: []entry.Artifact{{
+		Artifacts: []Artifact{{
 			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/automotive/disk:2.0.1", Digest: digest.FromString("disk"),
 			SizeBytes: 4096, Format: "qcow2", Title: "disk.qcow2.gz", Partition: "root", Compression: "gzip", DecompressedSize: 1 << 33,
 		}},
 		Source:      entry.Source{Type: entry.SourceScheduled, ImageBuild: "autosd-nightly-77", Schedule: "autosd-nightly"},
 		Labels:      map[string]string{"team": "platform", "verification-interval": "30m"},
-		Mismatches:  []entry.Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9", Overridden: true}},
+		Mismatches:  []Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9", Overridden: true}},
 		PublishedAt: sampleTime, PublishedBy: "ci@build-7",
 	}
 }
@@ -63,7 +63,7 @@ func sampleRemoval(name string) *Removal {
 	}
 }
 
-func mustPack(t testing.TB, document *entry.Document) *Packed {
+func mustPack(t testing.TB, document *Document) *Packed {
 	t.Helper()
 	packed, err := Pack(document, Seen{})
 	if err != nil {

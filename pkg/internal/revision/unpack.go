@@ -14,12 +14,12 @@ import (
 // Document, Removal and Later is set. It is immutable and may be shared.
 type Revision struct {
 	Tag      Tag
-	Digest   digest.Digest   // of the revision's manifest: what a signature covers
-	Size     int64           // of the manifest, in bytes
-	Document *entry.Document // of a publication
-	Removal  *Removal        // of a removal
-	Later    string          // artifact type of a later format, which this code cannot read
-	Seen     Seen            // what its writer saw of the catalog
+	Digest   digest.Digest // of the revision's manifest: what a signature covers
+	Size     int64         // of the manifest, in bytes
+	Document *Document     // of a publication
+	Removal  *Removal      // of a removal
+	Later    string        // artifact type of a later format, which this code cannot read
+	Seen     Seen          // what its writer saw of the catalog
 }
 
 // Live reports whether the revision, where it is the head of its name, makes the
@@ -116,7 +116,7 @@ func (r *Revision) decode(text []byte) error {
 	var at entry.Time
 	switch r.Tag.Op {
 	case OpPublish:
-		r.Document = new(entry.Document)
+		r.Document = new(Document)
 		err := json.Unmarshal(text, r.Document)
 		if err == nil && isPlainDocument(r.Document, text) {
 			break

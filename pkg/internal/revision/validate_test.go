@@ -15,7 +15,7 @@ import (
 
 // pointers packs a document that cannot be packed, and returns where its
 // problems are.
-func pointers(t *testing.T, document *entry.Document) []string {
+func pointers(t *testing.T, document *Document) []string {
 	t.Helper()
 	_, err := Pack(document, Seen{})
 	var invalid *entry.ValidationError
@@ -33,37 +33,37 @@ func TestValidationBounds(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("v", n) }
 	for _, tt := range []struct {
 		pointer string
-		good    func(*entry.Document)
-		bad     func(*entry.Document)
+		good    func(*Document)
+		bad     func(*Document)
 	}{
-		{"/version", func(d *entry.Document) { d.Version = long(128) }, func(d *entry.Document) { d.Version = long(129) }},
-		{"/version", func(d *entry.Document) { d.Version = "v1:2+3~4_5-6" }, func(d *entry.Document) { d.Version = "-1" }},
-		{"/description", func(d *entry.Document) { d.Description = strings.Repeat("ä", 4096) }, func(d *entry.Document) { d.Description = long(4097) }},
-		{"/image/reference", func(d *entry.Document) { d.Image.Reference = long(1024) }, func(d *entry.Document) { d.Image.Reference = long(1025) }},
-		{"/image/reference", func(d *entry.Document) { d.Image.Reference = "r" }, func(d *entry.Document) { d.Image.Reference = "" }},
-		{"/image/digest", func(*entry.Document) {}, func(d *entry.Document) { d.Image.Digest = "sha256:../../etc/passwd" }},
-		{"/image/digest", func(*entry.Document) {}, func(d *entry.Document) { d.Image.Digest = d.Image.Digest[:70] }},
-		{"/image/mediaType", func(*entry.Document) {}, func(d *entry.Document) { d.Image.MediaType = "text" }},
-		{"/image/size", func(d *entry.Document) { d.Image.Size = 1<<53 - 1 }, func(d *entry.Document) { d.Image.Size = 1 << 53 }},
-		{"/image/size", func(d *entry.Document) { d.Image.Size = 0 }, func(d *entry.Document) { d.Image.Size = -1 }},
-		{"/tags", func(d *entry.Document) { d.Tags = numbered(64) }, func(d *entry.Document) { d.Tags = numbered(65) }},
-		{"/tags", func(*entry.Document) {}, func(d *entry.Document) { d.Tags = []string{"a", "b", "a"} }},
-		{"/tags/1", func(d *entry.Document) { d.Tags[1] = long(128) }, func(d *entry.Document) { d.Tags[1] = long(129) }},
-		{"/tags/1", func(d *entry.Document) { d.Tags[1] = "a.b_c:d/e@f+g-h" }, func(d *entry.Document) { d.Tags[1] = "a b" }},
-		{"/metadata/buildMode", func(d *entry.Document) { d.Metadata.BuildMode = "package" }, func(d *entry.Document) { d.Metadata.BuildMode = "disk" }},
-		{"/metadata/distro", func(d *entry.Document) { d.Metadata.Distro = long(256) }, func(d *entry.Document) { d.Metadata.Distro = long(257) }},
-		{"/metadata/targets", func(d *entry.Document) { d.Metadata.Targets = targets(64) }, func(d *entry.Document) { d.Metadata.Targets = targets(65) }},
-		{"/metadata/targets/0/name", func(*entry.Document) {}, func(d *entry.Document) { d.Metadata.Targets[0].Name = "" }},
-		{"/registry/platforms", func(d *entry.Document) { d.Registry.Platforms = platforms(256) }, func(d *entry.Document) { d.Registry.Platforms = platforms(257) }},
-		{"/registry/platforms/1/digest", func(*entry.Document) {}, func(d *entry.Document) { d.Registry.Platforms[1].Digest = "sha1:00" }},
-		{"/registry/sizeBytes", func(*entry.Document) {}, func(d *entry.Document) { d.Registry.SizeBytes = -1 }},
-		{"/registry/layerCount", func(d *entry.Document) { d.Registry.LayerCount = 1e6 }, func(d *entry.Document) { d.Registry.LayerCount = 1e6 + 1 }},
-		{"/artifacts", func(d *entry.Document) { d.Artifacts = artifacts(256) }, func(d *entry.Document) { d.Artifacts = artifacts(257) }},
-		{"/artifacts/0/type", func(*entry.Document) {}, func(d *entry.Document) { d.Artifacts[0].Type = "" }},
-		{"/source/type", func(d *entry.Document) { d.Source.Type = entry.SourceImageBuild }, func(d *entry.Document) { d.Source.Type = "manual" }},
-		{"/labels", func(d *entry.Document) { d.Labels = labels(128) }, func(d *entry.Document) { d.Labels = labels(129) }},
-		{"/labels/team", func(d *entry.Document) { d.Labels["team"] = long(1024) }, func(d *entry.Document) { d.Labels["team"] = long(1025) }},
-		{"/publishedBy", func(d *entry.Document) { d.PublishedBy = long(256) }, func(d *entry.Document) { d.PublishedBy = long(257) }},
+		{"/version", func(d *Document) { d.Version = long(128) }, func(d *Document) { d.Version = long(129) }},
+		{"/version", func(d *Document) { d.Version = "v1:2+3~4_5-6" }, func(d *Document) { d.Version = "-1" }},
+		{"/description", func(d *Document) { d.Description = strings.Repeat("ä", 4096) }, func(d *Document) { d.Description = long(4097) }},
+		{"/image/reference", func(d *Document) { d.Image.Reference = long(1024) }, func(d *Document) { d.Image.Reference = long(1025) }},
+		{"/image/reference", func(d *Document) { d.Image.Reference = "r" }, func(d *Document) { d.Image.Reference = "" }},
+		{"/image/digest", func(*Document) {}, func(d *Document) { d.Image.Digest = "sha256:../../etc/passwd" }},
+		{"/image/digest", func(*Document) {}, func(d *Document) { d.Image.Digest = d.Image.Digest[:70] }},
+		{"/image/mediaType", func(*Document) {}, func(d *Document) { d.Image.MediaType = "text" }},
+		{"/image/size", func(d *Document) { d.Image.Size = 1<<53 - 1 }, func(d *Document) { d.Image.Size = 1 << 53 }},
+		{"/image/size", func(d *Document) { d.Image.Size = 0 }, func(d *Document) { d.Image.Size = -1 }},
+		{"/tags", func(d *Document) { d.Tags = numbered(64) }, func(d *Document) { d.Tags = numbered(65) }},
+		{"/tags", func(*Document) {}, func(d *Document) { d.Tags = []string{"a", "b", "a"} }},
+		{"/tags/1", func(d *Document) { d.Tags[1] = long(128) }, func(d *Document) { d.Tags[1] = long(129) }},
+		{"/tags/1", func(d *Document) { d.Tags[1] = "a.b_c:d/e@f+g-h" }, func(d *Document) { d.Tags[1] = "a b" }},
+		{"/metadata/buildMode", func(d *Document) { d.Metadata.BuildMode = "package" }, func(d *Document) { d.Metadata.BuildMode = "disk" }},
+		{"/metadata/distro", func(d *Document) { d.Metadata.Distro = long(256) }, func(d *Document) { d.Metadata.Distro = long(257) }},
+		{"/metadata/targets", func(d *Document) { d.Metadata.Targets = targets(64) }, func(d *Document) { d.Metadata.Targets = targets(65) }},
+		{"/metadata/targets/0/name", func(*Document) {}, func(d *Document) { d.Metadata.Targets[0].Name = "" }},
+		{"/registry/platforms", func(d *Document) { d.Registry.Platforms = platforms(256) }, func(d *Document) { d.Registry.Platforms = platforms(257) }},
+		{"/registry/platforms/1/digest", func(*Document) {}, func(d *Document) { d.Registry.Platforms[1].Digest = "sha1:00" }},
+		{"/registry/sizeBytes", func(*Document) {}, func(d *Document) { d.Registry.SizeBytes = -1 }},
+		{"/registry/layerCount", func(d *Document) { d.Registry.LayerCount = 1e6 }, func(d *Document) { d.Registry.LayerCount = 1e6 + 1 }},
+		{"/artifacts", func(d *Document) { d.Artifacts = artifacts(256) }, func(d *Document) { d.Artifacts = artifacts(257) }},
+		{"/artifacts/0/type", func(*Document) {}, func(d *Document) { d.Artifacts[0].Type = "" }},
+		{"/source/type", func(d *Document) { d.Source.Type = entry.SourceImageBuild }, func(d *Document) { d.Source.Type = "manual" }},
+		{"/labels", func(d *Document) { d.Labels = labels(128) }, func(d *Document) { d.Labels = labels(129) }},
+		{"/labels/team", func(d *Document) { d.Labels["team"] = long(1024) }, func(d *Document) { d.Labels["team"] = long(1025) }},
+		{"/publishedBy", func(d *Document) { d.PublishedBy = long(256) }, func(d *Document) { d.PublishedBy = long(257) }},
 	} {
 		t.Run(tt.pointer, func(t *testing.T) {
 			good, bad := fullDocument(), fullDocument()
@@ -98,7 +98,7 @@ func platforms(n int) (all []entry.Platform) {
 	return all
 }
 
-func artifacts(n int) (all []entry.Artifact) {
+func artifacts(n int) (all []Artifact) {
 	for range n {
 		all = append(all, fullDocument().Artifacts[0])
 	}
@@ -115,36 +115,36 @@ func labels(n int) map[string]string {
 
 // Every string of a document ends up on somebody's terminal.
 func TestTextFieldsTakeNoControlCharacters(t *testing.T) {
-	fields := map[string]func(*entry.Document, string){
-		"/name":                              func(d *entry.Document, s string) { d.Name = s },
-		"/version":                           func(d *entry.Document, s string) { d.Version = s },
-		"/description":                       func(d *entry.Document, s string) { d.Description = s },
-		"/image/reference":                   func(d *entry.Document, s string) { d.Image.Reference = s },
-		"/image/mediaType":                   func(d *entry.Document, s string) { d.Image.MediaType = s },
-		"/tags/0":                            func(d *entry.Document, s string) { d.Tags[0] = s },
-		"/metadata/architecture":             func(d *entry.Document, s string) { d.Metadata.Architecture = s },
-		"/metadata/os":                       func(d *entry.Document, s string) { d.Metadata.OS = s },
-		"/metadata/variant":                  func(d *entry.Document, s string) { d.Metadata.Variant = s },
-		"/metadata/distro":                   func(d *entry.Document, s string) { d.Metadata.Distro = s },
-		"/metadata/distroVersion":            func(d *entry.Document, s string) { d.Metadata.DistroVersion = s },
-		"/metadata/kernelVersion":            func(d *entry.Document, s string) { d.Metadata.KernelVersion = s },
-		"/metadata/targets/0/name":           func(d *entry.Document, s string) { d.Metadata.Targets[0].Name = s },
-		"/metadata/targets/0/notes":          func(d *entry.Document, s string) { d.Metadata.Targets[0].Notes = s },
-		"/metadata/buildMode":                func(d *entry.Document, s string) { d.Metadata.BuildMode = s },
-		"/metadata/exportFormat":             func(d *entry.Document, s string) { d.Metadata.ExportFormat = s },
-		"/registry/platforms/0/os":           func(d *entry.Document, s string) { d.Registry.Platforms[0].OS = s },
-		"/registry/platforms/0/variant":      func(d *entry.Document, s string) { d.Registry.Platforms[0].Variant = s },
-		"/registry/platforms/1/architecture": func(d *entry.Document, s string) { d.Registry.Platforms[1].Architecture = s },
-		"/artifacts/0/type":                  func(d *entry.Document, s string) { d.Artifacts[0].Type = s },
-		"/artifacts/0/reference":             func(d *entry.Document, s string) { d.Artifacts[0].Reference = s },
-		"/artifacts/0/format":                func(d *entry.Document, s string) { d.Artifacts[0].Format = s },
-		"/artifacts/0/title":                 func(d *entry.Document, s string) { d.Artifacts[0].Title = s },
-		"/artifacts/0/partition":             func(d *entry.Document, s string) { d.Artifacts[0].Partition = s },
-		"/source/type":                       func(d *entry.Document, s string) { d.Source.Type = entry.SourceType(s) },
-		"/source/imageBuild":                 func(d *entry.Document, s string) { d.Source.ImageBuild = s },
-		"/source/schedule":                   func(d *entry.Document, s string) { d.Source.Schedule = s },
-		"/labels/team":                       func(d *entry.Document, s string) { d.Labels["team"] = s },
-		"/publishedBy":                       func(d *entry.Document, s string) { d.PublishedBy = s },
+	fields := map[string]func(*Document, string){
+		"/name":                              func(d *Document, s string) { d.Name = s },
+		"/version":                           func(d *Document, s string) { d.Version = s },
+		"/description":                       func(d *Document, s string) { d.Description = s },
+		"/image/reference":                   func(d *Document, s string) { d.Image.Reference = s },
+		"/image/mediaType":                   func(d *Document, s string) { d.Image.MediaType = s },
+		"/tags/0":                            func(d *Document, s string) { d.Tags[0] = s },
+		"/metadata/architecture":             func(d *Document, s string) { d.Metadata.Architecture = s },
+		"/metadata/os":                       func(d *Document, s string) { d.Metadata.OS = s },
+		"/metadata/variant":                  func(d *Document, s string) { d.Metadata.Variant = s },
+		"/metadata/distro":                   func(d *Document, s string) { d.Metadata.Distro = s },
+		"/metadata/distroVersion":            func(d *Document, s string) { d.Metadata.DistroVersion = s },
+		"/metadata/kernelVersion":            func(d *Document, s string) { d.Metadata.KernelVersion = s },
+		"/metadata/targets/0/name":           func(d *Document, s string) { d.Metadata.Targets[0].Name = s },
+		"/metadata/targets/0/notes":          func(d *Document, s string) { d.Metadata.Targets[0].Notes = s },
+		"/metadata/buildMode":                func(d *Document, s string) { d.Metadata.BuildMode = s },
+		"/metadata/exportFormat":             func(d *Document, s string) { d.Metadata.ExportFormat = s },
+		"/registry/platforms/0/os":           func(d *Document, s string) { d.Registry.Platforms[0].OS = s },
+		"/registry/platforms/0/variant":      func(d *Document, s string) { d.Registry.Platforms[0].Variant = s },
+		"/registry/platforms/1/architecture": func(d *Document, s string) { d.Registry.Platforms[1].Architecture = s },
+		"/artifacts/0/type":                  func(d *Document, s string) { d.Artifacts[0].Type = s },
+		"/artifacts/0/reference":             func(d *Document, s string) { d.Artifacts[0].Reference = s },
+		"/artifacts/0/format":                func(d *Document, s string) { d.Artifacts[0].Format = s },
+		"/artifacts/0/title":                 func(d *Document, s string) { d.Artifacts[0].Title = s },
+		"/artifacts/0/partition":             func(d *Document, s string) { d.Artifacts[0].Partition = s },
+		"/source/type":                       func(d *Document, s string) { d.Source.Type = entry.SourceType(s) },
+		"/source/imageBuild":                 func(d *Document, s string) { d.Source.ImageBuild = s },
+		"/source/schedule":                   func(d *Document, s string) { d.Source.Schedule = s },
+		"/labels/team":                       func(d *Document, s string) { d.Labels["team"] = s },
+		"/publishedBy":                       func(d *Document, s string) { d.PublishedBy = s },
 	}
 	hostile := []string{"\x00", "\t", "\n", "\r", "\x1b[2J", "\x7f", "\u0085", "\u009b2J", "\u061c", "\u200b", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069", "\ufeff"}
 	for pointer, set := range fields {

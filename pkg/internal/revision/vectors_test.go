@@ -26,10 +26,10 @@ type vectors struct {
 		Tags            []string
 	}
 	Architectures []struct{ Given, Stored string }
-	Entries       []packedVector[entry.Document]
+	Entries       []packedVector[revision.Document]
 	Removals      []packedVector[revision.Removal]
 	Rewrites      []struct {
-		packedVector[entry.Document]
+		packedVector[revision.Document]
 		Old string
 	}
 	Attachments []struct {

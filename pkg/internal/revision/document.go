@@ -1,7 +1,9 @@
-package entry
+package revision
 
 import (
 	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // Document is the published state of one name: what a publish revision carries
@@ -13,14 +15,14 @@ type Document struct {
 	Description string            `json:"description,omitempty"`
 	Image       Image             `json:"image"`
 	Tags        []string          `json:"tags,omitempty"`
-	Metadata    Metadata          `json:"metadata,omitzero"`
+	Metadata    entry.Metadata    `json:"metadata,omitzero"`
 	Registry    Observed          `json:"registry,omitzero"`
 	Artifacts   []Artifact        `json:"artifacts,omitempty"`
-	Source      Source            `json:"source"`
+	Source      entry.Source      `json:"source"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Mismatches  []Mismatch        `json:"mismatches,omitempty"`
 	Catalog     string            `json:"catalog,omitempty"` // where it was published, in normal form; "" is not said
-	PublishedAt Time              `json:"publishedAt"`       // the time of the revision's tag
+	PublishedAt entry.Time        `json:"publishedAt"`       // the time of the revision's tag
 	PublishedBy string            `json:"publishedBy,omitempty"`
 }
 
@@ -32,45 +34,13 @@ type Image struct {
 	Size      int64         `json:"size"` // of the manifest or index itself, in bytes
 }
 
-// Metadata is what users filter by. It comes from the image where the image
-// says it, else from the publisher.
-type Metadata struct {
-	Architecture  string   `json:"architecture,omitempty"` // OCI term; "" for several platforms
-	OS            string   `json:"os,omitempty"`
-	Variant       string   `json:"variant,omitempty"`
-	Distro        string   `json:"distro,omitempty"`
-	DistroVersion string   `json:"distroVersion,omitempty"`
-	KernelVersion string   `json:"kernelVersion,omitempty"`
-	Targets       []Target `json:"targets,omitempty"`
-	Bootc         bool     `json:"bootc,omitempty"`
-	BuildMode     string   `json:"buildMode,omitempty"` // bootc, image or package
-	ExportFormat  string   `json:"exportFormat,omitempty"`
-}
-
-// Target is a board or machine that the image is for.
-type Target struct {
-	Name     string `json:"name"`
-	Verified bool   `json:"verified,omitempty"` // somebody ran the image there
-	Notes    string `json:"notes,omitempty"`
-}
-
 // Observed is what the image's registry said at publication; no user types it.
 type Observed struct {
-	CreatedAt  *Time      `json:"createdAt,omitempty"` // when the image was built; nil where it does not say
-	SizeBytes  int64      `json:"sizeBytes,omitempty"` // every distinct blob counted once
-	LayerCount int        `json:"layerCount,omitempty"`
-	Platforms  []Platform `json:"platforms,omitempty"` // of a multi-platform index
-	Referrers  []Referrer `json:"referrers,omitempty"` // what is attached to the image or to a platform of it
-}
-
-// Platform is one manifest of a multi-platform index.
-type Platform struct {
-	Architecture string        `json:"architecture"`
-	OS           string        `json:"os,omitempty"`
-	Variant      string        `json:"variant,omitempty"`
-	Digest       digest.Digest `json:"digest"`
-	SizeBytes    int64         `json:"sizeBytes,omitempty"`
-	LayerCount   int           `json:"layerCount,omitempty"`
+	CreatedAt  *entry.Time      `json:"createdAt,omitempty"` // when the image was built; nil where it does not say
+	SizeBytes  int64            `json:"sizeBytes,omitempty"` // every distinct blob counted once
+	LayerCount int              `json:"layerCount,omitempty"`
+	Platforms  []entry.Platform `json:"platforms,omitempty"` // of a multi-platform index
+	Referrers  []Referrer       `json:"referrers,omitempty"` // what is attached to the image or to a platform of it
 }
 
 // Artifact is a file that can be fetched: a disk image, a partition of one.
@@ -96,20 +66,14 @@ type Mismatch struct {
 	Overridden bool   `json:"overridden,omitempty"` // the publisher's word is published
 }
 
-// SourceType says where an entry came from.
-type SourceType string
-
-// The source types of SPEC section 6.
-const (
-	SourceImageBuild SourceType = "ImageBuild"
-	SourceExternal   SourceType = "External"
-	SourceManual     SourceType = "Manual"
-	SourceScheduled  SourceType = "Scheduled"
-)
-
-// Source says where an entry came from.
-type Source struct {
-	Type       SourceType `json:"type"`
-	ImageBuild string     `json:"imageBuild,omitempty"`
-	Schedule   string     `json:"schedule,omitempty"`
+// Referrer is an artifact whose subject is the image, or a platform of it. It
+// is in the image's repository (SPEC section 6).
+type Referrer struct {
+	Type          string        `json:"type"`                    // artifact type
+	PredicateType string        `json:"predicateType,omitempty"` // of an in-toto statement
+	Digest        digest.Digest `json:"digest"`                  // of its manifest
+	SizeBytes     int64         `json:"sizeBytes,omitempty"`     // of its files together
+	Title         string        `json:"title,omitempty"`         // file name
+	FileDigest    digest.Digest `json:"fileDigest,omitempty"`    // of its file, where there is one alone
+	Subject       digest.Digest `json:"subject,omitempty"`       // the platform; "" for the image itself
 }

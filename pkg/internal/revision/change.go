@@ -1,0 +1,113 @@
+package revision
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Changed returns a document with a change, which shares nothing with the old one
+// that the change names. Where the image is known to say something else about a
+// member that is set, the mismatches say so. A member that cannot be set is an
+// entry.ErrInvalid; whether the values are valid is for who stores the document to check.
+func (d *Document) Changed(c *entry.Change) (*Document, error) {
+	after := *d
+	after.Mismatches = slices.Clone(d.Mismatches)
+	for _, name := range slices.Sorted(maps.Keys(c.Set)) {
+		member := after.text(name)
+		if member == nil {
+			return nil, fmt.Errorf("%w: %q cannot be changed", entry.ErrInvalid, name)
+		}
+		*member = c.Set[name]
+		if name == "architecture" {
+			*member = entry.Architecture(*member)
+		}
+		after.Mismatches = mismatchesWith(after.Mismatches, name, *member)
+	}
+	if c.Bootc != nil {
+		after.Metadata.Bootc = *c.Bootc
+	}
+	after.Tags = changedTags(c, d.Tags)
+	after.Labels = changedLabels(c, d.Labels)
+	after.Metadata.Targets = changedTargets(c, d.Metadata.Targets)
+	return &after, nil
+}
+
+// text returns a member that is text and may be changed, by its name in items, or
+// nil.
+func (d *Document) text(name string) *string {
+	switch name {
+	case "version":
+		return &d.Version
+	case "description":
+		return &d.Description
+	}
+	return d.Metadata.Text(name)
+}
+
+// mismatchesWith returns the mismatches once the publisher says a value: the image's
+// word is known only where there was one already.
+func mismatchesWith(all []Mismatch, field, value string) []Mismatch {
+	i := slices.IndexFunc(all, func(m Mismatch) bool { return m.Field == field })
+	switch {
+	case i < 0:
+		return all
+	case value == "" || value == all[i].Image:
+		return slices.Delete(all, i, i+1)
+	}
+	all[i].Publisher, all[i].Overridden = value, true
+	return all
+}
+
+func changedTags(c *entry.Change, old []string) []string {
+	var all []string
+	if !c.ClearTags {
+		all = slices.Clone(old)
+	}
+	for _, tag := range c.AddTags {
+		if !slices.Contains(all, tag) {
+			all = append(all, tag)
+		}
+	}
+	return slices.DeleteFunc(all, func(tag string) bool { return slices.Contains(c.RemoveTags, tag) })
+}
+
+func changedLabels(c *entry.Change, old map[string]string) map[string]string {
+	all := map[string]string{}
+	if !c.ClearLabels {
+		maps.Copy(all, old)
+	}
+	maps.Copy(all, c.SetLabels)
+	for _, key := range c.RemoveLabels {
+		delete(all, key)
+	}
+	return all
+}
+
+func changedTargets(c *entry.Change, old []entry.Target) []entry.Target {
+	var all []entry.Target
+	if !c.ClearTargets {
+		all = slices.Clone(old)
+	}
+	for _, change := range c.Targets {
+		i := slices.IndexFunc(all, func(t entry.Target) bool { return t.Name == change.Name })
+		switch {
+		case change.Remove && i < 0:
+			continue
+		case change.Remove:
+			all = slices.Delete(all, i, i+1)
+			continue
+		case i < 0:
+			all, i = append(all, entry.Target{Name: change.Name}), len(all)
+		}
+		if change.Verified != nil {
+			all[i].Verified = *change.Verified
+		}
+		if change.Notes != nil {
+			all[i].Notes = *change.Notes
+		}
+	}
+	return all
+}
