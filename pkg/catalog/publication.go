@@ -34,7 +34,8 @@ type publication struct {
 	view       *ocilog.View       // by compare
 	head       *revision.Revision // what decides the name now; nil for nothing
 	old        *revision.Revision
-	elsewhere  []*revision.Revision // live under other names
+	elsewhere  []*revision.Revision // live under other names, to be ended
+	moved      []*revision.Revision // live under other names, published from the same reference with another digest
 	packed     *revision.Packed     // by pack
 }
 
@@ -130,55 +131,6 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 		Tags:  o.Tags, Registry: p.image.Observed,
 		Artifacts: p.image.Artifacts, Source: o.Source, Labels: o.Labels,
 	}
-	return nil
-}
-
-// compare reads the log, finds the live publication of the same name, and
-// refuses what conflicts with the catalog.
-func (p *publication) compare(ctx context.Context) (err error) {
-	if p.view, err = p.catalog.refresh(ctx); err != nil {
-		p.view, err = p.initialize(ctx, err)
-	}
-	if err != nil {
-		return err
-	}
-	heads, err := p.view.Heads(ctx, zeroTime)
-	p.catalog.warnOf(p.view.Warnings())
-	if err != nil {
-		return err
-	}
-	reference := normalText(p.document.Image.Reference)
-	for _, head := range heads {
-		d := head.Document
-		if head.Tag.Name == p.name {
-			p.head = head
-		}
-		same := d != nil && normalText(d.Image.Reference) == reference
-		switch {
-		case head.Tag.Name != p.name && !same, head.Tag.Op == revision.OpRemove:
-		case !p.catalog.verifies(ctx, head):
-			// A stranger's word blocks, ends and moves nothing. What is not to be
-			// signed is not published again for that.
-			if d != nil && d.Name == p.name && p.options.Sign == nil && !p.mustBeNew {
-				p.old = head
-			}
-			p.warn(WarnPolicy, "entry %q is not verified by the policy, and does not count", head.Tag.Name)
-		case head.Later != "":
-			return head.CheckFormat()
-		case d.Name == p.name:
-			p.old = head
-		case !p.options.Move:
-			return newConflictError(d.Name, d.Image.Reference)
-		default:
-			p.elsewhere = append(p.elsewhere, head)
-			p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
-		}
-	}
-	if p.old != nil && p.mustBeNew {
-		return newConflictError(p.name, "")
-	}
-	p.carryOver()
-	p.complete()
 	return nil
 }
 

@@ -17,6 +17,9 @@ const (
 	WarnPolicy WarningKind = "policy" // what the policy does not verify, and does not refuse
 	WarnImage  WarningKind = "image"  // what an image does not say, or says otherwise
 	WarnStore  WarningKind = "store"  // a snapshot, or a file of the cache or the state, could not be written
+	// WarnMoved is for a note: an image has another digest than what another
+	// entry was published with from the same reference. That is in order.
+	WarnMoved WarningKind = "moved"
 )
 
 // Warning is what was noticed beside a right answer. As text, and in JSON, it is

@@ -97,8 +97,9 @@ or a signature that is gone.
 
 Nothing is published that could not be pulled: every platform and layer is
 looked for first, and must have the size that its manifest says. An image that
-is published under another name already is a conflict; --move gives it the new
-one.
+is published from the same reference under another name already is a conflict;
+--move gives it the new one. Where the tag has moved on to another image since,
+both are entries, and a note says so.
 
 Signing is for a key (--sign-key), or in a pipeline for its identity
 (--sign-keyless): in GitHub Actions a job with "permissions: id-token: write",
@@ -177,6 +178,10 @@ func (a *app) published(result catalog.PublishResult, err error) error {
 
 func (a *app) warnOf(warnings []catalog.Warning) {
 	for _, warning := range warnings {
+		if warning.Kind == catalog.WarnMoved {
+			a.note("note: %v", warning.Err)
+			continue
+		}
 		a.warn(warning.Err.Error())
 	}
 }
