@@ -12,6 +12,12 @@ import (
 	"github.com/oci-catalog/caib/e2e/tools"
 )
 
+// document is what a foreign client reads in the document of an entry.
+type document struct {
+	Name, Version string
+	Image         struct{ Reference string }
+}
+
 // The oras command as a foreign client: it sees what caib wrote with the means
 // of any OCI client, and carries it elsewhere.
 func TestForeignClientSeesEntries(t *testing.T) {
@@ -50,14 +56,11 @@ func TestForeignClientSeesEntries(t *testing.T) {
 			t.Errorf("manifest %+v", manifest)
 		}
 		blob := run("blob", "fetch", "--"+where, "--output", "-", path(w.on.catalog)+"@"+manifest.Layers[0].Digest.String())
-		var document struct {
-			Name, Version string
-			Image         struct{ Reference string }
-		}
-		if err := json.Unmarshal([]byte(blob), &document); err != nil {
+		var found document
+		if err := json.Unmarshal([]byte(blob), &found); err != nil {
 			t.Fatal(err)
 		}
-		if document.Name != "autosd" || document.Version != "1.0" || document.Image.Reference != image {
+		if found.Name != "autosd" || found.Version != "1.0" || found.Image.Reference != image {
 			t.Errorf("document %s", blob)
 		}
 		// go-containerregistry's registry puts the config's media type where the
