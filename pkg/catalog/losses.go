@@ -145,7 +145,7 @@ func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Sign
 		return nil
 	}
 	for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-		signed, err := signature.Signed(ctx, c.repository, head.Digest, format, sign.Signer.PublicKey().Verifies)
+		signed, err := signature.Signed(ctx, c.repository, head.Digest, format, sign.Signer.PublicKey().Key)
 		if signed {
 			return nil
 		}

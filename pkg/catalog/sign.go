@@ -76,7 +76,7 @@ func (p *publication) warnOfRefusal(tag revision.Tag, revision digest.Digest) {
 // signatures from others', so it adds one only where there is none.
 func (p *publication) signMissing(ctx context.Context) error {
 	o := p.options.Sign
-	if o != nil && o.Signer.Keyless() && len(signature.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
+	if o != nil && o.Signer.Keyless && len(signature.Find(ctx, p.catalog.repository, p.old.Digest).Signatures) > 0 {
 		p.result.Signature.Reason = "the entry is unchanged and has signatures already"
 		return nil
 	}
@@ -129,7 +129,7 @@ func (c *Catalog) writeSignature(ctx context.Context, o *Signing, to registry.Re
 }
 
 func (c *Catalog) makeSignature(ctx context.Context, o *Signing, to registry.Repository, reference string, subject ocispec.Descriptor) (made signature.Signature, present bool, err error) {
-	present, err = signature.Signed(ctx, to, subject.Digest, o.format(), o.Signer.PublicKey().Verifies)
+	present, err = signature.Signed(ctx, to, subject.Digest, o.format(), o.Signer.PublicKey().Key)
 	if err != nil || present {
 		return signature.Signature{}, present, err
 	}

@@ -15,7 +15,7 @@ import (
 // Check finds out whether the signatures of a digest satisfy the rule. It is the
 // only place where anything becomes verified: when as many of the rule's signers as
 // it requires were counted among valid signatures of this digest. It is pure.
-func (a AppliedRule) Check(subject Subject, d digest.Digest, evidence Evidence) Check {
+func (a AppliedRule) Check(subject Subject, d digest.Digest, evidence signature.Evidence) Check {
 	check := Check{Subject: subject, Digest: d, Result: entry.VerdictUnknown}
 	if a.rule == nil {
 		check.Result, check.Reason = entry.VerdictUntrusted, "no rule of the policy applies to it, so nobody is trusted to sign it"
@@ -101,7 +101,7 @@ func (c *count) add(s signature.Signature) {
 // without.
 func (c *count) byKey(m *signature.Content, format signature.Format) bool {
 	for _, key := range c.rule.Keys {
-		if key.Verifies(m.Message, m.Signature) {
+		if signature.Verifies(key.Key, m.Message, m.Signature) {
 			c.signed.add(byKey(key, format))
 			return true
 		}

@@ -11,7 +11,7 @@
 // A catalog does the following for each entry that it shows:
 //
 //	rule := policy.For("registry.example.com/automotive/catalog", "autosd")
-//	evidence := trust.Find(ctx, repository, revision.Digest)             // moves bytes
+//	evidence := signature.Find(ctx, repository, revision.Digest)        // pkg/internal/signature: moves bytes
 //	check := rule.Check(trust.SubjectEntry, revision.Digest, evidence)  // decides
 //	report := rule.Report(check)
 //	if err := report.Err("entry autosd", revision.Digest); err != nil { … }

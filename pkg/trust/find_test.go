@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,39 +180,6 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Signatures are bounded in number and size, and too much is not "none".
-func TestFindIsBounded(t *testing.T) {
-	p := newPlace(t, true)
-	huge := describe(mediaTypeV03, []byte("x"))
-	huge.Size = maxSignature + 1
-	p.refer(t, ocispec.Manifest{Config: ocispec.DescriptorEmptyJSON, Layers: []ocispec.Descriptor{huge}, Subject: &p.image})
-	if evidence := Find(t.Context(), p, p.image.Digest); !errors.Is(evidence.Err, entry.ErrUnreachable) {
-		t.Errorf("a huge bundle: %+v", evidence)
-	}
-	store := &crowd{place: p}
-	if evidence := Find(t.Context(), store, p.image.Digest); !errors.Is(evidence.Err, entry.ErrUnreachable) || store.fetched > 0 {
-		t.Errorf("too many referrers: %v, %d fetched", evidence.Err, store.fetched)
-	}
-}
-
-// crowd is a place with too many referrers.
-type crowd struct {
-	*place
-	fetched int
-}
-
-func (c *crowd) Referrers(context.Context, ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	return make([]ocispec.Descriptor, maxReferrers+1), nil
-}
-
-func (c *crowd) Manifest(ctx context.Context, reference string) (ocispec.Descriptor, []byte, error) {
-	if strings.HasSuffix(reference, ".sig") {
-		return c.place.Manifest(ctx, reference)
-	}
-	c.fetched++
-	return ocispec.Descriptor{}, nil, entry.ErrNotFound
 }
 
 // Two signers of the legacy format at once: each tag is written whole, and each

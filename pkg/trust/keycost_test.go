@@ -2,7 +2,6 @@ package trust
 
 import (
 	"bytes"
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -15,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -129,23 +127,4 @@ func costlyStamp(t *testing.T, by *x509.Certificate) []byte {
 		t.Fatal(err)
 	}
 	return text
-}
-
-// A referrer with any number of layers is read as far as signatures are looked at.
-func TestReferrerOfManyLayers(t *testing.T) {
-	p := newPlace(t, true)
-	text := []byte(`{"mediaType":"` + mediaTypeV03 + `","x":""}`)
-	layer := describe(mediaTypeV03, text)
-	if err := p.PushBlob(t.Context(), layer, text); err != nil {
-		t.Fatal(err)
-	}
-	layers := make([]ocispec.Descriptor, 1000)
-	for i := range layers {
-		layers[i] = layer
-	}
-	p.refer(t, ocispec.Manifest{ArtifactType: mediaTypeV03, Config: ocispec.DescriptorEmptyJSON, Layers: layers, Subject: &p.image})
-	evidence := Find(context.Background(), p, p.image.Digest)
-	if len(evidence.Signatures) != signature.MaxSignatures+1 {
-		t.Errorf("%d signatures were read, want %d", len(evidence.Signatures), signature.MaxSignatures+1)
-	}
 }

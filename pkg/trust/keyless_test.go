@@ -3,6 +3,7 @@ package trust
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -82,4 +83,17 @@ func TestKeylessSignatures(t *testing.T) {
 // check checks signatures under a policy's first rule.
 func (p *Policy) check(d digest.Digest, signatures ...Signature) Check {
 	return p.For("registry.example.com/team/catalog", "autosd").Check(SubjectEntry, d, Evidence{Signatures: signatures})
+}
+
+// A signer says which of the two kinds it is, before it has a certificate.
+func TestSignerIsKeyless(t *testing.T) {
+	l := newLab(t)
+	signer, err := LoadSigner(t.Context(), SignerOptions{SigningConfig: l.signingConfig(1, true), Token: theToken, Later: true, LoadOptions: LoadOptions{Now: func() time.Time { return l.now }}})
+	if err != nil || !signer.Keyless {
+		t.Errorf("a signer by certificate: %+v, %v, want it keyless", signer, err)
+	}
+	lasting, err := NewSigner(newKey(t))
+	if err != nil || lasting.Keyless {
+		t.Errorf("a signer by key: %+v, %v, want it not keyless", lasting, err)
+	}
 }

@@ -42,8 +42,12 @@ func describe(mediaType string, content []byte) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
 }
 
-type Signature = signature.Signature
+type (
+	Evidence  = signature.Evidence
+	Signature = signature.Signature
+)
 
 var (
+	Find  = signature.Find
 	Write = signature.Write
 )

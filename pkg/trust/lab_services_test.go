@@ -25,6 +25,8 @@ import (
 	ctx509 "github.com/google/certificate-transparency-go/x509"
 	"github.com/google/certificate-transparency-go/x509util"
 	"github.com/transparency-dev/merkle/rfc6962"
+
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // idToken is an identity token as a pipeline gets one; the lab believes it.
@@ -83,10 +85,10 @@ func (l *lab) certify(r *http.Request, body []byte) any {
 	if err := json.Unmarshal(text, &claims); err != nil {
 		l.t.Error(err)
 	}
-	if !keys[0].Verifies([]byte(claims.Sub), request.Request.Proof) {
+	if !signature.Verifies(keys[0].Key, []byte(claims.Sub), request.Request.Proof) {
 		l.t.Error("the bearer of the token does not have the key")
 	}
-	leaf := l.certificate(keys[0].key, claims.Sub, claims.Iss)
+	leaf := l.certificate(keys[0].Key, claims.Sub, claims.Iss)
 	chain := []string{string(certificatePEM(leaf.Raw)), string(certificatePEM(l.ca.Raw)), string(certificatePEM(l.root.Raw))}
 	return map[string]any{"signedCertificateEmbeddedSct": map[string]any{"chain": map[string]any{"certificates": chain}}}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/sigstore/sigstore/pkg/signature/kms/cliplugin/common"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
 )
 
 // noPassword must not be asked.
@@ -60,9 +61,9 @@ func TestPrivateKeys(t *testing.T) {
 				t.Fatalf("%d keys, error %v", len(keys), err)
 			}
 			public := keys[0]
-			signature, err := signer.Sign(t.Context(), []byte("message"))
-			if err != nil || !public.Verifies([]byte("message"), signature) || public.Verifies([]byte("massage"), signature) {
-				t.Errorf("signature %x, error %v", signature, err)
+			made, err := signer.Sign(t.Context(), []byte("message"))
+			if err != nil || !signature.Verifies(public.Key, []byte("message"), made) || signature.Verifies(public.Key, []byte("massage"), made) {
+				t.Errorf("signature %x, error %v", made, err)
 			}
 		})
 	}

@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -21,7 +20,8 @@ import (
 // PublicKey is a key that signatures are checked with: EC on a NIST curve, RSA
 // of at least 2048 bits, or Ed25519.
 type PublicKey struct {
-	key  crypto.PublicKey
+	Key crypto.PublicKey // as package crypto has it; read-only
+
 	der  []byte
 	name string
 }
@@ -101,7 +101,7 @@ func newPublicKey(name string, key crypto.PublicKey) (*PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: public key %s: %v", entry.ErrInvalid, name, err)
 	}
-	return &PublicKey{key: key, der: der, name: name}, nil
+	return &PublicKey{Key: key, der: der, name: name}, nil
 }
 
 // hint is how bundles name a key: the SHA-256 of its DER form, in base64.
@@ -122,39 +122,6 @@ func (k *PublicKey) String() string {
 // PEM returns the key as a file.
 func (k *PublicKey) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: k.der})
-}
-
-// Verifies reports whether the key made a signature of message. Which hash goes
-// with a key is not in the signature; clients differ for the larger curves.
-func (k *PublicKey) Verifies(message, signature []byte) bool {
-	return verifies(k.key, message, signature)
-}
-
-func verifies(key crypto.PublicKey, message, signature []byte) bool {
-	short := sha256.Sum256(message)
-	switch k := key.(type) {
-	case *ecdsa.PublicKey:
-		if ecdsa.VerifyASN1(k, short[:], signature) {
-			return true
-		}
-		switch k.Curve.Params().BitSize {
-		case 384:
-			sum := sha512.Sum384(message)
-			return ecdsa.VerifyASN1(k, sum[:], signature)
-		case 521:
-			sum := sha512.Sum512(message)
-			return ecdsa.VerifyASN1(k, sum[:], signature)
-		}
-	case *rsa.PublicKey:
-		return rsa.VerifyPKCS1v15(k, crypto.SHA256, short[:], signature) == nil
-	case ed25519.PublicKey:
-		if ed25519.Verify(k, message, signature) {
-			return true
-		}
-		sum := sha512.Sum512(message)
-		return ed25519.VerifyWithOptions(k, sum[:], signature, &ed25519.Options{Hash: crypto.SHA512}) == nil
-	}
-	return false
 }
 
 func sum256(b []byte) []byte {

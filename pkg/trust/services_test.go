@@ -338,7 +338,7 @@ func TestOneCertificateARun(t *testing.T) {
 	if sign(1); f.asked[pathCertify] != 2 {
 		t.Errorf("with a certificate that has run out: asked for %v", f.asked)
 	}
-	if !isCertified(signer) || describeSigner(signer) != "identity "+somebody {
+	if describeSigner(signer) != "identity "+somebody {
 		t.Errorf("%s", describeSigner(signer))
 	}
 }

@@ -28,7 +28,7 @@ func signDigest(ctx context.Context, signer messageSigner, services *services, f
 	if isKeyless {
 		services, certificate = certified.options.Services, certificates{certified}
 	}
-	if err := services.checkUse(format, signer.PublicKey().key); err != nil {
+	if err := services.checkUse(format, signer.PublicKey().Key); err != nil {
 		return signature.Signature{}, err
 	}
 	made, err := services.bundle(ctx, content, &keypair{messageSigner: signer}, certificate)
@@ -55,13 +55,13 @@ func (k *keypair) GetHashAlgorithm() protocommon.HashAlgorithm {
 	return protocommon.HashAlgorithm_SHA2_256
 }
 func (k *keypair) GetHint() []byte                { return []byte(k.PublicKey().hint()) }
-func (k *keypair) GetPublicKey() crypto.PublicKey { return k.PublicKey().key }
+func (k *keypair) GetPublicKey() crypto.PublicKey { return k.PublicKey().Key }
 func (k *keypair) GetPublicKeyPem() (string, error) {
 	return string(k.PublicKey().PEM()), nil
 }
 
 func (k *keypair) GetSigningAlgorithm() protocommon.PublicKeyDetails {
-	details, err := algorithms.GetDefaultAlgorithmDetails(k.PublicKey().key)
+	details, err := algorithms.GetDefaultAlgorithmDetails(k.PublicKey().Key)
 	if err != nil {
 		return protocommon.PublicKeyDetails_PUBLIC_KEY_DETAILS_UNSPECIFIED
 	}
@@ -76,17 +76,11 @@ func (k *keypair) GetKeyAlgorithm() string { return "ECDSA" }
 // may be of a plugin.
 func (k *keypair) SignData(ctx context.Context, data []byte) (made, sum []byte, err error) {
 	made, err = k.Sign(ctx, data)
-	if err == nil && !k.PublicKey().Verifies(data, made) {
+	if err == nil && !signature.Verifies(k.PublicKey().Key, data, made) {
 		err = fmt.Errorf("%w: the signer's public key does not check what it signed", entry.ErrInvalid)
 	}
 	k.failed = err
 	return made, sum256(data), err
-}
-
-// isCertified reports whether a signer has a certificate instead of a lasting key.
-func isCertified(signer messageSigner) bool {
-	_, certified := signer.(*keyless)
-	return certified
 }
 
 // describeSigner says in a few words who signs.

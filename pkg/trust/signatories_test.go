@@ -162,14 +162,14 @@ func TestSignatoriesAreToldApart(t *testing.T) {
 		want int
 	}{
 		{"two keys", []func() *signatory{plain(k), plain(other)}, 2},
-		{"a key, and the same in a certificate", []func() *signatory{plain(k), certified("alice", k.key)}, 1},
-		{"a key in the certificates of two", []func() *signatory{certified("alice", mine.key), certified("bob", mine.key)}, 1},
-		{"a person with two keys", []func() *signatory{certified("alice", mine.key), certified("alice", other.key)}, 1},
-		{"two who turn out to be one", []func() *signatory{plain(k), certified("alice", mine.key), certified("alice", k.key)}, 1},
-		{"the same, and once more", []func() *signatory{plain(k), certified("alice", mine.key), certified("alice", k.key), certified("alice", other.key)}, 1},
-		{"one who fits two names, and one who fits one of them", []func() *signatory{certified("alice", k.key), certified("dave", mine.key)}, 2},
-		{"two, and one who is both", []func() *signatory{plain(k), plain(other), certified("bob", mine.key), certified("bob", k.key)}, 2},
-		{"three", []func() *signatory{plain(k), certified("alice", mine.key), certified("bob", other.key)}, 3},
+		{"a key, and the same in a certificate", []func() *signatory{plain(k), certified("alice", k.Key)}, 1},
+		{"a key in the certificates of two", []func() *signatory{certified("alice", mine.Key), certified("bob", mine.Key)}, 1},
+		{"a person with two keys", []func() *signatory{certified("alice", mine.Key), certified("alice", other.Key)}, 1},
+		{"two who turn out to be one", []func() *signatory{plain(k), certified("alice", mine.Key), certified("alice", k.Key)}, 1},
+		{"the same, and once more", []func() *signatory{plain(k), certified("alice", mine.Key), certified("alice", k.Key), certified("alice", other.Key)}, 1},
+		{"one who fits two names, and one who fits one of them", []func() *signatory{certified("alice", k.Key), certified("dave", mine.Key)}, 2},
+		{"two, and one who is both", []func() *signatory{plain(k), plain(other), certified("bob", mine.Key), certified("bob", k.Key)}, 2},
+		{"three", []func() *signatory{plain(k), certified("alice", mine.Key), certified("bob", other.Key)}, 3},
 	} {
 		for _, reverse := range []bool{false, true} {
 			var found signers

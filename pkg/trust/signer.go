@@ -20,6 +20,10 @@ var ErrNoToken = fmt.Errorf("%w: there is no identity token, and nobody is here 
 // Signer signs digests, with a lasting key or keyless: with a certificate for who
 // or what runs the program. It is safe for concurrent use.
 type Signer struct {
+	// Keyless is that the signer has a certificate instead of a lasting key: it
+	// cannot tell its earlier signatures from those of others. Read-only.
+	Keyless bool
+
 	key      messageSigner
 	services *services // nil: nobody witnesses what a lasting key signs
 }
@@ -120,7 +124,7 @@ func (o SignerOptions) loadKeyless(ctx context.Context) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Signer{key: key}, nil
+	return &Signer{Keyless: true, key: key}, nil
 }
 
 // token returns what finds the identity token.
@@ -164,10 +168,6 @@ func (o SignerOptions) confirmed(find func(context.Context) (string, error)) fun
 // PublicKey returns the key that checks the signatures. Keyless, it lives as long
 // as the process.
 func (s *Signer) PublicKey() *PublicKey { return s.key.PublicKey() }
-
-// Keyless reports whether the signer has a certificate instead of a lasting key:
-// it cannot tell its earlier signatures from those of others.
-func (s *Signer) Keyless() bool { return isCertified(s.key) }
 
 // String says in a few words who signs.
 func (s *Signer) String() string { return describeSigner(s.key) }

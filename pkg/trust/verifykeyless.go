@@ -56,7 +56,7 @@ func (r *Root) verifyKeyless(c *signature.Content, d digest.Digest) (v *certifie
 	}()
 	// Nothing of what others say is looked into for a signature that is not even
 	// by its own certificate.
-	if !verifies(c.Leaf.PublicKey, c.Message, c.Signature) {
+	if !signature.Verifies(c.Leaf.PublicKey, c.Message, c.Signature) {
 		return nil, invalid("the certificate's key did not make the signature")
 	}
 	e, err := c.Entity()

@@ -36,7 +36,7 @@ func answerAt(part string, status int, body string) func(w http.ResponseWriter, 
 // signOnce signs as a catalog does: unless that was done before.
 func (p *place) signOnce(t *testing.T, signer messageSigner, format Format) (present bool, err error) {
 	t.Helper()
-	present, err = signature.Signed(t.Context(), p, p.image.Digest, format, signer.PublicKey().Verifies)
+	present, err = signature.Signed(t.Context(), p, p.image.Digest, format, signer.PublicKey().Key)
 	if err == nil && !present {
 		err = Write(t.Context(), p, p.image, signed(t, signer, format, p.image.Digest), time.Unix(0, 0))
 	}
@@ -161,7 +161,7 @@ func TestRefusedTagsAreNotOverwritten(t *testing.T) {
 				t.Errorf("%s, %d: signing: %v, want unauthorized", format, status, err)
 			}
 			p.instead = nil
-			if present, err := signature.Signed(t.Context(), p, p.image.Digest, format, first.PublicKey().Verifies); !present || err != nil {
+			if present, err := signature.Signed(t.Context(), p, p.image.Digest, format, first.PublicKey().Key); !present || err != nil {
 				t.Errorf("%s, %d: the first signature is there %t, %v", format, status, present, err)
 			}
 		}

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 
@@ -55,12 +56,12 @@ func FindMore(ctx context.Context, store Store, d digest.Digest, enough func(Evi
 	return f.evidence(err, f.legacy(ctx))
 }
 
-// Signed reports whether a digest has a signature, in a format, that verifies
-// accepts: one by a key that is about to sign. What certificates say is not
+// Signed reports whether a digest has a signature, in a format, by a key: the one
+// that is about to sign. What certificates say is not
 // believed here. Only signatures of the format are looked for. It is for who is
 // going to write one: where the registry will not say whether there are any,
 // there are none, and writing shows what it lets happen.
-func Signed(ctx context.Context, store registry.Repository, d digest.Digest, format Format, verifies func(message, signature []byte) bool) (bool, error) {
+func Signed(ctx context.Context, store registry.Repository, d digest.Digest, format Format, key crypto.PublicKey) (bool, error) {
 	f := &finder{store: store, subject: d, writer: store}
 	find := f.bundles
 	if format == Legacy {
@@ -69,7 +70,7 @@ func Signed(ctx context.Context, store registry.Repository, d digest.Digest, for
 	err := find(ctx)
 	for _, signature := range f.found {
 		content, failed := signature.Open(d)
-		if failed == nil && signature.Format == format && verifies(content.Message, content.Signature) {
+		if failed == nil && signature.Format == format && Verifies(key, content.Message, content.Signature) {
 			return true, nil
 		}
 	}
