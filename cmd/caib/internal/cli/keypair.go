@@ -132,10 +132,12 @@ type keyFile struct {
 	mode fs.FileMode
 }
 
-// writeKeyFiles writes all files or, where one cannot be written, none that was
-// not there: each is written whole beside its place, and then put into it. A
-// file that exists without replace is an entry.ErrConflict, however late it came.
-func writeKeyFiles(replace bool, files ...keyFile) (err error) {
+// writeKeyFiles writes both files or, where one cannot be written, none that was
+// not there: each is written whole beside its place, and then put into it, the
+// private key last, so that a failure leaves an old one where it is. A file that
+// exists without replace is an entry.ErrConflict, however late it came.
+func writeKeyFiles(replace bool, private, public keyFile) (err error) {
+	files := []keyFile{public, private}
 	var undo []string
 	defer func() {
 		for _, path := range undo {

@@ -90,6 +90,27 @@ func TestWriteKeyFilesFails(t *testing.T) {
 	}
 }
 
+// A public key that cannot be replaced leaves the old private key where it is.
+func TestWriteKeyFilesKeepsThePrivateKey(t *testing.T) {
+	dir := t.TempDir()
+	private, public := filepath.Join(dir, "a.key"), filepath.Join(dir, "a.pub")
+	if err := os.WriteFile(private, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(public, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeKeyFiles(true, keyFile{private, []byte("private"), 0o600}, keyFile{public, []byte("public"), 0o644}); err == nil {
+		t.Error("no error, though the public key's place is taken by a directory")
+	}
+	if text, err := os.ReadFile(private); string(text) != "old" || err != nil {
+		t.Errorf("the private key is %q, error %v; want the old one", text, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".tmp-*")); len(left) > 0 || err != nil {
+		t.Errorf("left beside the keys: %q, error %v", left, err)
+	}
+}
+
 // A link is replaced, not followed: what it leads to may be read by others.
 func TestWriteKeyFilesReplacesLinks(t *testing.T) {
 	dir := t.TempDir()
@@ -97,11 +118,11 @@ func TestWriteKeyFilesReplacesLinks(t *testing.T) {
 	if err := os.Symlink(elsewhere, link); err != nil {
 		t.Skip(err)
 	}
-	file := keyFile{link, []byte("private"), 0o600}
-	if err := writeKeyFiles(false, file); !errors.Is(err, entry.ErrConflict) {
+	private, public := keyFile{link, []byte("private"), 0o600}, keyFile{filepath.Join(dir, "a.pub"), []byte("public"), 0o644}
+	if err := writeKeyFiles(false, private, public); !errors.Is(err, entry.ErrConflict) {
 		t.Errorf("a link to nowhere: error %v, want a conflict", err)
 	}
-	if err := writeKeyFiles(true, file); err != nil {
+	if err := writeKeyFiles(true, private, public); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
