@@ -9,7 +9,7 @@ type Outline struct {
 	Distro        string
 	Schedule      string
 	Architectures []string // all of them, in the order of the image's index
-	Targets       []string
+	Targets       []string // in lower case
 	Tags          []string
 	Labels        map[string]string
 	Verdict       Verdict
@@ -26,7 +26,7 @@ func (i *Item) Outline() Outline {
 		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes,
 	}
 	for _, target := range i.Targets {
-		o.Targets = append(o.Targets, target.Name)
+		o.Targets = append(o.Targets, foldTarget(target.Name))
 	}
 	return o
 }

@@ -23,8 +23,8 @@ const (
 type Query struct {
 	Architecture string // any spelling; matches any platform of the image
 	Distro       string
-	Target       string
-	Phase        Phase // in any case
+	Target       string // any spelling
+	Phase        Phase  // in any case
 	Tags         []string
 	Labels       map[string]string
 	Signed       []Verdict `json:",omitempty"` // any of these verdicts
@@ -88,7 +88,7 @@ func Pick[T any](q Query, all []T, outline func(T) *Outline) []T {
 func (q Query) matches(o *Outline) bool {
 	is := func(want, have string) bool { return want == "" || want == have }
 	has := func(want string, have []string) bool { return want == "" || slices.Contains(have, want) }
-	if !is(q.Distro, o.Distro) || !has(q.Target, o.Targets) || (q.Phase != "" && !strings.EqualFold(string(q.Phase), string(o.Phase))) {
+	if !is(q.Distro, o.Distro) || !has(foldTarget(q.Target), o.Targets) || (q.Phase != "" && !strings.EqualFold(string(q.Phase), string(o.Phase))) {
 		return false
 	}
 	if q.Architecture != "" && !has(Architecture(q.Architecture), o.Architectures) {

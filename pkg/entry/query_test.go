@@ -22,7 +22,7 @@ func shelf() []Item {
 		return all
 	}
 	return []Item{
-		{Name: "old", Phase: "Available", CreatedAt: at(1), SizeBytes: 500, Distro: "autosd", Architecture: "arm64", Targets: []Target{{Name: "rpi4"}}, Tags: []string{"qa"}},
+		{Name: "old", Phase: "Available", CreatedAt: at(1), SizeBytes: 500, Distro: "autosd", Architecture: "arm64", Targets: []Target{{Name: "RPI4"}}, Tags: []string{"qa"}},
 		{Name: "new", Phase: "Available", CreatedAt: at(4), SizeBytes: 100, Distro: "autosd", Architecture: "arm64", Targets: []Target{{Name: "rpi4"}}, Tags: []string{"qa", "nightly"}, Labels: map[string]string{"team": "a", "empty": ""}},
 		{Name: "both", Verdict: "unsigned", Phase: "Failed", CreatedAt: at(2), SizeBytes: 900, Distro: "autosd", PlatformVariants: variants("amd64", "arm64"), Targets: []Target{{Name: "qemu"}, {Name: "rpi4"}}, Labels: map[string]string{"team": "b"}},
 		{Name: "cs", Verdict: "verified", Phase: "Available", CreatedAt: at(3), SizeBytes: 100, Distro: "cs9", Architecture: "amd64", Tags: []string{"nightly"}},
@@ -62,6 +62,7 @@ func TestQuery(t *testing.T) {
 		{"distro", Query{Distro: "cs9"}, "sched.2 cs", 2},
 		{"distro in full only", Query{Distro: "cs"}, "", 0},
 		{"any of the targets", Query{Target: "rpi4"}, "sched.1 new both old", 4},
+		{"a target in another spelling", Query{Target: " RPi4"}, "sched.1 new both old", 4},
 		{"phase in any case", Query{Phase: "failed"}, "both", 1},
 		{"a tag", Query{Tags: []string{"nightly"}}, "new cs", 2},
 		{"all of the tags", Query{Tags: []string{"nightly", "qa"}}, "new", 1},
