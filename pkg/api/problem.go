@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/schema"
@@ -18,10 +20,12 @@ type Problem struct {
 	Reason   string `json:"reason,omitempty"` // what the code does not tell apart: one of the constants below
 	// The entry that is in the way of a publication: by its name, or, where Image is
 	// set, under another name because it has the same image.
-	Name    string           `json:"name,omitempty"`
-	Image   string           `json:"image,omitempty"`
-	Details []schema.Problem `json:"details,omitempty"` // what is wrong with a document
-	Status  int              `json:"-"`                 // of HTTP
+	Name  string `json:"name,omitempty"`
+	Image string `json:"image,omitempty"`
+	// The revision that is live, where an edit was made for another one.
+	Revision digest.Digest    `json:"revision,omitempty"`
+	Details  []schema.Problem `json:"details,omitempty"` // what is wrong with a document
+	Status   int              `json:"-"`                 // of HTTP
 }
 
 // The reasons of problems whose code is unauthorized.
@@ -42,7 +46,7 @@ func (p *Problem) Unwrap() (causes []error) {
 		causes = append(causes, entry.ErrUnreachable)
 	}
 	if p.Code == "conflict" && p.Name != "" {
-		causes = append(causes, &catalog.ConflictError{Name: p.Name, Image: p.Image})
+		causes = append(causes, &catalog.ConflictError{Name: p.Name, Image: p.Image, Revision: p.Revision})
 	}
 	return causes
 }

@@ -14,6 +14,7 @@ func Routes() []string {
 		"POST " + Root + "/images/{name}/verify",
 		"POST " + Root + "/images",
 		"POST " + Root + "/publish",
+		"PATCH " + Root + "/images/{name}",
 		"DELETE " + Root + "/images/{name}",
 		"GET /openapi.json",
 		"GET /healthz",

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -27,7 +29,8 @@ const imagesPath = api.Root + "/images"
 type request struct {
 	method, path string
 	query        url.Values
-	body         any // sent as JSON; nil is none
+	body         any           // sent as JSON; nil is none
+	match        digest.Digest // the revision that it is about; "" is any
 }
 
 // ask makes a request and returns the answer, or none of it with an error.
@@ -110,6 +113,10 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if r.match != "" {
+		request.Header.Set("If-Match", ifMatch(r.match))
+		request.Header.Set("Content-Type", "application/merge-patch+json")
 	}
 	if c.options.Token != "" && r.method != http.MethodGet {
 		request.Header.Set("Authorization", "Bearer "+c.options.Token)

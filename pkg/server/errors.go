@@ -63,7 +63,10 @@ func problemOf(err error) *api.Problem {
 		p.Details = invalid.Problems
 	}
 	if conflict, ok := errors.AsType[*catalog.ConflictError](err); ok && p.Code == "conflict" {
-		p.Name, p.Image = conflict.Name, conflict.Image
+		p.Name, p.Image, p.Revision = conflict.Name, conflict.Image, conflict.Revision
+		if p.Revision != "" {
+			p.Status = http.StatusPreconditionFailed
+		}
 	}
 	if p.Code == "unauthorized" && errors.Is(err, gate.ErrNotAllowed) {
 		p.Reason = api.ReasonNotAllowed

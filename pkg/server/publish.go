@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -192,10 +191,7 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) {
 	done := s.change(w, r, &c, read, func(ctx context.Context) (err error) {
 		removed, err = s.writable().Remove(ctx, name, options)
 		c.digest, c.outcome, c.wrote = string(removed.Event.Ends), "removed", err == nil
-		if i := s.served(name); errors.Is(err, entry.ErrNotFound) && i != nil && i.outline.Catalog != "" {
-			err = fmt.Errorf("%w: it is in %s, and this server writes to %s only", err, i.outline.Catalog, s.follower.followed[0].catalog.Reference())
-		}
-		return err
+		return s.elsewhere(name, err)
 	})
 	switch {
 	case !done:

@@ -33,6 +33,7 @@ func table() map[string]route {
 		"POST " + imagesPath + "/{name}/verify": {"", (*Server).verifyEntry},
 		"POST " + imagesPath:                    {"add", (*Server).create},
 		"POST " + api.Root + "/publish":         {"publish", (*Server).publish},
+		"PATCH " + imagesPath + "/{name}":       {"edit", (*Server).edit},
 		"DELETE " + imagesPath + "/{name}":      {"remove", (*Server).remove},
 		"GET /openapi.json":                     {"", (*Server).openAPI},
 		"GET /healthz":                          {"", (*Server).alive},
@@ -92,7 +93,7 @@ func cleanPath(r *http.Request) bool {
 // unknown answers what is no route, or not with this method.
 func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPatch, http.MethodDelete} {
 		probe := *r
 		probe.Method = method
 		if _, pattern := s.mux.Handler(&probe); pattern != "/" {

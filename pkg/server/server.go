@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/internal/serving"
@@ -25,6 +26,7 @@ type source interface {
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Republish(ctx context.Context, name string, options catalog.PublishOptions) (catalog.PublishResult, error)
+	Edit(ctx context.Context, name string, change entry.Change, options catalog.EditOptions) (catalog.PublishResult, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
 }
 

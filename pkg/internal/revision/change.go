@@ -10,9 +10,10 @@ import (
 
 // Changed returns a document with a change, which shares nothing with the old one
 // that the change names. Where the image is known to say something else about a
-// member that is set, the mismatches say so. A member that cannot be set is an
-// entry.ErrInvalid; whether the values are valid is for who stores the document to check.
-func (d *Document) Changed(c *entry.Change) (*Document, error) {
+// member that is set, the mismatches say so. A member that cannot be set, and a note
+// on a target that is not there, is an entry.ErrInvalid; whether the values are valid
+// is for who stores the document to check.
+func (d *Document) Changed(c *entry.Change) (_ *Document, err error) {
 	after := *d
 	after.Mismatches = slices.Clone(d.Mismatches)
 	for _, name := range slices.Sorted(maps.Keys(c.Set)) {
@@ -31,8 +32,8 @@ func (d *Document) Changed(c *entry.Change) (*Document, error) {
 	}
 	after.Tags = changedTags(c, d.Tags)
 	after.Labels = changedLabels(c, d.Labels)
-	after.Metadata.Targets = changedTargets(c, d.Metadata.Targets)
-	return &after, nil
+	after.Metadata.Targets, err = changedTargets(c, d.Metadata.Targets)
+	return &after, err
 }
 
 // text returns a member that is text and may be changed, by its name in items, or
@@ -86,8 +87,7 @@ func changedLabels(c *entry.Change, old map[string]string) map[string]string {
 	return all
 }
 
-func changedTargets(c *entry.Change, old []entry.Target) []entry.Target {
-	var all []entry.Target
+func changedTargets(c *entry.Change, old []entry.Target) (all []entry.Target, err error) {
 	if !c.ClearTargets {
 		all = slices.Clone(old)
 	}
@@ -99,6 +99,8 @@ func changedTargets(c *entry.Change, old []entry.Target) []entry.Target {
 		case change.Remove:
 			all = slices.Delete(all, i, i+1)
 			continue
+		case i < 0 && change.Verified == nil && change.Notes != nil:
+			return nil, fmt.Errorf("%w: a note on target %q, which the entry does not have", entry.ErrInvalid, change.Name)
 		case i < 0:
 			all, i = append(all, entry.Target{Name: change.Name}), len(all)
 		}
@@ -109,5 +111,5 @@ func changedTargets(c *entry.Change, old []entry.Target) []entry.Target {
 			all[i].Notes = *change.Notes
 		}
 	}
-	return all
+	return all, nil
 }

@@ -32,15 +32,13 @@ func (p *publicationFlags) register(flags *pflag.FlagSet) {
 	flags.Var(pairs{&o.Labels}, "label", "a label of the entry; may be repeated")
 	listFlag(flags, &p.targets, "target", "board or machine the image is for: NAME, or NAME:verified; may be repeated")
 	flags.Var(pairs{&p.notes}, "target-note", "a note on a target: NAME=TEXT; may be repeated")
-	flags.StringVar(&m.Architecture, "architecture", "", "architecture, where the image does not say")
-	flags.StringVar(&m.OS, "os", "", "operating system, where the image does not say")
-	flags.StringVar(&m.Variant, "variant", "", "architecture variant, where the image does not say")
-	flags.StringVar(&m.Distro, "distro", "", "distribution, where the image does not say")
-	flags.StringVar(&m.DistroVersion, "distro-version", "", "version of the distribution")
-	flags.StringVar(&m.KernelVersion, "kernel-version", "", "version of the kernel")
+	for _, flag := range metadataFlags() {
+		if flag.otherwise {
+			flag.help += ", where the image does not say"
+		}
+		flags.StringVar(m.Text(flag.member), flag.name, "", flag.help)
+	}
 	flags.BoolVar(&m.Bootc, "bootc", false, "the image is a bootc container")
-	flags.StringVar(&m.BuildMode, "build-mode", "", "how it was built: bootc, image or package")
-	flags.StringVar(&m.ExportFormat, "export-format", "", "disk format, where the image does not say")
 	flags.BoolVar(&o.Override, "override", false, "publish what is typed here where the image says something else")
 	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
 	flags.BoolVar(&o.Init, "init", false, "begin the catalog where the registry refuses to show what does not exist yet")

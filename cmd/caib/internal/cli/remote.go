@@ -78,6 +78,12 @@ func (r *remote) Add(ctx context.Context, name, image string, options catalog.Pu
 	return result, serverPublishHint(err, options)
 }
 
+// Edit has the server edit an entry.
+func (r *remote) Edit(ctx context.Context, name string, change entry.Change, options catalog.EditOptions) (catalog.PublishResult, error) {
+	result, err := r.Client.Edit(ctx, name, change, options)
+	return result, serverPublishHint(err, catalog.PublishOptions{Sign: options.Sign})
+}
+
 // serverPublishHint says how to do what a server does not.
 func serverPublishHint(err error, options catalog.PublishOptions) error {
 	switch {

@@ -217,7 +217,7 @@ func (s *settings) limit(verb string) time.Duration {
 		return 0
 	case s.timeout > 0:
 		return s.timeout
-	case slices.Contains([]string{"publish", "add", "remove", "sign", "verify", "generate-key-pair", "import-key-pair"}, verb):
+	case slices.Contains([]string{"publish", "add", "edit", "remove", "sign", "verify", "generate-key-pair", "import-key-pair"}, verb):
 		return 5 * time.Minute
 	}
 	return 30 * time.Second

@@ -24,6 +24,7 @@ type writer interface {
 	reader
 	Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
 	Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error)
+	Edit(ctx context.Context, name string, change entry.Change, options catalog.EditOptions) (catalog.PublishResult, error)
 	Remove(ctx context.Context, name string, options catalog.RemoveOptions) (catalog.RemoveResult, error)
 }
 
