@@ -12,6 +12,7 @@ type List struct {
 	Items    []entry.Item `json:"items"`
 	Total    int          `json:"total"`              // on all pages
 	Refused  int          `json:"refused,omitempty"`  // names that the server's policy keeps back, whatever the query
+	Facets   entry.Facets `json:"facets,omitempty"`   // of all pages, where they are asked for
 	Continue string       `json:"continue,omitempty"` // the token of the next page
 }
 

@@ -5,7 +5,7 @@
 //
 //	c, err := catalog.Open("registry.example.com/automotive/catalog", catalog.Options{Getenv: os.Getenv, Policy: policy})
 //	result, err := c.Publish(ctx, "registry.example.com/automotive/autosd:1.4", catalog.PublishOptions{Version: "1.4"})
-//	page, err := c.List(ctx, catalog.ListOptions{Query: entry.Query{Target: "rpi4", Latest: true}})
+//	page, err := c.List(ctx, catalog.ListOptions{Query: entry.Query{Targets: []string{"rpi4"}, Latest: true}})
 //
 // A catalog needs no server and no lock. Any number of processes may publish
 // at once: every publication is a revision of its own that nothing overwrites,

@@ -37,7 +37,7 @@ func Example() {
 	}
 	fmt.Println(result.Outcome, result.Item.Name, result.Item.Version, result.Attachment.Outcome)
 
-	page, err := c.List(ctx, catalog.ListOptions{Query: entry.Query{Target: "rpi4", Tags: []string{"nightly"}}})
+	page, err := c.List(ctx, catalog.ListOptions{Query: entry.Query{Targets: []string{"rpi4"}, Tags: []string{"nightly"}}})
 	if err != nil {
 		panic(err)
 	}

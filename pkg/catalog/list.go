@@ -6,21 +6,29 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // ListOptions select the entries that List returns.
 type ListOptions struct {
 	Query entry.Query
 	AsOf  time.Time // the catalog as it was then; zero is now
+	// Facets counts the values that the matches have, whatever the limit.
+	Facets bool
 }
 
 // Page are the entries that List found.
 type Page struct {
 	entry.Page // those that match, of the entries that the policy lets through
+	// Facets are there if they were asked for.
+	Facets entry.Facets `json:"facets,omitempty"`
 	// Refused are the names that are not in the list because the policy refuses
-	// what decides them, each with why: whether they match is not asked. A list
-	// without a policy refuses nothing.
+	// what decides them, or one of their versions, each with why; of those of whom
+	// it is known that the query does not match them, none is here. A list without a
+	// policy refuses nothing.
 	Refused []Head `json:"-"`
+	// Absent says that there is no catalog: nothing at all stands there.
+	Absent bool `json:"-"`
 }
 
 // List returns the live entries that match. The error is of the kinds named in
@@ -45,14 +53,16 @@ func (c *Catalog) list(ctx context.Context, view *ocilog.View, options ListOptio
 		return Page{}, err
 	}
 	var items []entry.Item
-	if c.policy() != nil {
-		items, page.Refused = c.screen(ctx, view, options.AsOf, heads)
-	} else {
-		for _, head := range heads {
-			if head.Document != nil {
-				items = append(items, head.Item())
-			}
-		}
+	switch {
+	case c.policy() != nil:
+		items, page.Refused, err = c.screened(ctx, view, heads, options)
+	case options.Query.Versions:
+		items, err = c.versions(ctx, view, heads, options)
+	default:
+		items = itemsOf(heads)
+	}
+	if err != nil {
+		return Page{}, err
 	}
 	if options.AsOf.IsZero() {
 		statuses := view.Statuses(ctx).ByName
@@ -60,6 +70,21 @@ func (c *Catalog) list(ctx context.Context, view *ocilog.View, options ListOptio
 			applyStatuses(statuses, &items[i])
 		}
 	}
-	page.Page = options.Query.Select(items)
+	if options.Facets {
+		query := options.Query
+		query.Limit = 0
+		page.Facets = entry.CountFacets(query.Select(items).Items)
+	}
+	page.Page, page.Absent = options.Query.Select(items), view.Empty()
 	return page, nil
+}
+
+// itemsOf returns what those revisions say that can be read as publications.
+func itemsOf(revisions []*revision.Revision) (items []entry.Item) {
+	for _, revision := range revisions {
+		if revision.Document != nil {
+			items = append(items, revision.Item())
+		}
+	}
+	return items
 }

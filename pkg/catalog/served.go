@@ -125,8 +125,8 @@ func (v *servedView) Equal(other serving.View) bool {
 }
 
 // List is that of serving.View.
-func (v *servedView) List(ctx context.Context, asOf time.Time) (items []entry.Item, refused int, err error) {
-	page, err := v.catalog.list(sparing(ctx), v.view, ListOptions{AsOf: asOf})
+func (v *servedView) List(ctx context.Context, asOf time.Time, versions bool) (items []entry.Item, refused int, err error) {
+	page, err := v.catalog.list(sparing(ctx), v.view, ListOptions{Query: entry.Query{Versions: versions}, AsOf: asOf})
 	return page.Items, len(page.Refused), err
 }
 

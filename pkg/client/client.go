@@ -3,7 +3,7 @@
 // same errors.
 //
 //	c, err := client.New("https://caib.example.com", client.Options{Token: token})
-//	page, err := c.List(ctx, catalog.ListOptions{Query: entry.Query{Target: "rpi4"}})
+//	page, err := c.List(ctx, catalog.ListOptions{Query: entry.Query{Targets: []string{"rpi4"}}})
 //	item, err := c.Get(ctx, "autosd", catalog.GetOptions{})
 //
 // What a server says is its word: about signatures too, which nobody checks here.

@@ -21,7 +21,7 @@ const (
 	maxPageLimit = 1000 // of the list route
 	maxPages     = 10_000
 	// What a query may hold for the list route to take it, with room to spare.
-	maxRouteFilters = 64
+	maxRouteFilters = 64 // targets, tags, labels and verdicts
 	maxRouteQuery   = 3000
 	routeAlphabet   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._:/=+@"
 )
@@ -30,11 +30,11 @@ const (
 // names, Refused has one without a name, whose Err is a *RefusedError that says how
 // many they are.
 func (c *Client) List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error) {
-	page, refused, err := c.list(ctx, options)
+	answer, err := c.list(ctx, options)
 	if err != nil {
 		return catalog.Page{}, err
 	}
-	return catalog.Page{Page: page, Refused: c.withheld(refused)}, nil
+	return catalog.Page{Page: entry.Page{Items: answer.Items, Total: answer.Total}, Facets: answer.Facets, Refused: c.withheld(answer.Refused)}, nil
 }
 
 // withheld stands for as many names that the server does not list.
@@ -47,44 +47,65 @@ func (c *Client) withheld(names int) []catalog.Head {
 
 // Heads lists what there is to verify, as List does.
 func (c *Client) Heads(ctx context.Context) ([]catalog.Head, error) {
-	page, refused, err := c.list(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
+	answer, err := c.list(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
 	if err != nil {
 		return nil, err
 	}
 	var heads []catalog.Head
-	for _, item := range page.Items {
+	for _, item := range answer.Items {
 		if c.catalog == "" || item.Catalog == c.catalog {
 			heads = append(heads, catalog.Head{Name: item.Name, Revision: digest.Digest(item.Revision)})
 		}
 	}
-	return append(heads, c.withheld(refused)...), nil
+	return append(heads, c.withheld(answer.Refused)...), nil
 }
 
 // list asks page by page. The server selects as entry.Query does; what its route
-// does not take is selected here. refused is how many names its policy keeps back.
-func (c *Client) list(ctx context.Context, options catalog.ListOptions) (page entry.Page, refused int, err error) {
-	if err := options.Query.Check(); err != nil {
-		return entry.Page{}, 0, err
+// does not take is selected here.
+func (c *Client) list(ctx context.Context, options catalog.ListOptions) (api.List, error) {
+	q := options.Query
+	if err := q.Check(); err != nil {
+		return api.List{}, err
 	}
-	query, whole := routeQuery(options.Query)
+	query, whole := routeQuery(q)
 	if whole {
-		return c.pages(ctx, query, options.AsOf, options.Query.Limit)
+		if options.Facets {
+			query.Set("facets", "true")
+		}
+		return c.pages(ctx, query, options.AsOf, q.Limit)
 	}
-	page, refused, err = c.pages(ctx, query, options.AsOf, 0)
+	answer, err := c.pages(ctx, query, options.AsOf, 0)
 	if err != nil {
-		return entry.Page{}, 0, err
+		return api.List{}, err
 	}
-	return options.Query.Select(page.Items), refused, nil
+	q.Limit = 0
+	page := q.Select(answer.Items)
+	if answer.Items, answer.Total = page.Items, page.Total; options.Facets {
+		answer.Facets = entry.CountFacets(page.Items)
+	}
+	if limit := options.Query.Limit; limit > 0 && limit < page.Total {
+		answer.Items = page.Items[:limit]
+	}
+	return answer, nil
 }
 
 // routeQuery returns the parameters of the list route for a query, without its
 // limit; whole reports whether they say all of it.
 func routeQuery(q entry.Query) (query url.Values, whole bool) {
 	query = url.Values{"phase": {cmp.Or(string(q.Phase), "all")}, "latest": {strconv.FormatBool(q.Latest)}, "sort": {cmp.Or(string(q.Sort), string(entry.SortCreated))}}
-	for name, value := range map[string]string{"architecture": q.Architecture, "distro": q.Distro, "target": q.Target} {
+	for name, value := range map[string]string{"architecture": q.Architecture, "distro": q.Distro, "name": q.Name, "search": q.Search, "format": q.Format} {
 		if value != "" {
 			query.Set(name, value)
 		}
+	}
+	for _, target := range q.Targets {
+		query.Add("target", target)
+	}
+	if !q.Since.IsZero() {
+		query.Set("since", q.Since.UTC().Format(time.RFC3339Nano))
+	}
+	if q.Versions {
+		query.Set("versions", "true")
 	}
 	for _, tag := range q.Tags {
 		query.Add("tags", tag)
@@ -99,17 +120,20 @@ func routeQuery(q entry.Query) (query url.Values, whole bool) {
 		}
 		query.Set("signed", strings.Join(signed, ","))
 	}
-	_, known := entry.ParsePhase(string(q.Phase))
-	whole = known || q.Phase == ""
-	for _, values := range query {
+	whole = len(q.Targets)+len(q.Tags)+len(q.Labels)+len(q.Signed) <= maxRouteFilters && len(query.Encode()) < maxRouteQuery
+	for name, values := range query {
 		for _, value := range values {
-			whole = whole && strings.Trim(value, routeAlphabet) == ""
+			checked := name == "name" || name == "search" // as Query.Check has them, the route does
+			whole = whole && (checked || strings.Trim(value, routeAlphabet) == "")
 		}
 	}
-	if whole = whole && len(query["tags"])+len(query["label"]) <= maxRouteFilters && len(query.Encode()) < maxRouteQuery; whole {
+	if whole {
 		return query, true
 	}
 	wider := url.Values{"phase": {"all"}, "latest": {"false"}}
+	if q.Versions {
+		wider.Set("versions", "true")
+	}
 	if query.Has("signed") { // for the server to say that it checks no signatures
 		wider["signed"] = query["signed"]
 	}
@@ -117,7 +141,7 @@ func routeQuery(q entry.Query) (query url.Values, whole bool) {
 }
 
 // pages reads pages of the list route until there are limit entries; 0 is all.
-func (c *Client) pages(ctx context.Context, query url.Values, asOf time.Time, limit int) (all entry.Page, refused int, err error) {
+func (c *Client) pages(ctx context.Context, query url.Values, asOf time.Time, limit int) (all api.List, err error) {
 	all.Items = []entry.Item{}
 	query.Set("limit", strconv.Itoa(min(cmp.Or(limit, maxPageLimit), maxPageLimit)))
 	setAsOf(query, asOf)
@@ -125,12 +149,15 @@ func (c *Client) pages(ctx context.Context, query url.Values, asOf time.Time, li
 	for range maxPages {
 		page, err := ask[api.List](ctx, c, r)
 		if err != nil {
-			return entry.Page{}, 0, err
+			return api.List{}, err
 		}
-		all.Items, all.Total, refused = append(all.Items, page.Items...), page.Total, page.Refused
+		all.Items, all.Total, all.Refused = append(all.Items, page.Items...), page.Total, page.Refused
+		if all.Facets == nil {
+			all.Facets = page.Facets
+		}
 		only := !query.Has("continue") && page.Continue == ""
 		if only && len(page.Items) < page.Total {
-			return entry.Page{}, 0, c.notOurs(r, fmt.Errorf("%w: it has %d of %d entries", errNoServer, len(page.Items), page.Total))
+			return api.List{}, c.notOurs(r, fmt.Errorf("%w: it has %d of %d entries", errNoServer, len(page.Items), page.Total))
 		}
 		if limit > 0 && len(all.Items) >= limit {
 			all.Items = all.Items[:limit]
@@ -141,7 +168,7 @@ func (c *Client) pages(ctx context.Context, query url.Values, asOf time.Time, li
 		}
 		query.Set("continue", page.Continue)
 	}
-	return all, refused, nil
+	return all, nil
 }
 
 func setAsOf(query url.Values, at time.Time) {

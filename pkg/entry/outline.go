@@ -1,12 +1,20 @@
 package entry
 
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
 // Outline is as much of an entry as queries read: what a program keeps in memory
 // that answers queries about many of them.
 type Outline struct {
 	Name          string
+	Version       string
 	Catalog       string
 	Phase         Phase
 	Distro        string
+	Format        string // the export format, else "bootc" for what a machine boots from
 	Schedule      string
 	Architectures []string // all of them, in the order of the image's index
 	Targets       []string // in lower case
@@ -15,18 +23,50 @@ type Outline struct {
 	Verdict       Verdict
 	CreatedAt     Time
 	SizeBytes     int64
+	Text          string // what Query.Search looks in, ready to be compared
 }
 
 // Outline returns the item's outline. Its tags and labels are the item's:
 // read-only.
 func (i *Item) Outline() Outline {
 	o := Outline{
-		Name: i.Name, Catalog: i.Catalog, Phase: i.Phase, Distro: i.Distro, Schedule: i.ScheduleName,
+		Name: i.Name, Version: i.Version, Catalog: i.Catalog, Phase: i.Phase, Distro: i.Distro, Format: i.ExportFormat, Schedule: i.ScheduleName,
 		Architectures: i.Architectures(), Tags: i.Tags, Labels: i.Labels, Verdict: i.Verdict,
-		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes,
+		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes, Text: i.text(),
+	}
+	if o.Format == "" && i.Bootc {
+		o.Format = "bootc"
 	}
 	for _, target := range i.Targets {
 		o.Targets = append(o.Targets, foldTarget(target.Name))
 	}
 	return o
 }
+
+// text returns what is searched, folded, a line each: no search finds what begins
+// in one and ends in another.
+func (i *Item) text() string {
+	size := len(i.Name) + len(i.Description)
+	for _, tag := range i.Tags {
+		size += len(tag) + 1
+	}
+	for key, value := range i.Labels {
+		size += len(key) + len(value) + 2
+	}
+	var b strings.Builder
+	b.Grow(size + 1)
+	b.WriteString(i.Name)
+	for _, line := range append([]string{i.Description}, i.Tags...) {
+		if line != "" {
+			b.WriteByte('\n')
+			b.WriteString(line)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(i.Labels)) {
+		b.WriteString("\n" + key + "=" + i.Labels[key])
+	}
+	return fold(b.String())
+}
+
+// fold makes texts equal that differ in case only.
+func fold(text string) string { return strings.ToLower(strings.ToUpper(text)) }

@@ -40,13 +40,15 @@ func names(items []Item) string {
 	return strings.Join(all, " ")
 }
 
+type queryTest struct {
+	name  string
+	query Query
+	want  string
+	total int
+}
+
 func TestQuery(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		query Query
-		want  string
-		total int
-	}{
+	for _, tt := range []queryTest{
 		{"everything, newest first", Query{}, "sched.2 sched.1 other/sched.1 new cs both old", 7},
 		{"by name", Query{Sort: SortName}, "both cs new old sched.1 other/sched.1 sched.2", 7},
 		{"by size, largest first", Query{Sort: SortSize}, "both old cs new sched.1 other/sched.1 sched.2", 7},
@@ -61,36 +63,55 @@ func TestQuery(t *testing.T) {
 		{"architecture nobody has", Query{Architecture: "riscv64"}, "", 0},
 		{"distro", Query{Distro: "cs9"}, "sched.2 cs", 2},
 		{"distro in full only", Query{Distro: "cs"}, "", 0},
-		{"any of the targets", Query{Target: "rpi4"}, "sched.1 new both old", 4},
-		{"a target in another spelling", Query{Target: " RPi4"}, "sched.1 new both old", 4},
+		{"any of the targets", Query{Targets: []string{"rpi4"}}, "sched.1 new both old", 4},
+		{"a target in another spelling", Query{Targets: []string{" RPi4"}}, "sched.1 new both old", 4},
 		{"phase in any case", Query{Phase: "failed"}, "both", 1},
 		{"a tag", Query{Tags: []string{"nightly"}}, "new cs", 2},
 		{"all of the tags", Query{Tags: []string{"nightly", "qa"}}, "new", 1},
 		{"a label", Query{Labels: map[string]string{"team": "a"}}, "new", 1},
 		{"an empty label is not an absent one", Query{Labels: map[string]string{"empty": ""}}, "new", 1},
 		{"all of the labels", Query{Labels: map[string]string{"team": "b", "empty": ""}}, "", 0},
-		{"filters combine", Query{Architecture: "arm64", Target: "rpi4", Phase: "Available", Tags: []string{"qa"}}, "new old", 2},
+		{"filters combine", Query{Architecture: "arm64", Targets: []string{"rpi4"}, Phase: "Available", Tags: []string{"qa"}}, "new old", 2},
 		{"latest", Query{Latest: true}, "sched.2 other/sched.1 new cs both", 5},
 		{"latest of what matches", Query{Latest: true, Distro: "autosd"}, "sched.1 other/sched.1 new both", 4},
 		{"latest, limited", Query{Latest: true, Limit: 1, Sort: SortName}, "both", 5},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			items := shelf()
-			page := tt.query.Select(items)
-			if diff := cmp.Diff(shelf(), items); diff != "" {
-				t.Errorf("the query changed its input:\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.want, names(page.Items)); diff != "" || page.Total != tt.total {
-				t.Errorf("total %d, want %d\n%s", page.Total, tt.total, diff)
-			}
-			slices.Reverse(items)
-			if diff := cmp.Diff(page, tt.query.Select(items)); diff != "" {
-				t.Errorf("from a list in another order:\n%s", diff)
-			}
-			if page.Items == nil {
-				t.Error("the items are nil, and would be null in JSON")
-			}
-		})
+		t.Run(tt.name, tt.run)
+	}
+}
+
+func TestQueryFinds(t *testing.T) {
+	for _, tt := range []queryTest{
+		{"any of several targets", Query{Targets: []string{"none", "qemu", "rpi4"}}, "sched.1 new both old", 4},
+		{"a name", Query{Name: "new"}, "new", 1},
+		{"a pattern of names", Query{Name: "*c*"}, "sched.2 sched.1 other/sched.1 cs", 4},
+		{"a pattern for the whole name", Query{Name: "sched"}, "", 0},
+		{"text of the name", Query{Search: "SCHED."}, "sched.2 sched.1 other/sched.1", 3},
+		{"text of a tag", Query{Search: "ghtl"}, "new cs", 2},
+		{"text of a label", Query{Search: "Team=B"}, "both", 1},
+		{"since", Query{Since: sampleTime.Add(5 * time.Minute)}, "sched.2 sched.1 other/sched.1", 3},
+		{"all phases", Query{Phase: "ALL", Distro: "cs9"}, "sched.2 cs", 2},
+		{"by version, none last", Query{Sort: SortVersion}, "both cs new old sched.1 other/sched.1 sched.2", 7},
+	} {
+		t.Run(tt.name, tt.run)
+	}
+}
+
+func (tt queryTest) run(t *testing.T) {
+	items := shelf()
+	page := tt.query.Select(items)
+	if diff := cmp.Diff(shelf(), items); diff != "" {
+		t.Errorf("the query changed its input:\n%s", diff)
+	}
+	if diff := cmp.Diff(tt.want, names(page.Items)); diff != "" || page.Total != tt.total {
+		t.Errorf("total %d, want %d\n%s", page.Total, tt.total, diff)
+	}
+	slices.Reverse(items)
+	if diff := cmp.Diff(page, tt.query.Select(items)); diff != "" {
+		t.Errorf("from a list in another order:\n%s", diff)
+	}
+	if page.Items == nil {
+		t.Error("the items are nil, and would be null in JSON")
 	}
 }
 
@@ -114,12 +135,12 @@ func TestLatestIsTheSameForEveryReader(t *testing.T) {
 }
 
 func TestQueryCheck(t *testing.T) {
-	for _, q := range []Query{{}, {Sort: SortSize}, {Sort: SortName}, {Sort: SortCreated, Limit: 1000}} {
+	for _, q := range []Query{{}, {Sort: SortSize}, {Sort: SortName}, {Sort: SortCreated, Limit: 1000}, {Sort: SortVersion, Phase: "aLL", Name: "a*-1.*", Search: "Überall"}} {
 		if err := q.Check(); err != nil {
 			t.Errorf("%+v: %v", q, err)
 		}
 	}
-	for _, q := range []Query{{Sort: "age"}, {Sort: "Name"}, {Limit: -1}} {
+	for _, q := range []Query{{Sort: "age"}, {Sort: "Name"}, {Limit: -1}, {Phase: "Broken"}, {Name: "A*"}, {Name: "a?"}, {Name: strings.Repeat("*", 200)}, {Search: "a\nb"}, {Search: "\xff"}, {Search: strings.Repeat("x", 257)}} {
 		if err := q.Check(); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%+v: %v, want ErrInvalid", q, err)
 		}
@@ -133,5 +154,35 @@ func TestArchitecture(t *testing.T) {
 		if got := Architecture(name); got != want {
 			t.Errorf("%q is %q, want %q", name, got, want)
 		}
+	}
+}
+
+// One list in every case that text can be in.
+func TestSearchFolds(t *testing.T) {
+	items := []Item{{Name: "a", Description: "Straßenbahn Σίσυφος"}}
+	for text, want := range map[string]int{"STRAßEN": 1, "ΣΊΣΥΦΟΣ": 1, "σίσυφοσ": 1, "bahn σ": 1, "bahnσ": 0} {
+		if got := (Query{Search: text}).Select(items).Total; got != want {
+			t.Errorf("%q finds %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestCountFacets(t *testing.T) {
+	want := Facets{
+		"architecture": {"arm64": 5, "amd64": 3}, "distro": {"autosd": 5, "cs9": 2}, "target": {"rpi4": 4, "qemu": 1},
+		"format": {"bootc": 1}, "phase": {"Available": 6, "Failed": 1}, "signed": {"verified": 1, "unsigned": 1},
+	}
+	items := shelf()
+	items[0].Bootc, items[0].Targets = true, append(items[0].Targets, items[0].Targets[0])
+	if diff := cmp.Diff(want, CountFacets(items)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	var many []Item
+	for n := range 300 {
+		many = append(many, Item{Distro: strings.Repeat("x", n+1)}, Item{Distro: "common"}, Item{Distro: strings.Repeat("x", 300)})
+	}
+	counts := CountFacets(many)["distro"]
+	if len(counts) != maxFacet || counts["common"] != 300 || counts[strings.Repeat("x", 300)] != 301 {
+		t.Errorf("%d values, of the common ones %d and %d", len(counts), counts["common"], counts[strings.Repeat("x", 300)])
 	}
 }

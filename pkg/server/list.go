@@ -41,14 +41,14 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	if q.asOf.IsZero() {
+	if q.isLasting() {
 		now.lists.put(r.URL.RawQuery, a)
 	}
 	s.send(w, r, a)
 }
 
 func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body, error) {
-	if q.asOf.IsZero() {
+	if q.asOf.IsZero() && !q.query.Versions {
 		return now.list(q)
 	}
 	var items []entry.Item
@@ -58,7 +58,7 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 		if view == nil {
 			return nil, errNoIndex
 		}
-		then, refusedThen, err := view.List(ctx, q.asOf)
+		then, refusedThen, err := view.List(ctx, q.asOf, q.query.Versions)
 		if err != nil {
 			return nil, err
 		}
@@ -80,43 +80,42 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 
 // listQuery is the query of the list route.
 type listQuery struct {
-	query entry.Query
-	limit int
-	after *entry.Outline // the last one of the page before; nil for the first page
-	asOf  time.Time      // zero is now
+	query  entry.Query
+	limit  int
+	after  *entry.Outline // the last one of the page before; nil for the first page
+	asOf   time.Time      // zero is now
+	ages   []string       // both moments as they were given, if one is an age
+	facets bool
+}
+
+// isLasting reports whether the answer is the same as long as the state is.
+func (q *listQuery) isLasting() bool {
+	return q.asOf.IsZero() && !q.query.Versions && len(q.ages) == 0
 }
 
 // parseListQuery reads the query of the list route. Its defaults are those
 // that Build API clients expect. The error is an entry.ErrInvalid.
 func parseListQuery(raw string) (listQuery, error) {
 	q := listQuery{limit: defaultLimit, query: entry.Query{Sort: entry.SortCreated, Latest: true, Phase: entry.PhaseAvailable}}
-	values, err := parseValues(raw, []string{"tags", "label", "signed"},
-		"architecture", "distro", "target", "phase", "sort", "latest", "limit", "continue", "as-of")
+	values, err := parseValues(raw, []string{"tags", "label", "signed", "target"},
+		"architecture", "distro", "phase", "name", "search", "format", "since", "versions", "facets", "sort", "latest", "limit", "continue", "as-of")
 	if err != nil {
 		return q, err
 	}
-	q.query.Architecture, q.query.Distro, q.query.Target = values.Get("architecture"), values.Get("distro"), values.Get("target")
-	if phase := values.Get("phase"); strings.EqualFold(phase, "all") {
-		q.query.Phase = ""
+	f := &q.query
+	f.Architecture, f.Distro, f.Targets = values.Get("architecture"), values.Get("distro"), values["target"]
+	f.Name, f.Search, f.Format = values.Get("name"), values.Get("search"), values.Get("format")
+	if phase := values.Get("phase"); strings.EqualFold(phase, string(entry.PhaseAll)) {
+		f.Phase = ""
 	} else if phase != "" {
 		known, ok := entry.ParsePhase(phase)
 		if !ok {
 			return q, badQuery("phase %q: want all, or the name of a phase", printable(phase))
 		}
-		q.query.Phase = known
+		f.Phase = known
 	}
 	if text := values.Get("sort"); text != "" {
-		q.query.Sort = entry.Sort(text)
-	}
-	if err := q.query.Check(); err != nil {
-		return q, err
-	}
-	switch text := values.Get("latest"); text {
-	case "", "true":
-	case "false":
-		q.query.Latest = false
-	default:
-		return q, badQuery("latest %q: want true or false", printable(text))
+		f.Sort = entry.Sort(text)
 	}
 	if text := values.Get("limit"); text != "" {
 		q.limit, err = strconv.Atoi(text)
@@ -124,13 +123,33 @@ func parseListQuery(raw string) (listQuery, error) {
 			return q, badQuery("limit %q: want 1 to %d", printable(text), maxLimit)
 		}
 	}
-	if q.asOf, err = parseAsOf(values); err != nil {
+	for key, into := range map[string]*bool{"latest": &f.Latest, "versions": &f.Versions, "facets": &q.facets} {
+		if err := parseBool(values, key, into); err != nil {
+			return q, err
+		}
+	}
+	if err := q.moments(values); err != nil {
 		return q, err
 	}
 	if err := q.filters(values); err != nil {
 		return q, err
 	}
+	if err := f.Check(); err != nil {
+		return q, err
+	}
 	return q, q.resume(values.Get("continue"))
+}
+
+// moments reads the parameters that are times.
+func (q *listQuery) moments(values url.Values) (err error) {
+	var asOf, since string
+	if q.asOf, asOf, err = parseMoment(values, "as-of"); err == nil {
+		q.query.Since, since, err = parseMoment(values, "since")
+	}
+	if asOf+since != "" {
+		q.ages = []string{values.Get("as-of"), values.Get("since")}
+	}
+	return err
 }
 
 // filters reads the parameters that may be repeated.
@@ -162,9 +181,11 @@ func (q *listQuery) filters(values url.Values) error {
 			q.query.Signed = append(q.query.Signed, entry.Verdict(verdict))
 		}
 	}
-	if len(q.query.Tags)+len(q.query.Labels)+len(q.query.Signed) > maxFilters {
-		return badQuery("more than %d tags, labels and verdicts", maxFilters)
+	if len(q.query.Targets)+len(q.query.Tags)+len(q.query.Labels)+len(q.query.Signed) > maxFilters {
+		return badQuery("more than %d targets, tags, labels and verdicts", maxFilters)
 	}
+	slices.Sort(q.query.Targets)
+	q.query.Targets = slices.Compact(q.query.Targets)
 	slices.Sort(q.query.Signed) // a token belongs to all that ask for the same
 	q.query.Signed = slices.Compact(q.query.Signed)
 	return nil
@@ -181,6 +202,10 @@ func (s *state) list(q listQuery) (*body, error) {
 func page[T any](q listQuery, all []T, refused int, outline func(T) *entry.Outline, write func(T) (string, error)) (*body, error) {
 	matched := entry.Pick(q.query, all, outline)
 	total := len(matched)
+	var facets entry.Facets
+	if q.facets {
+		facets = entry.Count(matched, outline)
+	}
 	if q.after != nil {
 		at, _ := slices.BinarySearchFunc(matched, q.after, func(a T, b *entry.Outline) int {
 			if c := q.query.Compare(outline(a), b); c != 0 {
@@ -210,6 +235,13 @@ func page[T any](q listQuery, all []T, refused int, outline func(T) *entry.Outli
 	body.WriteString(`],"total":` + strconv.Itoa(total))
 	if refused > 0 {
 		body.WriteString(`,"refused":` + strconv.Itoa(refused))
+	}
+	if q.facets {
+		counts, err := marshal(facets)
+		if err != nil {
+			return nil, err
+		}
+		body.WriteString(`,"facets":` + string(counts))
 	}
 	if token != "" {
 		body.WriteString(`,"continue":` + strconv.Quote(token))

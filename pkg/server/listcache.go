@@ -101,7 +101,7 @@ func (l *listCache) hot() []string {
 func (l *listCache) prepare(raws []string) {
 	for _, raw := range raws {
 		q, err := parseListQuery(raw)
-		if err != nil || !q.asOf.IsZero() || l.get(raw) != nil {
+		if err != nil || !q.isLasting() || l.get(raw) != nil {
 			continue
 		}
 		if a, err := l.state.list(q); err == nil {

@@ -16,7 +16,7 @@ const (
 	defaultLimit = 20
 	maxLimit     = 1000
 	maxQuery     = 4096 // bytes
-	maxFilters   = 64   // tags, labels and verdicts of one query
+	maxFilters   = 64   // targets, tags, labels and verdicts of one query
 )
 
 func badQuery(format string, args ...any) error {
@@ -61,14 +61,30 @@ func printable(text string) string {
 	return strings.ToValidUTF8(text, "?")
 }
 
-func parseAsOf(values url.Values) (time.Time, error) {
-	text := values.Get("as-of")
+// parseMoment reads a time, a date or an age; "" is none. moving is the text of an
+// age: what it stands for moves on with the clock.
+func parseMoment(values url.Values, key string) (at time.Time, moving string, err error) {
+	text := values.Get(key)
 	if text == "" {
-		return time.Time{}, nil
+		return at, "", nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return at, badQuery("as-of %q: want a time such as 2026-03-01T12:00:00Z", printable(text))
+	if at, err = entry.ParseTime(text, time.Now()); err != nil {
+		return at, "", badQuery("%s %q: want a time such as 2026-03-01T12:00:00Z, a date, or an age such as 3d", key, printable(text))
 	}
-	return at, nil
+	if !strings.Contains(text, "-") { // as every date has
+		moving = text
+	}
+	return at, moving, nil
+}
+
+// parseBool reads a parameter that is true or false; "" leaves it as it is.
+func parseBool(values url.Values, key string, into *bool) error {
+	switch text := values.Get(key); text {
+	case "":
+	case "true", "false":
+		*into = text == "true"
+	default:
+		return badQuery("%s %q: want true or false", key, printable(text))
+	}
+	return nil
 }

@@ -84,7 +84,7 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 	values, err := parseValues(r.URL.RawQuery, nil, "version", "as-of")
 	version, asOf := values.Get("version"), time.Time{}
 	if err == nil {
-		asOf, err = parseAsOf(values)
+		asOf, _, err = parseMoment(values, "as-of")
 	}
 	if err != nil {
 		s.fail(w, r, err)

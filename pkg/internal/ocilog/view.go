@@ -251,10 +251,28 @@ func (v *View) saved(err error) {
 	}
 }
 
+// Empty reports whether the registry lists nothing at all: no catalog was begun
+// there, or all of it was taken away.
+func (v *View) Empty() bool { return len(v.all) == 0 }
+
 // History returns every revision of name, or of all names for "", in log
 // order.
 func (v *View) History(ctx context.Context, name string) ([]*revision.Revision, error) {
-	want := v.of(name)
+	return v.historyOf(ctx, v.of(name))
+}
+
+// HistoryOf returns every revision of some names, in log order.
+func (v *View) HistoryOf(ctx context.Context, names map[string]bool) ([]*revision.Revision, error) {
+	var want []revision.Tag
+	for _, tag := range v.tags {
+		if names[tag.Name] {
+			want = append(want, tag)
+		}
+	}
+	return v.historyOf(ctx, want)
+}
+
+func (v *View) historyOf(ctx context.Context, want []revision.Tag) ([]*revision.Revision, error) {
 	revisions, err := v.revisions(ctx, want)
 	if err != nil {
 		return nil, err

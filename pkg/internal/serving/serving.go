@@ -65,9 +65,9 @@ type View interface {
 	// statuses.
 	Equal(other View) bool
 	// List returns the entries that were live at a time, zero for now, and how many
-	// names the policy refuses of then. What no cache holds of the past is asked of
-	// the registry.
-	List(ctx context.Context, asOf time.Time) (items []entry.Item, refused int, err error)
+	// names the policy refuses of then. With versions, it is every version of them, as
+	// entry.Query has it. What no cache holds of the past is asked of the registry.
+	List(ctx context.Context, asOf time.Time, versions bool) (items []entry.Item, refused int, err error)
 	// Get returns one entry as it was at a time, zero for now: the live publication,
 	// or that of a version.
 	Get(ctx context.Context, name, version string, asOf time.Time) (entry.Item, error)

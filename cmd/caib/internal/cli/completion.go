@@ -78,7 +78,7 @@ func (a *app) completeFlags(command *cobra.Command) {
 			return a.completions(command, values)
 		})
 	}
-	_ = command.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions([]string{"created", "name", "size"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = command.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions([]string{"created", "name", "size", "version"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = command.RegisterFlagCompletionFunc("build-mode", cobra.FixedCompletions([]string{"bootc", "image", "package"}, cobra.ShellCompDirectiveNoFileComp))
 }
 

@@ -61,7 +61,7 @@ func fields(i *entry.Item) [][2]string {
 		{"Image", i.RegistryURL}, {"Digest", string(i.Digest)}, {"Size", layers},
 		{"Architecture", strings.Join(i.Architectures(), ", ")},
 		{"Distro", strings.TrimSpace(i.Distro + " " + i.DistroVersion)}, {"Kernel", i.KernelVersion},
-		{"Targets", targets(i.Targets)}, {"Build mode", i.BuildMode}, {"Format", format(i)},
+		{"Targets", targets(i.Targets)}, {"Build mode", i.BuildMode}, {"Format", i.Outline().Format},
 		{"Tags", strings.Join(i.Tags, ", ")}, {"Labels", strings.Join(labels, ", ")},
 		{"Phase", strings.TrimSpace(string(i.Phase) + " " + i.StatusReason + " " + i.StatusMessage)}, {"Last verified", moment(i.LastVerified)},
 		{"Signed", string(i.Verdict)}, {"Built", built},

@@ -42,13 +42,13 @@ proves it, when.`,
 		ValidArgsFunction: a.completeNames,
 	}
 	command.Flags().StringVar(&o.version, "version", "", "the newest publication with this version")
-	command.Flags().StringVar(&o.asOf, "as-of", "", "the entry as it was then: a time, a date, or how long ago (48h)")
+	command.Flags().StringVar(&o.asOf, "as-of", "", "the entry as it was then: a time, a date, or an age (48h, 3d)")
 	o.trustFlags.register(command.Flags())
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *getOptions) run(ctx context.Context, args []string) error {
-	asOf, err := parseTime(o.asOf, o.system.Now())
+	asOf, err := o.moment("as-of", o.asOf)
 	if err != nil {
 		return err
 	}

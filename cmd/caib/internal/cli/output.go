@@ -72,7 +72,7 @@ var columns = []struct {
 	{"ARCH", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Architectures(), ",") }},
 	{"DISTRO", false, func(i *entry.Item, _ time.Time) string { return i.Distro }},
 	{"TARGET", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Outline().Targets, ",") }},
-	{"FORMAT", false, func(i *entry.Item, _ time.Time) string { return format(i) }},
+	{"FORMAT", false, func(i *entry.Item, _ time.Time) string { return i.Outline().Format }},
 	{"PHASE", false, func(i *entry.Item, _ time.Time) string { return string(i.Phase) }},
 	{"SIGNED", false, func(i *entry.Item, _ time.Time) string { return string(i.Verdict) }},
 	{"AGE", false, func(i *entry.Item, now time.Time) string { return age(now.Sub(i.CreatedAt.Time)) }},
@@ -82,16 +82,9 @@ var columns = []struct {
 	{"DIGEST", true, func(i *entry.Item, _ time.Time) string { return string(i.Digest) }},
 }
 
-// format is what a user would flash: the export format, else bootc.
-func format(i *entry.Item) string {
-	if i.ExportFormat == "" && i.Bootc {
-		return "bootc"
-	}
-	return i.ExportFormat
-}
-
-// table prints items in columns; several catalogs get a column of their own.
-func (a *app) table(items []entry.Item, wide bool) error {
+// table prints items in columns; several catalogs get a column of their own. bare
+// leaves the header out.
+func (a *app) table(items []entry.Item, wide, bare bool) error {
 	several := slices.ContainsFunc(items, func(i entry.Item) bool { return i.Catalog != "" })
 	var header []string
 	for _, c := range columns {
@@ -116,17 +109,23 @@ func (a *app) table(items []entry.Item, wide bool) error {
 			rows[n] = append(rows[n], items[n].Catalog)
 		}
 	}
+	if bare {
+		header = nil
+	}
 	return a.rows(header, rows)
 }
 
 // oneLine keeps a cell within its row and column.
 var oneLine = strings.NewReplacer("\t", " ", "\n", " ")
 
-// rows prints a table with a header; an empty cell is a dash.
+// rows prints a table with a header, nil for none; an empty cell is a dash.
 func (a *app) rows(header []string, rows [][]string) error {
 	var text bytes.Buffer
 	writer := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
+	if header != nil {
+		rows = append([][]string{header}, rows...)
+	}
+	for _, row := range rows {
 		for i, cell := range row {
 			if cell == "" {
 				cell = "-"
@@ -139,6 +138,10 @@ func (a *app) rows(header []string, rows [][]string) error {
 		fmt.Fprintln(writer)
 	}
 	if err := writer.Flush(); err != nil {
+		return err
+	}
+	if header == nil {
+		_, err := text.WriteTo(a.system.Out)
 		return err
 	}
 	head, rest, _ := strings.Cut(text.String(), "\n")

@@ -197,8 +197,9 @@ c d      e f         g
 	}
 }
 
-func TestParseTime(t *testing.T) {
+func TestMoment(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	a := &app{system: Streams{Now: func() time.Time { return now }}}
 	for text, want := range map[string]time.Time{
 		"":                               {},
 		"2026-02-01":                     time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC),
@@ -208,16 +209,17 @@ func TestParseTime(t *testing.T) {
 		"2026-02-01T10:00:00.123456789Z": time.Date(2026, 2, 1, 10, 0, 0, 123456789, time.UTC),
 		"48h":                            now.Add(-48 * time.Hour),
 		"1h30m":                          now.Add(-90 * time.Minute),
+		"3d":                             now.AddDate(0, 0, -3),
 		"0s":                             now,
 	} {
-		if got, err := parseTime(text, now); err != nil || !got.Equal(want) {
-			t.Errorf("parseTime(%q) = %v, %v, want %v", text, got, err, want)
+		if got, err := a.moment("as-of", text); err != nil || !got.Equal(want) {
+			t.Errorf("moment(%q) = %v, %v, want %v", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"-1h", "now", "2026", "2026-02-30", "2026-02-01T10:00:00", "2026-02-01 10:00:00Z", "10", " 48h", "1e9h", "48h\n"} {
-		got, err := parseTime(text, now)
+	for _, text := range []string{"-1h", "now", "2026", "2026-02-30", "2026-02-01T10:00:00", "2026-02-01 10:00:00Z", "10", " 48h", "1e9h", "3D", "48h\n"} {
+		got, err := a.moment("as-of", text)
 		if code, _ := exitCode(err); code != exitInvalid {
-			t.Errorf("parseTime(%q) = %v, %v, want an error of exit code %d", text, got, err, exitInvalid)
+			t.Errorf("moment(%q) = %v, %v, want an error of exit code %d", text, got, err, exitInvalid)
 		}
 	}
 }

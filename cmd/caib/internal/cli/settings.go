@@ -241,19 +241,14 @@ func (c *choice) Set(text string) error {
 	return fmt.Errorf("want one of %s", strings.Join(c.all, ", "))
 }
 
-// parseTime reads a moment: RFC 3339, a date (its beginning, UTC), or a
-// duration before now.
-func parseTime(text string, now time.Time) (time.Time, error) {
+// moment reads the value of a flag that is a time, a date or an age; "" is none.
+func (a *app) moment(flag, text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at, nil
-		}
+	at, err := entry.ParseTime(text, a.system.Now())
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--%s %s: %w", flag, strconv.Quote(text), err)
 	}
-	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
-		return now.Add(-ago), nil
-	}
-	return time.Time{}, fmt.Errorf("%w: --as-of %s: want a time such as 2026-03-01T12:00:00Z, a date such as 2026-03-01, or how long ago, such as 48h", entry.ErrInvalid, strconv.Quote(text))
+	return at, nil
 }

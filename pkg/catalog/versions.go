@@ -1,0 +1,170 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// versions returns every version of the live entries, heads, that the query can
+// match. Whether the images of earlier ones are still there is not asked.
+func (c *Catalog) versions(ctx context.Context, view *ocilog.View, heads []*revision.Revision, options ListOptions) (items []entry.Item, err error) {
+	histories, err := c.histories(ctx, view, heads, options)
+	if err != nil {
+		return nil, err
+	}
+	for _, history := range histories {
+		items = append(items, itemsOf(eachVersion(revision.Current(history)))...)
+	}
+	return items, nil
+}
+
+// histories returns the revisions of each name that one of heads decides and the
+// query names, up to the time of the options, in log order.
+func (c *Catalog) histories(ctx context.Context, view *ocilog.View, heads []*revision.Revision, options ListOptions) (map[string][]*revision.Revision, error) {
+	names := map[string]bool{}
+	for _, head := range heads {
+		if head.Tag.Op == revision.OpPublish && entry.MatchPattern(options.Query.Name, head.Tag.Name) {
+			names[head.Tag.Name] = true
+		}
+	}
+	all, err := view.HistoryOf(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	histories := make(map[string][]*revision.Revision, len(names))
+	for _, revision := range before(all, options.AsOf) {
+		histories[revision.Tag.Name] = append(histories[revision.Tag.Name], revision)
+	}
+	return histories, nil
+}
+
+// eachVersion returns, of the publications of one name in log order, the newest of
+// each version and digest.
+func eachVersion(publications []*revision.Revision) (newest []*revision.Revision) {
+	type key struct {
+		version string
+		image   digest.Digest
+	}
+	seen := map[key]bool{}
+	for _, revision := range slices.Backward(publications) {
+		if revision.Document == nil {
+			continue
+		}
+		this := key{revision.Document.Version, revision.Document.Image.Digest}
+		if !seen[this] {
+			seen[this] = true
+			newest = append(newest, revision)
+		}
+	}
+	return newest
+}
+
+// screened is screen for the query of a list: of the entries, or of their
+// versions.
+func (c *Catalog) screened(ctx context.Context, view *ocilog.View, heads []*revision.Revision, options ListOptions) (items []entry.Item, refused []Head, err error) {
+	items, refused = c.screen(ctx, view, options.AsOf, heads)
+	if options.Query.Versions {
+		items, refused, err = c.screenedVersions(ctx, view, heads, refused, options)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return items, c.mayMatch(ctx, view, heads, refused, options), nil
+}
+
+// screenedVersions returns every version of the live entries that the policy lets
+// through, and adds the others to what it refuses. refused are those whose state
+// of now it refuses: of these, nothing is shown. A removal that it refuses ends
+// nothing.
+func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) (items []entry.Item, _ []Head, err error) {
+	isRefused := map[string]bool{}
+	for _, head := range refused {
+		isRefused[head.Name] = true
+	}
+	histories, err := c.histories(ctx, view, slices.DeleteFunc(slices.Clone(heads), func(head *revision.Revision) bool { return isRefused[head.Tag.Name] }), options)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := c.newEvaluator(nil, zeroTime)
+	defer e.done(ctx)
+	for _, head := range heads { // in the order of their names
+		history := histories[head.Tag.Name]
+		reports := e.all(ctx, history)
+		var publications []*revision.Revision
+		verdicts := map[*revision.Revision]int{}
+		for i, rev := range history {
+			verdicts[rev] = i
+			switch {
+			case rev.Tag.Op == revision.OpPublish:
+				publications = append(publications, rev)
+			case rev.Tag.Op == revision.OpRemove && c.refusal(rev, reports[i]) == nil:
+				publications = nil
+			}
+		}
+		for _, rev := range eachVersion(publications) {
+			report := reports[verdicts[rev]]
+			if err := c.refusal(rev, report); err != nil {
+				refused = append(refused, Head{rev.Tag.Name, rev.Digest, err})
+				continue
+			}
+			item := rev.Item()
+			item.Verdict, item.Signers = report.Verdict, signersOf(report)
+			items = append(items, item)
+		}
+	}
+	return items, refused, nil
+}
+
+// mayMatch leaves those refused names out that the query does not match, whatever
+// is true of them: by their name, or because neither what is refused nor any other
+// publication of the name says what the query wants. A stranger's publication
+// may say anything, and takes nothing out of a list without a word. Phase and
+// verdict are not asked.
+func (c *Catalog) mayMatch(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) []Head {
+	query := options.Query
+	refused = slices.DeleteFunc(refused, func(head Head) bool { return !entry.MatchPattern(query.Name, head.Name) })
+	claims := entry.Query{
+		Search: query.Search, Architecture: query.Architecture, Distro: query.Distro, Targets: query.Targets, Format: query.Format,
+		Tags: query.Tags, Labels: query.Labels, Since: query.Since,
+	}
+	published := map[string]bool{} // names that a publication decides
+	for _, head := range heads {
+		published[head.Tag.Name] = head.Document != nil
+	}
+	names := map[string]bool{}
+	for _, head := range refused {
+		if published[head.Name] && !isUnknown(head.Err) {
+			names[head.Name] = true
+		}
+	}
+	if len(names) == 0 || reflect.ValueOf(claims).IsZero() {
+		return refused
+	}
+	history, err := view.HistoryOf(ctx, names)
+	if err != nil {
+		return refused // nothing is known of them
+	}
+	matches := map[string]bool{}
+	for _, rev := range history {
+		if name := rev.Tag.Name; rev.Tag.Op == revision.OpPublish && !matches[name] {
+			matches[name] = rev.Document == nil || claims.Select([]entry.Item{rev.Item()}).Total > 0
+		}
+	}
+	return slices.DeleteFunc(refused, func(head Head) bool { return names[head.Name] && !matches[head.Name] })
+}
+
+// isUnknown reports whether a name is refused because nobody knows its state: its
+// signatures could not be checked, or what was later is gone.
+func isUnknown(err error) bool {
+	refused, ok := errors.AsType[*trust.Error](err)
+	return !ok || refused.Verdict == entry.VerdictUnknown || refused.Subject == trust.SubjectLatest
+}
