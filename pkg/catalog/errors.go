@@ -32,6 +32,31 @@ func newMovedError(name string, live digest.Digest) *ConflictError {
 	return &ConflictError{kinded.New(entry.ErrConflict, "%v: entry %q has another revision now: %s", entry.ErrConflict, name, live), name, "", live}
 }
 
+// newSupersededError is for a publication that another revision of its name
+// superseded at once.
+func newSupersededError(by *revision.Revision) *ConflictError {
+	did := "published"
+	if by.Tag.Op == revision.OpRemove {
+		did = "removed"
+	}
+	message := kinded.New(entry.ErrConflict, "%v: entry %q was %s by somebody else at the same time: %s decides it now", entry.ErrConflict, by.Tag.Name, did, by.Tag)
+	return &ConflictError{Message: message, Name: by.Tag.Name, Revision: by.Digest}
+}
+
+// newTwiceError is for an image that is live under two names now.
+func newTwiceError(name string, by *revision.Revision) *ConflictError {
+	image := by.Document.Image.Reference
+	message := kinded.New(entry.ErrConflict, "%v: %s is published twice now, as %q and as %q", entry.ErrConflict, image, by.Tag.Name, name)
+	return &ConflictError{Message: message, Name: by.Tag.Name, Image: image}
+}
+
+// newWithdrawnError is for a publication that was withdrawn.
+func newWithdrawnError(name string, by *revision.Revision) *ConflictError {
+	image := by.Document.Image.Reference
+	message := kinded.New(entry.ErrConflict, "%v: %s was published as %q at the same time; %q was withdrawn", entry.ErrConflict, image, by.Tag.Name, name)
+	return &ConflictError{Message: message, Name: by.Tag.Name, Image: image}
+}
+
 type (
 	// MissingError says that a registry answers without so much of what this
 	// reader saw in it that nothing can be said. It is an

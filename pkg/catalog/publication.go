@@ -37,6 +37,7 @@ type publication struct {
 	elsewhere  []*revision.Revision // live under other names, to be ended
 	moved      []*revision.Revision // live under other names, published from the same reference with another digest
 	packed     *revision.Packed     // by pack
+	conflict   *ConflictError       // by settle: with what stays beside the own revision
 }
 
 func (p *publication) run(ctx context.Context, image string) error {
@@ -46,7 +47,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
 	if !p.options.DryRun {
 		p.catalog.opener.expectPush(p.catalog.reference)
-		steps = append(steps, p.follow, p.compact, p.move)
+		steps = append(steps, p.follow, p.compact, p.conflicting, p.move)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -70,12 +71,7 @@ func (p *publication) decide(ctx context.Context) error {
 	if err := p.pack(ctx); err != nil || p.options.DryRun || p.result.Outcome == Unchanged {
 		return err
 	}
-	if err := p.catalog.log.Append(ctx, p.packed, p.signer()); err != nil {
-		return fmt.Errorf("publish %s: %w", p.name, err)
-	}
-	p.catalog.forget()
-	p.result.Outcome = Published
-	return nil
+	return p.write(ctx)
 }
 
 // signer signs the revision while no reader sees it yet; nil signs nothing.

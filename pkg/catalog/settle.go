@@ -1,0 +1,106 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+)
+
+// maxTies bounds how often a publication is dated anew because another one of its
+// name has the same time.
+const maxTies = 3
+
+// maxSettleWait bounds how long publishers that settle later have to withdraw.
+const maxSettleWait = 5 * time.Second
+
+// write appends the revision, and settles with those who published at the same
+// time.
+func (p *publication) write(ctx context.Context) error {
+	for ties := 0; ; ties++ {
+		begun := time.Now()
+		if err := p.catalog.log.Append(ctx, p.packed, p.signer()); err != nil {
+			return fmt.Errorf("publish %s: %w", p.name, err)
+		}
+		p.catalog.forget()
+		p.result.Outcome = Published
+		// Where the own tag was late, the removals of others are.
+		wait := max(cmp.Or(p.catalog.options.Recheck, time.Second), min(time.Since(begun), maxSettleWait))
+		settled, err := p.settle(ctx, wait)
+		if err != nil || settled.Outcome != ocilog.SettledTied || ties == maxTies {
+			return err
+		}
+		p.view = settled.View
+		if err := p.pack(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// settle reads the log again: no lock spans processes, so others may have
+// published the same name or image since compare. What it decided about the own
+// revision is done, and told by conflicting.
+func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Settlement, error) {
+	own, err := revision.Unpack(p.packed.Tag, p.packed.Manifest)
+	if err != nil {
+		return ocilog.Settlement{}, err
+	}
+	s := &ocilog.Settling{Own: own, Same: p.hasImage, Counts: p.catalog.verifies, Before: p.view, Wait: wait}
+	for _, head := range p.elsewhere {
+		s.Ended = append(s.Ended, head.Tag)
+	}
+	settled, err := p.catalog.log.Settle(ctx, s)
+	if err != nil {
+		return settled, fmt.Errorf("%s is published, but whether another entry has its name or image at the same time is not known: %w", p.name, err)
+	}
+	p.catalog.warnOf(settled.View.Warnings())
+	by := settled.By
+	switch settled.Outcome {
+	case ocilog.SettledSuperseded:
+		if by == nil {
+			return settled, newLostError(p.name, own.Tag)
+		}
+		p.conflict = newSupersededError(by)
+	case ocilog.SettledStays:
+		p.conflict = newTwiceError(p.name, by)
+	case ocilog.SettledWithdraws:
+		if err := p.withdraw(ctx, settled.View, own, by.Tag.Name); err != nil {
+			return settled, fmt.Errorf("%w, and %s, published at the same time, is not withdrawn: %w", newConflictError(by.Tag.Name, by.Document.Image.Reference), p.name, err)
+		}
+		return settled, newWithdrawnError(p.name, by)
+	}
+	return settled, nil
+}
+
+// withdraw ends the own publication by a removal with the very time of it, which
+// sorts after it and ends nothing later.
+func (p *publication) withdraw(ctx context.Context, view *ocilog.View, own *revision.Revision, by string) error {
+	packed, err := revision.PackRemoval(&revision.Removal{
+		Name: p.name, Reason: "withdrawn: its image is published as " + by + " already", Revision: own.Digest,
+		RemovedAt: own.Tag.Time(), RemovedBy: p.document.PublishedBy, Catalog: p.catalog.normal,
+	}, view.Seen())
+	if err != nil {
+		return err
+	}
+	removal, err := revision.Unpack(packed.Tag, packed.Manifest)
+	if err != nil {
+		return err
+	}
+	if err := p.catalog.log.Append(ctx, packed, p.catalog.signer(p.options.Sign, removal)); err != nil {
+		return err
+	}
+	p.catalog.forget()
+	p.result.Outcome = Skipped
+	return nil
+}
+
+// conflicting tells of a publication that stays although it conflicts.
+func (p *publication) conflicting(context.Context) error {
+	if p.conflict == nil {
+		return nil
+	}
+	return p.conflict
+}
