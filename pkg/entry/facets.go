@@ -46,7 +46,7 @@ func CountFacets(items []Item) Facets {
 	outlines := make([]Outline, len(items))
 	all := make([]*Outline, len(items))
 	for n := range items {
-		outlines[n] = items[n].Outline()
+		outlines[n] = items[n].outline()
 		all[n] = &outlines[n]
 	}
 	return Count(all, func(o *Outline) *Outline { return o })

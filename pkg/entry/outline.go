@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Outline is as much of an entry as queries read: what a program keeps in memory
@@ -29,10 +30,17 @@ type Outline struct {
 // Outline returns the item's outline. Its tags and labels are the item's:
 // read-only.
 func (i *Item) Outline() Outline {
+	o := i.outline()
+	o.Text = i.text()
+	return o
+}
+
+// outline is Outline without its text, which most of the work is for.
+func (i *Item) outline() Outline {
 	o := Outline{
 		Name: i.Name, Version: i.Version, Catalog: i.Catalog, Phase: i.Phase, Distro: i.Distro, Format: i.ExportFormat, Schedule: i.ScheduleName,
 		Architectures: i.Architectures(), Tags: i.Tags, Labels: i.Labels, Verdict: i.Verdict,
-		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes, Text: i.text(),
+		CreatedAt: i.CreatedAt, SizeBytes: i.SizeBytes,
 	}
 	if o.Format == "" && i.Bootc {
 		o.Format = "bootc"
@@ -69,4 +77,11 @@ func (i *Item) text() string {
 }
 
 // fold makes texts equal that differ in case only.
-func fold(text string) string { return strings.ToLower(strings.ToUpper(text)) }
+func fold(text string) string {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return strings.ToLower(strings.ToUpper(text))
+		}
+	}
+	return strings.ToLower(text)
+}

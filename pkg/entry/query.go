@@ -104,7 +104,10 @@ func oneOf(values []string) string {
 func (q Query) Select(items []Item) Page {
 	outlines, all := make([]Outline, len(items)), make([]int, len(items))
 	for n := range items {
-		outlines[n], all[n] = items[n].Outline(), n
+		outlines[n], all[n] = items[n].outline(), n
+		if q.Search != "" {
+			outlines[n].Text = items[n].text()
+		}
 	}
 	matched := Pick(q, all, func(n int) *Outline { return &outlines[n] })
 	page := Page{Items: make([]Item, 0, len(matched)), Total: len(matched)}
@@ -176,7 +179,7 @@ func (m *matcher) matches(o *Outline) bool {
 			return false
 		}
 	}
-	return MatchPattern(m.Name, o.Name) && strings.Contains(o.Text, m.Search)
+	return (m.Name == "" || MatchPattern(m.Name, o.Name)) && (m.Search == "" || strings.Contains(o.Text, m.Search))
 }
 
 // Compare is the order of the query's answer. Only creation, size, version, name

@@ -276,6 +276,7 @@ func (w *world) ask(method, path, body string, headers ...string) answer {
 type page struct {
 	Items    []entry.Item `json:"items"`
 	Total    int          `json:"total"`
+	Facets   entry.Facets `json:"facets"`
 	Continue string       `json:"continue"`
 }
 

@@ -71,10 +71,40 @@ func TestDefaultsOfTheList(t *testing.T) {
 		"?phase=ALL&limit=2&latest=false":     "[image-24 image-23]",
 		"?as-of=2020-01-01T00:00:00Z":         "[]",
 		"?as-of=2999-01-01T00:00:00Z&limit=1": "[image-24]",
+		"?target=image-07&target=image-09":    "[image-09 image-07]",
+		"?name=*-2*&limit=2":                  "[image-24 image-23]",
+		"?search=TEAM%3Dimage-1&limit=1":      "[image-19]",
+		"?format=none":                        "[]",
+		"?since=1d&limit=1":                   "[image-24]",
+		"?since=2999-01-01":                   "[]",
+		"?as-of=3d":                           "[]",
+		"?versions=true&name=image-03":        "[image-03]",
 	} {
 		if got := names(w.list(query)); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}
+	}
+}
+
+// Facets count all that matches, on every page and in every order, and have pages and
+// an answer of their own.
+func TestFacets(t *testing.T) {
+	w := newWorld(t)
+	w.publish("a", "b", "c")
+	w.startReady(nil)
+	page := w.list("?facets=true&limit=1&name=*&sort=version")
+	if page.Facets["target"]["a"] != 1 || page.Facets["phase"]["Available"] != 3 || len(page.Facets) != 6 || page.Total != 3 {
+		t.Errorf("facets %v of %d", page.Facets, page.Total)
+	}
+	next := w.list("?facets=true&limit=1&name=*&sort=version&continue=" + page.Continue)
+	if diff := cmp.Diff(page.Facets, next.Facets); diff != "" || len(next.Items) != 1 || names(next) == names(page) {
+		t.Errorf("the second page has %s after %s (-first +second)\n%s", names(next), names(page), diff)
+	}
+	if plain := w.list("?limit=1"); plain.Facets != nil {
+		t.Errorf("facets that nobody asked for: %v", plain.Facets)
+	}
+	if a := w.ask("GET", "/v1/catalog/images?limit=1&continue="+page.Continue, ""); a.status != 400 {
+		t.Errorf("the token of another query: %d, want 400", a.status)
 	}
 }
 
@@ -110,7 +140,7 @@ func TestBadQueriesAreRefused(t *testing.T) {
 	token := w.list("?limit=1").Continue
 	for _, query := range []string{
 		"limit=0", "limit=1001", "limit=x", "limit=-1", "limit=1&limit=2", "nope=1", "LIMIT=1", "latest=yes", "sort=age", "phase=nice",
-		"continue=x", "continue=" + token + "x", "limit=1&sort=name&continue=" + token, "as-of=yesterday", "tags=a,,b", "tags=", "label=x", "label==x",
+		"continue=x", "continue=" + token + "x", "limit=1&sort=name&continue=" + token, "as-of=yesterday", "as-of=3D", "since=soon", "since=", "name=A*", "name=", "versions=1", "facets=yes", "sort=age", "search=" + strings.Repeat("x", 257), "tags=a,,b", "tags=", "label=x", "label==x",
 		"label=a=1&label=a=2", "distro=%00", "distro=%ff", "distro=%1b", "%zz=1", "a=1;b=2", "distro=" + strings.Repeat("x", 5000), "distro=a&distro=b",
 		"tags=" + strings.Repeat("a,", 100) + "a",
 	} {

@@ -65,21 +65,21 @@ func plainStyle(node *yaml.Node) {
 var columns = []struct {
 	title string
 	wide  bool // only in -o wide
-	cell  func(item *entry.Item, now time.Time) string
+	cell  func(item *entry.Item, outline *entry.Outline, now time.Time) string
 }{
-	{"NAME", false, func(i *entry.Item, _ time.Time) string { return i.Name }},
-	{"VERSION", false, func(i *entry.Item, _ time.Time) string { return i.Version }},
-	{"ARCH", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Architectures(), ",") }},
-	{"DISTRO", false, func(i *entry.Item, _ time.Time) string { return i.Distro }},
-	{"TARGET", false, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Outline().Targets, ",") }},
-	{"FORMAT", false, func(i *entry.Item, _ time.Time) string { return i.Outline().Format }},
-	{"PHASE", false, func(i *entry.Item, _ time.Time) string { return string(i.Phase) }},
-	{"SIGNED", false, func(i *entry.Item, _ time.Time) string { return string(i.Verdict) }},
-	{"AGE", false, func(i *entry.Item, now time.Time) string { return age(now.Sub(i.CreatedAt.Time)) }},
-	{"IMAGE", false, func(i *entry.Item, _ time.Time) string { return i.RegistryURL }},
-	{"TAGS", true, func(i *entry.Item, _ time.Time) string { return strings.Join(i.Tags, ",") }},
-	{"SIZE", true, func(i *entry.Item, _ time.Time) string { return size(i.SizeBytes) }},
-	{"DIGEST", true, func(i *entry.Item, _ time.Time) string { return string(i.Digest) }},
+	{"NAME", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.Name }},
+	{"VERSION", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.Version }},
+	{"ARCH", false, func(_ *entry.Item, o *entry.Outline, _ time.Time) string { return strings.Join(o.Architectures, ",") }},
+	{"DISTRO", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.Distro }},
+	{"TARGET", false, func(_ *entry.Item, o *entry.Outline, _ time.Time) string { return strings.Join(o.Targets, ",") }},
+	{"FORMAT", false, func(_ *entry.Item, o *entry.Outline, _ time.Time) string { return o.Format }},
+	{"PHASE", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return string(i.Phase) }},
+	{"SIGNED", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return string(i.Verdict) }},
+	{"AGE", false, func(i *entry.Item, _ *entry.Outline, now time.Time) string { return age(now.Sub(i.CreatedAt.Time)) }},
+	{"IMAGE", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.RegistryURL }},
+	{"TAGS", true, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return strings.Join(i.Tags, ",") }},
+	{"SIZE", true, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return size(i.SizeBytes) }},
+	{"DIGEST", true, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return string(i.Digest) }},
 }
 
 // table prints items in columns; several catalogs get a column of their own. bare
@@ -99,10 +99,11 @@ func (a *app) table(items []entry.Item, wide, bare bool) error {
 	now := a.system.Now()
 	for n := range items {
 		item := items[n]
+		outline := item.Outline()
 		item.Verdict = a.signedCell(item.Verdict)
 		for _, c := range columns {
 			if wide || !c.wide {
-				rows[n] = append(rows[n], c.cell(&item, now))
+				rows[n] = append(rows[n], c.cell(&item, &outline, now))
 			}
 		}
 		if several {
