@@ -126,12 +126,13 @@ func (c *collected) listed() map[digest.Digest]bool {
 }
 
 // deleteAttachments deletes the attachments of an image's repository and the
-// signatures beside them, and leaves the index that lists them.
+// signatures beside them, and leaves the index that lists them and the image.
 func (w *world) deleteAttachments(image string) {
 	w.t.Helper()
 	repository, _ := w.repository(image)
+	kept := "caib." + w.resolve(image).Digest.Encoded()[:32]
 	for _, tag := range w.tags(image) {
-		if !strings.HasPrefix(tag, "caib.") {
+		if !strings.HasPrefix(tag, "caib.") || strings.HasPrefix(tag, kept) {
 			continue
 		}
 		if err := repository.Delete(w.t.Context(), tag); err != nil {

@@ -62,6 +62,7 @@ type Details struct {
 	Override      bool              `json:"override,omitzero"`
 	Move          bool              `json:"move,omitzero"`
 	NoAttach      bool              `json:"noAttach,omitzero"`
+	NoKeep        bool              `json:"noKeep,omitzero"`
 	DryRun        bool              `json:"dryRun,omitzero"`
 }
 
@@ -73,7 +74,7 @@ func NewDetails(o catalog.PublishOptions) Details {
 		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
 		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
 		KernelVersion: m.KernelVersion, Targets: m.Targets, Bootc: m.Bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
-		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, DryRun: o.DryRun,
+		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
 	}
 }
 
@@ -86,7 +87,7 @@ func (d *Details) Options() catalog.PublishOptions {
 			Architecture: d.Architecture, OS: d.OS, Variant: d.Variant, Distro: d.Distro, DistroVersion: d.DistroVersion,
 			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
 		},
-		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, DryRun: d.DryRun,
+		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
 	}
 }
 
@@ -96,6 +97,7 @@ type Publication struct {
 	Outcome    catalog.Outcome   `json:"outcome"`
 	Tag        string            `json:"tag,omitempty"`
 	Attachment catalog.Step      `json:"attachment"`
+	Keep       *catalog.Step     `json:"keep,omitempty"` // only where something was not kept
 	Snapshot   bool              `json:"snapshot"`
 	MovedFrom  []string          `json:"movedFrom,omitempty"`
 	Warnings   []catalog.Warning `json:"warnings,omitempty"`
@@ -103,13 +105,20 @@ type Publication struct {
 
 // NewPublication shows the result of a publication.
 func NewPublication(r catalog.PublishResult) Publication {
-	return Publication{r.Item, r.Outcome, r.Tag, r.Attachment, r.Snapshot, r.MovedFrom, r.Warnings}
+	p := Publication{
+		Item: r.Item, Outcome: r.Outcome, Tag: r.Tag, Attachment: r.Attachment,
+		Snapshot: r.Snapshot, MovedFrom: r.MovedFrom, Warnings: r.Warnings,
+	}
+	if r.Keep != nil && r.Keep.Outcome != catalog.Kept && r.Keep.Outcome != catalog.Skipped {
+		p.Keep = r.Keep
+	}
+	return p
 }
 
-// Result returns the result that NewPublication was given.
+// Result returns the result that NewPublication was given, but for what was kept.
 func (p *Publication) Result() catalog.PublishResult {
 	return catalog.PublishResult{
-		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment,
+		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment, Keep: p.Keep,
 		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
 	}
 }

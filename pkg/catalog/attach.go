@@ -73,10 +73,13 @@ func isAttached(ctx context.Context, repository registry.Repository, packed *rev
 }
 
 // attachmentOf is the outcome of attaching.
-func attachmentOf(err error) Step {
+func attachmentOf(err error) Step { return stepOf(Attached, err) }
+
+// stepOf is the outcome of a step that writes to an image's repository.
+func stepOf(done Outcome, err error) Step {
 	switch {
 	case err == nil:
-		return Step{Outcome: Attached}
+		return Step{Outcome: done}
 	case errors.Is(err, entry.ErrUnauthorized):
 		return Step{Outcome: notWritable, Reason: err.Error()}
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):

@@ -186,7 +186,7 @@ func TestUnchangedRestoresTheSignature(t *testing.T) {
 }
 
 // Without the Referrers API, what is put beside an image or a revision has a tag
-// that names the catalog.
+// that names the catalog; the image has one anyway.
 func TestTagsNameTheCatalog(t *testing.T) {
 	w, sign := newWorld(t, false, nil), team(t)
 	sign.Image = true
@@ -194,7 +194,7 @@ func TestTagsNameTheCatalog(t *testing.T) {
 	w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Sign: sign})
 	sum := sha256.Sum256([]byte(w.host + "/team/catalog"))
 	want := "." + hex.EncodeToString(sum[:4])
-	for repository, count := range map[string]int{"os/autosd": 3, "team/catalog": 1} {
+	for repository, count := range map[string]int{"os/autosd": 4, "team/catalog": 1} {
 		to, err := w.client.Open(parse(t, w.host+"/"+repository))
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // addDisk adds the files of the disk image that was built together with the
@@ -19,7 +20,8 @@ func (p *publication) addDisk(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("disk image: %w", err)
 	}
-	p.warnOfImage(disk)
+	p.disk = disk
+	p.warnOfImage(disk.Image)
 	p.document.Artifacts = append(p.document.Artifacts, disk.Artifacts...)
 	m := &p.image.Metadata
 	m.ExportFormat = cmp.Or(m.ExportFormat, disk.Metadata.ExportFormat)
@@ -30,18 +32,28 @@ func (p *publication) addDisk(ctx context.Context) error {
 	return nil
 }
 
-func (p *publication) inspectDisk(ctx context.Context) (*inspect.Image, error) {
+// disk is the disk image of a publication, and where it is.
+type disk struct {
+	*inspect.Image
+	ref        registry.Reference
+	repository registry.Repository
+}
+
+func (p *publication) inspectDisk(ctx context.Context) (*disk, error) {
 	ref, err := imageReference(p.options.Disk)
 	if err != nil {
 		return nil, err
+	}
+	if !p.options.DryRun && !p.options.NoKeep {
+		p.catalog.opener.expectPush(ref)
 	}
 	repository, err := p.catalog.opener.open(ref)
 	if err != nil {
 		return nil, err
 	}
-	disk, err := inspect.Inspect(ctx, repository, ref)
-	if err == nil && len(disk.Artifacts) == 0 {
+	image, err := inspect.Inspect(ctx, repository, ref)
+	if err == nil && len(image.Artifacts) == 0 {
 		err = fmt.Errorf("%w: %s is no disk image", entry.ErrInvalid, ref)
 	}
-	return disk, err
+	return &disk{image, ref, repository}, err
 }

@@ -30,6 +30,7 @@ type publication struct {
 	ref        registry.Reference
 	repository registry.Repository // by inspect: where the image is
 	image      *inspect.Image
+	disk       *disk // by addDisk; nil for none
 	document   *revision.Document
 	view       *ocilog.View       // by compare
 	head       *revision.Revision // what decides the name now; nil for nothing
@@ -107,7 +108,7 @@ func (p *publication) identify(image string) error {
 // inspect reads the image and composes the document, apart from when and by
 // whom it is published.
 func (p *publication) inspect(ctx context.Context) (err error) {
-	if !p.options.DryRun && !p.options.NoAttach {
+	if !p.options.DryRun && !(p.options.NoAttach && p.options.NoKeep) {
 		p.catalog.opener.expectPush(p.ref)
 	}
 	if p.repository, err = p.catalog.opener.open(p.ref); err != nil {
@@ -193,6 +194,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 // attachment and the signature, where registries lost them.
 func (p *publication) follow(ctx context.Context) error {
 	again := p.result.Outcome == Unchanged
+	defer p.startKeeping(ctx, again)()
 	switch {
 	case p.options.NoAttach:
 	case again:

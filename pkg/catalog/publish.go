@@ -28,7 +28,8 @@ type PublishOptions struct {
 	// reference. Without it, such an entry is a conflict.
 	Move     bool
 	Author   string // recorded as publishedBy; "" is the catalog's
-	NoAttach bool   // write nothing to the image's repository
+	NoAttach bool   // do not attach the entry to the image
+	NoKeep   bool   // put no tags that keep the image in its repository
 	DryRun   bool   // write nothing at all
 	// Init begins the catalog where the registry does not let it be read, but
 	// an upload may begin: some refuse what does not exist yet. Without it, that
@@ -54,7 +55,10 @@ type PublishResult struct {
 	// SignatureAttachment is that of the revision's signatures, beside that of
 	// the revision; nil where nothing was signed or nothing is attached.
 	SignatureAttachment *Step `json:"signatureAttachment,omitempty"`
-	Snapshot            bool  `json:"snapshot"` // a snapshot was due, and written
+	// Keep is whether the manifests of the image and its artifacts are under tags of
+	// the catalog's; nil where that was not to be.
+	Keep     *Step `json:"keep,omitempty"`
+	Snapshot bool  `json:"snapshot"` // a snapshot was due, and written
 	// MovedFrom are the names that were ended, or would be in a dry run.
 	MovedFrom []string `json:"movedFrom,omitempty"`
 	// Warnings are what went less than well without making the publication
@@ -76,7 +80,7 @@ func (c *Catalog) Publish(ctx context.Context, image string, options PublishOpti
 // Add publishes an image that somebody else built, under a name that must be
 // new, and never writes to the image's repository.
 func (c *Catalog) Add(ctx context.Context, name, image string, options PublishOptions) (PublishResult, error) {
-	options.Name, options.NoAttach = name, true
+	options.Name, options.NoAttach, options.NoKeep = name, true, true
 	return c.publish(ctx, image, options, entry.SourceExternal, true)
 }
 

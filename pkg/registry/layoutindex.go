@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
 // layoutIndex is an index.json. Each descriptor is kept as the text that was
@@ -172,9 +173,9 @@ func (x *layoutIndex) put(d ocispec.Descriptor) (*indexEdit, error) {
 	removed := x.tags.all(added.tag)
 	for _, at := range x.digests.all(added.digest) {
 		switch {
-		case added.tag == "", x.listed[at].tag == added.tag:
+		case added.tag == "" && !referrertag.IsKeep(x.listed[at].tag), x.listed[at].tag == added.tag:
 			return nil, nil
-		case x.listed[at].text == string(untagged):
+		case x.listed[at].text == string(untagged) && !referrertag.IsKeep(added.tag):
 			removed = append(removed, at)
 		}
 	}

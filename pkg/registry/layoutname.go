@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 )
 
 // Images in a layout have the names that tools give them: a tag, a whole
@@ -45,7 +46,7 @@ const onlyImage = "*"
 // entry.ErrMalformed. A digest names content, and never what is called so.
 func (l *layout) find(index *layoutIndex, reference string) (found listing, ok bool, err error) {
 	switch {
-	case l.name == "" || isDigest(reference):
+	case l.name == "" || isDigest(reference) || referrertag.IsKeep(reference):
 	case reference == onlyImage:
 		reference = l.name
 	default:
@@ -103,7 +104,7 @@ func (l *layout) only(index *layoutIndex) (image listing, ok bool) {
 	}
 	for _, listed := range index.listed {
 		switch {
-		case listed.text == "", listed.digest == image.digest, listed.tag == "" && parts[listed.digest]:
+		case listed.text == "", listed.digest == image.digest, listed.tag == "" && parts[listed.digest], referrertag.IsKeep(listed.tag):
 		case image.digest != "":
 			return listing{}, false
 		default:
@@ -144,7 +145,7 @@ func (x *layoutIndex) nameList() []string {
 	var named, unnamed []string
 	for _, l := range x.listed {
 		switch {
-		case l.tag == "" && l.digest == "":
+		case l.tag == "" && l.digest == "", referrertag.IsKeep(l.tag):
 		case l.tag != "":
 			named = append(named, l.tag)
 		default:

@@ -35,6 +35,15 @@ type Image struct {
 	// Observed.Referrers may lack some.
 	Incomplete bool
 	Warnings   []string // what was left out, and why; at most maxWarnings
+	// Manifests are those of the image: what the reference names, then all
+	// below it, then the attached disk images. Each is there once.
+	Manifests []Manifest
+}
+
+// Manifest is a manifest or an index, read.
+type Manifest struct {
+	Descriptor ocispec.Descriptor // media type, digest and size
+	Content    []byte
 }
 
 // Inspect reads the manifest or index that ref names in its repository, and
@@ -45,6 +54,9 @@ func Inspect(ctx context.Context, from Source, ref registry.Reference) (*Image, 
 	l := newLook(from, ref)
 	root, manifests, err := l.content(ctx)
 	if err == nil {
+		root.each(func(n *node) {
+			l.image.Manifests = append(l.image.Manifests, Manifest{plain(n.descriptor), n.body})
+		})
 		l.describe(root, manifests)
 		err = l.attached(ctx, root, manifests)
 	}

@@ -30,6 +30,9 @@ func (l *look) addReferrer(r *referrer, image digest.Digest) {
 	if isDisk(manifest) {
 		if len(l.image.Artifacts)+len(manifest.Layers) <= maxArtifacts {
 			facts.disk(r.descriptor.Digest, manifest)
+			if r.read.Content != nil { // else it is below the image, and among its manifests
+				l.image.Manifests = append(l.image.Manifests, r.read)
+			}
 		}
 		return
 	}

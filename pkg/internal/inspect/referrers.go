@@ -28,6 +28,7 @@ type referrer struct {
 	descriptor ocispec.Descriptor
 	subject    digest.Digest
 	manifest   ocispec.Manifest // read by fetchReferrers
+	read       Manifest         // the same as it came
 }
 
 // attached finds what refers to the image and to its platforms: disk images
@@ -125,7 +126,8 @@ func (l *look) fetchReferrers(ctx context.Context, found []*referrer) error {
 	group.SetLimit(parallel)
 	for _, r := range found {
 		group.Go(func() error {
-			_, body, err := l.manifest(within, r.descriptor.Digest)
+			found, body, err := l.manifest(within, r.descriptor.Digest)
+			r.read = Manifest{plain(found), body}
 			switch {
 			case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed), err == nil && readManifest(body, &r.manifest, func(string, ...any) {}) != nil:
 				r.subject = ""

@@ -24,6 +24,7 @@ const (
 // node is a manifest or an index of an image, read.
 type node struct {
 	descriptor ocispec.Descriptor // as the index above describes it
+	body       []byte
 	parent     *node
 	index      *ocispec.Index // of an index
 	children   []*node
@@ -197,6 +198,7 @@ func (l *look) fetch(ctx context.Context, nodes []*node) error {
 
 // read parses a manifest with its config, or an index.
 func (l *look) read(ctx context.Context, n *node, body []byte) error {
+	n.body = body
 	switch {
 	case isIndex(n.descriptor.MediaType):
 		n.index = new(ocispec.Index)

@@ -1,11 +1,12 @@
 // Package referrertag names the tags that stand in for the Referrers API where a
-// registry has none.
+// registry has none, and those that keep what would have no tag from being collected.
 package referrertag
 
 import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -31,6 +32,25 @@ func Own(ctx context.Context, referrer digest.Digest, repository string) string 
 	if !ok {
 		catalog = repository
 	}
+	return Keep(catalog, referrer)
+}
+
+// Keep is the tag that keeps a manifest for a catalog, which is named in normal form.
+func Keep(catalog string, manifest digest.Digest) string {
 	sum := sha256.Sum256([]byte(catalog))
-	return "caib." + referrer.Encoded()[:32] + "." + hex.EncodeToString(sum[:4])
+	return prefix + manifest.Encoded()[:32] + "." + hex.EncodeToString(sum[:4])
+}
+
+const prefix = "caib."
+
+// IsKeep reports whether a tag is one of Keep or Own: a name of ours, not of whoever
+// pushed the image.
+func IsKeep(tag string) bool {
+	rest, ok := strings.CutPrefix(tag, prefix)
+	manifest, catalog, _ := strings.Cut(rest, ".")
+	return ok && isHex(manifest, 32) && isHex(catalog, 8)
+}
+
+func isHex(text string, length int) bool {
+	return len(text) == length && strings.Trim(text, "0123456789abcdef") == ""
 }

@@ -90,8 +90,11 @@ new state of the entry with that name. Architecture, platforms, sizes, distro,
 target and files come from the image where it says them; where a flag says
 something else, the image's word is published with a warning, unless --override
 is given. The entry is also attached to the image, so that whoever has the image
-finds it. Publishing the same again changes nothing, and puts back an attachment
-or a signature that is gone.
+finds it. And the image is kept: its manifests and those of its artifacts get
+tags of their own (caib.…), so that they stay when the tag moves on; see "caib
+help registries". With --no-attach and --no-keep, nothing is written to the
+image's repository. Publishing the same again changes nothing, and puts back an
+attachment, a signature or a tag that is gone.
 
 Nothing is published that could not be pulled: every platform and layer is
 looked for first, and must have the size that its manifest says. An image that
@@ -108,8 +111,8 @@ Under a trust policy that demands signatures, a publication needs one too:
 --sign-key or --sign-keyless. --unsigned publishes all the same what readers
 will refuse.
 
-Some registries refuse to show a repository that does not exist yet. --init
-begins the catalog there, if an upload may begin.
+Where a registry refuses to show a repository that does not exist yet, --init
+begins the catalog, if an upload may begin.
 
 With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
 JSON: one, a List, or several documents. Each completed build becomes an entry
@@ -121,8 +124,7 @@ others. The disk image of a bootc build becomes an artifact of its entry.`,
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
   caib catalog publish oci:./build/image:latest --dry-run -o yaml
   caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
-  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless
-  caib catalog publish registry.example.com/automotive/autosd:1.4 --init
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless --init
   kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
 		Args: imageOr(&o.file),
 	}
@@ -131,7 +133,8 @@ others. The disk image of a bootc build becomes an artifact of its entry.`,
 	flags.StringVarP(&o.file, "file", "f", "", "publish the ImageBuild objects of this file; - is standard input")
 	o.signing.register(flags, true)
 	flags.BoolVar(&o.options.Move, "move", false, "end the entry that has this image under another name")
-	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not write to the image's repository")
+	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not attach the entry to the image")
+	flags.BoolVar(&o.options.NoKeep, "no-keep", false, "put no tags that keep the image from clean-up")
 	o.register(flags)
 	a.completeFlags(command)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
@@ -205,6 +208,7 @@ func (a *app) outcome(result catalog.PublishResult) {
 	a.signed("image", result.ImageSignature)
 	a.attached("attached to the image", "the entry is published, but not attached to the image", &result.Attachment)
 	a.signaturesAttached(result.SignatureAttachment)
+	a.kept(result.Keep)
 	if result.Snapshot {
 		a.done("snapshot written")
 	}
@@ -218,6 +222,17 @@ func (a *app) attached(done, not string, attachment *catalog.Step) {
 		a.done("%s", done)
 	default:
 		a.warn(fmt.Sprintf("%s: %s: %s", not, attachment.Outcome, attachment.Reason))
+	}
+}
+
+// kept tells people what became of keeping the image; nil was not asked for.
+func (a *app) kept(keep *catalog.Step) {
+	switch {
+	case keep == nil, keep.Outcome == catalog.Skipped:
+	case keep.Outcome == catalog.Kept:
+		a.done("image kept")
+	default:
+		a.warn(fmt.Sprintf("the entry is published, but the image is not kept when its tag moves on: %s: %s", keep.Outcome, keep.Reason))
 	}
 }
 
