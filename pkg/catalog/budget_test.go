@@ -16,8 +16,8 @@ func TestBudgetOfPublishing(t *testing.T) {
 		referrers bool
 		most      int
 	}{
-		{"with the Referrers API", true, 17},
-		{"without", false, 21},
+		{"with the Referrers API", true, 18},
+		{"without", false, 22},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, tt.referrers, nil)
