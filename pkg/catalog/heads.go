@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"slices"
 
 	"github.com/opencontainers/go-digest"
 
@@ -18,10 +19,15 @@ type Head struct {
 	// *LostError where the latest revision vanished and no policy says whether it
 	// counted.
 	Err error
+	// Twin is the entry that had the image of this one before it, live too: the same
+	// digest, published from the same reference. "" is none. That they are two is for
+	// people to mend.
+	Twin  string
+	Image string // its reference; "" where it is not known
 }
 
 // Heads returns the live entries in text order of their names, those of a later
-// format included, without looking at their signatures: they are what there is to
+// format included, looking at the signatures of twins only: they are what there is to
 // verify. Behind them come, each with its Err, the names that are not live and
 // should not be so: by a removal that the policy refuses, or because what they had
 // was taken away.
@@ -35,6 +41,7 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 	if err != nil {
 		return nil, err
 	}
+	twins := c.twins(ctx, all)
 	var heads []Head
 	var removed []*revision.Revision
 	decided := map[string]bool{}
@@ -43,10 +50,27 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 		if head.Tag.Op == revision.OpRemove {
 			removed = append(removed, head)
 		} else {
-			heads = append(heads, Head{Name: head.Tag.Name, Revision: head.Digest})
+			next := Head{Name: head.Tag.Name, Revision: head.Digest, Twin: twins[head.Tag.Name]}
+			if head.Document != nil {
+				next.Image = head.Document.Image.Reference
+			}
+			heads = append(heads, next)
 		}
 	}
 	return append(heads, c.hidden(ctx, view, removed, decided)...), nil
+}
+
+// twins returns, by name, the entries that had the image of an entry before it.
+// Under a policy, what it does not verify does not count.
+func (c *Catalog) twins(ctx context.Context, heads []*revision.Revision) map[string]string {
+	twins := map[string]string{}
+	for _, same := range revision.Duplicates(heads, normalText) {
+		same = slices.DeleteFunc(same, func(head *revision.Revision) bool { return !c.verifies(ctx, head) })
+		for i := range same[min(1, len(same)):] {
+			twins[same[i+1].Tag.Name] = same[0].Tag.Name
+		}
+	}
+	return twins
 }
 
 // hidden returns the names that are not live and should not be so. decided are
@@ -57,7 +81,7 @@ func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*revi
 		defer e.done(ctx)
 		for i, report := range e.all(ctx, removed) {
 			if err := c.refusal(removed[i], report); err != nil {
-				hidden = append(hidden, Head{removed[i].Tag.Name, removed[i].Digest, err})
+				hidden = append(hidden, Head{Name: removed[i].Tag.Name, Revision: removed[i].Digest, Err: err})
 			}
 		}
 		return append(hidden, e.absences(ctx, decided)...)

@@ -25,7 +25,7 @@ func (c *Catalog) screen(ctx context.Context, view *ocilog.View, asOf time.Time,
 		head := heads[i]
 		decided[head.Tag.Name] = true
 		if err := c.refusal(head, report); err != nil {
-			refused = append(refused, Head{head.Tag.Name, head.Digest, err})
+			refused = append(refused, Head{Name: head.Tag.Name, Revision: head.Digest, Err: err})
 		} else if head.Document != nil {
 			item := head.Item()
 			item.Verdict, item.Signers = report.Verdict, signersOf(report)

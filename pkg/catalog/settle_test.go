@@ -100,13 +100,7 @@ func TestPublishersSettle(t *testing.T) {
 			if done != nil {
 				t.Fatalf("the other: %v", done)
 			}
-			if tt.err == "" && err != nil || tt.err != "" && (!errors.Is(err, entry.ErrConflict) || !strings.Contains(err.Error(), tt.err)) {
-				t.Errorf("error %v, want %q", err, tt.err)
-			}
-			conflict, typed := errors.AsType[*catalog.ConflictError](err)
-			if tt.err != "" && (!typed || conflict.Name != either(tt.same, "mine")) {
-				t.Errorf("the error names %+v, want %s", conflict, either(tt.same, "mine"))
-			}
+			checkConflict(t, err, tt.err, either(tt.same, "mine"))
 			if diff := cmp.Diff(tt.live, names(t, at(0))); diff != "" {
 				t.Errorf("live (-want +got):\n%s", diff)
 			}
@@ -114,6 +108,19 @@ func TestPublishersSettle(t *testing.T) {
 				checkWithdrawn(t, at(0), result)
 			}
 		})
+	}
+}
+
+// checkConflict checks what an error says, and that it is a conflict with an entry;
+// "" is no error.
+func checkConflict(t *testing.T, err error, says, with string) {
+	t.Helper()
+	conflict, _ := errors.AsType[*catalog.ConflictError](err)
+	switch {
+	case says == "" && err != nil, says != "" && (!errors.Is(err, entry.ErrConflict) || !strings.Contains(err.Error(), says)):
+		t.Errorf("error %v, want %q", err, says)
+	case says != "" && (conflict == nil || conflict.Name != with):
+		t.Errorf("the error names %+v, want %s", conflict, with)
 	}
 }
 

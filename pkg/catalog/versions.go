@@ -113,7 +113,7 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 		for _, rev := range eachVersion(publications) {
 			report := reports[verdicts[rev]]
 			if err := c.refusal(rev, report); err != nil {
-				refused = append(refused, Head{rev.Tag.Name, rev.Digest, err})
+				refused = append(refused, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
 				continue
 			}
 			item := rev.Item()

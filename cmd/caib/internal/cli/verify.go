@@ -46,8 +46,9 @@ verdict an entry.
 An entry stands for a digest. That the tag that it was published by has moved is
 said, and is an error only with --strict-reference.
 
-With --all, an interrupted run is taken up again by --resume: what was found in
-order is not checked again.`,
+With --all, images that are live under two names are an error as well: they are
+named, with the command that ends one. An interrupted run is taken up again by
+--resume: what was found in order is not checked again.`,
 		Example: `  caib catalog verify autosd
   caib catalog verify autosd --key release.pub --require both
   caib catalog verify --all --policy policy.yaml -o json
@@ -92,22 +93,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if o.strict {
 		hash += " strict-reference" // another run than one that took less for in order
 	}
-	var jobs []*verifyJob
-	var unlisted, failed error
-	for _, c := range catalogs {
-		var heads []catalog.Head
-		if o.all {
-			heads, err = c.Heads(ctx)
-			unlisted = errors.Join(unlisted, o.refusals(errors.Join(err, refused(c.Reference(), heads))))
-			heads = slices.DeleteFunc(heads, isRefused)
-		}
-		for _, name := range args {
-			heads = append(heads, catalog.Head{Name: name})
-		}
-		for _, head := range heads {
-			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String(), strict: o.strict})
-		}
-	}
+	jobs, unlisted, twice := o.jobs(ctx, catalogs, args)
 	notes := &journal{}
 	if o.all {
 		notes = o.openJournal("verify", hash, o.resume)
@@ -117,7 +103,9 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if !o.all && len(catalogs) > 1 {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
 	}
-	err = o.printVerified(jobs, hidden(unlisted))
+	err = o.printVerified(jobs, hidden(unlisted), twice)
+	o.tellTwins(twice)
+	failed := errors.Join(twice...)
 	for _, job := range jobs {
 		failed = errors.Join(failed, job.err)
 	}
@@ -125,6 +113,28 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		notes.finish()
 	}
 	return o.result(len(jobs), unlisted, failed, err)
+}
+
+// jobs returns what there is to verify, what cannot be, and the images that are live
+// under two names.
+func (o *verifyOptions) jobs(ctx context.Context, catalogs []reader, args []string) (jobs []*verifyJob, unlisted error, twice []error) {
+	for _, c := range catalogs {
+		var heads []catalog.Head
+		if o.all {
+			var err error
+			heads, err = c.Heads(ctx)
+			unlisted = errors.Join(unlisted, o.refusals(errors.Join(err, refused(c.Reference(), heads))))
+			heads = slices.DeleteFunc(heads, isRefused)
+			twice = append(twice, twins(heads)...)
+		}
+		for _, name := range args {
+			heads = append(heads, catalog.Head{Name: name})
+		}
+		for _, head := range heads {
+			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String(), strict: o.strict})
+		}
+	}
+	return jobs, unlisted, twice
 }
 
 // verifyJob is one entry to verify.
@@ -191,7 +201,7 @@ func hidden(err error) int {
 	return 0
 }
 
-func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
+func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int, twice []error) error {
 	switch o.settings.output {
 	case "json", "yaml":
 		items := []catalog.Verification{}
@@ -200,7 +210,11 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int) error {
 				items = append(items, job.found)
 			}
 		}
-		return o.document(o.settings.output, map[string]any{"items": items, "total": len(items), "summary": summary(jobs, hidden)})
+		found := map[string]any{"items": items, "total": len(items), "summary": summary(jobs, hidden)}
+		if len(twice) > 0 {
+			found["duplicates"] = problems(twice)
+		}
+		return o.document(o.settings.output, found)
 	case "name":
 		for _, job := range jobs {
 			if job.err == nil {
