@@ -256,7 +256,9 @@ func TestStatusesSurviveARestart(t *testing.T) {
 	for range 3 {
 		w.ask("GET", "/v1/catalog/images/a", "")
 	}
-	w.ask("POST", "/v1/catalog/images/a/verify", "")
+	if a := w.ask("POST", "/v1/catalog/images/a/verify", ""); a.status != http.StatusOK {
+		t.Errorf("verify once the catalog was read: %d %s", a.status, a.body)
+	}
 	w.until("failed", func() bool { return w.list("?phase=failed").Total == 1 })
 	w.stop()
 	w.cache = t.TempDir()

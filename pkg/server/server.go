@@ -169,11 +169,12 @@ func (s *Server) Run(ctx context.Context) {
 	if s.monitor != nil {
 		parts.Go(func() { s.monitor.Run(ctx) })
 	}
+	parts.Go(func() { s.probes.run(ctx) })
+	<-s.probes.begun // whoever sees a catalog that was read may have it probed
 	parts.Go(func() { s.follower.run(ctx) })
 	if s.options.Policy != nil {
 		parts.Go(func() { s.watchPolicy(ctx) })
 	}
-	parts.Go(func() { s.probes.run(ctx) })
 	parts.Go(func() { s.record(ctx) })
 	<-ctx.Done()
 	s.Drain()
