@@ -40,8 +40,9 @@ type Options struct {
 	StateDir string
 	// Revisions bounds the decoded revisions in memory; 0 is 20,000.
 	Revisions int
-	// Fresh is how long Get and History may answer from the last read; 0 is
-	// 5s, a negative duration always asks.
+	// Fresh is how long Get, History, Sign and Verify may answer from the last read
+	// of the tag list, which they read anew before they say that an entry does not
+	// exist; 0 is 5s, a negative duration always asks.
 	Fresh time.Duration
 	// Recheck is how long a registry has to say again that something is not
 	// there before it is believed; 0 is 2s.
@@ -50,9 +51,10 @@ type Options struct {
 	Author string
 	// Now is the clock of publications; nil is the system's.
 	Now func() time.Time
-	// Policy is what List, Get, History and Verify check signatures by; nil
-	// checks none. For Publish, Add and Remove, what it does not verify
-	// blocks, ends and moves nothing.
+	// Policy is what List, Get, History, Verify and Explain check signatures by; nil
+	// checks none. For Publish, Add, Republish, Edit and Remove, what it does not
+	// verify blocks, ends and moves nothing; AcceptLoss appends nothing that it would
+	// refuse.
 	Policy *trust.Policy
 	// Warn is told what was noticed and did not change the result; the same
 	// thing again only after thousands of others. It may be called from several
@@ -131,7 +133,7 @@ func Open(reference string, options Options) (*Catalog, error) {
 			dir = filepath.Join(options.StateDir, "verdicts")
 		}
 		c.verdicts = verdicts.NewMemory(dir)
-		log.Signatures, log.Decoded, log.Verified = true, c.checkCarried, c.signed
+		log.Signatures, log.Decoded, log.HasEntrySignatures = true, c.checkCarried, c.hasEntrySignatures
 	}
 	if c.normal, err = normalForm(ref); err != nil {
 		return nil, err

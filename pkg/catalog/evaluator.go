@@ -328,9 +328,9 @@ func (c *Catalog) verifies(ctx context.Context, revision *revision.Revision) boo
 	return c.policy() == nil || c.newEvaluator(nil, zeroTime).report(ctx, revision).Verdict == entry.VerdictVerified
 }
 
-// signed reports whether a revision has the signatures that the policy wants of
-// it, whatever it wants of the image: so it was this team's.
-func (c *Catalog) signed(ctx context.Context, revision *revision.Revision) bool {
+// hasEntrySignatures reports whether a revision has the signatures of its own that
+// the policy wants, whatever that wants of the image: so it was this team's.
+func (c *Catalog) hasEntrySignatures(ctx context.Context, revision *revision.Revision) bool {
 	e := c.newEvaluator(nil, zeroTime)
 	rule := e.rule(revision.Tag.Name)
 	return admits(rule, revision.Catalog()) && e.entry(ctx, rule, revision.Tag, revision.Digest, false).Result == entry.VerdictVerified

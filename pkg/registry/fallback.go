@@ -117,7 +117,7 @@ func (r *remoteRepository) isFallback(answer *refusal, subject ocispec.Descripto
 // a tag that does not exist.
 func (r *remoteRepository) fallbackToWriter(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
 	all, err := r.fallbackIndex(ctx, subject)
-	if status(err) == http.StatusForbidden && absence.IsBeside(ctx, r, subject.Digest, referrertag.Index(subject.Digest)) {
+	if status(err) == http.StatusForbidden && absence.IsAbsentBeside(ctx, r, subject.Digest, referrertag.Index(subject.Digest)) {
 		return nil, nil
 	}
 	return all, err

@@ -51,11 +51,11 @@ type Lister interface {
 	Tags(ctx context.Context) ([]string, error)
 }
 
-// IsBeside reports whether a tag beside a subject, which a registry refused to
-// show, does not exist. Whoever may read the subject may read the tags beside
+// IsAbsentBeside reports whether a tag beside a subject, which a registry refused
+// to show, does not exist. Whoever may read the subject may read the tags beside
 // it; one that is listed does exist, and what it holds must not be overwritten.
 // It is false where that cannot be found out.
-func IsBeside(ctx context.Context, from Lister, subject digest.Digest, tag string) bool {
+func IsAbsentBeside(ctx context.Context, from Lister, subject digest.Digest, tag string) bool {
 	if _, err := from.Resolve(ctx, subject.String()); err != nil {
 		return false
 	}

@@ -44,7 +44,7 @@ func tooMany(missing, known int) bool { return missing > 3 && missing*20 > known
 // checkLoss looks for the heads that are not listed, where they are too many.
 func (v *View) checkLoss(ctx context.Context) error {
 	horizon := v.log.horizon()
-	policy := v.log.options.Verified != nil // then strangers' do not count: they can make any number vanish
+	policy := v.log.options.HasEntrySignatures != nil // then strangers' do not count: they can make any number vanish
 	v.log.known.mu.Lock()
 	heads := v.log.known.heads(horizon, func(f *fact) bool { return f.verified || !policy })
 	v.log.known.mu.Unlock()

@@ -237,7 +237,7 @@ func TestRumoursAreNoLoss(t *testing.T) {
 				claims = append(claims, n.text)
 			}
 			pushLines(t, target, claims...)
-			options := Options{Cache: NewCache(t.TempDir(), 0), State: NewState(t.TempDir()), Verified: tt.policy}
+			options := Options{Cache: NewCache(t.TempDir(), 0), State: NewState(t.TempDir()), HasEntrySignatures: tt.policy}
 			for _, reading := range []string{"first", "second"} {
 				versions, vanished, warnings, err := read(t, target, options)
 				if err != nil || len(vanished) != tt.want || len(versions) != 1 {
@@ -303,7 +303,7 @@ func TestVanishedHeadsThatWereNeverRead(t *testing.T) {
 // stranger's later revision was all that was read since.
 func TestOwnRevisionsAreMissedBehindAStrangers(t *testing.T) {
 	target, c := newMemory(), &clock{}
-	options := Options{State: NewState(t.TempDir()), Verified: func(_ context.Context, revision *revision.Revision) bool {
+	options := Options{State: NewState(t.TempDir()), HasEntrySignatures: func(_ context.Context, revision *revision.Revision) bool {
 		return revision.Document.PublishedBy == "team"
 	}}
 	first, own := publicationBy(t, "team", "a", c.Now(), "1"), publicationBy(t, "team", "a", c.Now(), "2")

@@ -36,7 +36,7 @@ type fact struct {
 
 	seen     bool // this reader saw the tag in the registry, or wrote it
 	absent   bool // then the registry said twice that it is not there
-	verified bool // a policy verified the revision
+	verified bool // it had the signatures that a policy wants of an entry
 	// decoded says that it was decoded as a revision, by this process or by the
 	// one that wrote the state: junk and copies are no heads.
 	decoded bool

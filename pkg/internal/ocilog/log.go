@@ -47,11 +47,11 @@ type Options struct {
 	// not known here, for the next snapshot to carry; nil looks for none. It
 	// is asked of the revisions that the snapshot adds, Parallel at a time.
 	Lookup func(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte
-	// Verified reports whether the policy in force verifies a revision; nil
-	// is no policy. Only such a revision may be dated far ahead, and
-	// be missed by a reader who never saw it. It may be called from several
-	// goroutines at once.
-	Verified func(ctx context.Context, revision *revision.Revision) bool
+	// HasEntrySignatures reports whether a revision has the signatures of its own
+	// that the policy in force wants, whatever that wants of the image; nil is no
+	// policy. Only such a revision may be dated far ahead, and be missed by a reader
+	// who never saw it. It may be called from several goroutines at once.
+	HasEntrySignatures func(ctx context.Context, revision *revision.Revision) bool
 }
 
 // Log is the revision log of one catalog. It is safe for concurrent use.
@@ -145,13 +145,14 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 	return nil
 }
 
-// confirmOwn notes that the policy in force verifies what was just signed: it is
-// missed once it is absent, even if all that a reader saw since was a stranger's.
+// confirmOwn notes it if what was just signed has the signatures that the policy in
+// force wants of an entry: it is missed once it is absent, even if all that a reader
+// saw since was a stranger's.
 func (l *Log) confirmOwn(ctx context.Context, packed *revision.Packed) {
-	if l.options.Verified == nil {
+	if l.options.HasEntrySignatures == nil {
 		return
 	}
-	if revision, err := revision.Unpack(packed.Tag, packed.Manifest); err == nil && l.options.Verified(ctx, revision) {
+	if revision, err := revision.Unpack(packed.Tag, packed.Manifest); err == nil && l.options.HasEntrySignatures(ctx, revision) {
 		l.Confirm(packed.Tag)
 	}
 }

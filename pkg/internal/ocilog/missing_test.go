@@ -83,8 +83,8 @@ func TestStrangersMakeNothingMissing(t *testing.T) {
 			publish(&own, "own", tt.own)
 			publish(&strange, "strange", tt.strangers)
 			options := Options{
-				State:    NewState(t.TempDir()),
-				Verified: func(_ context.Context, r *revision.Revision) bool { return strings.HasPrefix(r.Tag.Name, "own-") },
+				State:              NewState(t.TempDir()),
+				HasEntrySignatures: func(_ context.Context, r *revision.Revision) bool { return strings.HasPrefix(r.Tag.Name, "own-") },
 			}
 			log := newLog(target, "log", options)
 			live(t, log)

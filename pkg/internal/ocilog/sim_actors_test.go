@@ -144,7 +144,7 @@ func (a *actor) start() {
 	s := a.schedule
 	options := Options{Parallel: 1, Now: func() time.Time { return s.now().Add(a.skew) }}
 	if s.setting.policy {
-		options.Verified = func(_ context.Context, revision *revision.Revision) bool { return s.repository.signed[revision.Digest] }
+		options.HasEntrySignatures = func(_ context.Context, revision *revision.Revision) bool { return s.repository.signed[revision.Digest] }
 	}
 	p := &process{keeps: a.keeps, told: map[string]revision.Tag{}}
 	if a.keeps != nil {

@@ -302,7 +302,7 @@ func TestStrangersHoldUpNoSnapshot(t *testing.T) {
 		}
 	}
 	options := Options{
-		Now: func() time.Time { return epoch.Add(2 * time.Hour) }, Verified: trusting(false), Cache: NewCache(t.TempDir(), 0),
+		Now: func() time.Time { return epoch.Add(2 * time.Hour) }, HasEntrySignatures: trusting(false), Cache: NewCache(t.TempDir(), 0),
 	}
 	compact := func(want bool) {
 		t.Helper()

@@ -170,7 +170,7 @@ func TestAStateThatCannotBeWritten(t *testing.T) {
 	if got, warnings := live(t, newLog(target, "test", Options{State: s})); cmp.Diff(names, got) != "" || len(warnings) > 0 {
 		t.Errorf("%v, warnings %v: want all, without a policy and without a word", got, warnings)
 	}
-	if _, warnings := live(t, newLog(target, "test", Options{State: s, Verified: trusting(true)})); len(warnings) != 1 {
+	if _, warnings := live(t, newLog(target, "test", Options{State: s, HasEntrySignatures: trusting(true)})); len(warnings) != 1 {
 		t.Errorf("warnings %v, want one that nothing is kept", warnings)
 	}
 }

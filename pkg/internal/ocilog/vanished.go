@@ -54,17 +54,18 @@ func (l *Log) isForeign(ctx context.Context, tag revision.Tag) bool {
 }
 
 // isOurs reports whether a revision that this reader never saw in the registry
-// is verified and names this catalog: then the registry had it once.
+// has the signatures that the policy wants of an entry and names this catalog: then
+// the registry had it once.
 func (v *View) isOurs(ctx context.Context, tag revision.Tag) bool {
 	l := v.log
 	l.known.mu.Lock()
 	until := max(l.forgotten[""], l.forgotten[tag.Name])
 	l.known.mu.Unlock()
-	if l.options.Verified == nil || tag.Millis <= until {
+	if l.options.HasEntrySignatures == nil || tag.Millis <= until {
 		return false
 	}
 	revision := l.knownRevision(ctx, tag)
-	return revision != nil && revision.Catalog() == l.id && l.options.Verified(ctx, revision)
+	return revision != nil && revision.Catalog() == l.id && l.options.HasEntrySignatures(ctx, revision)
 }
 
 // knownRevision reads a revision without asking the registry, or nil.
@@ -84,7 +85,7 @@ func (l *Log) knownRevision(ctx context.Context, tag revision.Tag) *revision.Rev
 type Vanished struct {
 	HeadRef
 	Revision *revision.Revision // nil where nothing holds it any more
-	Verified bool               // a policy verified it before
+	Verified bool               // it had the signatures that a policy wants of an entry
 }
 
 // Vanished returns the revisions of a name that vanished and are later than the
@@ -151,7 +152,7 @@ func (v *View) report(ctx context.Context, replay *revision.Replay, tags []revis
 			v.notices.add(head.Tag.String(), err)
 		}
 	}
-	if v.log.options.Verified == nil {
+	if v.log.options.HasEntrySignatures == nil {
 		for _, name := range v.VanishedNames(asOf) {
 			vanished := v.vanished(name, asOf)
 			last := vanished[len(vanished)-1]
@@ -189,7 +190,7 @@ func (v *View) checkSeen(ctx context.Context, replay *revision.Replay, tags []re
 	if !v.unlisted[newest.Tag] {
 		others-- // its writer did not count it
 	}
-	if newest.Seen.Revisions <= others || v.log.options.Verified != nil && !v.log.options.Verified(ctx, newest) {
+	if newest.Seen.Revisions <= others || v.log.options.HasEntrySignatures != nil && !v.log.options.HasEntrySignatures(ctx, newest) {
 		return
 	}
 	v.notices.add("seen", fmt.Errorf("the registry lists %s beside the newest one (%s), whose writer saw %d: a retention rule may have deleted the rest",

@@ -107,8 +107,8 @@ func (v *View) Lists(tag string) bool { return slices.Contains(v.all, tag) }
 // tryBeyond bounds the revisions dated too far ahead that are read.
 const tryBeyond = 64
 
-// admitVerified takes those into the view that a policy verifies, although they
-// are dated too far ahead.
+// admitVerified takes those into the view that have the signatures which the policy
+// wants of an entry, although they are dated too far ahead.
 func (v *View) admitVerified(ctx context.Context) {
 	var try []revision.Tag
 	for _, tag := range v.beyond {
@@ -116,7 +116,7 @@ func (v *View) admitVerified(ctx context.Context) {
 			try = append(try, tag)
 		}
 	}
-	if v.log.options.Verified == nil || len(try) == 0 {
+	if v.log.options.HasEntrySignatures == nil || len(try) == 0 {
 		return
 	}
 	try = try[:min(len(try), tryBeyond)]
@@ -129,7 +129,7 @@ func (v *View) admitVerified(ctx context.Context) {
 		return // what is not known to be verified is none
 	}
 	for _, tag := range try {
-		if r := found[tag]; r != nil && v.log.options.Verified(ctx, r) {
+		if r := found[tag]; r != nil && v.log.options.HasEntrySignatures(ctx, r) {
 			v.log.Confirm(tag)
 			v.listed = append(v.listed, tag)
 			v.beyond = slices.DeleteFunc(v.beyond, func(other revision.Tag) bool { return other == tag })
@@ -246,7 +246,7 @@ func (v *View) sawListed(heads []*revision.Revision) {
 
 // saved reports what could not be written down, where that matters.
 func (v *View) saved(err error) {
-	if err != nil && v.log.options.Verified != nil {
+	if err != nil && v.log.options.HasEntrySignatures != nil {
 		v.notices.add("state", err)
 	}
 }

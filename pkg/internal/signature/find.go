@@ -197,7 +197,7 @@ func (f *finder) legacyLayer(ctx context.Context, layer ocispec.Descriptor) (Sig
 // isHiddenAbsence reports whether a refusal to show a tag beside a subject means
 // that there is none: some registries answer 403 for a tag that does not exist.
 func isHiddenAbsence(ctx context.Context, from registry.Repository, subject digest.Digest, tag string, err error) bool {
-	return errors.Is(err, absence.ErrHidden) && absence.IsBeside(ctx, from, subject, tag)
+	return errors.Is(err, absence.ErrHidden) && absence.IsAbsentBeside(ctx, from, subject, tag)
 }
 
 // blob reads a layer, whose bytes may be in its descriptor.
