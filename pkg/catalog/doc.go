@@ -34,9 +34,8 @@
 //
 // # Caching
 //
-// List, Publish and Remove always ask the registry for its tag list, and in a
-// warm cache for nothing else. Get, History and Sign answer from the last such
-// read while it is fresh (Options.Fresh), and ask again before they say that an
-// entry does not exist. GetOptions.Signers, under a policy, asks for signatures
+// In a warm cache, List without a policy asks the registry for its tag list and for
+// nothing else. Options.Fresh says who answers from the last such read; all others
+// read the tag list anew. GetOptions.Signers, under a policy, asks for signatures
 // each time.
 package catalog

@@ -70,7 +70,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.logged(recorded, r)
 }
 
-// cleanPath tells the paths that mean what they view like. ServeMux would
+// cleanPath tells the paths that mean what they look like. ServeMux would
 // redirect the others, or decode them.
 func cleanPath(r *http.Request) bool {
 	p := r.URL.Path

@@ -86,7 +86,7 @@ func policyOf(found []*serving.Evaluation) (policy *trust.Policy, ok bool) {
 
 // entries returns those of all live entries that the policy lets through, the old
 // ones where they are of the same revision and verdict, and what it refuses. What
-// was fromCache from the disk is not believed.
+// was read from the cache file is not believed.
 func (f *follower) entries(ctx context.Context, old *state, views []serving.View, found []*serving.Evaluation) (all []*servedEntry, refused []*refusal, err error) {
 	for n, view := range views {
 		label := f.label(f.followed[n])

@@ -209,7 +209,7 @@ func (f *follower) evaluateAll(ctx context.Context) {
 	}
 }
 
-// renew views into the signatures of an entry again, and shows what it finds.
+// renew checks the signatures of an entry again, and shows what it finds.
 func (f *follower) renew(ctx context.Context, one *followed, name string) error {
 	one.mu.Lock()
 	if one.evaluation != nil {

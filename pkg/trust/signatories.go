@@ -27,8 +27,7 @@ type signatory struct {
 	at     time.Time // the earliest time that a service proves; zero for none
 }
 
-// add notes a valid signature. marks say who made it, named whom of the rule's
-// signers that may be.
+// add notes who made a valid signature.
 func (s *signers) add(one *signatory) {
 	kept := (*s)[:0:0]
 	var same *signatory

@@ -4,7 +4,9 @@
 //
 //	builds, err := imagebuild.Parse(text, "build.yaml")
 //	for _, build := range builds {
-//		result, err := c.PublishBuild(ctx, build, catalog.PublishOptions{})
+//		image, options, err := catalog.FromBuild(build, catalog.PublishOptions{})
+//		…
+//		result, err := c.Publish(ctx, image, options)
 //	}
 //
 // YAML and JSON, one object, a List, or several documents. Files are other

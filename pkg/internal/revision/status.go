@@ -10,21 +10,21 @@ import (
 const MaxStatusMessage = 1024
 
 // CheckStatus reports a status that a reader must not believe: it may come from
-// whoever can write to the catalog. The error is an ErrInvalid.
+// whoever can write to the catalog. The error is an entry.ErrMalformed.
 func CheckStatus(s *entry.Status) error {
-	invalid := func(what string) error {
+	malformed := func(what string) error {
 		return fmt.Errorf("%w: status of %q: %s", entry.ErrMalformed, shorten(s.Name), what)
 	}
 	phase, known := entry.ParsePhase(string(s.Phase))
 	switch {
 	case entry.CheckName(s.Name) != nil:
-		return invalid("not a name")
+		return malformed("not a name")
 	case !known || phase != s.Phase:
-		return invalid("unknown phase")
+		return malformed("unknown phase")
 	case !isText(s.Reason, 64), !isText(s.Message, MaxStatusMessage):
-		return invalid("reason or message is no plain ASCII text")
+		return malformed("reason or message is no plain ASCII text")
 	case s.Accesses < 0 || s.Failures < 0:
-		return invalid("negative count")
+		return malformed("negative count")
 	}
 	return nil
 }
