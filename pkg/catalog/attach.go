@@ -20,11 +20,26 @@ import (
 // attach writes the revision as a referrer of its image, so that whoever has
 // the image finds the entry.
 func (c *Catalog) attach(ctx context.Context, repository registry.Repository, rev []byte, image ocispec.Descriptor) Step {
-	packed, err := revision.PackAttachment(rev, image)
+	packed, err := c.packAttachment(rev, image)
 	if err != nil {
 		return attachmentOf(err)
 	}
-	return c.putBeside(ctx, repository, packed, image, nil)
+	return c.putBeside(ctx, repository, image, nil, packed...)
+}
+
+// packAttachment makes the attachment of a revision, and after it the one that
+// earlier releases made, which does not name the catalog.
+func (c *Catalog) packAttachment(rev []byte, image ocispec.Descriptor) ([]*revision.Packed, error) {
+	name := c.normal
+	if c.reference.Layout != "" {
+		name = ""
+	}
+	packed, err := revision.PackAttachment(rev, name, image)
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := revision.PackAttachment(rev, "", image)
+	return []*revision.Packed{packed, earlier}, err
 }
 
 // reattach attaches a revision that was published before, unless its
@@ -39,37 +54,39 @@ func (c *Catalog) reattach(ctx context.Context, repository registry.Repository, 
 	if err != nil {
 		return attachmentOf(err)
 	}
-	packed, err := revision.PackAttachment(manifest, image.Descriptor)
+	packed, err := c.packAttachment(manifest, image.Descriptor)
 	if err != nil {
 		return attachmentOf(err)
 	}
-	return c.putBeside(ctx, repository, packed, image.Descriptor, image.Listed)
+	return c.putBeside(ctx, repository, image.Descriptor, image.Listed, packed...)
 }
 
-// putBeside writes a referrer of an image, unless it is among those that are
-// listed, and there.
-func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor, listed []digest.Digest) Step {
-	attached, err := isAttached(ctx, repository, packed, listed)
+// putBeside writes the first of some referrers of an image, unless one of them,
+// which says the same, is among those that are listed, and there.
+func (c *Catalog) putBeside(ctx context.Context, repository registry.Repository, image ocispec.Descriptor, listed []digest.Digest, packed ...*revision.Packed) Step {
+	attached, err := isAttached(ctx, repository, listed, packed...)
 	switch {
 	case err != nil:
 		return attachmentOf(err)
 	case attached:
 		return Step{Outcome: Skipped}
 	}
-	return attachmentOf(c.pushAttachment(ctx, repository, packed, image))
+	return attachmentOf(c.pushAttachment(ctx, repository, packed[0], image))
 }
 
-// isAttached reports whether an attachment is among the listed referrers of an
-// image, and there: what registries clean up may stay listed.
-func isAttached(ctx context.Context, repository registry.Repository, packed *revision.Packed, listed []digest.Digest) (bool, error) {
-	if !slices.Contains(listed, packed.Descriptor.Digest) {
-		return false, nil
+// isAttached reports whether one of some attachments is among the listed referrers
+// of an image, and there: what registries clean up may stay listed.
+func isAttached(ctx context.Context, repository registry.Repository, listed []digest.Digest, packed ...*revision.Packed) (bool, error) {
+	for _, one := range packed {
+		if !slices.Contains(listed, one.Descriptor.Digest) {
+			continue
+		}
+		_, err := absence.Confirm(ctx, repository, one.Descriptor.Digest.String())
+		if !errors.Is(err, entry.ErrNotFound) {
+			return err == nil, err
+		}
 	}
-	_, err := absence.Confirm(ctx, repository, packed.Descriptor.Digest.String())
-	if errors.Is(err, entry.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
+	return false, nil
 }
 
 // attachmentOf is the outcome of attaching.

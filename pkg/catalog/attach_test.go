@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -215,5 +216,37 @@ func TestTagsNameTheCatalog(t *testing.T) {
 		if ours != count {
 			t.Errorf("%s has %d tags of ours, want %d: %v", repository, ours, count, tags)
 		}
+	}
+}
+
+// An attachment that an earlier release wrote does not name the catalog. It is the
+// attachment all the same; one that is written now names it.
+func TestAttachmentWithoutTheCatalog(t *testing.T) {
+	w := newWorld(t, true, nil)
+	image := w.push("os/autosd", "1", "1")
+	w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
+	repository, subject := w.openImage(image)
+	for d := range w.attached(image) {
+		_, manifest, err := repository.Manifest(t.Context(), d.String())
+		if err != nil || !strings.Contains(string(manifest), `"vnd.caib.catalog.reference":"`+w.host+`/team/catalog"`) {
+			t.Fatalf("%v, %s; want an attachment that names the catalog", err, manifest)
+		}
+		rev, err := revision.UnpackAttachment(manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.forget("os/autosd", d)
+		earlier, err := revision.PackAttachment(rev, "", subject)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := repository.PushReferrer(t.Context(), earlier.Descriptor, earlier.Manifest, subject); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := w.attached(image)
+	result := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
+	if result.Attachment.Outcome != catalog.Skipped || len(w.attached(image)) != len(before) {
+		t.Errorf("published again: %+v; attachments %v, then %v; want the earlier one left alone", result.Attachment, before, w.attached(image))
 	}
 }

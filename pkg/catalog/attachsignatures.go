@@ -37,7 +37,7 @@ func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repo
 	if err != nil {
 		return attachmentOf(err)
 	}
-	return c.putBeside(ctx, repository, packed, image, listed)
+	return c.putBeside(ctx, repository, image, listed, packed)
 }
 
 // attachSignatures puts the signatures beside the attachment, if there are both.
@@ -91,7 +91,7 @@ func (c *Catalog) findAttachment(ctx context.Context, rev *revision.Revision, im
 	if err != nil {
 		return nil, nil, false, err
 	}
-	packed, err := revision.PackAttachment(manifest, image)
+	packed, err := c.packAttachment(manifest, image)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -102,6 +102,6 @@ func (c *Catalog) findAttachment(ctx context.Context, rev *revision.Revision, im
 	for _, one := range referrers {
 		listed = append(listed, one.Digest)
 	}
-	attached, err = isAttached(ctx, repository, packed, listed)
+	attached, err = isAttached(ctx, repository, listed, packed...)
 	return repository, listed, attached, err
 }

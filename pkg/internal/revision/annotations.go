@@ -1,6 +1,8 @@
 package revision
 
 import (
+	"maps"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -10,6 +12,7 @@ const (
 	AnnotationImage        = "vnd.caib.catalog.image"
 	AnnotationImageDigest  = "vnd.caib.catalog.image-digest"
 	AnnotationSeen         = "vnd.caib.catalog.seen"
+	AnnotationReference    = "vnd.caib.catalog.reference" // of attachments only
 	AnnotationDistro       = automotivePrefix + "distro"
 	AnnotationTarget       = automotivePrefix + "target"
 	AnnotationArch         = automotivePrefix + "arch"
@@ -38,6 +41,25 @@ func facets(pairs ...string) map[string]string {
 		used += len(key) + len(value)
 	}
 	return set
+}
+
+// withCatalog returns the annotations of a revision's attachment: those of the
+// revision, and the catalog that it is in. "" adds nothing, and neither does what
+// is too long.
+func withCatalog(annotations map[string]string, catalog string) map[string]string {
+	used := len(AnnotationReference) + len(catalog)
+	for key, value := range annotations {
+		used += len(key) + len(value)
+	}
+	if catalog == "" || len(catalog) > maxFacet || used > maxFacets {
+		return annotations
+	}
+	all := maps.Clone(annotations)
+	if all == nil {
+		all = map[string]string{}
+	}
+	all[AnnotationReference] = catalog
+	return all
 }
 
 func documentFacets(d *Document, seen Seen) map[string]string {

@@ -101,15 +101,17 @@ func pack(op Op, name string, at entry.Time, document []byte, annotations map[st
 
 // PackAttachment makes the referrer that puts a revision beside its image
 // (SPEC section 9): revision is the exact manifest of a publish revision,
-// subject the image's descriptor.
-func PackAttachment(revision []byte, subject ocispec.Descriptor) (*Packed, error) {
+// subject the image's descriptor, catalog the normal reference of the catalog that
+// the revision is in. "" names none: of a layout, whose path means nothing
+// elsewhere, and in attachments that earlier releases wrote.
+func PackAttachment(revision []byte, catalog string, subject ocispec.Descriptor) (*Packed, error) {
 	var manifest ocispec.Manifest
 	if err := json.Unmarshal(revision, &manifest); err != nil {
 		return nil, fmt.Errorf("%w: revision manifest: %v", entry.ErrInvalid, err)
 	}
 	// A subject is named, not described: its annotations or URLs are not ours.
 	plain := ocispec.Descriptor{MediaType: subject.MediaType, Digest: subject.Digest, Size: subject.Size}
-	return packManifest(manifest.ArtifactType, MediaTypeRevision, revision, manifest.Annotations, &plain)
+	return packManifest(manifest.ArtifactType, MediaTypeRevision, revision, withCatalog(manifest.Annotations, catalog), &plain)
 }
 
 // PackSignatures makes the referrer that puts signatures of a revision beside its

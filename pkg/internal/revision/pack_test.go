@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func TestAttachmentRoundTrip(t *testing.T) {
 		MediaType: ocispec.MediaTypeImageIndex, Digest: digest.FromString("image"), Size: 77,
 		Annotations: map[string]string{"x": "y"}, URLs: []string{"https://example.com"}, Platform: &ocispec.Platform{OS: "linux"},
 	}
-	packed, err := PackAttachment(revision.Manifest, subject)
+	packed, err := PackAttachment(revision.Manifest, "registry.example.com/team/catalog", subject)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +187,8 @@ func TestAttachmentRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := original // the same config, artifact type and facets
+	want.Annotations = maps.Clone(original.Annotations)
+	want.Annotations["vnd.caib.catalog.reference"] = "registry.example.com/team/catalog"
 	want.Subject = &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageIndex, Digest: subject.Digest, Size: 77}
 	want.Layers = []ocispec.Descriptor{{
 		MediaType: "application/vnd.caib.catalog.revision.v1+json", Digest: revision.Descriptor.Digest, Size: int64(len(revision.Manifest)), Data: revision.Manifest,
@@ -196,10 +199,16 @@ func TestAttachmentRoundTrip(t *testing.T) {
 	if packed.Tag != (Tag{}) {
 		t.Errorf("an attachment has the tag %s", packed.Tag)
 	}
+	for _, catalog := range []string{"", "registry.example.com/" + strings.Repeat("x", 236)} {
+		packed, err := PackAttachment(revision.Manifest, catalog, subject)
+		if err != nil || strings.Contains(string(packed.Manifest), `"vnd.caib.catalog.reference"`) {
+			t.Errorf("catalog of %d bytes: %v, %s; want no annotation", len(catalog), err, packed.Manifest)
+		}
+	}
 }
 
 func TestUnpackAttachmentRejects(t *testing.T) {
-	packed, err := PackAttachment(mustPack(t, sampleDocument("a")).Manifest, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("i"), Size: 1})
+	packed, err := PackAttachment(mustPack(t, sampleDocument("a")).Manifest, "", ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("i"), Size: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +233,7 @@ func TestUnpackAttachmentRejects(t *testing.T) {
 	if _, err := UnpackAttachment([]byte("<html>")); !errors.Is(err, entry.ErrMalformed) {
 		t.Errorf("not JSON: %v", err)
 	}
-	if _, err := PackAttachment([]byte("<html>"), ocispec.Descriptor{}); !errors.Is(err, entry.ErrInvalid) {
+	if _, err := PackAttachment([]byte("<html>"), "", ocispec.Descriptor{}); !errors.Is(err, entry.ErrInvalid) {
 		t.Errorf("attaching what is not JSON: %v", err)
 	}
 }

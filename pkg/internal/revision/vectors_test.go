@@ -35,6 +35,7 @@ type vectors struct {
 	Attachments []struct {
 		Subject                    ocispec.Descriptor
 		Revision, Manifest, Digest string
+		Catalog                    string // in normal form; "" is not said
 	}
 	Revisions []struct{ What, Tag, Manifest, Verdict string }
 	Replays   []struct {
@@ -140,7 +141,7 @@ func TestVectors(t *testing.T) {
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Attachments {
-		packed, err := revision.PackAttachment([]byte(tt.Revision), tt.Subject)
+		packed, err := revision.PackAttachment([]byte(tt.Revision), tt.Catalog, tt.Subject)
 		if err != nil || string(packed.Manifest) != tt.Manifest || packed.Descriptor.Digest.String() != tt.Digest {
 			t.Errorf("attachment: %v, %+v", err, packed)
 		}
