@@ -60,8 +60,9 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/verdicts pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry pkg/internal/revision"},
-	{"pkg/client", "pkg/api pkg/catalog pkg/entry"},
-	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/serving pkg/registry pkg/trust"},
+	{"pkg/internal/wire", "pkg/api pkg/catalog pkg/entry"},
+	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/internal/kinded pkg/internal/wire"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
 	{"pkg/internal/imagesign", "pkg/internal/signature pkg/registry pkg/trust"},

@@ -66,31 +66,6 @@ type Details struct {
 	DryRun        bool              `json:"dryRun,omitzero"`
 }
 
-// NewDetails returns what a request says of publication options: all but the
-// name, and what a server does not do for others.
-func NewDetails(o catalog.PublishOptions) Details {
-	m := &o.Metadata
-	return Details{
-		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
-		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
-		KernelVersion: m.KernelVersion, Targets: m.Targets, Bootc: m.Bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
-		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
-	}
-}
-
-// Options returns the publication options that NewDetails was given, as far as the
-// details say them.
-func (d *Details) Options() catalog.PublishOptions {
-	return catalog.PublishOptions{
-		Version: d.Version, Description: d.Description, Tags: d.Tags, Labels: d.Labels, Digest: d.Digest,
-		Metadata: entry.Metadata{
-			Architecture: d.Architecture, OS: d.OS, Variant: d.Variant, Distro: d.Distro, DistroVersion: d.DistroVersion,
-			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
-		},
-		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
-	}
-}
-
 // Publication is what came of a request to publish or to add.
 type Publication struct {
 	entry.Item
@@ -101,26 +76,6 @@ type Publication struct {
 	Snapshot   bool              `json:"snapshot"`
 	MovedFrom  []string          `json:"movedFrom,omitempty"`
 	Warnings   []catalog.Warning `json:"warnings,omitempty"`
-}
-
-// NewPublication shows the result of a publication.
-func NewPublication(r catalog.PublishResult) Publication {
-	p := Publication{
-		Item: r.Item, Outcome: r.Outcome, Tag: r.Tag, Attachment: r.Attachment,
-		Snapshot: r.Snapshot, MovedFrom: r.MovedFrom, Warnings: r.Warnings,
-	}
-	if r.Keep != nil && r.Keep.Outcome != catalog.Kept && r.Keep.Outcome != catalog.Skipped {
-		p.Keep = r.Keep
-	}
-	return p
-}
-
-// Result returns the result that NewPublication was given, but for what was kept.
-func (p *Publication) Result() catalog.PublishResult {
-	return catalog.PublishResult{
-		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment, Keep: p.Keep,
-		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
-	}
 }
 
 // Removal is what came of a request to remove, for a client that asks for it by

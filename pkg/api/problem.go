@@ -1,19 +1,13 @@
 package api
 
 import (
-	"net/http"
-
 	"github.com/opencontainers/go-digest"
 
-	"github.com/oci-catalog/caib/pkg/catalog"
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/schema"
 )
 
 // Problem is an error as the API tells it: the body of every answer with a status
-// of 400 or more, and the error that a client returns. It wraps the kind of package
-// entry that its code stands for, and where it says which entry is in the way a
-// *catalog.ConflictError.
+// of 400 or more. Package client returns it in a *client.Error.
 type Problem struct {
 	Sentence string `json:"error"`
 	Code     string `json:"code"`             // of the kind; no_route and throttled have none
@@ -33,20 +27,3 @@ const (
 	ReasonReadOnly   = "read_only"            // the server takes no writes from anybody
 	ReasonNotAllowed = "registry_not_allowed" // the server does not open this registry
 )
-
-// Error is the sentence.
-func (p *Problem) Error() string { return p.Sentence }
-
-// Unwrap returns the kind, and the data that there is.
-func (p *Problem) Unwrap() (causes []error) {
-	switch kind := entry.Kind(p.Code); {
-	case kind != nil:
-		causes = append(causes, kind)
-	case p.Status >= 500 || p.Status == http.StatusTooManyRequests:
-		causes = append(causes, entry.ErrUnreachable)
-	}
-	if p.Code == "conflict" && p.Name != "" {
-		causes = append(causes, &catalog.ConflictError{Name: p.Name, Image: p.Image, Revision: p.Revision})
-	}
-	return causes
-}

@@ -11,9 +11,8 @@
 //
 // # Errors
 //
-// What a server says went wrong is an *api.Problem, which wraps its kind of package
-// entry and, for a conflict, a *catalog.ConflictError. A request that got no answer
-// of a server is an *Error.
+// A request that no server served is an *Error, of a kind of package entry: with the
+// server's *api.Problem, or without where none answered.
 package client
 
 import (

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/client"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -53,6 +52,7 @@ func TestProblems(t *testing.T) {
 	}{
 		"the name is taken":    {409, `{"error":"x","code":"conflict","name":"a"}`, entry.ErrConflict, &catalog.ConflictError{Name: "a"}},
 		"the image has a name": {409, ours + `,"name":"a","image":"r/os/a:1"}`, entry.ErrConflict, &catalog.ConflictError{Name: "a", Image: "r/os/a:1"}},
+		"another revision":     {412, `{"error":"x","code":"conflict","name":"a","revision":"sha256:1"}`, entry.ErrConflict, &catalog.ConflictError{Name: "a", Revision: "sha256:1"}},
 		"an older server":      {409, ours + `}`, entry.ErrConflict, nil},
 		"not found":            {404, `{"error":"x","code":"not_found","name":"a"}`, entry.ErrNotFound, nil},
 		"its time ran out":     {504, `{"error":"x","code":"timeout"}`, context.DeadlineExceeded, nil},
@@ -61,9 +61,12 @@ func TestProblems(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := answering(t, tt.status, tt.answer).Add(t.Context(), "a", "r/os/a:1", catalog.PublishOptions{})
-			var problem *api.Problem
-			if !errors.Is(err, tt.kind) || !errors.As(err, &problem) || problem.Status != tt.status {
-				t.Errorf("got %v (%#v), want a problem of kind %v and status %d", err, problem, tt.kind, tt.status)
+			var failed *client.Error
+			if !errors.Is(err, tt.kind) || !errors.As(err, &failed) || failed.Problem == nil || failed.Problem.Status != tt.status {
+				t.Fatalf("got %v (%#v), want a problem of kind %v and status %d", err, failed, tt.kind, tt.status)
+			}
+			if got, want := err.Error(), failed.Problem.Sentence; got != want {
+				t.Errorf("the error says %q, want %q, and nothing besides", got, want)
 			}
 			conflict, _ := errors.AsType[*catalog.ConflictError](err)
 			if diff := cmp.Diff(tt.conflict, conflict, cmpopts.IgnoreFields(catalog.ConflictError{}, "Message")); diff != "" {

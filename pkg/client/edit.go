@@ -11,6 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/wire"
 )
 
 // maxEditRounds bounds how often an edit is made while the entry gets other revisions.
@@ -44,11 +45,12 @@ func (c *Client) Edit(ctx context.Context, name string, change entry.Change, opt
 			r.query.Set("dry-run", "true")
 		}
 		made, err := ask[api.Publication](ctx, c, r)
-		problem, refused := errors.AsType[*api.Problem](err)
-		if round < maxEditRounds && options.Match == "" && refused && problem.Status == http.StatusPreconditionFailed {
+		failed, ok := errors.AsType[*Error](err)
+		overtaken := ok && failed.Problem != nil && failed.Problem.Status == http.StatusPreconditionFailed
+		if round < maxEditRounds && options.Match == "" && overtaken {
 			continue
 		}
-		return made.Result(), err
+		return wire.Result(&made), err
 	}
 }
 

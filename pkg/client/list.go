@@ -42,7 +42,7 @@ func (c *Client) withheld(names int) []catalog.Head {
 	if names == 0 {
 		return nil
 	}
-	return []catalog.Head{{Err: &RefusedError{c.base.Host, names}}}
+	return []catalog.Head{{Err: newRefusedError(c.base.Host, names)}}
 }
 
 // Heads lists what there is to verify, as List does.

@@ -11,17 +11,18 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/wire"
 )
 
 // Publish has the server publish an image. What no server does for others is an
 // entry.ErrInvalid: options with Sign, Unsigned or Init, and images in directories.
 func (c *Client) Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error) {
-	return c.publish(ctx, api.Root+"/publish", image, options, api.PublishRequest{Details: api.NewDetails(options), Image: image, Name: options.Name})
+	return c.publish(ctx, api.Root+"/publish", image, options, api.PublishRequest{Details: wire.Details(options), Image: image, Name: options.Name})
 }
 
 // Add has the server add an image under a new name, as Publish does.
 func (c *Client) Add(ctx context.Context, name, image string, options catalog.PublishOptions) (catalog.PublishResult, error) {
-	return c.publish(ctx, imagesPath, image, options, api.AddRequest{Details: api.NewDetails(options), RegistryURL: image, Name: name})
+	return c.publish(ctx, imagesPath, image, options, api.AddRequest{Details: wire.Details(options), RegistryURL: image, Name: name})
 }
 
 func (c *Client) publish(ctx context.Context, path, image string, options catalog.PublishOptions, body any) (catalog.PublishResult, error) {
@@ -37,7 +38,7 @@ func (c *Client) publish(ctx context.Context, path, image string, options catalo
 		return catalog.PublishResult{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}
 	made, err := ask[api.Publication](ctx, c, request{method: http.MethodPost, path: path, body: body})
-	return made.Result(), err
+	return wire.Result(&made), err
 }
 
 var (

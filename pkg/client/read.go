@@ -51,7 +51,7 @@ func (c *Client) Verify(ctx context.Context, name string, options catalog.Verify
 	answer, err := ask[api.Verification](ctx, c, request{method: http.MethodPost, path: imagesPath + "/" + name + "/verify", query: query})
 	if err == nil && answer.Failure != nil {
 		answer.Failure.Status = http.StatusOK
-		err = answer.Failure
+		err = problemError(answer.Failure)
 	}
 	if answer.Verification == nil {
 		return catalog.Verification{Name: name}, err

@@ -156,24 +156,28 @@ func (c *Client) unanswered(ctx context.Context, r request, err error) error {
 	default:
 		err = fmt.Errorf("%w: %w", entry.ErrUnreachable, err)
 	}
-	return &Error{Operation: c.operation(r), Err: err}
+	return noAnswer(c.operation(r), err)
 }
 
 // notOurs is an answer that no index server gives, and why it is none.
 func (c *Client) notOurs(r request, err error) error {
-	return &Error{Operation: c.operation(r), NoServer: true, Err: fmt.Errorf("%w: %w", entry.ErrUnreachable, err)}
+	failed := noAnswer(c.operation(r), fmt.Errorf("%w: %w", entry.ErrUnreachable, err))
+	failed.NoServer = true
+	return failed
 }
 
 // refused is what a server says about a request that it does not serve.
 func (c *Client) refused(status int, answer []byte) error {
 	problem := &api.Problem{}
-	switch err := json.Unmarshal(answer, problem); {
-	case err != nil || problem.Sentence == "":
-		return &Error{Operation: c.base.Host, Err: fmt.Errorf("%w: status %d, and not in the words of an index server", entry.ErrUnreachable, status)}
-	case problem.Code == "no_route":
-		problem.Status = status
-		return &Error{Operation: c.base.Host, NoServer: true, Err: fmt.Errorf("%w: %w", entry.ErrUnreachable, problem)}
-	}
+	err := json.Unmarshal(answer, problem)
 	problem.Status = status
-	return problem
+	switch {
+	case err != nil || problem.Sentence == "":
+		return noAnswer(c.base.Host, fmt.Errorf("%w: status %d, and not in the words of an index server", entry.ErrUnreachable, status))
+	case problem.Code == "no_route":
+		failed := noAnswer(c.base.Host, fmt.Errorf("%w: %s", entry.ErrUnreachable, problem.Sentence))
+		failed.NoServer, failed.Problem = true, problem
+		return failed
+	}
+	return problemError(problem)
 }

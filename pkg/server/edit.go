@@ -14,6 +14,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/wire"
 )
 
 const patchTypes = "application/merge-patch+json, application/json"
@@ -37,7 +38,7 @@ func (s *Server) edit(w http.ResponseWriter, r *http.Request) {
 		return s.elsewhere(name, err)
 	})
 	if done {
-		s.respond(w, r, http.StatusOK, api.NewPublication(result))
+		s.respond(w, r, http.StatusOK, wire.Publication(result))
 	}
 }
 

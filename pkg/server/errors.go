@@ -11,6 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/gate"
+	"github.com/oci-catalog/caib/pkg/internal/wire"
 )
 
 // statuses is the one table from the codes of error kinds to HTTP status.
@@ -25,14 +26,23 @@ var statuses = map[string]int{
 	"not_found":    http.StatusNotFound,
 }
 
-func problem(status int, code, sentence string) *api.Problem {
-	return &api.Problem{Sentence: sentence, Code: code, Status: status}
+// problemError is what the server itself says went wrong, as an error.
+type problemError api.Problem
+
+func problem(status int, code, sentence string) *problemError {
+	return &problemError{Sentence: sentence, Code: code, Status: status}
 }
+
+func (e *problemError) Error() string { return e.Sentence }
+
+func (e *problemError) Unwrap() error { return wire.Kind((*api.Problem)(e)) }
 
 // fail answers an error, as far as the client may be told it.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *api.Problem
-	if !errors.As(err, &p) {
+	if own, ok := errors.AsType[*problemError](err); ok {
+		p = (*api.Problem)(own)
+	} else {
 		p = s.forClient(w, r, err)
 	}
 	body, err := json.Marshal(p)
@@ -49,13 +59,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// problemOf is an error as the API tells it; one that is a problem already is
-// that.
+// problemOf is an error as the API tells it.
 func problemOf(err error) *api.Problem {
-	if p, ok := errors.AsType[*api.Problem](err); ok {
-		return p
+	if own, ok := errors.AsType[*problemError](err); ok {
+		return (*api.Problem)(own)
 	}
-	p := problem(http.StatusInternalServerError, "failure", err.Error())
+	p := &api.Problem{Sentence: err.Error(), Code: "failure", Status: http.StatusInternalServerError}
 	if code := entry.Code(err); code != "" {
 		p.Code, p.Status = code, statuses[code]
 	}

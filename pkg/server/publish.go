@@ -11,6 +11,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/wire"
 )
 
 const (
@@ -66,7 +67,7 @@ func (s *Server) writing(w http.ResponseWriter, r *http.Request, step func(conte
 
 // optionsOf returns what somebody says of an image, if it makes sense.
 func optionsOf(d *api.Details, who string) (catalog.PublishOptions, error) {
-	options := d.Options()
+	options := wire.Options(d)
 	options.Author = who
 	if d.Digest != "" && d.Digest.Validate() != nil {
 		return options, fmt.Errorf("%w: digest: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
@@ -174,7 +175,7 @@ func (s *Server) publication(w http.ResponseWriter, r *http.Request, action stri
 	if result.Outcome != catalog.Planned {
 		w.Header().Set("Location", imagePath+result.Item.Name)
 	}
-	s.respond(w, r, status, api.NewPublication(result))
+	s.respond(w, r, status, wire.Publication(result))
 }
 
 // remove answers DELETE /v1/catalog/images/{name}.

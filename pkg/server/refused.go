@@ -120,5 +120,5 @@ func (s *Server) withoutReason(w http.ResponseWriter, r *http.Request, refused *
 	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))
 	bare := *refused
 	bare.Reason = ""
-	return problem(e.Status, e.Code, bare.Error()+moreForTokens)
+	return &api.Problem{Sentence: bare.Error() + moreForTokens, Code: e.Code, Status: e.Status}
 }

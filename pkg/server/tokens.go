@@ -118,7 +118,7 @@ func (t *tokens) who(presented string) (string, error) {
 	return name, nil
 }
 
-var errReadOnly = &api.Problem{
+var errReadOnly = &problemError{
 	Sentence: "this server is read-only: it was started without --allow-publish",
 	Code:     "unauthorized", Reason: api.ReasonReadOnly, Status: http.StatusForbidden,
 }

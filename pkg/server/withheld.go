@@ -72,7 +72,7 @@ func (s *Server) forClient(w http.ResponseWriter, r *http.Request, err error) *a
 // withheld is a problem with a sentence for everybody.
 func (s *Server) withheld(w http.ResponseWriter, r *http.Request, e *api.Problem) *api.Problem {
 	s.log.LogAttrs(r.Context(), slog.LevelWarn, "told to nobody but the log", slog.String("id", requestID(w)), slog.String("error", e.Sentence))
-	return problem(e.Status, e.Code, withoutToken[e.Code]+moreForTokens)
+	return &api.Problem{Sentence: withoutToken[e.Code] + moreForTokens, Code: e.Code, Status: e.Status}
 }
 
 // verified is what was found out about the entry of an image as a client may be told

@@ -98,10 +98,13 @@ func serverPublishHint(err error, options catalog.PublishOptions) error {
 // serverHint is the help for what went wrong with an index server; "" for any
 // other error.
 func serverHint(err error) string {
-	var unanswered *client.Error
-	var problem *api.Problem
+	var failed *client.Error
 	var certificate *tls.CertificateVerificationError
-	answered := errors.As(err, &problem)
+	if !errors.As(err, &failed) {
+		return ""
+	}
+	problem := failed.Problem
+	answered := problem != nil
 	switch {
 	case answered && problem.Code == "no_route":
 		return "give --server the address of the server alone; or it is older than this command"
@@ -111,9 +114,9 @@ func serverHint(err error) string {
 		return "publish to the registry itself: give --catalog, and no --server"
 	case answered && problem.Reason == api.ReasonNotAllowed:
 		return "the server opens this registry if it is started with a pattern for it: `caib catalog serve --allow-registry HOST`"
-	case answered || !errors.As(err, &unanswered):
+	case answered:
 		return ""
-	case unanswered.NoServer:
+	case failed.NoServer:
 		return "give the address of an index server (`caib catalog serve`) with --server, without a path of the API"
 	case errors.As(err, &certificate):
 		return "give the server's certificate authority with --ca-file"

@@ -1,0 +1,66 @@
+// Package wire converts between what package catalog takes and returns and what
+// package api sends.
+package wire
+
+import (
+	"net/http"
+
+	"github.com/oci-catalog/caib/pkg/api"
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Details returns what a request says of publication options: all but the
+// name, and what a server does not do for others.
+func Details(o catalog.PublishOptions) api.Details {
+	m := &o.Metadata
+	return api.Details{
+		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
+		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
+		KernelVersion: m.KernelVersion, Targets: m.Targets, Bootc: m.Bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
+		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
+	}
+}
+
+// Options returns the publication options that Details was given, as far as the
+// details say them.
+func Options(d *api.Details) catalog.PublishOptions {
+	return catalog.PublishOptions{
+		Version: d.Version, Description: d.Description, Tags: d.Tags, Labels: d.Labels, Digest: d.Digest,
+		Metadata: entry.Metadata{
+			Architecture: d.Architecture, OS: d.OS, Variant: d.Variant, Distro: d.Distro, DistroVersion: d.DistroVersion,
+			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
+		},
+		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
+	}
+}
+
+// Publication shows the result of a publication.
+func Publication(r catalog.PublishResult) api.Publication {
+	p := api.Publication{
+		Item: r.Item, Outcome: r.Outcome, Tag: r.Tag, Attachment: r.Attachment,
+		Snapshot: r.Snapshot, MovedFrom: r.MovedFrom, Warnings: r.Warnings,
+	}
+	if r.Keep != nil && r.Keep.Outcome != catalog.Kept && r.Keep.Outcome != catalog.Skipped {
+		p.Keep = r.Keep
+	}
+	return p
+}
+
+// Result returns the result that Publication was given, but for what was kept.
+func Result(p *api.Publication) catalog.PublishResult {
+	return catalog.PublishResult{
+		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment, Keep: p.Keep,
+		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
+	}
+}
+
+// Kind returns the kind of package entry that a problem is of by its code, or by its
+// status where the code has none; nil is none.
+func Kind(p *api.Problem) error {
+	kind := entry.Kind(p.Code)
+	if kind == nil && (p.Status >= 500 || p.Status == http.StatusTooManyRequests) {
+		return entry.ErrUnreachable
+	}
+	return kind
+}

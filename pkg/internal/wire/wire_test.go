@@ -1,0 +1,46 @@
+package wire
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oci-catalog/caib/pkg/api"
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Nothing that a request or an answer says is lost on the way.
+func TestNothingIsLost(t *testing.T) {
+	details := api.Details{
+		Digest: "d", Version: "1", Description: "text", Tags: []string{"t"}, Labels: map[string]string{"k": "v"},
+		Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "autosd", DistroVersion: "9", KernelVersion: "6",
+		Targets: []entry.Target{{Name: "rpi4"}}, Bootc: true, BuildMode: "image", ExportFormat: "qcow2", Disk: "disk",
+		Source: entry.Source{Type: entry.SourceManual}, Override: true, Move: true, NoAttach: true, NoKeep: true, DryRun: true,
+	}
+	isFull(t, details)
+	options := Options(&details)
+	if diff := cmp.Diff(details, Details(options)); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	publication := api.Publication{
+		Item: entry.Item{Name: "a"}, Outcome: catalog.Published, Tag: "tag", Attachment: catalog.Step{Outcome: catalog.Attached},
+		Keep: &catalog.Step{Outcome: catalog.Failed}, Snapshot: true, MovedFrom: []string{"b"}, Warnings: []catalog.Warning{{Name: "a"}},
+	}
+	isFull(t, publication)
+	if diff := cmp.Diff(publication, Publication(Result(&publication))); diff != "" {
+		t.Errorf("publication (-want +got):\n%s", diff)
+	}
+}
+
+// isFull checks that the test has a value for every field.
+func isFull(t *testing.T, value any) {
+	t.Helper()
+	v := reflect.ValueOf(value)
+	for i := range v.NumField() {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s.%s is not set: the test has no value for it", v.Type(), v.Type().Field(i).Name)
+		}
+	}
+}
