@@ -119,7 +119,14 @@ func (a *actor) turn(ctx context.Context) {
 	}
 	name := a.schedule.names[a.rng.IntN(len(a.schedule.names))]
 	roll := a.rng.IntN(100)
+	if a.writes && a.schedule.setting.rush {
+		roll = roll * 2 / 5
+	}
 	switch {
+	case a.writes && roll < 15:
+		a.publishShared(ctx, name)
+	case a.writes && roll < 30:
+		a.edit(ctx, name)
 	case a.writes && roll < 45:
 		_ = a.publish(ctx, name)
 	case a.writes && roll < 60:

@@ -196,6 +196,9 @@ func (s *schedule) end(ctx context.Context) {
 	clear(s.repository.hidden)
 	time.Sleep(2 * mismatchFor)
 	s.checkAcknowledged()
+	s.checkPublishers()
+	s.checkEditors()
+	s.checkDuplicates(ctx)
 	readers := s.readers()
 	for range 6 {
 		doubtful, agreed := s.compare(ctx, readers)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // schedule is one simulated history of a repository. Its actors run the real
@@ -36,6 +37,10 @@ type schedule struct {
 	settled bool // the interleaving is over: nothing lags, nothing fails
 	acked   []acknowledged
 
+	publishers   []settled                 // of images that others publish too
+	editors      map[revision.Tag]*editing // by the revisions that they wrote
+	twins, edits int                       // that were there to be found, and checked
+
 	noting  sync.Mutex // guards what follows
 	trace   []string
 	tracing bool
@@ -47,6 +52,7 @@ type setting struct {
 	policy    bool // readers require signatures
 	adversary bool // somebody without a key pushes and deletes
 	cached    bool // processes have a cache, too
+	rush      bool // writers do little else than publish one image, and edit
 	lag       int  // how many changes a reading may be late
 	crashes   int  // one step in so many is a crash; 0 for none
 	failures  int  // one request in so many fails; 0 for none
@@ -62,8 +68,8 @@ type request struct {
 }
 
 func newSchedule(seed uint64, dir string) *schedule {
-	s := &schedule{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dir: dir, repository: newRepository(), wake: make(chan struct{}, 1)}
-	s.setting = setting{policy: s.rng.IntN(2) == 0, adversary: s.rng.IntN(3) > 0, cached: s.rng.IntN(8) == 0}
+	s := &schedule{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dir: dir, repository: newRepository(), editors: map[revision.Tag]*editing{}, wake: make(chan struct{}, 1)}
+	s.setting = setting{policy: s.rng.IntN(2) == 0, adversary: s.rng.IntN(3) > 0, cached: s.rng.IntN(8) == 0, rush: s.rng.IntN(4) == 0}
 	if s.rng.IntN(3) > 0 {
 		s.setting.lag = 1 + s.rng.IntN(4)
 	}

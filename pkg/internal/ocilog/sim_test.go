@@ -25,7 +25,8 @@ var (
 const maxFailed = 3
 
 // TestSimulation runs the code of this package in random histories: writers that
-// publish, remove, accept losses and write snapshots, readers whose answers lag,
+// publish, several of them one image, edit, remove, accept losses and write
+// snapshots, readers whose answers lag,
 // crashes, requests that fail, and an adversary who may push and delete but not
 // sign. Each history is one of a seed, and none takes real time. See check and
 // end for what must hold.
@@ -48,13 +49,20 @@ func TestSimulation(t *testing.T) {
 	}
 	before := debug.SetGCPercent(400) // most of the garbage is short-lived buffers of compressors
 	t.Cleanup(func() { debug.SetGCPercent(before) })
-	var next, failed atomic.Int64
+	var next, failed, twins, edits, withdrawals atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d withdrawals, %d images under two names in the end, %d edits that had to last", withdrawals.Load(), twins.Load(), edits.Load())
+	})
 	for range runtime.GOMAXPROCS(0) {
 		t.Run("worker", func(t *testing.T) {
 			t.Parallel()
 			dir := simulationDir(t)
 			for i := int(next.Add(1)) - 1; i < *schedules && failed.Load() < maxFailed; i = int(next.Add(1)) - 1 {
-				if violation := simulate(t, dir, seeds(i), false).failed; violation != "" {
+				done := simulate(t, dir, seeds(i), false)
+				twins.Add(int64(done.twins))
+				edits.Add(int64(done.edits))
+				withdrawals.Add(int64(done.withdrawals()))
+				if violation := done.failed; violation != "" {
 					failed.Add(1)
 					again := simulate(t, dir, seeds(i), true)
 					t.Errorf("schedule %d, seed %d: %s\n%s\n%s", i+1, seeds(i), violation, describe(again), strings.Join(again.trace, "\n"))
