@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/oci-catalog/caib/e2e/faultproxy"
 	"github.com/oci-catalog/caib/e2e/tools"
 )
 
@@ -46,6 +48,36 @@ func TestOneImageUnderSixNames(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Where the registry's lists lag, publishers do not see each other, and all are told
+// that they published. Whoever verifies the catalog is told what is left of it.
+func TestNamesThatAListHid(t *testing.T) {
+	t.Parallel()
+	var shown atomic.Bool
+	w, _ := behind(t, "distribution-3.1", faultproxy.Faults{HideTags: func(tag string) bool { return strings.HasPrefix(tag, "r00-") && !shown.Load() }})
+	image := w.push("shared", "1")
+	_, results := w.publishUnderSixNames(0, image)
+	for name, result := range results {
+		if result.Code != 0 {
+			t.Errorf("%s: exit code %d, want 0, for nobody sees the others\n%s", name, result.Code, result.Stderr)
+		}
+	}
+	shown.Store(true)
+	result := w.exits(5, "catalog", "verify", "--all")
+	for name := range results {
+		if !strings.Contains(result.Stderr, `"`+name+`"`) {
+			t.Errorf("verify --all does not name %s:\n%s", name, result.Stderr)
+		}
+	}
+	if count := strings.Count(result.Stderr, "hint: end one of them: `caib catalog remove r00-"); count != 5 {
+		t.Errorf("%d hints, want 5:\n%s", count, result.Stderr)
+	}
+	w.ok("catalog", "publish", image, "--name", "r00-n3", "--move")
+	w.ok("catalog", "verify", "--all")
+	if diff := diffNames([]string{"r00-n3"}, w.list()); diff != "" {
+		t.Errorf("after the mending command (-want +got):\n%s", diff)
+	}
 }
 
 // publishUnderSixNames lets 6 processes publish an image at once, and returns what
