@@ -54,7 +54,8 @@ type Details struct {
 	DistroVersion string            `json:"distroVersion,omitzero"`
 	KernelVersion string            `json:"kernelVersion,omitzero"`
 	Targets       []entry.Target    `json:"targets,omitzero"`
-	Bootc         bool              `json:"bootc,omitzero"`
+	TargetNotes   map[string]string `json:"targetNotes,omitzero"` // by the name of a target
+	Bootc         *bool             `json:"bootc,omitzero"`       // nil says nothing
 	BuildMode     string            `json:"buildMode,omitzero"`
 	ExportFormat  string            `json:"exportFormat,omitzero"`
 	Disk          string            `json:"disk,omitzero"`

@@ -35,6 +35,7 @@ func FromBuild(build Build, options PublishOptions) (string, PublishOptions, err
 	}
 	options.Name = cmp.Or(options.Name, build.Name)
 	options.Source = build.Source
+	build.Metadata.Bootc = build.Metadata.Bootc && image == build.Container && !options.NotBootc // its disk image is no container
 	options.Metadata = completeMetadata(options.Metadata, build.Metadata)
 	labels := maps.Clone(build.Labels)
 	maps.Copy(labels, options.Labels)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/inspect"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -14,13 +15,14 @@ var zeroTime time.Time
 
 // merge completes the document's metadata.
 func (p *publication) merge(context.Context) error {
-	m := merger{override: p.options.Override}
-	p.document.Metadata = m.merge(p.image.Metadata, p.options.Metadata, p.image.Observed)
+	m, o := merger{override: p.options.Override}, &p.options
+	p.document.Metadata = m.merge(p.image.Metadata, o.Metadata, p.image.Observed)
+	p.document.Metadata.Bootc = m.bootc(p.image, o.Metadata.Bootc, o.NotBootc)
 	p.document.Mismatches = m.mismatches
 	for _, mismatch := range m.mismatches {
 		p.warn(WarnImage, "%s", revision.MismatchText(mismatch))
 	}
-	return nil
+	return putNotes(p.document.Metadata.Targets, o.TargetNotes)
 }
 
 // merger completes what the image says with what its publisher says. Where the
@@ -37,7 +39,6 @@ func (m *merger) merge(image, publisher entry.Metadata, observed revision.Observ
 	for _, name := range []string{"os", "variant", "distro", "distroVersion", "kernelVersion", "buildMode", "exportFormat"} {
 		m.field(name, image.Text(name), *publisher.Text(name))
 	}
-	image.Bootc = image.Bootc || publisher.Bootc
 	image.Targets = mergeTargets(image.Targets, publisher.Targets)
 	return image
 }
@@ -53,6 +54,26 @@ func (m *merger) field(name string, image *string, publisher string) {
 		}
 	}
 	*image = publisher
+}
+
+// bootc reports whether the image is published as a bootc container. The image says
+// that it is one, or by being a disk image that it is none; other containers do not say.
+func (m *merger) bootc(image *inspect.Image, is, not bool) bool {
+	said, typed := "", ""
+	switch {
+	case image.Metadata.Bootc:
+		said = "true"
+	case image.IsDisk:
+		said = "false"
+	}
+	switch {
+	case not:
+		typed = "false"
+	case is:
+		typed = "true"
+	}
+	m.field("bootc", &said, typed)
+	return said == "true"
 }
 
 // architecture is that of the only platform; naming one of several is no
@@ -75,19 +96,4 @@ func (m *merger) architecture(image *entry.Metadata, publisher string, observed 
 	if m.field("architecture", &several, publisher); m.override {
 		image.Architecture = publisher
 	}
-}
-
-// mergeTargets adds the publisher's targets to the image's; a target that both
-// name takes what the publisher says about it.
-func mergeTargets(image, publisher []entry.Target) []entry.Target {
-	all := slices.Clone(image)
-	for _, target := range publisher {
-		same := func(t entry.Target) bool { return t.Name == target.Name }
-		if i := slices.IndexFunc(all, same); i >= 0 {
-			all[i] = target
-		} else {
-			all = append(all, target)
-		}
-	}
-	return all
 }

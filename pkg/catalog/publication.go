@@ -94,6 +94,9 @@ func (p *publication) identify(image string) error {
 	if err := entry.CheckName(p.name); err != nil {
 		return err
 	}
+	if err := p.options.spellTargets(p.before); err != nil {
+		return err
+	}
 	// What is typed must be valid also where the image's word will replace it.
 	o := &p.options
 	_, err = revision.Pack(&revision.Document{

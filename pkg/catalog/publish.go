@@ -19,6 +19,12 @@ type PublishOptions struct {
 	// image's word is published, a warning names both, and the entry records it.
 	Metadata entry.Metadata
 	Override bool // Metadata is published where the two differ
+	// NotBootc says that the image is no bootc container, as Metadata.Bootc says that
+	// it is one; without either, nothing is said about it.
+	NotBootc bool
+	// TargetNotes are notes by the name of a target that Metadata or the image names.
+	// One for another target is an entry.ErrTarget.
+	TargetNotes map[string]string
 	// Disk is the reference of a disk image that was built together with the
 	// image: its files become artifacts of the entry. "" is none.
 	Disk   string

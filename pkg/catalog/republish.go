@@ -58,8 +58,13 @@ func carryOverOptions(d *revision.Document, options PublishOptions) PublishOptio
 		if field := said.Text(m.Field); field != nil {
 			*field = m.Publisher
 		}
+		if m.Field == "bootc" {
+			said.Bootc = m.Publisher == "true"
+			options.NotBootc = options.NotBootc || !said.Bootc && !options.Metadata.Bootc
+		}
 		options.Override = options.Override || m.Overridden
 	}
+	said.Bootc = said.Bootc && !options.NotBootc
 	options.Metadata = completeMetadata(options.Metadata, said)
 	if options.Source == (entry.Source{}) {
 		options.Source = d.Source

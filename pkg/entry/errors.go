@@ -85,6 +85,9 @@ func Kind(code string) error {
 var (
 	// ErrName: what was given cannot be the name of an entry. It is an ErrInvalid.
 	ErrName error = &reason{text: "no name of an entry", kind: ErrInvalid}
+	// ErrTarget: what was given cannot be the name of a target, or a note is given
+	// for a target that nobody names. It is an ErrInvalid.
+	ErrTarget error = &reason{text: "no target", kind: ErrInvalid}
 	// ErrLaterFormat: the entry's head is of a later version of the format than
 	// this code reads. It is an ErrMalformed.
 	ErrLaterFormat error = &reason{text: "of a later format", kind: ErrMalformed}

@@ -16,8 +16,8 @@ func TestTargetName(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", " ", "Raspberry Pi", "rpi4:verified", "a/b", "a,b", "a\nb", "br\u00e4u", strings.Repeat("a", maxTarget+1)} {
-		if got, err := TargetName(text); got != "" || !errors.Is(err, ErrInvalid) {
-			t.Errorf("%q: got %q, error %v; want an ErrInvalid", text, got, err)
+		if got, err := TargetName(text); got != "" || !errors.Is(err, ErrTarget) || !errors.Is(err, ErrInvalid) {
+			t.Errorf("%q: got %q, error %v; want an ErrTarget, which is an ErrInvalid", text, got, err)
 		}
 	}
 }

@@ -53,6 +53,7 @@ func TestPartitionedDisk(t *testing.T) {
 		Descriptor: ocispec.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size},
 		Observed:   revision.Observed{SizeBytes: 602, LayerCount: 3},
 		Metadata:   entry.Metadata{Architecture: "arm64", Targets: []entry.Target{{Name: "ride4_sa8775p_sx"}}, ExportFormat: "simg"},
+		IsDisk:     true,
 		Artifacts: []revision.Artifact{
 			{Type: "application/vnd.automotive.disk.simg+lz4", Reference: at, Digest: disk.Layers[0].Digest, SizeBytes: 100, Format: "simg", Title: "boot_a.simg", Partition: "boot_a", Compression: "lz4", DecompressedSize: 1 << 20},
 			{Type: "application/vnd.automotive.disk.simg", Reference: at, Digest: disk.Layers[1].Digest, SizeBytes: 200, Format: "simg", Title: "system_a.simg", Partition: "system_a"},

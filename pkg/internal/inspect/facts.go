@@ -43,7 +43,12 @@ func (f facts) annotations(from map[string]string) {
 	f.set(&m.Architecture, "arch annotation", entry.Architecture(from[automotive+"arch"]))
 	f.set(&m.ExportFormat, "export-format annotation", from[automotive+"export-format"])
 	if target := from[automotive+"target"]; target != "" && len(m.Targets) == 0 {
-		if name := f.text("target annotation", target); name != "" {
+		if text := f.text("target annotation", target); text != "" {
+			name, err := entry.TargetName(text)
+			if err != nil {
+				f.look.warn("the image's target annotation cannot be the name of a target: left out: %v", err)
+				return
+			}
 			m.Targets = []entry.Target{{Name: name}}
 		}
 	}

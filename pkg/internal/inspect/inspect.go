@@ -28,6 +28,7 @@ type Image struct {
 	Observed   revision.Observed
 	Metadata   entry.Metadata      // from annotations, labels and media types
 	Artifacts  []revision.Artifact // the files of disk images: the image's own, then those attached to it
+	IsDisk     bool                // it is a disk image, and no container
 	// Listed is what the registry says refers to Descriptor, catalogs' own
 	// attachments too. Nobody has read them. nil where it does not say.
 	Listed []digest.Digest
@@ -118,6 +119,8 @@ func (l *look) describe(root *node, manifests []*node) {
 			facts.annotations(n.index.Annotations)
 		}
 	})
+	l.image.IsDisk = slices.ContainsFunc(manifests, func(n *node) bool { return isDisk(n.manifest) }) &&
+		!slices.ContainsFunc(manifests, (*node).runs)
 	for _, n := range manifests {
 		facts.annotations(n.manifest.Annotations)
 		facts.config(n.config)

@@ -83,6 +83,7 @@ func TestDiskArtifact(t *testing.T) {
 		Descriptor: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: d.Digest, Size: d.Size},
 		Observed:   revision.Observed{CreatedAt: at(built), SizeBytes: 2 + file.Size, LayerCount: 1},
 		Metadata:   entry.Metadata{Architecture: "arm64", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4"}}, ExportFormat: "qcow2"},
+		IsDisk:     true,
 		Artifacts: []revision.Artifact{{
 			Type: "application/vnd.automotive.disk.qcow2+gzip", Reference: "registry.example.com/team/image@" + d.Digest.String(),
 			Digest: file.Digest, SizeBytes: file.Size, Format: "qcow2", Title: "disk.qcow2.gz", Compression: "gzip", DecompressedSize: 4 << 16,

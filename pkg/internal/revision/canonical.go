@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -86,8 +88,9 @@ func carryTree(old, known, fresh any) any {
 }
 
 // samePlaces returns, for each element of fresh, the place of the same one in old, or
-// -1. Elements that have names are the same by name (targets: name, mismatches:
-// field); others are by position, if there are as many as before.
+// -1. Elements that have names are the same by name, or by what it is in lower case
+// (targets: name, mismatches: field); others are by position, if there are as many as
+// before.
 func samePlaces(old, fresh []any) []int {
 	places := make([]int, len(fresh))
 	for _, key := range []string{"name", "field"} {
@@ -98,6 +101,11 @@ func samePlaces(old, fresh []any) []int {
 		}
 		for i := range places {
 			places[i] = -1
+		}
+		for _, name := range slices.Sorted(maps.Keys(names)) {
+			if i, there := again[strings.ToLower(name)]; there {
+				places[i] = names[name]
+			}
 		}
 		for name, i := range again {
 			if was, there := names[name]; there {

@@ -131,6 +131,16 @@ func TestRewriteOfOtherLists(t *testing.T) {
 	}
 }
 
+// A target that is spelled otherwise now is the same one.
+func TestRewriteOfSpelling(t *testing.T) {
+	old := altered(t, fromTheFuture(t), func(o map[string]any) { at(o, "metadata", "targets", 1).(map[string]any)["name"] = "QEMU" })
+	document := fullDocument()
+	_, text := rewritten(t, document, old)
+	if lab := at(text, "metadata", "targets", 1).(map[string]any)["lab"]; lab != "b" {
+		t.Errorf("an unknown member of a target is %v, want b", lab)
+	}
+}
+
 // changes are changes of fullDocument, and what each does to its JSON.
 func changes() []change {
 	yes, text := true, "again"
@@ -151,6 +161,11 @@ func changes() []change {
 		}},
 		{"no labels", entry.Change{ClearLabels: true}, func(o map[string]any) { delete(o, "labels") }},
 		{"targets", entry.Change{Targets: []entry.TargetChange{{Name: "rpi4", Remove: true}, {Name: "j784s4", Verified: &yes}, {Name: "qemu", Notes: &text}, {Name: "none", Remove: true}}}, func(o map[string]any) {
+			qemu := at(o, "metadata", "targets", 1).(map[string]any)
+			qemu["notes"] = text
+			at(o, "metadata").(map[string]any)["targets"] = []any{qemu, map[string]any{"name": "j784s4", "verified": true}}
+		}},
+		{"targets in another spelling", entry.Change{Targets: []entry.TargetChange{{Name: " RPI4", Remove: true}, {Name: "QEMU", Notes: &text}, {Name: "J784S4", Verified: &yes}}}, func(o map[string]any) {
 			qemu := at(o, "metadata", "targets", 1).(map[string]any)
 			qemu["notes"] = text
 			at(o, "metadata").(map[string]any)["targets"] = []any{qemu, map[string]any{"name": "j784s4", "verified": true}}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -29,6 +30,7 @@ func (d *Document) Changed(c *entry.Change) (_ *Document, err error) {
 	}
 	if c.Bootc != nil {
 		after.Metadata.Bootc = *c.Bootc
+		after.Mismatches = mismatchesWith(after.Mismatches, "bootc", strconv.FormatBool(*c.Bootc))
 	}
 	after.Tags = changedTags(c, d.Tags)
 	after.Labels = changedLabels(c, d.Labels)
@@ -87,22 +89,29 @@ func changedLabels(c *entry.Change, old map[string]string) map[string]string {
 	return all
 }
 
+// changedTargets returns the targets, with the names that the change gives in their
+// one spelling. One that cannot be spelled so can be removed, or changed where it is.
 func changedTargets(c *entry.Change, old []entry.Target) (all []entry.Target, err error) {
 	if !c.ClearTargets {
 		all = slices.Clone(old)
 	}
 	for _, change := range c.Targets {
-		i := slices.IndexFunc(all, func(t entry.Target) bool { return t.Name == change.Name })
+		same := func(t entry.Target) bool { return entry.SameTarget(t.Name, change.Name) }
+		if change.Remove {
+			all = slices.DeleteFunc(all, same)
+			continue
+		}
+		i := slices.IndexFunc(all, same)
+		name, err := entry.TargetName(change.Name)
 		switch {
-		case change.Remove && i < 0:
-			continue
-		case change.Remove:
-			all = slices.Delete(all, i, i+1)
-			continue
 		case i < 0 && change.Verified == nil && change.Notes != nil:
 			return nil, fmt.Errorf("%w: a note on target %q, which the entry does not have", entry.ErrInvalid, change.Name)
+		case err != nil && i < 0:
+			return nil, err
 		case i < 0:
-			all, i = append(all, entry.Target{Name: change.Name}), len(all)
+			all, i = append(all, entry.Target{Name: name}), len(all)
+		case err == nil:
+			all[i].Name = name
 		}
 		if change.Verified != nil {
 			all[i].Verified = *change.Verified

@@ -14,10 +14,15 @@ import (
 // name, and what a server does not do for others.
 func Details(o catalog.PublishOptions) api.Details {
 	m := &o.Metadata
+	var bootc *bool
+	if m.Bootc || o.NotBootc {
+		is := !o.NotBootc
+		bootc = &is
+	}
 	return api.Details{
 		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
 		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
-		KernelVersion: m.KernelVersion, Targets: m.Targets, Bootc: m.Bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
+		KernelVersion: m.KernelVersion, Targets: m.Targets, TargetNotes: o.TargetNotes, Bootc: bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
 		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
 	}
 }
@@ -29,8 +34,9 @@ func Options(d *api.Details) catalog.PublishOptions {
 		Version: d.Version, Description: d.Description, Tags: d.Tags, Labels: d.Labels, Digest: d.Digest,
 		Metadata: entry.Metadata{
 			Architecture: d.Architecture, OS: d.OS, Variant: d.Variant, Distro: d.Distro, DistroVersion: d.DistroVersion,
-			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
+			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc != nil && *d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
 		},
+		NotBootc: d.Bootc != nil && !*d.Bootc, TargetNotes: d.TargetNotes,
 		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
 	}
 }

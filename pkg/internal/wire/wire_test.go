@@ -13,16 +13,24 @@ import (
 
 // Nothing that a request or an answer says is lost on the way.
 func TestNothingIsLost(t *testing.T) {
+	yes := true
 	details := api.Details{
 		Digest: "d", Version: "1", Description: "text", Tags: []string{"t"}, Labels: map[string]string{"k": "v"},
 		Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "autosd", DistroVersion: "9", KernelVersion: "6",
-		Targets: []entry.Target{{Name: "rpi4"}}, Bootc: true, BuildMode: "image", ExportFormat: "qcow2", Disk: "disk",
+		Targets: []entry.Target{{Name: "rpi4"}}, Bootc: &yes, TargetNotes: map[string]string{"rpi4": "text"}, BuildMode: "image", ExportFormat: "qcow2", Disk: "disk",
 		Source: entry.Source{Type: entry.SourceManual}, Override: true, Move: true, NoAttach: true, NoKeep: true, DryRun: true,
 	}
 	isFull(t, details)
 	options := Options(&details)
 	if diff := cmp.Diff(details, Details(options)); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	for _, bootc := range []*bool{nil, new(bool)} {
+		details.Bootc = bootc
+		options := Options(&details)
+		if diff := cmp.Diff(bootc, Details(options).Bootc); diff != "" {
+			t.Errorf("bootc (-want +got):\n%s", diff)
+		}
 	}
 	publication := api.Publication{
 		Item: entry.Item{Name: "a"}, Outcome: catalog.Published, Tag: "tag", Attachment: catalog.Step{Outcome: catalog.Attached},

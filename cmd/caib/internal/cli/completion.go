@@ -66,13 +66,7 @@ func (a *app) completeFlags(command *cobra.Command) {
 		"distro":       func(item *entry.Item) []string { return []string{item.Distro} },
 		"architecture": func(item *entry.Item) []string { return item.Architectures() },
 		"tags":         func(item *entry.Item) []string { return item.Tags },
-		"target": func(item *entry.Item) []string {
-			var names []string
-			for _, target := range item.Targets {
-				names = append(names, target.Name)
-			}
-			return names
-		},
+		"target":       func(item *entry.Item) []string { return item.Outline().Targets },
 	} {
 		_ = command.RegisterFlagCompletionFunc(flag, func(command *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return a.completions(command, values)

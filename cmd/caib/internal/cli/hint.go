@@ -182,6 +182,8 @@ func publishHint(err error) error {
 		return withHint(err, "publish it under that name, or give it this one with `caib catalog publish IMAGE --name NAME --move`")
 	case errors.Is(err, entry.ErrName):
 		return withHint(err, "give the entry another name with --name")
+	case errors.Is(err, entry.ErrTarget):
+		return withHint(err, "name the target too: --target NAME, and --target-note NAME=TEXT for a note on it")
 	case errors.Is(err, entry.ErrNotFound) && !isWrongPath(err):
 		return withHint(err, "check the repository and the tag; an image is published after it was pushed")
 	}

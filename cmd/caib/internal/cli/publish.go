@@ -22,10 +22,12 @@ type publicationFlags struct {
 	targets []string
 	notes   map[string]string
 	digest  string
+	set     func(flag string) bool // reports whether the flag was given
 }
 
 func (p *publicationFlags) register(flags *pflag.FlagSet) {
 	o, m := &p.options, &p.options.Metadata
+	p.set = flags.Changed
 	flags.StringVar(&o.Version, "version", "", "version of the image")
 	flags.StringVar(&o.Description, "description", "", "one line about the image")
 	listFlag(flags, &o.Tags, "tags", "words to find the entry by; separated by commas, or repeated")
@@ -53,16 +55,16 @@ func (p *publicationFlags) complete() error {
 		if name == "" || (marked && suffix != "verified") {
 			return fmt.Errorf("%w: --target %q: want NAME or NAME:verified", entry.ErrInvalid, text)
 		}
+		name, err := targetName("--target", name)
+		if err != nil {
+			return err
+		}
 		p.options.Metadata.Targets = append(p.options.Metadata.Targets, entry.Target{Name: name, Verified: marked})
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.notes)) {
-		targets := &p.options.Metadata.Targets
-		i := slices.IndexFunc(*targets, func(t entry.Target) bool { return t.Name == name })
-		if i < 0 {
-			*targets, i = append(*targets, entry.Target{Name: name}), len(*targets)
-		}
-		(*targets)[i].Notes = p.notes[name]
+	if err := p.completeNotes(); err != nil {
+		return err
 	}
+	p.options.NotBootc = p.set("bootc") && !p.options.Metadata.Bootc
 	if p.digest != "" {
 		parsed, err := digest.Parse(p.digest)
 		if err != nil {
@@ -71,6 +73,38 @@ func (p *publicationFlags) complete() error {
 		p.options.Digest = parsed
 	}
 	return nil
+}
+
+// completeNotes puts notes on the targets that are typed. The others are for those
+// that the image names.
+func (p *publicationFlags) completeNotes() error {
+	targets := p.options.Metadata.Targets
+	for _, text := range slices.Sorted(maps.Keys(p.notes)) {
+		name, err := targetName("--target-note", text)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(targets, func(t entry.Target) bool { return t.Name == name })
+		switch {
+		case i >= 0:
+			targets[i].Notes = p.notes[text]
+		case p.options.TargetNotes == nil:
+			p.options.TargetNotes = map[string]string{}
+			fallthrough
+		default:
+			p.options.TargetNotes[name] = p.notes[text]
+		}
+	}
+	return nil
+}
+
+// targetName reads a target's name from a flag.
+func targetName(flag, text string) (string, error) {
+	name, err := entry.TargetName(text)
+	if err != nil {
+		return "", withHint(fmt.Errorf("%s: %w", flag, err), "targets are words such as rpi4 or raspberry-pi: `caib catalog list` shows those there are")
+	}
+	return name, nil
 }
 
 type publishOptions struct {
