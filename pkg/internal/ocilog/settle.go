@@ -88,8 +88,11 @@ func (v *View) settle(ctx context.Context, s *Settling) (found Settlement, wait 
 	if own == nil || own.Tag.Compare(s.Own.Tag) < 0 {
 		return Settlement{SettledSuperseded, nil, v}, false, nil
 	}
-	if own.Tag != s.Own.Tag && s.counts(ctx, own) {
-		return Settlement{SettledSuperseded, own, v}, false, nil
+	if own.Tag != s.Own.Tag {
+		after := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return tag.Compare(s.Own.Tag) <= 0 })
+		if own, err = v.last(ctx, s, after); own != nil || err != nil {
+			return Settlement{SettledSuperseded, own, v}, false, err
+		}
 	}
 	tied, err := v.tied(ctx, s)
 	switch {
@@ -149,20 +152,25 @@ func (v *View) tied(ctx context.Context, s *Settling) (*revision.Revision, error
 	return nil, err
 }
 
+// last returns the last revision under some tags, in log order, that counts; nil for
+// none.
+func (v *View) last(ctx context.Context, s *Settling, tags []revision.Tag) (*revision.Revision, error) {
+	for _, tag := range slices.Backward(tags) {
+		found, err := v.revisions(ctx, []revision.Tag{tag})
+		if err != nil {
+			return nil, err
+		}
+		if r := found[tag]; r != nil && s.counts(ctx, r) {
+			return r, nil
+		} // else it is no revision, or a stranger's
+	}
+	return nil, nil
+}
+
 // liveWithout reports whether the name would be live without the own revision,
 // which decides it.
 func (v *View) liveWithout(ctx context.Context, s *Settling) (bool, error) {
-	tags := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return s.Own.Tag.Compare(tag) <= 0 })
-	for len(tags) > 0 {
-		last := tags[len(tags)-1]
-		found, err := v.revisions(ctx, []revision.Tag{last})
-		if err != nil {
-			return false, err
-		}
-		if head := found[last]; head != nil && s.counts(ctx, head) {
-			return head.Tag.Op == revision.OpPublish, nil
-		}
-		tags = tags[:len(tags)-1] // no revision, or a stranger's
-	}
-	return false, nil
+	before := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return s.Own.Tag.Compare(tag) <= 0 })
+	head, err := v.last(ctx, s, before)
+	return head != nil && head.Tag.Op == revision.OpPublish, err
 }
