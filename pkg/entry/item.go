@@ -2,6 +2,7 @@ package entry
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -84,4 +85,12 @@ func (i *Item) Architectures() []string {
 		all = append(all, i.Architecture)
 	}
 	return all
+}
+
+// HasDigest reports whether a digest names the image, one of its platforms, or the
+// manifest of one of its artifacts.
+func (i *Item) HasDigest(d digest.Digest) bool {
+	return i.Digest == d ||
+		slices.ContainsFunc(i.PlatformVariants, func(p Platform) bool { return p.Digest == d }) ||
+		slices.ContainsFunc(i.ArtifactRefs, func(a ArtifactRef) bool { return strings.HasSuffix(a.URL, "@"+d.String()) })
 }

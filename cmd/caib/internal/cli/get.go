@@ -23,13 +23,22 @@ func newGet(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:        "get NAME",
 		SuggestFor: []string{"show", "describe", "inspect", "info"},
-		Short:      "Show everything about one entry",
+		Short:      "Show everything about one entry, or the entries of an image",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
 files to flash with references and checksums, what is attached to it, and where
 it came from, and commands to paste: bootc switch, podman pull, oras pull, j
 storage flash. They name what was published, by digest, and carry what this
 command was told about the registry: plain HTTP, CA, credentials file. Of
 several catalogs, the first that has the entry answers.
+
+Of an image, given by tag or digest, its entries are listed: every version in
+the catalogs that has this digest as its image, a platform or an artifact, and
+what attachments of the image tell of entries elsewhere, with the catalog that
+they name (` + "`attached: true`" + ` in YAML and JSON). An attachment is the word of
+whoever may write beside the image; the catalog that it names is not opened. A
+tag stands for what it names now. Through --server, images are found by digest
+only, and attachments are not read.
+
 Under a trust policy, or with --verified, an entry whose signatures do not hold
 is refused, and of others it is shown who has signed them and, where a service
 proves it, when.`,
@@ -37,6 +46,7 @@ proves it, when.`,
   caib catalog get autosd -o table
   caib catalog get autosd -o json
   caib catalog get autosd --version 1.3
+  caib catalog get quay.io/team/autosd:nightly -o table
   caib catalog get autosd --verified --key release.pub --require both`,
 		Args:              arguments("NAME"),
 		ValidArgsFunction: a.completeNames,
@@ -48,6 +58,9 @@ proves it, when.`,
 }
 
 func (o *getOptions) run(ctx context.Context, args []string) error {
+	if isImage(args[0]) {
+		return o.image(ctx, args[0])
+	}
 	asOf, err := o.moment("as-of", o.asOf)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ type reader interface {
 	Reference() string
 	List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error)
 	Get(ctx context.Context, name string, options catalog.GetOptions) (entry.Item, error)
+	GetImage(ctx context.Context, image string) (catalog.ImageEntries, error)
 	History(ctx context.Context, name string) ([]entry.Event, error)
 	Heads(ctx context.Context) ([]catalog.Head, error)
 	Verify(ctx context.Context, name string, options catalog.VerifyOptions) (catalog.Verification, error)

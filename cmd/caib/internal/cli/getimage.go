@@ -1,0 +1,166 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// imageEntry is an item that get prints of an image, and where it is from.
+type imageEntry struct {
+	*entry.Item
+	Attached bool `json:"attached,omitempty"` // an attachment of the image says so, not the catalog
+}
+
+// isImage reports whether an argument is the reference of an image: no name of an
+// entry has these characters.
+func isImage(arg string) bool { return strings.ContainsAny(arg, "/:@") }
+
+// image prints the entries of an image.
+func (o *getOptions) image(ctx context.Context, image string) error {
+	if o.version != "" || o.asOf != "" {
+		return withHint(fmt.Errorf("%w: --version and --as-of choose a state of an entry, and %s is an image", entry.ErrInvalid, image),
+			"name the entry: `caib catalog get NAME --version V`; `caib catalog get IMAGE` shows the names and versions that have the image")
+	}
+	catalogs, err := o.openVerified(ctx, &o.trustFlags)
+	if err != nil {
+		return err
+	}
+	found, failed := entriesOf(ctx, catalogs, image)
+	all := found.entries(len(catalogs) > 1)
+	if len(all) == 0 {
+		if failed != nil {
+			return trustHint(imageHint(failed))
+		}
+		return imageHint(fmt.Errorf("no entry has the image %s: %w", found.named(image), entry.ErrNotFound))
+	}
+	if err := o.printImage(all); err != nil {
+		return err
+	}
+	return trustHint(failed)
+}
+
+// imageHint says how else to look for an image that nothing was found of.
+func imageHint(err error) error {
+	if errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrUnreachable) && !isWrongPath(err) {
+		return withHint(err, "a tag is looked up in its registry: give what was published by digest, REPOSITORY@sha256:...; `caib catalog list --versions -o wide` shows the digests there are")
+	}
+	return err
+}
+
+// imageFound is what several catalogs know of an image.
+type imageFound struct {
+	catalog.ImageEntries
+	from map[int]string // of each of Items, the catalog
+}
+
+// named is the image with the digest that was looked for.
+func (f *imageFound) named(image string) string {
+	if f.Digest == "" || strings.Contains(image, "@") {
+		return image
+	}
+	return fmt.Sprintf("%s (%s)", image, f.Digest)
+}
+
+// entriesOf asks every catalog. What an attachment tells of is shown if none of the
+// catalogs has it.
+func entriesOf(ctx context.Context, catalogs []reader, image string) (found imageFound, failed error) {
+	found.from = map[int]string{}
+	for n, c := range catalogs {
+		one, err := c.GetImage(ctx, image)
+		failed = errors.Join(failed, err, refused(c.Reference(), one.Refused))
+		for _, item := range one.Items {
+			found.from[len(found.Items)] = c.Reference()
+			found.Items = append(found.Items, item)
+		}
+		if one.Digest != "" {
+			found.Digest = one.Digest
+		}
+		if n == 0 {
+			found.Attached = one.Attached
+			continue
+		}
+		found.Attached = slices.DeleteFunc(found.Attached, func(item entry.Item) bool {
+			return err == nil && !slices.ContainsFunc(one.Attached, func(other entry.Item) bool { return other.Revision == item.Revision })
+		})
+	}
+	return found, failed
+}
+
+func (f *imageFound) entries(several bool) (all []imageEntry) {
+	for n := range f.Items {
+		if several {
+			f.Items[n].Catalog = f.from[n]
+		}
+		all = append(all, imageEntry{Item: &f.Items[n]})
+	}
+	for n := range f.Attached {
+		all = append(all, imageEntry{Item: &f.Attached[n], Attached: true})
+	}
+	return all
+}
+
+func (o *getOptions) printImage(all []imageEntry) error {
+	switch o.settings.output {
+	case "table", "wide":
+		items := make([]entry.Item, len(all))
+		for n, one := range all {
+			items[n] = *one.Item
+			if one.Attached && items[n].Catalog == "" {
+				items[n].Catalog = "(an attachment)"
+			}
+		}
+		return o.table(items, o.settings.output == "wide", false)
+	case "name":
+		for _, one := range all {
+			fmt.Fprintln(o.system.Out, one.Name)
+		}
+		return nil
+	}
+	format := "yaml"
+	if o.settings.output == "json" {
+		format = "json"
+	}
+	return o.document(format, struct {
+		Items []imageEntry `json:"items"`
+		Total int          `json:"total"`
+	}{all, len(all)})
+}
+
+// GetImage finds the entries that the server has of an image, by digest: a server
+// resolves no tags, and reads no attachments.
+func (r *remote) GetImage(ctx context.Context, image string) (catalog.ImageEntries, error) {
+	ref, err := registry.ParseReference(image)
+	switch {
+	case err != nil:
+		return catalog.ImageEntries{}, err
+	case ref.Digest == "":
+		return catalog.ImageEntries{}, withHint(fmt.Errorf("%w: the server %s does not look up tags: %s", entry.ErrInvalid, r.host, image),
+			"give the image by digest, REPOSITORY@sha256:..., or ask the registry itself: give --catalog, and no --server")
+	}
+	page, err := r.Client.List(ctx, catalog.ListOptions{Query: entry.Query{Versions: true}})
+	if err != nil {
+		return catalog.ImageEntries{}, err
+	}
+	for _, refused := range page.Refused {
+		r.refuses.Do(func() { r.warn(refused.Err.Error()) })
+	}
+	found := catalog.ImageEntries{Digest: ref.Digest}
+	for _, item := range page.Items {
+		if !item.HasDigest(ref.Digest) {
+			continue
+		}
+		if err := r.require(item.Name, item.Verdict); err != nil {
+			found.Refused = append(found.Refused, catalog.Head{Name: item.Name, Err: err})
+			continue
+		}
+		found.Items = append(found.Items, item)
+	}
+	return found, nil
+}

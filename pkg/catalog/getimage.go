@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+)
+
+// ImageEntries are the entries of one image, newest first.
+type ImageEntries struct {
+	Digest digest.Digest // of the image
+	// Items are this catalog's: each version of a live entry since the name's last
+	// removal that has the digest as its image, a platform or an artifact.
+	Items []entry.Item
+	// Attached are those that attachments of the image tell of, and this catalog's
+	// log does not have. Catalog is the one that the attachment names, "" if it names
+	// none. All of it is the word of whoever may write beside the image, whether or
+	// not a policy is in force: nothing of it was opened, and whether such an entry
+	// is still live only its catalog knows.
+	Attached []entry.Item
+	// Refused are as in Page: those of the names that may have the image.
+	Refused []Head
+}
+
+// GetImage returns the entries of the image that a reference names, by digest or by
+// what its tag names now; none is no error. A tag that does not exist is an
+// entry.ErrNotFound. If the error is about the attachments, what the catalog says
+// is returned with it.
+func (c *Catalog) GetImage(ctx context.Context, image string) (ImageEntries, error) {
+	ref, err := imageReference(image)
+	if err != nil {
+		return ImageEntries{}, err
+	}
+	repository, err := c.opener.openAgain(ref)
+	if err != nil {
+		return ImageEntries{}, err
+	}
+	found := ImageEntries{Digest: ref.Digest}
+	if found.Digest == "" {
+		named, err := absence.Confirm(ctx, repository, ref.Target())
+		if err != nil {
+			return ImageEntries{}, fmt.Errorf("image %s: %w", ref, err)
+		}
+		found.Digest = named.Digest
+	}
+	view, err := c.refresh(ctx)
+	if err != nil {
+		return ImageEntries{}, err
+	}
+	defer func() { c.warnOf(view.Warnings()) }()
+	page, err := c.list(ctx, view, ListOptions{Query: entry.Query{Versions: true}})
+	if err != nil {
+		return ImageEntries{}, err
+	}
+	found.Items = slices.DeleteFunc(page.Items, func(item entry.Item) bool { return !item.HasDigest(found.Digest) })
+	found.Refused = c.mayHave(ctx, view, page.Refused, found.Digest)
+	return found, nil
+}
+
+// mayHave returns those of the refused names that may have a digest: one of their
+// publications has it, or their state is not known.
+func (c *Catalog) mayHave(ctx context.Context, view *ocilog.View, refused []Head, d digest.Digest) []Head {
+	names := map[string]bool{}
+	for _, head := range refused {
+		if !isUnknown(head.Err) {
+			names[head.Name] = true
+		}
+	}
+	history, err := view.HistoryOf(ctx, names)
+	if err != nil {
+		return refused // nothing is known of them
+	}
+	has := map[string]bool{}
+	for _, rev := range history {
+		if rev.Tag.Op != revision.OpPublish {
+			continue
+		}
+		if rev.Document == nil {
+			has[rev.Tag.Name] = true
+			continue
+		}
+		item := rev.Item()
+		has[rev.Tag.Name] = has[rev.Tag.Name] || item.HasDigest(d)
+	}
+	return slices.DeleteFunc(refused, func(head Head) bool { return names[head.Name] && !has[head.Name] })
+}
