@@ -16,7 +16,8 @@ import (
 	_ "github.com/distribution/distribution/v3/registry/auth/htpasswd" // a login in use
 	_ "github.com/distribution/distribution/v3/registry/auth/token"    // and another
 	"github.com/distribution/distribution/v3/registry/handlers"
-	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the storage driver in use
+	"github.com/distribution/distribution/v3/registry/storage"
+	"github.com/distribution/distribution/v3/registry/storage/driver/filesystem"
 	"github.com/sirupsen/logrus"
 
 	"github.com/oci-catalog/caib/e2e/tools"
@@ -31,7 +32,26 @@ func Distribution3(t testing.TB, del bool) Server {
 	if !del {
 		name += "-nodelete"
 	}
-	return serve(t, Server{Name: name, Delete: del}, Distribution3Handler(t.TempDir(), del))
+	dir := t.TempDir()
+	return serve(t, Server{Name: name, Delete: del, Collect: collect3(dir)}, Distribution3Handler(dir, del))
+}
+
+// collect3 is `registry garbage-collect -m` of CNCF distribution 3.1, below dir.
+func collect3(dir string) func(t testing.TB) {
+	return func(t testing.TB) {
+		t.Helper()
+		driver, err := filesystem.FromParameters(map[string]any{"rootdirectory": dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		registry, err := storage.NewRegistry(t.Context(), driver)
+		if err == nil {
+			err = storage.MarkAndSweep(t.Context(), driver, registry, storage.GCOpts{RemoveUntagged: true, Quiet: true})
+		}
+		if err != nil {
+			t.Fatalf("garbage-collect: %v", err)
+		}
+	}
 }
 
 // Distribution3Handler is CNCF distribution 3.1 as a handler, for programs that
