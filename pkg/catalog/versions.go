@@ -78,7 +78,7 @@ func (c *Catalog) screened(ctx context.Context, view *ocilog.View, heads []*revi
 	if err != nil {
 		return nil, nil, err
 	}
-	return items, c.mayMatch(ctx, view, heads, refused, options), nil
+	return items, c.dropMismatches(ctx, view, heads, refused, options), nil
 }
 
 // screenedVersions returns every version of the live entries that the policy lets
@@ -124,18 +124,17 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 	return items, refused, nil
 }
 
-// mayMatch leaves those refused names out that the query does not match, whatever
+// dropMismatches leaves those refused names out that the query does not match, whatever
 // is true of them: by their name, or because neither what is refused nor any other
 // publication of the name says what the query wants. A stranger's publication
 // may say anything, and takes nothing out of a list without a word. Phase and
 // verdict are not asked.
-func (c *Catalog) mayMatch(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) []Head {
+func (c *Catalog) dropMismatches(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) []Head {
 	query := options.Query
 	refused = slices.DeleteFunc(refused, func(head Head) bool { return !entry.MatchPattern(query.Name, head.Name) })
-	claims := entry.Query{
-		Search: query.Search, Architecture: query.Architecture, Distro: query.Distro, Targets: query.Targets, Format: query.Format,
-		Tags: query.Tags, Labels: query.Labels, Since: query.Since,
-	}
+	claims := query // what a publication says of itself
+	claims.Name, claims.Phase, claims.Signed = "", "", nil
+	claims.Versions, claims.Sort, claims.Latest, claims.Limit = false, "", false, 0
 	published := map[string]bool{} // names that a publication decides
 	for _, head := range heads {
 		published[head.Tag.Name] = head.Document != nil

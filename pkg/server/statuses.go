@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 )
 
 // recordWithin bounds the last record of statuses, that of the shutdown.
@@ -16,14 +17,10 @@ const recordWithin = 8 * time.Second
 func (s *Server) record(ctx context.Context) {
 	for {
 		every := s.options.Record
-		timer := time.NewTimer(every - every/10 + rand.N(every/5+1))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, every-every/10+rand.N(every/5+1)) != nil {
 			return
-		case <-timer.C:
-			s.save(ctx)
 		}
+		s.save(ctx)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -90,12 +91,8 @@ func (s *Server) watchPolicy(ctx context.Context) {
 		if suspect {
 			wait = min(every, readAgain)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, wait) != nil {
 			return
-		case <-timer.C:
 		}
 		policy, err := s.options.Policy()
 		if err != nil && !suspect && s.trust.Load().failure == nil {
