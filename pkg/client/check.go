@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -61,7 +59,7 @@ func checkItem(item *entry.Item) error {
 	switch {
 	case err != nil:
 		return errors.New("an entry has no name")
-	case digest.Digest(item.Digest).Validate() != nil, item.RegistryURL == "":
+	case item.Digest.Validate() != nil, item.RegistryURL == "":
 		return fmt.Errorf("entry %s has no image", item.Name)
 	}
 	if _, ok := entry.ParsePhase(string(item.Phase)); !ok {
@@ -71,7 +69,7 @@ func checkItem(item *entry.Item) error {
 }
 
 func checkEvent(event *entry.Event) error {
-	if entry.CheckName(event.Name) != nil || digest.Digest(event.Revision).Validate() != nil || event.At.IsZero() {
+	if entry.CheckName(event.Name) != nil || event.Revision.Validate() != nil || event.At.IsZero() {
 		return errors.New("a revision has no name, digest or time")
 	}
 	return nil

@@ -18,12 +18,12 @@ package client
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/normal"
 )
 
 // Options configure a Client. The zero value works: it reads without a token, by
@@ -68,7 +68,7 @@ func New(base string, options Options) (*Client, error) {
 		return invalid("its scheme is not http or https, or it has no host")
 	case address.User != nil || address.RawQuery != "" || address.Fragment != "":
 		return invalid("it has a user, a query or a fragment")
-	case options.Token != "" && address.Scheme == "http" && !isLoopback(address.Hostname()) && !options.PlainHTTP:
+	case options.Token != "" && address.Scheme == "http" && !normal.IsLoopback(address.Host) && !options.PlainHTTP:
 		return invalid("a token is not sent without TLS; --plain-http would")
 	}
 	if options.UserAgent == "" {
@@ -84,11 +84,6 @@ func New(base string, options Options) (*Client, error) {
 		Transport:     options.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Reference returns the URL of the server and, of several catalogs, the catalog.

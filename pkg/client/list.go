@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -54,7 +52,7 @@ func (c *Client) Heads(ctx context.Context) ([]catalog.Head, error) {
 	var heads []catalog.Head
 	for _, item := range answer.Items {
 		if c.catalog == "" || item.Catalog == c.catalog {
-			heads = append(heads, catalog.Head{Name: item.Name, Revision: digest.Digest(item.Revision)})
+			heads = append(heads, catalog.Head{Name: item.Name, Revision: item.Revision})
 		}
 	}
 	return append(heads, c.withheld(answer.Refused)...), nil

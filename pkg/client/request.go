@@ -16,6 +16,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/pause"
 )
 
 const (
@@ -57,11 +58,7 @@ func (c *Client) call(ctx context.Context, r request, into any) error {
 		if wait <= 0 {
 			return err
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, wait) != nil {
 			return err
 		}
 	}
