@@ -85,7 +85,7 @@ func TestAcceptLossSignsNoStrangersWord(t *testing.T) {
 			}
 			last := w.publish(w.open(ours), image, catalog.PublishOptions{Name: "a", Version: "2", Sign: sign})
 			w.remove(last.Tag)
-			event, err := w.open(ours).AcceptLoss(t.Context(), "a", catalog.AcceptOptions{Sign: sign})
+			event, err := w.open(ours).AcceptLoss(t.Context(), "a", catalog.AcceptLossOptions{Sign: sign})
 			var refused *trust.Error
 			if !errors.As(err, &refused) {
 				t.Errorf("accepted: %+v, %v", event, err)
@@ -112,7 +112,7 @@ func TestLossesUnderAPolicyThatWarns(t *testing.T) {
 	if _, err := w.open(options).List(t.Context(), catalog.ListOptions{}); err != nil || !strings.Contains(fmt.Sprint(warned), last.Tag) {
 		t.Errorf("list: %v, warnings %q, want the tag %s", err, warned, last.Tag)
 	}
-	if _, err := w.open(options).AcceptLoss(t.Context(), "a", catalog.AcceptOptions{}); err != nil {
+	if _, err := w.open(options).AcceptLoss(t.Context(), "a", catalog.AcceptLossOptions{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -220,7 +220,7 @@ func TestAcceptLossWithAKeyAndNoPolicy(t *testing.T) {
 		w.publish(w.open(ours), image, catalog.PublishOptions{Name: name, Version: "1", Sign: signed, Move: true})
 		last := w.publish(w.open(ours), image, catalog.PublishOptions{Name: name, Version: "2", Sign: sign, Move: true})
 		w.remove(last.Tag)
-		if _, err := w.open(ours).AcceptLoss(t.Context(), name, catalog.AcceptOptions{Sign: sign}); (err == nil) != (signed != nil) {
+		if _, err := w.open(ours).AcceptLoss(t.Context(), name, catalog.AcceptLossOptions{Sign: sign}); (err == nil) != (signed != nil) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -70,8 +70,8 @@ func lastLost(ctx context.Context, view *ocilog.View, name string, standing revi
 	return last
 }
 
-// AcceptOptions say how a loss is accepted.
-type AcceptOptions struct {
+// AcceptLossOptions say how a loss is accepted.
+type AcceptLossOptions struct {
 	Author string   // recorded as publishedBy or removedBy; "" is the catalog's
 	Sign   *Signing // signs what is appended; nil signs nothing
 	// Local writes nothing to the registry: what was seen of the entry, or of all for
@@ -91,7 +91,7 @@ func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision) boo
 // every reader moves on by the order of the log. A name of which nothing is lost is an
 // entry.ErrNotFound. Under a policy that enforces, what is appended must be signed,
 // and the head must be verified: signing it would vouch for a stranger.
-func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptOptions) (entry.Event, error) {
+func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLossOptions) (entry.Event, error) {
 	if options.Local {
 		return entry.Event{}, c.forgetLoss(ctx, name)
 	}
@@ -160,7 +160,7 @@ func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Sign
 }
 
 // moveOn appends the head of a name, or a removal.
-func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.Revision, last ocilog.HeadRef, options AcceptOptions) (entry.Event, error) {
+func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.Revision, last ocilog.HeadRef, options AcceptLossOptions) (entry.Event, error) {
 	defer c.forget()
 	if head == nil || head.Tag.Op == revision.OpRemove {
 		lost := &revision.Revision{Tag: last.Tag, Digest: last.Digest}
@@ -177,7 +177,7 @@ func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.
 }
 
 // republish appends what an entry says once more, as of now.
-func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptOptions) (entry.Event, error) {
+func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptLossOptions) (entry.Event, error) {
 	name := head.Tag.Name
 	if err := head.CheckFormat(); err != nil {
 		return entry.Event{}, err

@@ -74,7 +74,7 @@ func (o *acceptLossOptions) run(ctx context.Context, names []string) error {
 	events := []entry.Event{}
 	var failed error
 	for _, name := range names {
-		event, err := c.AcceptLoss(ctx, name, catalog.AcceptOptions{Sign: sign})
+		event, err := c.AcceptLoss(ctx, name, catalog.AcceptLossOptions{Sign: sign})
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
@@ -94,7 +94,7 @@ func (o *acceptLossOptions) forget(ctx context.Context, c *catalog.Catalog, name
 		names = []string{""}
 	}
 	for _, name := range names {
-		if _, err := c.AcceptLoss(ctx, name, catalog.AcceptOptions{Local: true}); err != nil {
+		if _, err := c.AcceptLoss(ctx, name, catalog.AcceptLossOptions{Local: true}); err != nil {
 			return err
 		}
 		what := name
