@@ -73,11 +73,11 @@ type (
 type LostError struct {
 	kinded.Message // says it, and has the kind
 	Name           string
-	Tag            revision.Tag // of the revision
+	Tag            string // of the revision
 }
 
 func newLostError(name string, tag revision.Tag) *LostError {
-	return &LostError{kinded.New(entry.ErrUnreachable, "entry %q: its latest revision (%s, of %s) is no longer in the registry", name, tag, tag.Time()), name, tag}
+	return &LostError{kinded.New(entry.ErrUnreachable, "entry %q: its latest revision (%s, of %s) is no longer in the registry", name, tag, tag.Time()), name, tag.String()}
 }
 
 // lostOf names the last of what vanished of a name.

@@ -34,7 +34,7 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Verification, error
 	e := c.newEvaluator(view, zeroTime)
 	report := e.report(ctx, head)
 	e.done(ctx)
-	v.Revision, v.Rule = head.Digest.String(), report.Rule
+	v.Revision, v.Rule = head.Digest, report.Rule
 	v.Verdict, v.Checks = report.Verdict, signatureChecks(report)
 	return v, c.refusal(head, report)
 }

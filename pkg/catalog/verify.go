@@ -43,7 +43,7 @@ type Check struct {
 // Verification is what was found out about an entry.
 type Verification struct {
 	Name     string        `json:"name"`
-	Revision string        `json:"revision"`
+	Revision digest.Digest `json:"revision"`
 	Verdict  entry.Verdict `json:"verdict,omitempty"` // empty: without a policy, signatures are not checked
 	Rule     string        `json:"rule,omitempty"`
 	Checks   []Check       `json:"checks"`
@@ -108,7 +108,7 @@ type verification struct {
 
 func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revision.Revision, options VerifyOptions) (Verification, error) {
 	v := &verification{Catalog: c, options: options, revision: revision}
-	v.Name, v.Revision = revision.Tag.Name, revision.Digest.String()
+	v.Name, v.Revision = revision.Tag.Name, revision.Digest
 	v.checkRevision(ctx, view)
 	if revision.Later == "" {
 		v.failed = errors.Join(v.failed, v.look(ctx))

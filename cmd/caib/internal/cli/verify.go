@@ -179,7 +179,7 @@ func (o *verifyOptions) verify(ctx context.Context, jobs []*verifyJob, notes *jo
 				job.err = context.Cause(ctx)
 			}
 			if job.err == nil {
-				notes.add(journalLine{job.catalog.Reference(), job.name, job.found.Revision})
+				notes.add(journalLine{job.catalog.Reference(), job.name, job.found.Revision.String()})
 			}
 			bar.step()
 			return nil
