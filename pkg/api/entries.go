@@ -62,6 +62,7 @@ type Details struct {
 	Source        entry.Source      `json:"source,omitzero"`
 	Override      bool              `json:"override,omitzero"`
 	Move          bool              `json:"move,omitzero"`
+	Inherit       bool              `json:"inherit,omitzero"`
 	NoAttach      bool              `json:"noAttach,omitzero"`
 	NoKeep        bool              `json:"noKeep,omitzero"`
 	DryRun        bool              `json:"dryRun,omitzero"`
@@ -76,6 +77,7 @@ type Publication struct {
 	Keep       *catalog.Step     `json:"keep,omitempty"` // only where something was not kept
 	Snapshot   bool              `json:"snapshot"`
 	MovedFrom  []string          `json:"movedFrom,omitempty"`
+	Loses      []string          `json:"loses,omitempty"`
 	Warnings   []catalog.Warning `json:"warnings,omitempty"`
 }
 

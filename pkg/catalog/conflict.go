@@ -37,6 +37,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	p.noteMoved()
 	p.carryOver()
 	p.complete()
+	p.inherit(ctx)
 	return nil
 }
 

@@ -165,6 +165,7 @@ func (p *publication) pack(ctx context.Context) (err error) {
 	if err := p.mayBeUnsigned(ctx); err != nil {
 		return err
 	}
+	p.noteLosses()
 	now := p.catalog.options.Now()
 	p.document.PublishedAt = revision.NextTime(now, p.name, p.view.Tags())
 	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)

@@ -32,7 +32,12 @@ type PublishOptions struct {
 	Digest digest.Digest // pins the image: anything else is refused; "" does not
 	// Move ends the entries with other names that have the same image
 	// reference. Without it, such an entry is a conflict.
-	Move     bool
+	Move bool
+	// Inherit takes over from the live entry of that name its description, tags,
+	// labels, and targets with their notes, where nothing else is said; that a target
+	// is verified for the same image only, and the version never. What is left out
+	// without it is in Loses of the result.
+	Inherit  bool
 	Author   string // recorded as publishedBy; "" is the catalog's
 	NoAttach bool   // do not attach the entry to the image
 	NoKeep   bool   // put no tags that keep the image in its repository
@@ -67,6 +72,9 @@ type PublishResult struct {
 	Snapshot bool  `json:"snapshot"` // a snapshot was due, and written
 	// MovedFrom are the names that were ended, or would be in a dry run.
 	MovedFrom []string `json:"movedFrom,omitempty"`
+	// Loses names what the live entry says and this publication does not: "version",
+	// "label team", "target rpi4 verified".
+	Loses []string `json:"loses,omitempty"`
 	// Warnings are what went less than well without making the publication
 	// less valid.
 	Warnings []Warning `json:"warnings,omitempty"`

@@ -23,7 +23,7 @@ func Details(o catalog.PublishOptions) api.Details {
 		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
 		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
 		KernelVersion: m.KernelVersion, Targets: m.Targets, TargetNotes: o.TargetNotes, Bootc: bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
-		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
+		Disk: o.Disk, Source: o.Source, Override: o.Override, Move: o.Move, Inherit: o.Inherit, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
 	}
 }
 
@@ -37,7 +37,7 @@ func Options(d *api.Details) catalog.PublishOptions {
 			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc != nil && *d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
 		},
 		NotBootc: d.Bootc != nil && !*d.Bootc, TargetNotes: d.TargetNotes,
-		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
+		Disk: d.Disk, Source: d.Source, Override: d.Override, Move: d.Move, Inherit: d.Inherit, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
 	}
 }
 
@@ -45,7 +45,7 @@ func Options(d *api.Details) catalog.PublishOptions {
 func Publication(r catalog.PublishResult) api.Publication {
 	p := api.Publication{
 		Item: r.Item, Outcome: r.Outcome, Tag: r.Tag, Attachment: r.Attachment,
-		Snapshot: r.Snapshot, MovedFrom: r.MovedFrom, Warnings: r.Warnings,
+		Snapshot: r.Snapshot, MovedFrom: r.MovedFrom, Loses: r.Loses, Warnings: r.Warnings,
 	}
 	if r.Keep != nil && r.Keep.Outcome != catalog.Kept && r.Keep.Outcome != catalog.Skipped {
 		p.Keep = r.Keep
@@ -57,7 +57,7 @@ func Publication(r catalog.PublishResult) api.Publication {
 func Result(p *api.Publication) catalog.PublishResult {
 	return catalog.PublishResult{
 		Outcome: p.Outcome, Item: p.Item, Tag: p.Tag, Attachment: p.Attachment, Keep: p.Keep,
-		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Warnings: p.Warnings,
+		Snapshot: p.Snapshot, MovedFrom: p.MovedFrom, Loses: p.Loses, Warnings: p.Warnings,
 	}
 }
 

@@ -113,6 +113,16 @@ type publishOptions struct {
 	file string
 }
 
+const publishExample = `  caib catalog publish registry.example.com/automotive/autosd:1.4
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd-rpi4 \
+      --version 1.4 --target rpi4:verified --tags nightly,qa
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
+  caib catalog publish registry.example.com/automotive/autosd:nightly --inherit
+  caib catalog publish oci:./build/image:latest --dry-run -o yaml
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless --init
+  kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`
+
 func newPublish(a *app) *cobra.Command {
 	o := &publishOptions{app: a}
 	command := &cobra.Command{
@@ -148,18 +158,16 @@ will refuse.
 Where a registry refuses to show a repository that does not exist yet, --init
 begins the catalog, if an upload may begin.
 
+A publication says all there is to say about its entry. What the entry said
+before and no longer says is named; --inherit takes over its description, tags,
+labels, targets and notes, and "caib catalog edit" changes one thing and leaves
+the rest.
+
 With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
 JSON: one, a List, or several documents. Each completed build becomes an entry
 with the name of the build; one that cannot be published does not stop the
 others. The disk image of a bootc build becomes an artifact of its entry.`,
-		Example: `  caib catalog publish registry.example.com/automotive/autosd:1.4
-  caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd-rpi4 \
-      --version 1.4 --target rpi4:verified --tags nightly,qa
-  caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
-  caib catalog publish oci:./build/image:latest --dry-run -o yaml
-  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
-  caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless --init
-  kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`,
+		Example: publishExample,
 		Args: imageOr(&o.file),
 	}
 	flags := command.Flags()
@@ -167,6 +175,7 @@ others. The disk image of a bootc build becomes an artifact of its entry.`,
 	flags.StringVarP(&o.file, "file", "f", "", "publish the ImageBuild objects of this file; - is standard input")
 	o.signing.register(flags, true)
 	flags.BoolVar(&o.options.Move, "move", false, "end the entry that has this image under another name")
+	flags.BoolVar(&o.options.Inherit, "inherit", false, "take over description, tags, labels, targets and notes of the entry as it is; of the same image also what was verified")
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not attach the entry to the image")
 	flags.BoolVar(&o.options.NoKeep, "no-keep", false, "put no tags that keep the image from clean-up")
 	o.register(flags)
@@ -196,7 +205,7 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 
 // published prints what became of a publication.
 func (a *app) published(result catalog.PublishResult, err error) error {
-	a.warnOf(result.Warnings)
+	a.warnOfPublication(result)
 	if err != nil {
 		return publishHint(err)
 	}
@@ -209,6 +218,14 @@ func (a *app) published(result catalog.PublishResult, err error) error {
 		a.outcome(result)
 	}
 	return nil
+}
+
+// warnOfPublication prints warnings, and what helps against losses.
+func (a *app) warnOfPublication(result catalog.PublishResult) {
+	a.warnOf(result.Warnings)
+	if len(result.Loses) > 0 {
+		a.note("hint: `caib catalog edit %s` says it again; publish with --inherit takes it over", result.Item.Name)
+	}
 }
 
 func (a *app) warnOf(warnings []catalog.Warning) {

@@ -34,7 +34,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	var failed []error
 	for i, build := range builds {
 		result, err := publishBuild(ctx, c, build, o.options)
-		o.warnOf(result.Warnings)
+		o.warnOfPublication(result)
 		results[i] = buildResult{Build: build.Name, PublishResult: &result}
 		if err != nil {
 			err = publishHint(err)
