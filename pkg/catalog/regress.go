@@ -9,7 +9,8 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
-// noteLosses tells what the live entry says and the publication does not.
+// noteLosses tells what the live entry says and the publication does not, and of a
+// version that is lower than the one before.
 func (p *publication) noteLosses() {
 	if p.old == nil {
 		return
@@ -17,6 +18,10 @@ func (p *publication) noteLosses() {
 	p.result.Loses = losses(p.old.Document, p.document)
 	if len(p.result.Loses) > 0 {
 		p.warn(WarnEntry, "entry %q loses: %s", p.name, strings.Join(p.result.Loses, ", "))
+	}
+	was, is := p.old.Document.Version, p.document.Version
+	if was != "" && is != "" && entry.CompareVersions(is, was) < 0 {
+		p.warn(WarnEntry, "entry %q: version %s is lower than %s, which it follows", p.name, is, was)
 	}
 }
 

@@ -59,3 +59,21 @@ func TestPublishingSaysWhatItLoses(t *testing.T) {
 		})
 	}
 }
+
+func TestPublishingALowerVersionWarns(t *testing.T) {
+	w := newWorld(t, true, nil)
+	c := w.open(catalog.Options{})
+	image := w.push("os/autosd", "1", "1")
+	for _, tt := range []struct{ version, warning string }{
+		{"1.9", ""},
+		{"1.10", ""},
+		{"1.2", "entry \"autosd\": version 1.2 is lower than 1.10, which it follows\n"},
+		{"", "entry \"autosd\" loses: version\n"},
+		{"1.1", ""},
+	} {
+		result := w.publish(c, image, catalog.PublishOptions{Version: tt.version})
+		if got := warningText(result.Warnings); got != tt.warning {
+			t.Errorf("version %q: warnings %q, want %q", tt.version, got, tt.warning)
+		}
+	}
+}

@@ -20,7 +20,7 @@ const (
 	// WarnMoved is for a note: an image has another digest than what another
 	// entry was published with from the same reference. That is in order.
 	WarnMoved WarningKind = "moved"
-	WarnEntry WarningKind = "entry" // what an entry said before and says no longer
+	WarnEntry WarningKind = "entry" // what an entry said before and says no longer, and a version that is lower than before
 )
 
 // Warning is what was noticed beside a right answer. As text, and in JSON, it is

@@ -191,7 +191,7 @@ func (q Query) Compare(a, b *Outline) int {
 	case SortSize:
 		order = cmp.Compare(b.SizeBytes, a.SizeBytes)
 	case SortVersion:
-		order = cmp.Or(cmp.Compare(min(len(b.Version), 1), min(len(a.Version), 1)), compareVersions(a.Version, b.Version))
+		order = cmp.Or(cmp.Compare(min(len(b.Version), 1), min(len(a.Version), 1)), CompareVersions(a.Version, b.Version))
 	default:
 		order = b.CreatedAt.Compare(a.CreatedAt.Time)
 	}

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// compareVersions orders versions as people read them: numbers by value, so that
+// CompareVersions orders versions as people read them: numbers by value, so that
 // 1.9 is before 1.10; what follows "-" or "~" is a pre-release, and before the
 // version itself; what follows "+" is behind it. A "v" before a number counts for
 // nothing. It is for display: which publication of a name is the latest is
 // decided by time. Only equal texts are equal.
-func compareVersions(a, b string) int {
+func CompareVersions(a, b string) int {
 	coreA, preA, buildA := splitVersion(a)
 	coreB, preB, buildB := splitVersion(b)
 	return cmp.Or(

@@ -14,7 +14,7 @@ func TestCompareVersions(t *testing.T) {
 	}
 	for i, a := range want {
 		for j, b := range want {
-			got := compareVersions(a, b)
+			got := CompareVersions(a, b)
 			if (got < 0) != (i < j) || (got > 0) != (i > j) {
 				t.Errorf("%s and %s: %d", a, b, got)
 			}
@@ -22,7 +22,7 @@ func TestCompareVersions(t *testing.T) {
 	}
 	shuffled := slices.Clone(want)
 	slices.Reverse(shuffled)
-	slices.SortFunc(shuffled, compareVersions)
+	slices.SortFunc(shuffled, CompareVersions)
 	if diff := cmp.Diff(want, shuffled); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -168,7 +168,7 @@ JSON: one, a List, or several documents. Each completed build becomes an entry
 with the name of the build; one that cannot be published does not stop the
 others. The disk image of a bootc build becomes an artifact of its entry.`,
 		Example: publishExample,
-		Args: imageOr(&o.file),
+		Args:    imageOr(&o.file),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
