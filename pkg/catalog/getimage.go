@@ -61,7 +61,8 @@ func (c *Catalog) GetImage(ctx context.Context, image string) (ImageEntries, err
 	}
 	found.Items = slices.DeleteFunc(page.Items, func(item entry.Item) bool { return !item.HasDigest(found.Digest) })
 	found.Refused = c.mayHave(ctx, view, page.Refused, found.Digest)
-	return found, nil
+	found.Attached, err = c.attachedElsewhere(ctx, view, repository, found.Digest)
+	return found, err
 }
 
 // mayHave returns those of the refused names that may have a digest: one of their

@@ -1,6 +1,7 @@
 package revision
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -190,4 +191,45 @@ func (r *Revision) Catalog() string {
 		return r.Removal.Catalog
 	}
 	return ""
+}
+
+// Attachment is what a referrer of an image says of an entry (SPEC section 9).
+type Attachment struct {
+	Revision *Revision
+	Subject  digest.Digest // the image it is beside
+	Catalog  string        // that it names, as written there; "" for none
+}
+
+// ReadAttachment reads a manifest as an attachment, and the revision that it
+// carries as Unpack does. One of a later format is an ErrMalformed.
+func ReadAttachment(manifest []byte) (*Attachment, error) {
+	text, err := UnpackAttachment(manifest)
+	if err != nil {
+		return nil, err
+	}
+	document, err := DocumentText(text)
+	if err != nil {
+		return nil, err
+	}
+	var view struct {
+		Subject     descriptor     `json:"subject"`
+		Annotations jsontext.Value `json:"annotations"`
+	}
+	var said struct {
+		Name        string     `json:"name"`
+		PublishedAt entry.Time `json:"publishedAt"`
+	}
+	if err := errors.Join(json.Unmarshal(manifest, &view), json.Unmarshal(document, &said)); err != nil {
+		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrMalformed, err)
+	}
+	rev, err := Unpack(NewTag(said.Name, said.PublishedAt, OpPublish, digest.FromBytes(text)), text)
+	if err != nil {
+		return nil, err
+	}
+	if rev.Document == nil {
+		return nil, fmt.Errorf("%w: attachment: it carries no publication that can be read", entry.ErrMalformed)
+	}
+	var annotations map[string]string
+	_ = json.Unmarshal(view.Annotations, &annotations) // none then
+	return &Attachment{Revision: rev, Subject: view.Subject.Digest, Catalog: annotations[AnnotationReference]}, nil
 }

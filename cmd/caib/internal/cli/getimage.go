@@ -10,6 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // imageEntry is an item that get prints of an image, and where it is from.
@@ -42,6 +43,10 @@ func (o *getOptions) image(ctx context.Context, image string) error {
 	}
 	if err := o.printImage(all); err != nil {
 		return err
+	}
+	if failed == nil && len(found.Items) == 0 && all[0].Verdict == entry.VerdictUnknown {
+		failed = &trust.Error{What: "image " + image, Digest: found.Digest, Verdict: entry.VerdictUnknown,
+			Reason: "only attachments tell of it, whose signatures were not checked"}
 	}
 	return trustHint(failed)
 }

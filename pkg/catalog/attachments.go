@@ -1,0 +1,119 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// attachedElsewhere returns the items of those attachments of an image that the log
+// of the catalog does not have, newest first. Only revisions of this very image
+// count; whatever else refers to the image is none of them.
+func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repository registry.Repository, image digest.Digest) ([]entry.Item, error) {
+	attachments, failed := c.readAttachments(ctx, repository, image)
+	names := map[string]bool{}
+	for _, a := range attachments {
+		names[a.Revision.Tag.Name] = true
+	}
+	history, err := view.HistoryOf(ctx, names)
+	if err != nil {
+		return nil, errors.Join(failed, err)
+	}
+	seen := map[digest.Digest]bool{}
+	for _, rev := range history {
+		seen[rev.Digest] = true
+	}
+	var items []entry.Item
+	for _, a := range attachments {
+		if seen[a.Revision.Digest] {
+			continue
+		}
+		seen[a.Revision.Digest] = true
+		item := a.Revision.Item()
+		item.Catalog = catalogNamed(a)
+		if c.policy() != nil {
+			item.Verdict = entry.VerdictUnknown
+			item.StatusMessage = "an attachment of the image says so: its signatures were not checked"
+		}
+		items = append(items, item)
+	}
+	return entry.Query{}.Select(items).Items, failed
+}
+
+// catalogNamed is the catalog that an attachment names, else the one that its
+// document does: of the two, only the document is signed. What is no repository of
+// a registry is "".
+func catalogNamed(a *revision.Attachment) string {
+	for _, name := range []string{a.Catalog, a.Revision.Catalog()} {
+		ref, err := registry.ParseReference(name)
+		if err == nil && ref.Layout == "" && ref.Tag == "" && ref.Digest == "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// readAttachments reads the attachments of an image, of very many referrers the
+// first maxAttachments, those that are listed as entries before others. What could
+// be read is returned with an error too.
+func (c *Catalog) readAttachments(ctx context.Context, repository registry.Repository, image digest.Digest) ([]*revision.Attachment, error) {
+	referrers, err := repository.Referrers(ctx, ocispec.Descriptor{Digest: image})
+	if err != nil && !errors.Is(err, entry.ErrNotFound) {
+		return nil, fmt.Errorf("attachments: %w", err)
+	}
+	isEntry := func(d ocispec.Descriptor) bool {
+		return strings.HasPrefix(d.ArtifactType, "application/vnd.caib.catalog.entry.")
+	}
+	slices.SortStableFunc(referrers, func(a, b ocispec.Descriptor) int {
+		switch {
+		case isEntry(a) == isEntry(b):
+			return 0
+		case isEntry(a):
+			return -1
+		}
+		return 1
+	})
+	if len(referrers) > maxAttachments {
+		c.warn(WarnImage, "", fmt.Errorf("%d artifacts refer to the image %s: %d of them were read", len(referrers), image, maxAttachments))
+		referrers = referrers[:maxAttachments]
+	}
+	read, failed := make([]*revision.Attachment, len(referrers)), make([]error, len(referrers))
+	group := errgroup.Group{}
+	group.SetLimit(lookups)
+	for n, referrer := range referrers {
+		group.Go(func() error {
+			read[n], failed[n] = readAttachment(ctx, repository, referrer.Digest, image)
+			return nil
+		})
+	}
+	_ = group.Wait() // never fails: what went wrong is in failed
+	return slices.DeleteFunc(read, func(a *revision.Attachment) bool { return a == nil }), errors.Join(failed...)
+}
+
+// readAttachment reads a referrer of an image, and returns nil for one that is no
+// attachment of it.
+func readAttachment(ctx context.Context, repository registry.Repository, referrer, image digest.Digest) (*revision.Attachment, error) {
+	_, manifest, err := repository.Manifest(ctx, referrer.String())
+	switch {
+	case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("attachments: %w", err)
+	}
+	a, err := revision.ReadAttachment(manifest)
+	if err != nil || a.Subject != image || a.Revision.Document.Image.Digest != image {
+		return nil, nil
+	}
+	return a, nil
+}
