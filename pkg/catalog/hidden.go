@@ -19,9 +19,7 @@ type initKey struct{}
 // refusal to read it means and the publisher wants to begin it. What this reader
 // saw in the catalog before is asked for all the same.
 func (p *publication) initialize(ctx context.Context, refused error) (*ocilog.View, error) {
-	var answer *registry.Error
-	hidden := errors.Is(refused, absence.ErrHidden) || errors.As(refused, &answer) && answer.Cause == registry.CauseHidden
-	if !hidden || p.options.DryRun && !p.options.Init {
+	if !isHidden(refused) || p.options.DryRun && !p.options.Init {
 		return nil, refused
 	}
 	if p.catalog.opener.canPush(ctx, p.catalog.reference) != nil {
@@ -30,5 +28,13 @@ func (p *publication) initialize(ctx context.Context, refused error) (*ocilog.Vi
 	if !p.options.Init {
 		return nil, &HiddenError{kinded.New(refused, "%s", refused), p.catalog.Reference()}
 	}
+	p.begins = true
 	return p.catalog.refresh(context.WithValue(ctx, initKey{}, true))
+}
+
+// isHidden reports whether a registry refuses to show a repository in the words that
+// it has for one that does not exist.
+func isHidden(err error) bool {
+	var answer *registry.Error
+	return errors.Is(err, absence.ErrHidden) || errors.As(err, &answer) && answer.Cause == registry.CauseHidden
 }

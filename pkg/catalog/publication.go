@@ -33,6 +33,7 @@ type publication struct {
 	disk       *disk // by addDisk; nil for none
 	document   *revision.Document
 	view       *ocilog.View       // by compare
+	begins     bool               // the catalog, which its registry did not show
 	head       *revision.Revision // what decides the name now; nil for nothing
 	old        *revision.Revision
 	elsewhere  []*revision.Revision // live under other names, to be ended

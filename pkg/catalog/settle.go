@@ -53,6 +53,10 @@ func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Se
 		s.Ended = append(s.Ended, head.Tag)
 	}
 	settled, err := p.catalog.log.Settle(ctx, s)
+	if p.begins && isHidden(err) {
+		p.warn(WarnLog, "the catalog is begun, and its registry does not show it yet: whether another entry has its name or image is not known")
+		return ocilog.Settlement{View: p.view}, nil
+	}
 	if err != nil {
 		return settled, fmt.Errorf("%s is published, but whether another entry has its name or image at the same time is not known: %w", p.name, err)
 	}
