@@ -27,6 +27,8 @@ type AddRequest struct {
 	Details
 	Name        string `json:"name"`
 	RegistryURL string `json:"registryUrl"`
+	// AuthSecretName is what clients of the Build API send: it means nothing.
+	AuthSecretName string `json:"authSecretName,omitzero"`
 }
 
 // PublishRequest asks for a build that the catalog knows to be published again, or
@@ -37,6 +39,8 @@ type PublishRequest struct {
 	CatalogImageName string `json:"catalogImageName,omitzero"` // the name of the entry, with ImageBuildName
 	Image            string `json:"image,omitzero"`
 	Name             string `json:"name,omitzero"` // of the entry, with Image
+	// AuthSecretName is what clients of the Build API send: it means nothing.
+	AuthSecretName string `json:"authSecretName,omitzero"`
 }
 
 // Details are what a request may say about an image besides: the fields of
@@ -96,4 +100,5 @@ type Verification struct {
 	// What was found out, where the request waits for it.
 	Verification *catalog.Verification `json:"verification,omitempty"`
 	Failure      *Problem              `json:"failure,omitempty"`
+	Warnings     []string              `json:"warnings,omitempty"` // what the request says and the server ignores
 }

@@ -22,8 +22,10 @@ type Problem struct {
 	Status   int              `json:"-"`                 // of HTTP
 }
 
-// The reasons of problems whose code is unauthorized.
+// The reasons of problems: the first is of one whose code is conflict, the others of
+// those with unauthorized.
 const (
+	ReasonDigest     = "digest_mismatch"      // the image has another digest than the request says
 	ReasonReadOnly   = "read_only"            // the server takes no writes from anybody
 	ReasonNotAllowed = "registry_not_allowed" // the server does not open this registry
 )

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
+	"github.com/oci-catalog/caib/pkg/internal/kinded"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -124,7 +125,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 	p.warnOfImage(p.image)
 	found, o := p.image.Descriptor, &p.options
 	if o.Digest != "" && found.Digest != o.Digest {
-		return fmt.Errorf("%w: %s is %s, not %s", entry.ErrConflict, p.ref, found.Digest, o.Digest)
+		return kinded.New(entry.ErrDigest, "%v: %s is %s, not %s", entry.ErrConflict, p.ref, found.Digest, o.Digest)
 	}
 	p.document = &revision.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,

@@ -88,6 +88,8 @@ var (
 	// ErrTarget: what was given cannot be the name of a target, or a note is given
 	// for a target that nobody names. It is an ErrInvalid.
 	ErrTarget error = &reason{text: "no target", kind: ErrInvalid}
+	// ErrDigest: an image has another digest than it must have. It is an ErrConflict.
+	ErrDigest error = &reason{text: "another digest", kind: ErrConflict}
 	// ErrLaterFormat: the entry's head is of a later version of the format than
 	// this code reads. It is an ErrMalformed.
 	ErrLaterFormat error = &reason{text: "of a later format", kind: ErrMalformed}

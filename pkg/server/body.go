@@ -119,6 +119,9 @@ func compress(encoding encoding, body []byte) []byte {
 
 // respond writes an object that is not kept.
 func (s *Server) respond(w http.ResponseWriter, r *http.Request, status int, value any) {
+	if texts := warnings(r); len(texts) > 0 {
+		value = withWarnings(value, texts)
+	}
 	text, err := marshal(value)
 	if err != nil {
 		s.fail(w, r, err)

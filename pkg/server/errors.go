@@ -77,6 +77,9 @@ func problemOf(err error) *api.Problem {
 			p.Status = http.StatusPreconditionFailed
 		}
 	}
+	if p.Code == "conflict" && errors.Is(err, entry.ErrDigest) {
+		p.Status, p.Reason = http.StatusUnprocessableEntity, api.ReasonDigest // clients of the Build API take 409 for "exists already"
+	}
 	if p.Code == "unauthorized" && errors.Is(err, gate.ErrNotAllowed) {
 		p.Reason = api.ReasonNotAllowed
 	}

@@ -252,6 +252,13 @@ func page[T any](q listQuery, all []T, refused int, outline func(T) *entry.Outli
 
 // send writes an answer, or that the client has it already.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, a *body) {
+	if texts := warnings(r); len(texts) > 0 {
+		var err error
+		if a, err = a.warning(texts); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+	}
 	f := a.form(accepted(r.Header["Accept-Encoding"]))
 	header := w.Header()
 	header["Etag"] = f.etag()

@@ -175,7 +175,7 @@ func (s *Server) publication(w http.ResponseWriter, r *http.Request, action stri
 	if result.Outcome != catalog.Planned {
 		w.Header().Set("Location", imagePath+result.Item.Name)
 	}
-	s.respond(w, r, status, wire.Publication(result))
+	s.respond(w, withoutSecret(r, request), status, wire.Publication(result))
 }
 
 // remove answers DELETE /v1/catalog/images/{name}.

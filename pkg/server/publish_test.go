@@ -121,7 +121,7 @@ func TestRefusedPublications(t *testing.T) {
 		`{"name":"x","registryUrl":"` + image + `","nope":1}`: 400, `{"name":"x","registryUrl":"oci:/etc"}`: 400, `{"name":"x","registryUrl":"` + image + `","digest":"x"}`: 400,
 		`{"name":"x","registryUrl":"` + image + `","disk":"oci:/etc"}`: 400,
 		"{\"name\":\"x\",\"registryUrl\":\"\xff\"}":                    400, `{"name":"x","registryUrl":"` + strings.Repeat("x", 300<<10) + `"}`: 413,
-		`{"name":"y","registryUrl":"` + w.push("os/y", "1") + `","digest":"sha256:` + strings.Repeat("0", 64) + `"}`: 409,
+		`{"name":"y","registryUrl":"` + w.push("os/y", "1") + `","digest":"sha256:` + strings.Repeat("0", 64) + `"}`: 422,
 	} {
 		a := w.ask("POST", "/v1/catalog/images", body, bearer)
 		if a.status != want || strings.Contains(body, "oci:") != strings.Contains(string(a.body), "from registries only") {
@@ -180,7 +180,7 @@ func TestAuditSaysWhatWasAsked(t *testing.T) {
 	}{
 		{"publish", `{"image":"` + image + `","name":"dry","dryRun":true}`, 200, `action=publish by=ci name=dry digest=sha256:`},
 		{"images", `{"name":"gone","registryUrl":"` + w.host + `/os/none:1"}`, 404, `action=add by=ci name=gone digest="" outcome="`},
-		{"images", `{"name":"pinned","registryUrl":"` + image + `","digest":"` + digest + `"}`, 409, `action=add by=ci name=pinned digest=` + digest + ` outcome="conflict`},
+		{"images", `{"name":"pinned","registryUrl":"` + image + `","digest":"` + digest + `"}`, 422, `action=add by=ci name=pinned digest=` + digest + ` outcome="conflict`},
 		{"publish", `{"image":"` + image + `","nope":1}`, 400, `action=publish by=ci name="" digest="" outcome="invalid`},
 	} {
 		if a := w.ask("POST", "/v1/catalog/"+tt.path, tt.body, bearer); a.status != tt.status || a.header.Get("Location") != "" {

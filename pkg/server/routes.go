@@ -46,6 +46,9 @@ func (s *Server) routes() {
 	s.mux = http.NewServeMux()
 	for pattern, route := range table() {
 		handler := func(w http.ResponseWriter, r *http.Request) { route.handler(s, w, r) }
+		if strings.Contains(pattern, api.Root+"/") {
+			handler = func(w http.ResponseWriter, r *http.Request) { route.handler(s, w, withoutNamespace(r)) }
+		}
 		if route.writes != "" {
 			handler = s.authorised(route.writes, handler)
 		}
