@@ -10,7 +10,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
-	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // imageEntry is an item that get prints of an image, and where it is from.
@@ -45,8 +44,8 @@ func (o *getOptions) image(ctx context.Context, image string) error {
 		return err
 	}
 	if failed == nil && len(found.Items) == 0 && all[0].Verdict == entry.VerdictUnknown {
-		failed = &trust.Error{What: "image " + image, Digest: found.Digest, Verdict: entry.VerdictUnknown,
-			Reason: "only attachments tell of it, whose signatures were not checked"}
+		failed = withHint(fmt.Errorf("%w: image %s: only attachments tell of it, and their signatures were not checked", entry.ErrUntrusted, found.named(image)),
+			"ask the catalog that they name, if you trust it: `caib catalog get IMAGE --catalog CATALOG`")
 	}
 	return trustHint(failed)
 }
