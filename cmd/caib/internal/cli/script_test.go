@@ -242,6 +242,7 @@ var shapes = []struct {
 }{
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "DIGEST"},
 	{regexp.MustCompile(`\.[0-9a-z]{9}\.([prs])[0-9a-f]{16}`), ".TIME.${1}HASH"},
+	{regexp.MustCompile(`\bcaib\.[0-9a-f]{32}\.[0-9a-f]{8}\b`), "caib.KEEP"},
 	{regexp.MustCompile(`SHA256:[0-9a-f]{16}`), "SHA256:KEY"},
 	{regexp.MustCompile(`("?(?:sizeBytes|decompressedSize)"?: )\d+`), "${1}BYTES"},
 	{regexp.MustCompile(`\b\d+(?:\.\d)? (?:B|KiB)\b`), "SIZE"},
