@@ -90,7 +90,7 @@ func (c *Catalog) readAttachments(ctx context.Context, repository registry.Repos
 	}
 	read, failed := make([]*revision.Attachment, len(referrers)), make([]error, len(referrers))
 	group := errgroup.Group{}
-	group.SetLimit(lookups)
+	group.SetLimit(maxParallel)
 	for n, referrer := range referrers {
 		group.Go(func() error {
 			read[n], failed[n] = readAttachment(ctx, repository, referrer.Digest, image)

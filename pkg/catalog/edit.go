@@ -126,7 +126,7 @@ func (e *edit) begin(ctx context.Context) (*revision.Revision, error) {
 		return nil, newLostError(e.name, lost)
 	}
 	if e.options.Match != "" && e.options.Match != head.Digest {
-		return nil, newMovedError(e.name, head.Digest)
+		return nil, newStaleRevisionError(e.name, head.Digest)
 	}
 	return head, nil
 }

@@ -21,24 +21,24 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// lookups bounds the signatures that are looked up at once; the client bounds
+// maxParallel bounds the signatures that are looked up at once; the client bounds
 // the requests to each host.
-const lookups = 16
+const maxParallel = 16
 
-// sparing bounds how many signatures are looked up on behalf of one request of a
+// withLookupBudget bounds how many signatures are looked up on behalf of one request of a
 // stranger to a server: what is beyond is unknown.
-func sparing(ctx context.Context) context.Context {
+func withLookupBudget(ctx context.Context) context.Context {
 	left := new(atomic.Int64)
-	left.Store(maxSparing)
-	return context.WithValue(ctx, sparingKey{}, left)
+	left.Store(lookupBudget)
+	return context.WithValue(ctx, lookupBudgetKey{}, left)
 }
 
-const maxSparing = 64
+const lookupBudget = 64
 
-type sparingKey struct{}
+type lookupBudgetKey struct{}
 
 func mayLookUp(ctx context.Context) bool {
-	left, bounded := ctx.Value(sparingKey{}).(*atomic.Int64)
+	left, bounded := ctx.Value(lookupBudgetKey{}).(*atomic.Int64)
 	return !bounded || left.Add(-1) >= 0
 }
 
@@ -346,7 +346,7 @@ func (e *evaluator) all(ctx context.Context, revisions []*revision.Revision) []t
 func (e *evaluator) allInTime(ctx context.Context, revisions []*revision.Revision) (reports []trust.Report, inTime []bool) {
 	reports, inTime = make([]trust.Report, len(revisions)), make([]bool, len(revisions))
 	group := errgroup.Group{}
-	group.SetLimit(lookups)
+	group.SetLimit(maxParallel)
 	for i, revision := range revisions {
 		group.Go(func() error {
 			reports[i] = e.report(ctx, revision)

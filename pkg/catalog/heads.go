@@ -57,7 +57,7 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 			heads = append(heads, next)
 		}
 	}
-	return append(heads, c.hidden(ctx, view, removed, decided)...), nil
+	return append(heads, c.refusedNames(ctx, view, removed, decided)...), nil
 }
 
 // twins returns, by name, the entries that had the image of an entry before it.
@@ -73,9 +73,9 @@ func (c *Catalog) twins(ctx context.Context, heads []*revision.Revision) map[str
 	return twins
 }
 
-// hidden returns the names that are not live and should not be so. decided are
+// refusedNames returns the names that are not live and should not be so. decided are
 // those that something decides, removed the removals among that.
-func (c *Catalog) hidden(ctx context.Context, view *ocilog.View, removed []*revision.Revision, decided map[string]bool) (hidden []Head) {
+func (c *Catalog) refusedNames(ctx context.Context, view *ocilog.View, removed []*revision.Revision, decided map[string]bool) (hidden []Head) {
 	if c.policy() != nil {
 		e := c.newEvaluator(view, zeroTime)
 		defer e.done(ctx)

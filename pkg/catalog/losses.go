@@ -126,7 +126,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLos
 			Reason: "the policy does not verify it; publish the entry again, or remove it",
 		}
 	}
-	if err := c.isOwn(ctx, head, options.Sign); err != nil {
+	if err := c.checkOwnSignature(ctx, head, options.Sign); err != nil {
 		return entry.Event{}, err
 	}
 	event, err := c.moveOn(ctx, view, head, last, options)
@@ -138,9 +138,9 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLos
 	return event, err
 }
 
-// isOwn returns an error if the head is to be signed once more, no policy says
+// checkOwnSignature returns an error if the head is to be signed once more, no policy says
 // whose it may be, and the key has not signed it before: it may be anybody's.
-func (c *Catalog) isOwn(ctx context.Context, head *revision.Revision, sign *Signing) error {
+func (c *Catalog) checkOwnSignature(ctx context.Context, head *revision.Revision, sign *Signing) error {
 	if head == nil || sign == nil || c.policy() != nil {
 		return nil
 	}
@@ -173,11 +173,11 @@ func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.
 		}
 		return removal.Event(), nil
 	}
-	return c.republish(ctx, view, head, options)
+	return c.restate(ctx, view, head, options)
 }
 
-// republish appends what an entry says once more, as of now.
-func (c *Catalog) republish(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptLossOptions) (entry.Event, error) {
+// restate appends what an entry says once more, as of now.
+func (c *Catalog) restate(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptLossOptions) (entry.Event, error) {
 	name := head.Tag.Name
 	if err := head.CheckFormat(); err != nil {
 		return entry.Event{}, err

@@ -126,7 +126,7 @@ func (v *servedView) Equal(other serving.View) bool {
 
 // List is that of serving.View.
 func (v *servedView) List(ctx context.Context, asOf time.Time, versions bool) (items []entry.Item, refused int, err error) {
-	page, err := v.catalog.list(sparing(ctx), v.view, ListOptions{Query: entry.Query{Versions: versions}, AsOf: asOf})
+	page, err := v.catalog.list(withLookupBudget(ctx), v.view, ListOptions{Query: entry.Query{Versions: versions}, AsOf: asOf})
 	return page.Items, len(page.Refused), err
 }
 
@@ -135,7 +135,7 @@ func (v *servedView) Get(ctx context.Context, name, version string, asOf time.Ti
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
 	}
-	return v.catalog.get(sparing(ctx), v.view, name, GetOptions{Version: version, AsOf: asOf})
+	return v.catalog.get(withLookupBudget(ctx), v.view, name, GetOptions{Version: version, AsOf: asOf})
 }
 
 // History is that of serving.View.
@@ -145,5 +145,5 @@ func (v *servedView) History(ctx context.Context, name string) ([]entry.Event, e
 			return nil, err
 		}
 	}
-	return v.catalog.history(sparing(ctx), v.view, name)
+	return v.catalog.history(withLookupBudget(ctx), v.view, name)
 }

@@ -170,7 +170,7 @@ func (c *Catalog) saveSignatures(ctx context.Context) {
 func (c *Catalog) SignAll(ctx context.Context, names []string, options Signing, done func(i int, result SignResult, err error)) {
 	defer c.saveSignatures(ctx)
 	group := errgroup.Group{}
-	group.SetLimit(lookups)
+	group.SetLimit(maxParallel)
 	for i, name := range names {
 		group.Go(func() error {
 			result, err := SignResult{Name: name, Signature: Step{Outcome: Skipped}}, context.Cause(ctx)

@@ -78,7 +78,7 @@ func (c *count) add(s signature.Signature) {
 	}
 	switch {
 	case err != nil:
-	case c.byKey(m, s.Format):
+	case c.countKey(m, s.Format):
 	case m.Leaf != nil:
 		err = c.keyless(m, s.Format)
 	default:
@@ -97,9 +97,9 @@ func (c *count) add(s signature.Signature) {
 	}
 }
 
-// byKey looks for the key of the rule that made a signature, with a certificate or
+// countKey looks for the key of the rule that made a signature, with a certificate or
 // without.
-func (c *count) byKey(m *signature.Content, format signature.Format) bool {
+func (c *count) countKey(m *signature.Content, format signature.Format) bool {
 	for _, key := range c.rule.Keys {
 		if signature.Verifies(key.Key, m.Message, m.Signature) {
 			c.signed.add(byKey(key, format))
