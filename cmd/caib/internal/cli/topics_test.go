@@ -120,8 +120,10 @@ func TestRetentionPatterns(t *testing.T) {
 			"_snapshot.0mm7p88yo.s70b085805e16a0f7":          true,
 			"_status.0mm7p88yo.s70b085805e16a0f7":            true,
 			"caib.054dfb79601da123054dfb79601da123.70b08580": true,
-			"latest": false,
-			"sha256-054dfb79601da123054dfb79601da123": false,
+			"_locations.0mm7p88yo.l70b085805e16a0f7":         true,
+			"caib":                                           false,
+			"latest":                                         false,
+			"sha256-054dfb79601da123054dfb79601da123":        false,
 		} {
 			if got := pattern.MatchString(tag); got != want {
 				t.Errorf("%s matches %s: %v, want %v", pattern, tag, got, want)
