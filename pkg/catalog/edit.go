@@ -32,10 +32,11 @@ const maxEditRounds = 3
 // change does not name stays, unknown members included. The image's registry is not
 // asked, so nothing is attached there. A name that is not live is an
 // entry.ErrNotFound, one that the policy refuses a *trust.Error, and one that a later
-// format decides an entry.ErrLaterFormat. Whoever edits or publishes the entry at the
-// same time loses nothing: the change is made again on top of theirs, and after some
-// rounds the edit is an entry.ErrConflict; so is an edit of an entry that gets another
-// image meanwhile.
+// format decides an entry.ErrLaterFormat. Of two who edit the entry at the same time,
+// neither undoes what the other did: the change is made again on top of theirs, and
+// after some rounds the edit is an entry.ErrConflict; so is an edit of an entry that
+// gets another image meanwhile. A third who edits a revision before its writer looked
+// again can hide what that revision was made without.
 func (c *Catalog) Edit(ctx context.Context, name string, change entry.Change, options EditOptions) (PublishResult, error) {
 	if err := entry.CheckName(name); err != nil {
 		return PublishResult{}, err

@@ -45,9 +45,9 @@ tag and removes another, --label team- removes a label, --target rpi4- a
 target; --target rpi4:verified says that somebody ran the image there,
 rpi4:unverified takes that back.
 
-Who edits an entry at the same time as others loses nothing of theirs: the
-change is made again on top of what they wrote. An entry that gets another
-image meanwhile is left alone (exit 5).
+Of two who edit an entry at the same time, neither undoes what the other did:
+the change is made again on top of what the other wrote. An entry that gets
+another image meanwhile is left alone (exit 5).
 
 Under a trust policy that demands signatures, an edit needs one too:
 --sign-key or --sign-keyless; --unsigned does without.`,

@@ -93,7 +93,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if o.strict {
 		hash += " strict-reference" // another run than one that took less for in order
 	}
-	jobs, unlisted, twice := o.jobs(ctx, catalogs, args)
+	jobs, twice, unlisted := o.jobs(ctx, catalogs, args)
 	notes := &journal{}
 	if o.all {
 		notes = o.openJournal("verify", hash, o.resume)
@@ -115,9 +115,9 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	return o.result(len(jobs), unlisted, failed, err)
 }
 
-// jobs returns what there is to verify, what cannot be, and the images that are live
-// under two names.
-func (o *verifyOptions) jobs(ctx context.Context, catalogs []reader, args []string) (jobs []*verifyJob, unlisted error, twice []error) {
+// jobs returns what there is to verify, the images that are live under two names, and
+// what cannot be verified.
+func (o *verifyOptions) jobs(ctx context.Context, catalogs []reader, args []string) (jobs []*verifyJob, twice []error, unlisted error) {
 	for _, c := range catalogs {
 		var heads []catalog.Head
 		if o.all {
@@ -134,7 +134,7 @@ func (o *verifyOptions) jobs(ctx context.Context, catalogs []reader, args []stri
 			jobs = append(jobs, &verifyJob{catalog: c, name: head.Name, revision: head.Revision.String(), strict: o.strict})
 		}
 	}
-	return jobs, unlisted, twice
+	return jobs, twice, unlisted
 }
 
 // verifyJob is one entry to verify.
