@@ -27,7 +27,7 @@ type Page struct {
 	// it is known that the query does not match them, none is here. A list without a
 	// policy refuses nothing.
 	Refused []Head `json:"-"`
-	// Absent says that there is no catalog: nothing at all stands there.
+	// Absent says that there is no catalog, which is another thing than an empty one.
 	Absent bool `json:"-"`
 }
 

@@ -21,12 +21,12 @@ type getOptions struct {
 func newGet(a *app) *cobra.Command {
 	o := &getOptions{app: a}
 	command := &cobra.Command{
-		Use:        "get NAME",
+		Use:        "get NAME | IMAGE",
 		SuggestFor: []string{"show", "describe", "inspect", "info"},
 		Short:      "Show everything about one entry, or the entries of an image",
 		Long: `Show everything about one entry: its image with digest and sizes, platforms,
-files to flash with references and checksums, what is attached to it, and where
-it came from, and commands to paste: bootc switch, podman pull, oras pull, j
+files to flash with references and checksums, what is attached to it, where it
+came from, and commands to paste: bootc switch, podman pull, oras pull, j
 storage flash. They name what was published, by digest, and carry what this
 command was told about the registry: plain HTTP, CA, credentials file. Of
 several catalogs, the first that has the entry answers.

@@ -191,7 +191,7 @@ func (o *listOptions) remark(ctx context.Context, catalogs []reader, asOf time.T
 		return nil
 	}
 	if len(found.absent) == len(catalogs) {
-		o.note("the catalog %s is empty\nit does not exist yet: nothing stands there\n%s", o.settings.reference(), publishFirst)
+		o.note("the catalog %s is empty\nit does not exist yet\n%s", o.settings.reference(), publishFirst)
 		return nil
 	}
 	if o.settings.quiet {
