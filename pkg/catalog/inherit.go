@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -39,7 +38,7 @@ func inherited(document, old *revision.Document) *revision.Document {
 	for _, target := range old.Metadata.Targets {
 		target.Verified = target.Verified && same
 		all := d.Metadata.Targets
-		i := slices.IndexFunc(all, func(t entry.Target) bool { return entry.SameTarget(t.Name, target.Name) })
+		i := indexTarget(all, target.Name)
 		if i < 0 {
 			d.Metadata.Targets = append(all, target)
 			continue

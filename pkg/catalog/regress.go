@@ -43,7 +43,7 @@ func losses(before, after *revision.Document) (lost []string) {
 		gone(!kept, "label "+key)
 	}
 	for _, target := range before.Metadata.Targets {
-		i := slices.IndexFunc(after.Metadata.Targets, func(t entry.Target) bool { return entry.SameTarget(t.Name, target.Name) })
+		i := indexTarget(after.Metadata.Targets, target.Name)
 		if i < 0 {
 			what := "target " + target.Name
 			if target.Verified {
