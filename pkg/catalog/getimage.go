@@ -10,7 +10,6 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
-	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // ImageEntries are the entries of one image, newest first.
@@ -60,35 +59,19 @@ func (c *Catalog) GetImage(ctx context.Context, image string) (ImageEntries, err
 		return ImageEntries{}, err
 	}
 	found.Items = slices.DeleteFunc(page.Items, func(item entry.Item) bool { return !item.HasDigest(found.Digest) })
-	found.Refused = c.mayHave(ctx, view, page.Refused, found.Digest)
+	found.Refused = mayHave(ctx, view, page.Refused, found.Digest)
 	found.Attached, err = c.attachedElsewhere(ctx, view, repository, found.Digest)
 	return found, err
 }
 
 // mayHave returns those of the refused names that may have a digest: one of their
 // publications has it, or their state is not known.
-func (c *Catalog) mayHave(ctx context.Context, view *ocilog.View, refused []Head, d digest.Digest) []Head {
+func mayHave(ctx context.Context, view *ocilog.View, refused []Head, d digest.Digest) []Head {
 	names := map[string]bool{}
 	for _, head := range refused {
 		if !isUnknown(head.Err) {
 			names[head.Name] = true
 		}
 	}
-	history, err := view.HistoryOf(ctx, names)
-	if err != nil {
-		return refused // nothing is known of them
-	}
-	has := map[string]bool{}
-	for _, rev := range history {
-		if rev.Tag.Op != revision.OpPublish {
-			continue
-		}
-		if rev.Document == nil {
-			has[rev.Tag.Name] = true
-			continue
-		}
-		item := rev.Item()
-		has[rev.Tag.Name] = has[rev.Tag.Name] || item.HasDigest(d)
-	}
-	return slices.DeleteFunc(refused, func(head Head) bool { return names[head.Name] && !has[head.Name] })
+	return dropUnlike(ctx, view, refused, names, func(item entry.Item) bool { return item.HasDigest(d) })
 }

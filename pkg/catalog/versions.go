@@ -98,20 +98,15 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 	defer e.done(ctx)
 	for _, head := range heads { // in the order of their names
 		history := histories[head.Tag.Name]
-		reports := e.all(ctx, history)
-		var publications []*revision.Revision
-		verdicts := map[*revision.Revision]int{}
-		for i, rev := range history {
-			verdicts[rev] = i
-			switch {
-			case rev.Tag.Op == revision.OpPublish:
-				publications = append(publications, rev)
-			case rev.Tag.Op == revision.OpRemove && c.refusal(rev, reports[i]) == nil:
-				publications = nil
-			}
+		reports := map[*revision.Revision]trust.Report{}
+		for i, report := range e.all(ctx, history) {
+			reports[history[i]] = report
 		}
-		for _, rev := range eachVersion(publications) {
-			report := reports[verdicts[rev]]
+		counting := slices.DeleteFunc(history, func(rev *revision.Revision) bool {
+			return rev.Tag.Op == revision.OpRemove && c.refusal(rev, reports[rev]) != nil
+		})
+		for _, rev := range eachVersion(revision.Current(counting)) {
+			report := reports[rev]
 			if err := c.refusal(rev, report); err != nil {
 				refused = append(refused, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
 				continue
@@ -145,20 +140,29 @@ func (c *Catalog) dropMismatches(ctx context.Context, view *ocilog.View, heads [
 			names[head.Name] = true
 		}
 	}
-	if len(names) == 0 || reflect.ValueOf(claims).IsZero() {
+	if reflect.ValueOf(claims).IsZero() {
+		return refused
+	}
+	return dropUnlike(ctx, view, refused, names, func(item entry.Item) bool { return claims.Select([]entry.Item{item}).Total > 0 })
+}
+
+// dropUnlike leaves those of some refused names out of which no publication matches;
+// one that cannot be read may match.
+func dropUnlike(ctx context.Context, view *ocilog.View, refused []Head, names map[string]bool, matches func(entry.Item) bool) []Head {
+	if len(names) == 0 {
 		return refused
 	}
 	history, err := view.HistoryOf(ctx, names)
 	if err != nil {
 		return refused // nothing is known of them
 	}
-	matches := map[string]bool{}
+	may := map[string]bool{}
 	for _, rev := range history {
-		if name := rev.Tag.Name; rev.Tag.Op == revision.OpPublish && !matches[name] {
-			matches[name] = rev.Document == nil || claims.Select([]entry.Item{rev.Item()}).Total > 0
+		if name := rev.Tag.Name; rev.Tag.Op == revision.OpPublish && !may[name] {
+			may[name] = rev.Document == nil || matches(rev.Item())
 		}
 	}
-	return slices.DeleteFunc(refused, func(head Head) bool { return names[head.Name] && !matches[head.Name] })
+	return slices.DeleteFunc(refused, func(head Head) bool { return names[head.Name] && !may[head.Name] })
 }
 
 // isUnknown reports whether a name is refused because nobody knows its state: its
