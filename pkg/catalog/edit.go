@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -142,19 +141,7 @@ func (e *edit) unsigned(ctx context.Context, head *revision.Revision) (*Warning,
 // write appends a document that was made from a revision.
 func (e *edit) write(ctx context.Context, from *revision.Revision, document *revision.Document) error {
 	c := e.catalog
-	text, err := c.log.DocumentText(ctx, from.Tag)
-	if err != nil {
-		return err
-	}
-	made := *document
-	made.PublishedAt = revision.NextTime(c.options.Now(), e.name, e.view.Tags())
-	made.PublishedBy = cmp.Or(e.options.Author, c.options.Author)
-	made.Catalog = c.normal
-	packed, err := revision.PackRewrite(&made, text, e.view.Seen())
-	if err != nil {
-		return err
-	}
-	next, err := revision.Unpack(packed.Tag, packed.Manifest)
+	packed, next, err := c.packDocument(ctx, e.view, document, from, e.options.Author)
 	if err != nil {
 		return err
 	}

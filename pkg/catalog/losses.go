@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -178,30 +177,17 @@ func (c *Catalog) moveOn(ctx context.Context, view *ocilog.View, head *revision.
 
 // restate appends what an entry says once more, as of now.
 func (c *Catalog) restate(ctx context.Context, view *ocilog.View, head *revision.Revision, options AcceptLossOptions) (entry.Event, error) {
-	name := head.Tag.Name
 	if err := head.CheckFormat(); err != nil {
 		return entry.Event{}, err
 	}
-	text, err := c.log.DocumentText(ctx, head.Tag)
+	packed, next, err := c.packDocument(ctx, view, head.Document, head, options.Author)
 	if err != nil {
 		return entry.Event{}, err
 	}
-	document := *head.Document
-	document.PublishedAt = revision.NextTime(c.options.Now(), name, view.Tags())
-	document.PublishedBy = cmp.Or(options.Author, c.options.Author)
-	document.Catalog = c.normal
-	packed, err := revision.PackRewrite(&document, text, view.Seen())
-	if err != nil {
-		return entry.Event{}, err
+	if err := c.log.Append(ctx, packed, c.signer(options.Sign, next)); err != nil {
+		return entry.Event{}, fmt.Errorf("accept the loss of %s: %w", head.Tag.Name, err)
 	}
-	revision, err := revision.Unpack(packed.Tag, packed.Manifest)
-	if err != nil {
-		return entry.Event{}, err
-	}
-	if err := c.log.Append(ctx, packed, c.signer(options.Sign, revision)); err != nil {
-		return entry.Event{}, fmt.Errorf("accept the loss of %s: %w", name, err)
-	}
-	return revision.Event(), nil
+	return next.Event(), nil
 }
 
 // forgetLoss forgets what was seen of an entry, or of all for "".
