@@ -49,7 +49,7 @@ func (p *publication) attachSignatures(ctx context.Context, again bool) {
 	}
 	rev, listed := p.old, p.image.Listed
 	if !again {
-		rev, listed = &revision.Revision{Tag: p.packed.Tag, Digest: p.packed.Descriptor.Digest}, nil
+		rev, listed = p.own, nil
 	}
 	result := p.catalog.attachSignatures(ctx, p.repository, rev, p.image.Descriptor, listed)
 	p.result.SignatureAttachment = &result

@@ -40,6 +40,7 @@ type publication struct {
 	elsewhere  []*revision.Revision // live under other names, to be ended
 	moved      []*revision.Revision // live under other names, published from the same reference with another digest
 	packed     *revision.Packed     // by pack
+	own        *revision.Revision   // by pack: what packed says
 	conflict   *ConflictError       // by settle: with what stays beside the own revision
 }
 
@@ -71,8 +72,23 @@ func (p *publication) decide(ctx context.Context) error {
 	if err := p.compare(ctx); err != nil {
 		return err
 	}
-	if err := p.pack(ctx); err != nil || p.options.DryRun || p.result.Outcome == Unchanged {
+	p.result.Attachment = Step{Outcome: Skipped}
+	if p.options.Sign != nil {
+		p.result.Signature = &Step{Outcome: Skipped}
+	}
+	if p.isUnchanged(ctx) {
+		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
+		return nil
+	}
+	if err := p.mayBeUnsigned(ctx); err != nil {
 		return err
+	}
+	p.noteLosses()
+	if err := p.pack(ctx); err != nil {
+		return err
+	}
+	if p.noteDate(); p.options.DryRun {
+		return nil
 	}
 	return p.write(ctx)
 }
@@ -153,46 +169,31 @@ func (p *publication) complete() {
 	}
 }
 
-// pack makes the revision, unless it would change nothing. One that describes
-// the same image as before keeps what newer writers put into it.
+// isUnchanged reports whether the publication would change nothing.
+func (p *publication) isUnchanged(ctx context.Context) bool {
+	return p.old != nil && revision.SameContent(p.old.Document, p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (revision.Tag{})
+}
+
+// pack makes the revision, by the view of now. One that describes the same image as
+// before keeps what newer writers put into it.
 func (p *publication) pack(ctx context.Context) (err error) {
-	p.result.Attachment = Step{Outcome: Skipped}
-	if p.options.Sign != nil {
-		p.result.Signature = &Step{Outcome: Skipped}
+	before := p.old
+	if before != nil && before.Document.Image.Digest != p.document.Image.Digest {
+		before = nil
 	}
-	if p.old != nil && revision.SameContent(p.old.Document, p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (revision.Tag{}) {
-		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
-		return nil
-	}
-	if err := p.mayBeUnsigned(ctx); err != nil {
-		return err
-	}
-	p.noteLosses()
-	now := p.catalog.options.Now()
-	p.document.PublishedAt = revision.NextTime(now, p.name, p.view.Tags())
-	p.document.PublishedBy = cmp.Or(p.options.Author, p.catalog.options.Author)
-	p.document.Catalog = p.catalog.normal
-	if ahead := p.document.PublishedAt.Sub(now); ahead > time.Hour {
-		p.warn(WarnLog, "the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute))
-	}
-	if p.old != nil && p.old.Document.Image.Digest == p.document.Image.Digest {
-		var text []byte
-		if text, err = p.catalog.log.DocumentText(ctx, p.old.Tag); err == nil {
-			p.packed, err = revision.PackRewrite(p.document, text, p.view.Seen())
-		}
-	} else {
-		p.packed, err = revision.Pack(p.document, p.view.Seen())
-	}
-	if err != nil {
-		return err
-	}
-	revision, err := revision.Unpack(p.packed.Tag, p.packed.Manifest)
-	if err != nil {
+	if p.packed, p.own, err = p.catalog.packDocument(ctx, p.view, p.document, before, p.options.Author); err != nil {
 		return err
 	}
 	p.result.Outcome = Planned
-	p.result.Item, p.result.Tag = revision.Item(), p.packed.Tag.String()
+	p.result.Item, p.result.Tag = p.own.Item(), p.own.Tag.String()
 	return nil
+}
+
+// noteDate warns of a revision that is dated far ahead of the clock.
+func (p *publication) noteDate() {
+	if ahead := p.own.Tag.Time().Sub(p.catalog.options.Now()); ahead > time.Hour {
+		p.warn(WarnLog, "the newest revision of %s is dated %s ahead of this clock; this one follows it", p.name, ahead.Round(time.Minute))
+	}
 }
 
 // follow attaches the revision and its signatures to the image, which reports its

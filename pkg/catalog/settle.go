@@ -44,11 +44,7 @@ func (p *publication) write(ctx context.Context) error {
 // published the same name or image since compare. What it decided about the own
 // revision is done, and told by conflicting.
 func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Settlement, error) {
-	own, err := revision.Unpack(p.packed.Tag, p.packed.Manifest)
-	if err != nil {
-		return ocilog.Settlement{}, err
-	}
-	s := &ocilog.Settling{Own: own, Same: p.hasImage, Counts: p.catalog.verifies, Before: p.view, Wait: wait}
+	s := &ocilog.Settling{Own: p.own, Same: p.hasImage, Counts: p.catalog.verifies, Before: p.view, Wait: wait}
 	for _, head := range p.elsewhere {
 		s.Ended = append(s.Ended, head.Tag)
 	}
@@ -65,13 +61,13 @@ func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Se
 	switch settled.Outcome {
 	case ocilog.SettledSuperseded:
 		if by == nil {
-			return settled, newLostError(p.name, own.Tag)
+			return settled, newLostError(p.name, p.own.Tag)
 		}
 		p.conflict = newSupersededError(by)
 	case ocilog.SettledStays:
 		p.conflict = newTwiceError(p.name, by)
 	case ocilog.SettledWithdraws:
-		if err := p.withdraw(ctx, settled.View, own, by.Tag.Name); err != nil {
+		if err := p.withdraw(ctx, settled.View, by.Tag.Name); err != nil {
 			return settled, fmt.Errorf("%w, and %s, published at the same time, is not withdrawn: %w", newConflictError(by.Tag.Name, by.Document.Image.Reference), p.name, err)
 		}
 		return settled, newWithdrawnError(p.name, by)
@@ -81,10 +77,10 @@ func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Se
 
 // withdraw ends the own publication by a removal with the very time of it, which
 // sorts after it and ends nothing later.
-func (p *publication) withdraw(ctx context.Context, view *ocilog.View, own *revision.Revision, by string) error {
+func (p *publication) withdraw(ctx context.Context, view *ocilog.View, by string) error {
 	packed, err := revision.PackRemoval(&revision.Removal{
-		Name: p.name, Reason: "withdrawn: its image is published as " + by + " already", Revision: own.Digest,
-		RemovedAt: own.Tag.Time(), RemovedBy: p.document.PublishedBy, Catalog: p.catalog.normal,
+		Name: p.name, Reason: "withdrawn: its image is published as " + by + " already", Revision: p.own.Digest,
+		RemovedAt: p.own.Tag.Time(), RemovedBy: p.own.Document.PublishedBy, Catalog: p.catalog.normal,
 	}, view.Seen())
 	if err != nil {
 		return err

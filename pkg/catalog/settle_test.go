@@ -170,3 +170,38 @@ func TestAWithdrawalEndsNothingLater(t *testing.T) {
 		t.Errorf("live (-want +got):\n%s", diff)
 	}
 }
+
+// A publication that is dated anew, because another one of its name has the same time,
+// says what it loses once.
+func TestATiedPublicationWarnsOnce(t *testing.T) {
+	between := &interruption{}
+	w := newWorld(t, true, between.wrap)
+	now := time.Now()
+	at := func(clock time.Duration) *catalog.Catalog {
+		return w.open(catalog.Options{CacheDir: t.TempDir(), Now: func() time.Time { return now.Add(clock) }})
+	}
+	image, another := w.push("os/image", "1", "1"), w.push("os/another", "1", "2")
+	if _, err := at(-time.Minute).Publish(t.Context(), image, catalog.PublishOptions{Name: "mine", Description: "said before"}); err != nil {
+		t.Fatal(err)
+	}
+	var tied error
+	between.commits = func() { _, tied = at(0).Publish(t.Context(), another, catalog.PublishOptions{Name: "mine"}) }
+	result, err := at(0).Publish(t.Context(), image, catalog.PublishOptions{Name: "mine", Version: "2"})
+	if err := errors.Join(err, tied); err != nil {
+		t.Fatal(err)
+	}
+	events, err := at(0).History(t.Context(), "mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != 4 {
+		t.Fatalf("%d revisions, want 4: the one before, two of the same time, and the one that was dated anew", len(events))
+	}
+	var said []string
+	for _, warning := range result.Warnings {
+		said = append(said, warning.Err.Error())
+	}
+	if diff := cmp.Diff([]string{`entry "mine" loses: description`}, said); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
