@@ -43,13 +43,10 @@ func Count[T any](all []T, outline func(T) *Outline) Facets {
 
 // CountFacets is Count for items.
 func CountFacets(items []Item) Facets {
-	outlines := make([]Outline, len(items))
-	all := make([]*Outline, len(items))
-	for n := range items {
-		outlines[n] = items[n].outline()
-		all[n] = &outlines[n]
-	}
-	return Count(all, func(o *Outline) *Outline { return o })
+	return Count(items, func(item Item) *Outline {
+		o := item.outline()
+		return &o
+	})
 }
 
 // cutFacet leaves the values that most entries have.

@@ -1,7 +1,6 @@
 package entry
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -54,26 +53,32 @@ func (i *Item) outline() Outline {
 // text returns what is searched, folded, a line each: no search finds what begins
 // in one and ends in another.
 func (i *Item) text() string {
-	size := len(i.Name) + len(i.Description)
+	size := len(i.Name) + len(i.Description) + 2
 	for _, tag := range i.Tags {
 		size += len(tag) + 1
 	}
+	keys := make([]string, 0, len(i.Labels))
 	for key, value := range i.Labels {
 		size += len(key) + len(value) + 2
+		keys = append(keys, key)
 	}
+	slices.Sort(keys)
 	var b strings.Builder
-	b.Grow(size + 1)
-	b.WriteString(i.Name)
-	for _, line := range append([]string{i.Description}, i.Tags...) {
-		if line != "" {
-			b.WriteByte('\n')
-			b.WriteString(line)
-		}
+	b.Grow(size)
+	add := func(text string, end byte) {
+		b.WriteString(fold(text))
+		b.WriteByte(end)
 	}
-	for _, key := range slices.Sorted(maps.Keys(i.Labels)) {
-		b.WriteString("\n" + key + "=" + i.Labels[key])
+	add(i.Name, '\n')
+	add(i.Description, '\n')
+	for _, tag := range i.Tags {
+		add(tag, '\n')
 	}
-	return fold(b.String())
+	for _, key := range keys {
+		add(key, '=')
+		add(i.Labels[key], '\n')
+	}
+	return b.String()
 }
 
 // fold makes texts equal that differ in case only.
