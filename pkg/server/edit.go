@@ -48,12 +48,8 @@ func readEdit(w http.ResponseWriter, r *http.Request) (change entry.Change, opti
 	if err != nil {
 		return change, options, err
 	}
-	switch values.Get("dry-run") {
-	case "", "false":
-	case "true":
-		options.DryRun = true
-	default:
-		return change, options, fmt.Errorf("%w: dry-run: want true or false", entry.ErrInvalid)
+	if err := parseBool(values, "dry-run", &options.DryRun); err != nil {
+		return change, options, err
 	}
 	options.Author = who(r.Context())
 	if options.Match, err = revisionOf(r.Header); err != nil {
