@@ -197,12 +197,12 @@ func (o *listOptions) remark(ctx context.Context, catalogs []reader, asOf time.T
 	if o.settings.quiet {
 		return nil
 	}
-	whole, err := o.everything(ctx, catalogs, asOf)
+	items, err := o.everything(ctx, catalogs, asOf)
 	switch {
 	case err != nil:
 		return err
-	case whole.count > 0:
-		for _, why := range o.misses(whole) {
+	case len(items) > 0:
+		for _, why := range o.misses(items) {
 			o.note("%s", why)
 		}
 	case found.failed == nil && o.asOf != "":

@@ -18,50 +18,35 @@ import (
 // maxValues bounds the values that a message names.
 const maxValues = 20
 
-// inventory is what there is to be found, whatever the filters.
-type inventory struct {
-	count  int
-	values map[string]map[string]int // by facet; besides those of entry.Facets, tag and label
-	items  []entry.Item
-}
-
-// everything returns what the catalogs hold. One that cannot be read, or only in
-// part, was told of when it was listed.
-func (o *listOptions) everything(ctx context.Context, catalogs []reader, asOf time.Time) (whole inventory, err error) {
-	whole.values = map[string]map[string]int{}
-	options := catalog.ListOptions{Query: entry.Query{Versions: o.query.Versions}, AsOf: asOf, Facets: true}
+// everything returns what the catalogs hold, whatever the filters. One that cannot be
+// read, or only in part, was told of when it was listed.
+func (o *listOptions) everything(ctx context.Context, catalogs []reader, asOf time.Time) (all []entry.Item, err error) {
+	options := catalog.ListOptions{Query: entry.Query{Versions: o.query.Versions}, AsOf: asOf}
 	for _, c := range catalogs {
 		page, err := c.List(ctx, options)
-		if err != nil {
-			if len(catalogs) == 1 {
-				return whole, err
-			}
-			continue
-		}
-		whole.count += page.Total
-		for facet, counts := range page.Facets {
-			for value, count := range counts {
-				whole.add(facet, value, count)
-			}
-		}
-		whole.items = append(whole.items, page.Items...)
-		for i := range page.Items {
-			for _, tag := range page.Items[i].Tags {
-				whole.add("tag", tag, 1)
-			}
-			for key, value := range page.Items[i].Labels {
-				whole.add("label", key+"="+value, 1)
-			}
+		switch {
+		case err == nil:
+			all = append(all, page.Items...)
+		case len(catalogs) == 1:
+			return nil, err
 		}
 	}
-	return whole, nil
+	return all, nil
 }
 
-func (w *inventory) add(facet, value string, count int) {
-	if w.values[facet] == nil {
-		w.values[facet] = map[string]int{}
+// valuesOf returns the facets of items and, besides, their tags and labels.
+func valuesOf(items []entry.Item) entry.Facets {
+	values := entry.CountFacets(items)
+	values["tag"], values["label"] = map[string]int{}, map[string]int{}
+	for i := range items {
+		for _, tag := range items[i].Tags {
+			values["tag"][tag]++
+		}
+		for key, value := range items[i].Labels {
+			values["label"][key+"="+value]++
+		}
 	}
-	w.values[facet][value] += count
+	return values
 }
 
 // filter is one of a query's, by itself.
@@ -104,9 +89,10 @@ func (o *listOptions) filters() (all []filter) {
 
 // misses says for each filter that nothing matches what there is instead; where
 // each matches something, that nothing matches all of them.
-func (o *listOptions) misses(whole inventory) (all []string) {
+func (o *listOptions) misses(items []entry.Item) (all []string) {
+	values := valuesOf(items)
 	for _, f := range o.filters() {
-		if f.alone.Select(whole.items).Total > 0 {
+		if f.alone.Select(items).Total > 0 {
 			continue
 		}
 		what := fmt.Sprintf("no entry has %s %s", f.facet, strings.Join(f.wanted, " or "))
@@ -118,13 +104,13 @@ func (o *listOptions) misses(whole inventory) (all []string) {
 		case "since":
 			what = "no entry was published since " + f.wanted[0]
 		}
-		if values := whole.values[f.facet]; len(values) > 0 {
-			what += "; there are: " + some(slices.Sorted(maps.Keys(values)))
+		if there := slices.Sorted(maps.Keys(values[f.facet])); len(there) > 0 {
+			what += "; there are: " + some(there)
 		}
 		all = append(all, what)
 	}
 	if len(all) == 0 {
-		all = []string{fmt.Sprintf("no entry matches (of %d)", whole.count)}
+		all = []string{fmt.Sprintf("no entry matches (of %d)", len(items))}
 	}
 	return all
 }
