@@ -33,7 +33,7 @@ func (o *getOptions) image(ctx context.Context, image string) error {
 		return err
 	}
 	found, failed := entriesOf(ctx, catalogs, image)
-	all := found.entries(len(catalogs) > 1)
+	all := found.entries()
 	if len(all) == 0 {
 		if failed != nil {
 			return trustHint(imageHint(failed))
@@ -59,10 +59,7 @@ func imageHint(err error) error {
 }
 
 // imageFound is what several catalogs know of an image.
-type imageFound struct {
-	catalog.ImageEntries
-	from map[int]string // of each of Items, the catalog
-}
+type imageFound struct{ catalog.ImageEntries }
 
 // named is the image with the digest that was looked for.
 func (f *imageFound) named(image string) string {
@@ -75,12 +72,13 @@ func (f *imageFound) named(image string) string {
 // entriesOf asks every catalog. What an attachment tells of is shown if none of the
 // catalogs has it.
 func entriesOf(ctx context.Context, catalogs []reader, image string) (found imageFound, failed error) {
-	found.from = map[int]string{}
 	for n, c := range catalogs {
 		one, err := c.GetImage(ctx, image)
 		failed = errors.Join(failed, err, refused(c.Reference(), one.Refused))
 		for _, item := range one.Items {
-			found.from[len(found.Items)] = c.Reference()
+			if len(catalogs) > 1 {
+				item.Catalog = c.Reference()
+			}
 			found.Items = append(found.Items, item)
 		}
 		if one.Digest != "" {
@@ -97,11 +95,8 @@ func entriesOf(ctx context.Context, catalogs []reader, image string) (found imag
 	return found, failed
 }
 
-func (f *imageFound) entries(several bool) (all []imageEntry) {
+func (f *imageFound) entries() (all []imageEntry) {
 	for n := range f.Items {
-		if several {
-			f.Items[n].Catalog = f.from[n]
-		}
 		all = append(all, imageEntry{Item: &f.Items[n]})
 	}
 	for n := range f.Attached {
