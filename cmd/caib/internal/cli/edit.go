@@ -21,7 +21,7 @@ type editOptions struct {
 	signing signingFlags
 	options catalog.EditOptions
 	match   string
-	texts   map[string]*string // of members, by the names of their flags
+	texts   []memberFlag
 	bootc   bool
 	tags    []string
 	labels  []string
@@ -29,8 +29,14 @@ type editOptions struct {
 	notes   []string
 }
 
+// memberFlag is a flag that sets a member of the item that is text.
+type memberFlag struct {
+	name, member string
+	value        *string
+}
+
 func newEdit(a *app) *cobra.Command {
-	o := &editOptions{app: a, texts: map[string]*string{}}
+	o := &editOptions{app: a}
 	command := &cobra.Command{
 		Use:        "edit NAME",
 		SuggestFor: []string{"change", "update", "set", "tag", "label"},
@@ -59,14 +65,14 @@ Under a trust policy that demands signatures, an edit needs one too:
 		ValidArgsFunction: a.completeNames,
 	}
 	o.flags = command.Flags()
-	o.text("version", "version of the image")
-	o.text("description", "one line about the image")
+	o.text("version", "version", "version of the image")
+	o.text("description", "description", "one line about the image")
 	o.flags.StringArrayVar(&o.tags, "tags", nil, "tags to add and remove: `+WORD,-WORD`; separated by commas, or repeated")
 	o.flags.StringArrayVar(&o.labels, "label", nil, "a label to set or to remove: `KEY=VALUE|KEY-`; may be repeated")
 	o.flags.StringArrayVar(&o.targets, "target", nil, "a target to add, to mark or to remove: `NAME|NAME:verified|NAME-`; may be repeated")
 	o.flags.StringArrayVar(&o.notes, "target-note", nil, "a note on a target: `NAME=TEXT`; may be repeated")
 	for _, flag := range metadataFlags() {
-		o.text(flag.name, flag.help)
+		o.text(flag.name, flag.member, flag.help)
 	}
 	o.flags.BoolVar(&o.bootc, "bootc", false, "the image is a bootc container, or with =false is none")
 	o.flags.StringVar(&o.match, "if-revision", "", "refuse the edit unless this revision (its digest) is live")
@@ -77,8 +83,8 @@ Under a trust policy that demands signatures, an edit needs one too:
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
-func (o *editOptions) text(name, help string) {
-	o.texts[name] = o.flags.String(name, "", help)
+func (o *editOptions) text(name, member, help string) {
+	o.texts = append(o.texts, memberFlag{name, member, o.flags.String(name, "", help)})
 }
 
 func (o *editOptions) run(ctx context.Context, args []string) error {
@@ -116,20 +122,15 @@ func (o *editOptions) run(ctx context.Context, args []string) error {
 // change is what the flags say.
 func (o *editOptions) change() (entry.Change, error) {
 	change := entry.Change{Set: map[string]string{}}
-	members := map[string]string{"version": "version", "description": "description"}
-	for _, flag := range metadataFlags() {
-		members[flag.name] = flag.member
-	}
-	named := false
-	for flag, member := range members {
-		if o.flags.Changed(flag) {
-			change.Set[member], named = *o.texts[flag], true
+	for _, flag := range o.texts {
+		if o.flags.Changed(flag.name) {
+			change.Set[flag.member] = *flag.value
 		}
 	}
 	if o.flags.Changed("bootc") {
 		change.Bootc = &o.bootc
 	}
-	if !named && !slices.ContainsFunc([]string{"bootc", "tags", "label", "target", "target-note"}, o.flags.Changed) {
+	if len(change.Set) == 0 && !slices.ContainsFunc([]string{"bootc", "tags", "label", "target", "target-note"}, o.flags.Changed) {
 		return change, withHint(fmt.Errorf("%w: nothing to change is named", entry.ErrInvalid), "`caib catalog edit --help` lists the flags, such as --tags +qa,-nightly")
 	}
 	for _, parse := range []func(*entry.Change) error{o.tagChanges, o.labelChanges, o.targetChanges, o.noteChanges} {
@@ -163,7 +164,7 @@ func (o *editOptions) tagChanges(change *entry.Change) error {
 			}
 		}
 	}
-	return o.both("--tags", change.AddTags, change.RemoveTags)
+	return both("--tags", change.AddTags, change.RemoveTags)
 }
 
 func (o *editOptions) labelChanges(change *entry.Change) error {
@@ -189,7 +190,7 @@ func (o *editOptions) labelChanges(change *entry.Change) error {
 			return withHint(fmt.Errorf("%w: --label %q: want KEY=VALUE, or KEY- to remove it", entry.ErrInvalid, text), "--label '' removes all labels")
 		}
 	}
-	return o.both("--label", set, change.RemoveLabels)
+	return both("--label", set, change.RemoveLabels)
 }
 
 func (o *editOptions) targetChanges(change *entry.Change) error {
@@ -213,14 +214,14 @@ func (o *editOptions) targetChanges(change *entry.Change) error {
 			case marked:
 				verified := suffix == "verified"
 				target.Verified = &verified
-				fallthrough
-			default:
+			}
+			if !target.Remove {
 				kept = append(kept, name)
 			}
 			change.Targets = append(change.Targets, target)
 		}
 	}
-	return o.both("--target", kept, removed)
+	return both("--target", kept, removed)
 }
 
 // noteChanges puts notes on targets: that they are there is checked by the entry.
@@ -236,7 +237,7 @@ func (o *editOptions) noteChanges(change *entry.Change) error {
 }
 
 // both refuses what is to be there and to be gone.
-func (o *editOptions) both(flag string, kept, removed []string) error {
+func both(flag string, kept, removed []string) error {
 	for _, name := range kept {
 		if slices.Contains(removed, name) {
 			return fmt.Errorf("%w: %s: %s is to be set and to be removed", entry.ErrInvalid, flag, name)

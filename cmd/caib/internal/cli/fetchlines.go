@@ -44,8 +44,8 @@ func (s *settings) fetchLines(i *entry.Item) (all []fetchLine) {
 	if !isArtifact {
 		add("podman", "the image", s.podmanPull(pinned)...)
 	}
-	for _, p := range i.PlatformVariants {
-		if len(i.PlatformVariants) > 1 && !isArtifact {
+	if !isArtifact && len(i.PlatformVariants) > 1 {
+		for _, p := range i.PlatformVariants {
 			name := strings.Trim(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
 			add("podman", name, s.podmanPull(entry.Pinned(i.RegistryURL, p.Digest))...)
 		}

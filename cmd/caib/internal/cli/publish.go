@@ -85,15 +85,14 @@ func (p *publicationFlags) completeNotes() error {
 			return err
 		}
 		i := slices.IndexFunc(targets, func(t entry.Target) bool { return t.Name == name })
-		switch {
-		case i >= 0:
+		if i >= 0 {
 			targets[i].Notes = p.notes[text]
-		case p.options.TargetNotes == nil:
-			p.options.TargetNotes = map[string]string{}
-			fallthrough
-		default:
-			p.options.TargetNotes[name] = p.notes[text]
+			continue
 		}
+		if p.options.TargetNotes == nil {
+			p.options.TargetNotes = map[string]string{}
+		}
+		p.options.TargetNotes[name] = p.notes[text]
 	}
 	return nil
 }
