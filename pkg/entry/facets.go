@@ -49,17 +49,34 @@ func CountFacets(items []Item) Facets {
 	})
 }
 
-// cutFacet leaves the values that most entries have.
+// cutFacet leaves the values that most entries have. It sorts no more than it leaves:
+// of hostile entries there may be millions.
 func cutFacet(counts map[string]int) {
 	if len(counts) <= maxFacet {
 		return
 	}
-	values := make([]string, 0, len(counts))
-	for value := range counts {
-		values = append(values, value)
+	type counted struct {
+		value string
+		count int
 	}
-	slices.SortFunc(values, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), strings.Compare(a, b)) })
-	for _, value := range values[maxFacet:] {
-		delete(counts, value)
+	order := func(a, b counted) int {
+		if a.count != b.count {
+			return cmp.Compare(b.count, a.count)
+		}
+		return strings.Compare(a.value, b.value)
+	}
+	most := make([]counted, 0, maxFacet+1)
+	for value, count := range counts {
+		one := counted{value, count}
+		if len(most) == maxFacet && order(most[maxFacet-1], one) < 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(most, one, order)
+		most = slices.Insert(most, at, one)
+		most = most[:min(len(most), maxFacet)]
+	}
+	clear(counts)
+	for _, one := range most {
+		counts[one.value] = one.count
 	}
 }

@@ -76,9 +76,10 @@ type Signer struct {
 // the image's index.
 func (i *Item) Architectures() []string {
 	var all []string
+	seen := map[string]bool{}
 	for _, p := range i.PlatformVariants {
-		if !slices.Contains(all, p.Architecture) {
-			all = append(all, p.Architecture)
+		if !seen[p.Architecture] {
+			seen[p.Architecture], all = true, append(all, p.Architecture)
 		}
 	}
 	if len(all) == 0 && i.Architecture != "" {
