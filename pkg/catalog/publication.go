@@ -153,7 +153,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 }
 
 // complete takes over from the live entry what an incomplete inspection of the
-// same image did not see.
+// same image did not see: of the files, those in the repository that was asked.
 func (p *publication) complete() {
 	if !p.image.Incomplete || p.old == nil || p.old.Document.Image.Digest != p.document.Image.Digest {
 		return
@@ -161,9 +161,9 @@ func (p *publication) complete() {
 	old := p.old.Document
 	p.document.Registry.Referrers = old.Registry.Referrers
 	p.document.Metadata.ExportFormat = cmp.Or(p.document.Metadata.ExportFormat, old.Metadata.ExportFormat)
-	beside := entry.Repository(old.Image.Reference)
+	beside := normalText(p.ref.Base())
 	for _, a := range old.Artifacts {
-		if entry.Repository(a.Reference) == beside && !slices.Contains(p.document.Artifacts, a) {
+		if normalText(entry.Repository(a.Reference)) == beside && !slices.Contains(p.document.Artifacts, a) {
 			p.document.Artifacts = append(p.document.Artifacts, a)
 		}
 	}

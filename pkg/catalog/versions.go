@@ -82,7 +82,8 @@ func (c *Catalog) screened(ctx context.Context, view *ocilog.View, heads []*revi
 }
 
 // screenedVersions returns every version of the live entries that the policy lets
-// through, and adds the others to what it refuses. refused are those whose state
+// through, and adds the others to what it refuses: one that it refuses hides no
+// earlier publication of the same version and digest. refused are those whose state
 // of now it refuses: of these, nothing is shown. A removal that it refuses ends
 // nothing.
 func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) (items []entry.Item, _ []Head, err error) {
@@ -105,14 +106,18 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 		counting := slices.DeleteFunc(history, func(rev *revision.Revision) bool {
 			return rev.Tag.Op == revision.OpRemove && c.refusal(rev, reports[rev]) != nil
 		})
-		for _, rev := range eachVersion(revision.Current(counting)) {
-			report := reports[rev]
-			if err := c.refusal(rev, report); err != nil {
+		publications := revision.Current(counting)
+		for _, rev := range eachVersion(publications) {
+			if err := c.refusal(rev, reports[rev]); err != nil {
 				refused = append(refused, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
-				continue
 			}
+		}
+		admitted := slices.DeleteFunc(publications, func(rev *revision.Revision) bool {
+			return reports[rev].Err("", rev.Digest) != nil
+		})
+		for _, rev := range eachVersion(admitted) {
 			item := rev.Item()
-			item.Verdict, item.Signers = report.Verdict, signersOf(report)
+			item.Verdict, item.Signers = reports[rev].Verdict, signersOf(reports[rev])
 			items = append(items, item)
 		}
 	}

@@ -1,0 +1,97 @@
+package catalog_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+)
+
+// forge appends a revision as somebody may who has no key.
+func (w *world) forge(d revision.Document, at time.Time) {
+	w.t.Helper()
+	d.PublishedAt, d.Source.Type = entry.NewTime(at), "Manual"
+	packed, err := revision.Pack(&d, revision.Seen{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	to := w.repository("team/catalog")
+	for _, blob := range packed.Blobs {
+		if err := to.PushBlob(w.t.Context(), blob.Descriptor, blob.Content); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if err := to.PushManifest(w.t.Context(), packed.Descriptor, packed.Manifest, packed.Tag.String()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// described is what a document says of an image in the world's registry.
+func (w *world) described(repository, tag string) revision.Image {
+	w.t.Helper()
+	found, err := w.repository(repository).Resolve(w.t.Context(), tag)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return revision.Image{Reference: w.host + "/" + repository + ":" + tag, Digest: found.Digest, MediaType: found.MediaType, Size: found.Size}
+}
+
+// What is attached to an image, and its registry does not say, is not taken from
+// another registry for an entry's word: nothing is written there, and no entry sends
+// people there.
+func TestIncompleteInspectionTakesNothingFromElsewhere(t *testing.T) {
+	elsewhere := newWorld(t, true, nil)
+	w := newWorld(t, true, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/v2/os/") && strings.Contains(r.URL.Path, "/referrers/") {
+				rw.WriteHeader(http.StatusForbidden)
+				return
+			}
+			next.ServeHTTP(rw, r)
+		})
+	})
+	image := w.push("os/app", "1", "1")
+	elsewhere.push("their/disk", "1", "2")
+	theirs, own := elsewhere.described("their/disk", "1"), w.described("os/app", "1")
+	file := func(repository string, manifest digest.Digest) revision.Artifact {
+		return revision.Artifact{Type: "application/x", Reference: repository + "@" + manifest.String(), Digest: digest.FromString(repository)}
+	}
+	for _, beside := range []string{elsewhere.host + "/their/disk", w.host + "/os/app"} {
+		forged := own
+		forged.Reference = beside + ":1"
+		w.forge(revision.Document{Name: "app", Image: forged, Artifacts: []revision.Artifact{file(elsewhere.host+"/their/disk", theirs.Digest), file(w.host+"/os/app", own.Digest)}}, time.Now().Add(-time.Minute))
+		result := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Name: "app", Description: beside})
+		if refs := result.Item.ArtifactRefs; len(refs) != 1 || refs[0].URL != w.host+"/os/app@"+own.Digest.String() {
+			t.Errorf("an entry of %s: files %+v, want the one beside the image", beside, refs)
+		}
+		if tags := elsewhere.keepTags("their/disk"); len(tags) > 0 {
+			t.Errorf("an entry of %s: tags %v were written elsewhere", beside, tags)
+		}
+	}
+}
+
+// A stranger who says a version again hides nothing of what the policy verifies.
+func TestStrangersHideNoVersions(t *testing.T) {
+	w, owner, now := newWorld(t, true, nil), team(t), time.Now()
+	one, two := w.push("os/app", "1", "1"), w.push("os/app", "2", "2")
+	at := func(ago time.Duration) *catalog.Catalog {
+		return w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, owner), Now: func() time.Time { return now.Add(-ago) }})
+	}
+	w.publish(at(30*time.Minute), one, catalog.PublishOptions{Name: "app", Version: "1", Sign: owner})
+	w.forge(revision.Document{Name: "app", Version: "1", Description: "forged", Image: w.described("os/app", "1")}, now.Add(-20*time.Minute))
+	w.publish(at(10*time.Minute), two, catalog.PublishOptions{Name: "app", Version: "2", Sign: owner})
+	page, err := at(0).List(t.Context(), catalog.ListOptions{Query: entry.Query{Versions: true, Sort: entry.SortVersion}})
+	if err != nil || len(page.Items) != 2 || page.Items[0].Version != "1" || page.Items[0].Description != "" || len(page.Refused) != 1 {
+		t.Errorf("versions %+v, refused %v, %v; want 1 as it was signed, 2, and what is refused named", page.Items, page.Refused, err)
+	}
+	found, err := at(0).GetImage(t.Context(), one)
+	if err != nil || len(found.Items) != 1 || found.Items[0].Verdict != entry.VerdictVerified || len(found.Refused) != 1 {
+		t.Errorf("the image: %+v, %v; want what is verified, and what is refused named", found, err)
+	}
+}
