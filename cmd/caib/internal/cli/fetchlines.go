@@ -25,12 +25,16 @@ type shownItem struct {
 
 // fetchLines are what fetches an image of a registry: the image itself where it is a
 // container, each platform of it, and every artifact. They ask the registry as this
-// command was told to. What is in a layout needs no fetching.
+// command was told to. What is in a layout needs no fetching, and what a tool would
+// take for an option is no image.
 func (s *settings) fetchLines(i *entry.Item) (all []fetchLine) {
 	if strings.HasPrefix(i.RegistryURL, "oci:") {
 		return nil
 	}
 	add := func(tool, use string, words ...string) {
+		if strings.HasPrefix(words[len(words)-1], "-") {
+			return
+		}
 		line := fetchLine{tool, use, commandLine(words)}
 		if !slices.ContainsFunc(all, func(l fetchLine) bool { return l.Line == line.Line }) {
 			all = append(all, line)

@@ -53,6 +53,10 @@ func TestFetchLines(t *testing.T) {
 	if got, want := new(settings).fetchLines(hostile)[0].Line, "podman pull 'r.example.com/a;reboot@"+index.String()+"'"; got != want {
 		t.Errorf("a hostile reference makes %s, want %s", got, want)
 	}
+	option := &entry.Item{RegistryURL: "--authfile=/etc/a:1", Digest: index, Bootc: true, ArtifactRefs: []entry.ArtifactRef{{URL: "-o/etc/a@" + disk.String()}}}
+	if lines := new(settings).fetchLines(option); lines != nil {
+		t.Errorf("references that are options make %v, want no lines", lines)
+	}
 	if lines := new(settings).fetchLines(&entry.Item{RegistryURL: "oci:/srv/a:1", Digest: index}); lines != nil {
 		t.Errorf("a layout makes %v, want no lines", lines)
 	}
