@@ -208,26 +208,7 @@ func (e *edit) overtaken(ctx context.Context) (*revision.Revision, error) {
 		return nil, err
 	}
 	e.view = view
-	var refs []ocilog.HeadRef
-	for _, tag := range view.Tags() {
-		if tag.Name == e.name && e.base.Tag.Compare(tag) < 0 && !e.own[tag] {
-			refs = append(refs, ocilog.HeadRef{Tag: tag})
-		}
-	}
-	if len(refs) == 0 {
-		return nil, nil
-	}
-	found, err := view.Revisions(ctx, refs)
-	if err != nil {
-		return nil, err
-	}
-	var count []*revision.Revision
-	for _, r := range found {
-		if r != nil && c.verifies(ctx, r) {
-			count = append(count, r)
-		}
-	}
-	return revision.Overtaken(e.base.Tag, count, func(tag revision.Tag) bool { return e.own[tag] }), nil
+	return view.Overtaken(ctx, e.base.Tag, e.own, c.verifies)
 }
 
 // yield gives way to a revision that is not about the image that was edited: a

@@ -219,3 +219,22 @@ func TestEditGivesWay(t *testing.T) {
 		})
 	}
 }
+
+// What is only in a snapshot, because somebody deleted it, did not come between.
+func TestEditLeavesWhatWasDeletedWhereItIs(t *testing.T) {
+	w := newWorld(t, true, nil)
+	c := w.open(catalog.Options{})
+	image := w.push("team/image", "1", "1")
+	w.publish(c, image, catalog.PublishOptions{Name: "image", Description: "before"})
+	deleted := w.publish(c, image, catalog.PublishOptions{Name: "image", Description: "deleted"})
+	w.fill(c, 31, nil)
+	w.remove(deleted.Tag)
+
+	other := w.open(catalog.Options{CacheDir: t.TempDir(), StateDir: t.TempDir()})
+	if result, err := other.Edit(t.Context(), "image", entry.Change{AddTags: []string{"edited"}}, catalog.EditOptions{}); err != nil || result.Item.Description != "before" {
+		t.Errorf("description %q, error %v; want that of the revision that was edited", result.Item.Description, err)
+	}
+	if events, err := other.History(t.Context(), "image"); err != nil || len(events) != 2 {
+		t.Errorf("%d revisions, error %v; want 2: the one before and the edit", len(events), err)
+	}
+}

@@ -90,7 +90,7 @@ func (v *View) settle(ctx context.Context, s *Settling) (found Settlement, wait 
 	}
 	if own.Tag != s.Own.Tag {
 		after := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return tag.Compare(s.Own.Tag) <= 0 })
-		if own, err = v.last(ctx, s, after); own != nil || err != nil {
+		if own, err = v.last(ctx, after, s.counts); own != nil || err != nil {
 			return Settlement{SettledSuperseded, own, v}, false, err
 		}
 	}
@@ -154,13 +154,13 @@ func (v *View) tied(ctx context.Context, s *Settling) (*revision.Revision, error
 
 // last returns the last revision under some tags, in log order, that counts; nil for
 // none.
-func (v *View) last(ctx context.Context, s *Settling, tags []revision.Tag) (*revision.Revision, error) {
+func (v *View) last(ctx context.Context, tags []revision.Tag, counts func(context.Context, *revision.Revision) bool) (*revision.Revision, error) {
 	for _, tag := range slices.Backward(tags) {
 		found, err := v.revisions(ctx, []revision.Tag{tag})
 		if err != nil {
 			return nil, err
 		}
-		if r := found[tag]; r != nil && s.counts(ctx, r) {
+		if r := found[tag]; r != nil && counts(ctx, r) {
 			return r, nil
 		} // else it is no revision, or a stranger's
 	}
@@ -171,6 +171,15 @@ func (v *View) last(ctx context.Context, s *Settling, tags []revision.Tag) (*rev
 // which decides it.
 func (v *View) liveWithout(ctx context.Context, s *Settling) (bool, error) {
 	before := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return s.Own.Tag.Compare(tag) <= 0 })
-	head, err := v.last(ctx, s, before)
+	head, err := v.last(ctx, before, s.counts)
 	return head != nil && head.Tag.Op == revision.OpPublish, err
+}
+
+// Overtaken decides whether an editor is done, who made revisions of a name from base:
+// own. The last later one that somebody else made, and that counts, is what the editor
+// has to read: its own revision lacks what that changed, or is hidden by it (SPEC
+// section 12). nil means that nobody came between.
+func (v *View) Overtaken(ctx context.Context, base revision.Tag, own map[revision.Tag]bool, counts func(context.Context, *revision.Revision) bool) (*revision.Revision, error) {
+	others := slices.DeleteFunc(slices.Clone(v.of(base.Name)), func(tag revision.Tag) bool { return tag.Compare(base) <= 0 || own[tag] })
+	return v.last(ctx, others, counts)
 }

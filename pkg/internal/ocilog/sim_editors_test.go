@@ -18,7 +18,7 @@ type editing struct {
 }
 
 // edit gives an entry one more word, as catalog.Edit does: what it decides by is the
-// same code, revision.Overtaken and Document.Changed.
+// same code, View.Overtaken and Document.Changed.
 func (a *actor) edit(ctx context.Context, name string) {
 	s := a.schedule
 	view, base, saw, err := a.decide(ctx, a.process.log.Read, name)
@@ -87,15 +87,8 @@ func (a *actor) overtaken(ctx context.Context, base *revision.Revision, own map[
 	if err != nil {
 		return nil, nil, err
 	}
-	var refs []HeadRef
-	for _, tag := range view.Tags() {
-		if tag.Name == base.Tag.Name && base.Tag.Compare(tag) < 0 && !own[tag] {
-			refs = append(refs, HeadRef{Tag: tag})
-		}
-	}
-	found, err := view.Revisions(ctx, refs)
-	found = slices.DeleteFunc(found, func(r *revision.Revision) bool { return r == nil || !a.counts(r) })
-	return view, revision.Overtaken(base.Tag, found, func(tag revision.Tag) bool { return own[tag] }), err
+	other, err := view.Overtaken(ctx, base.Tag, own, a.countsNow)
+	return view, other, err
 }
 
 // checkEditors checks that no edit that was told to be done is lost while nothing but
