@@ -64,30 +64,35 @@ func catalogNamed(a *revision.Attachment) string {
 	return ""
 }
 
-// readAttachments reads the attachments of an image, of very many referrers the
-// first maxAttachments, those that are listed as entries before others. What could
-// be read is returned with an error too.
+// maxAttachments bounds the referrers of an image among which entries are looked for.
+const maxAttachments = 256
+
+// attachmentsFirst returns the referrers of an image to look for entries among, those
+// that are listed as entries before others, and of very many the first maxAttachments.
+func attachmentsFirst(referrers []ocispec.Descriptor) []ocispec.Descriptor {
+	var entries, others []ocispec.Descriptor
+	for _, referrer := range referrers {
+		if strings.HasPrefix(referrer.ArtifactType, "application/vnd.caib.catalog.entry.") {
+			entries = append(entries, referrer)
+		} else {
+			others = append(others, referrer)
+		}
+	}
+	all := append(entries, others...)
+	return all[:min(len(all), maxAttachments)]
+}
+
+// readAttachments reads the attachments of an image. What could be read is returned
+// with an error too.
 func (c *Catalog) readAttachments(ctx context.Context, repository registry.Repository, image digest.Digest) ([]*revision.Attachment, error) {
 	referrers, err := repository.Referrers(ctx, ocispec.Descriptor{Digest: image})
 	if err != nil && !errors.Is(err, entry.ErrNotFound) {
 		return nil, fmt.Errorf("attachments: %w", err)
 	}
-	isEntry := func(d ocispec.Descriptor) bool {
-		return strings.HasPrefix(d.ArtifactType, "application/vnd.caib.catalog.entry.")
-	}
-	slices.SortStableFunc(referrers, func(a, b ocispec.Descriptor) int {
-		switch {
-		case isEntry(a) == isEntry(b):
-			return 0
-		case isEntry(a):
-			return -1
-		}
-		return 1
-	})
 	if len(referrers) > maxAttachments {
 		c.warn(WarnImage, "", fmt.Errorf("%d artifacts refer to the image %s: %d of them were read", len(referrers), image, maxAttachments))
-		referrers = referrers[:maxAttachments]
 	}
+	referrers = attachmentsFirst(referrers)
 	read, failed := make([]*revision.Attachment, len(referrers)), make([]error, len(referrers))
 	group := errgroup.Group{}
 	group.SetLimit(maxParallel)

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -92,5 +94,18 @@ func TestWarningOfALoss(t *testing.T) {
 	}
 	if c.warn(WarnLog, "a", newLostError("a", revision.Tag{})); lost == nil || lost.Name != "a" {
 		t.Errorf("the warning is of %v, want of entry a", lost)
+	}
+}
+
+// Whoever may write beside an image cannot hide its entry behind many other artifacts.
+func TestAttachmentsAreFoundAmongMany(t *testing.T) {
+	var referrers []ocispec.Descriptor
+	for range 2 * maxAttachments {
+		referrers = append(referrers, ocispec.Descriptor{ArtifactType: "application/x.other"})
+	}
+	referrers = append(referrers, ocispec.Descriptor{ArtifactType: revision.MediaTypeEntry})
+	found := attachmentsFirst(referrers)
+	if len(found) != maxAttachments || found[0].ArtifactType != revision.MediaTypeEntry {
+		t.Errorf("%d referrers, the first is %q; want %d, and the entry first", len(found), found[0].ArtifactType, maxAttachments)
 	}
 }

@@ -223,7 +223,7 @@ func (v *verification) check(what trust.Subject, d digest.Digest, err error) boo
 func (v *verification) attachment(ctx context.Context, repository registry.Repository, image ocispec.Descriptor) {
 	c := Check{What: CheckAttachment, Result: absent}
 	referrers, err := repository.Referrers(ctx, image)
-	for _, referrer := range referrers[:min(len(referrers), maxAttachments)] {
+	for _, referrer := range attachmentsFirst(referrers) {
 		_, manifest, failed := repository.Manifest(ctx, referrer.Digest.String())
 		if failed != nil {
 			err = cmp.Or(err, failed)
@@ -240,7 +240,3 @@ func (v *verification) attachment(ctx context.Context, repository registry.Repos
 	}
 	v.Checks = append(v.Checks, c)
 }
-
-// maxAttachments bounds the referrers of an image among which its entry is
-// looked for.
-const maxAttachments = 256
