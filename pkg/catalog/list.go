@@ -70,12 +70,18 @@ func (c *Catalog) list(ctx context.Context, view *ocilog.View, options ListOptio
 			applyStatuses(statuses, &items[i])
 		}
 	}
-	if options.Facets {
-		query := options.Query
-		query.Limit = 0
-		page.Facets = entry.CountFacets(query.Select(items).Items)
+	page.Absent = view.Empty()
+	if !options.Facets {
+		page.Page = options.Query.Select(items)
+		return page, nil
 	}
-	page.Page, page.Absent = options.Query.Select(items), view.Empty()
+	query := options.Query
+	query.Limit = 0
+	page.Page = query.Select(items)
+	page.Facets = entry.CountFacets(page.Items)
+	if limit := options.Query.Limit; limit > 0 && limit < page.Total {
+		page.Items = page.Items[:limit]
+	}
 	return page, nil
 }
 
