@@ -80,7 +80,9 @@ func setMember(change *entry.Change, name string, value any) error {
 		change.Bootc, ok = &bootc, ok || value == nil
 	case "tags":
 		change.ClearTags = true
-		change.AddTags, ok = elements[string](value)
+		if change.AddTags, ok = elements[string](value); len(change.AddTags) > maxElements {
+			return tooMany(name)
+		}
 	case "labels":
 		var labels map[string]any
 		labels, ok = value.(map[string]any)
@@ -119,6 +121,9 @@ func setTargets(change *entry.Change, value any) error {
 	if !ok {
 		return wrongKind("targets")
 	}
+	if len(all) > maxElements {
+		return tooMany("targets")
+	}
 	for i, members := range all {
 		target := entry.TargetChange{Verified: new(bool), Notes: new(string)}
 		for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -155,6 +160,14 @@ func elements[T any](value any) (all []T, ok bool) {
 		all = append(all, one)
 	}
 	return all, ok || value == nil
+}
+
+// maxElements bounds a list of a patch. Each element is compared with all others, and
+// no entry has as many.
+const maxElements = 256
+
+func tooMany(member string) error {
+	return fmt.Errorf("%w: body: %q has more than %d elements", entry.ErrInvalid, member, maxElements)
 }
 
 func wrongKind(member string) error {

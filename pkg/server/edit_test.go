@@ -91,6 +91,8 @@ func TestEditRefuses(t *testing.T) {
 		{autosd, `{"targets":[{"name":"a","lab":"x"}]}`, "", 400, `no member \"targets/0/lab\"`},
 		{autosd, `{"targets":[{"verified":true}]}`, "", 400, `targets/0 has no name`},
 		{autosd, `{"tags":["a b"]}`, "", 400, `/tags/0`},
+		{autosd, `{"tags":["a"` + strings.Repeat(`,"a"`, 256) + `]}`, "", 400, `\"tags\" has more than 256 elements`},
+		{autosd, `{"targets":[{"name":"a"}` + strings.Repeat(`,{"name":"a"}`, 256) + `]}`, "", 400, `\"targets\" has more than 256 elements`},
 		{autosd, `null`, "", 400, `no JSON object`},
 		{autosd, `[]`, "", 400, `body`},
 		{autosd, `{"tags":[],"tags":[]}`, "", 400, `body`},
