@@ -41,7 +41,7 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 		}
 		seen[a.Revision.Digest] = true
 		item := a.Revision.Item()
-		item.Catalog = catalogNamed(a)
+		item.Catalog = c.catalogNamed(a)
 		if c.policy() != nil {
 			item.Verdict = entry.VerdictUnknown
 			item.StatusMessage = "an attachment of the image says so: its signatures were not checked"
@@ -53,11 +53,14 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 
 // catalogNamed is the catalog that an attachment names, else the one that its
 // document does: of the two, only the document is signed. What is no repository of
-// a registry is "".
-func catalogNamed(a *revision.Attachment) string {
+// a registry is "", and so is this catalog: its log does not have what is attached.
+func (c *Catalog) catalogNamed(a *revision.Attachment) string {
 	for _, name := range []string{a.Catalog, a.Revision.Catalog()} {
 		ref, err := registry.ParseReference(name)
 		if err == nil && ref.Layout == "" && ref.Tag == "" && ref.Digest == "" {
+			if ref.Normal().Base() == c.normal {
+				return ""
+			}
 			return name
 		}
 	}

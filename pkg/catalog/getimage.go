@@ -20,7 +20,7 @@ type ImageEntries struct {
 	Items []entry.Item
 	// Attached are those that attachments of the image tell of, and this catalog's
 	// log does not have. Catalog is the one that the attachment names, "" if it names
-	// none. All of it is the word of whoever may write beside the image, whether or
+	// none, or this one. All of it is the word of whoever may write beside the image, whether or
 	// not a policy is in force: nothing of it was opened, and whether such an entry
 	// is still live only its catalog knows.
 	Attached []entry.Item

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -93,5 +94,39 @@ func TestStrangersHideNoVersions(t *testing.T) {
 	found, err := at(0).GetImage(t.Context(), one)
 	if err != nil || len(found.Items) != 1 || found.Items[0].Verdict != entry.VerdictVerified || len(found.Refused) != 1 {
 		t.Errorf("the image: %+v, %v; want what is verified, and what is refused named", found, err)
+	}
+}
+
+// What an attachment says of this catalog, and its log does not, is not shown as this
+// catalog's.
+func TestAttachmentsAreNotOfThisCatalog(t *testing.T) {
+	w := newWorld(t, true, nil)
+	image, here := w.push("os/app", "1", "1"), w.host+"/team/catalog"
+	repository, subject := w.openImage(image)
+	for i, catalogs := range [][2]string{{here, ""}, {"", here}, {here, "other.example.com/catalog"}, {"other.example.com/catalog", here}} {
+		d := revision.Document{Name: "forged", Image: w.described("os/app", "1"), Catalog: catalogs[1], Source: entry.Source{Type: "Manual"}, PublishedAt: entry.NewTime(time.UnixMilli(int64(9 - i)))}
+		packed, err := revision.Pack(&d, revision.Seen{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		attachment, err := revision.PackAttachment(packed.Manifest, catalogs[0], subject)
+		if err == nil {
+			err = repository.PushReferrer(t.Context(), attachment.Descriptor, attachment.Manifest, subject)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{})
+	found, err := w.open(catalog.Options{}).GetImage(t.Context(), image)
+	if err != nil || len(found.Items) != 1 {
+		t.Fatalf("%+v, %v; want one entry", found, err)
+	}
+	var named []string
+	for _, item := range found.Attached {
+		named = append(named, item.Catalog)
+	}
+	if diff := cmp.Diff([]string{"", "", "", "other.example.com/catalog"}, named); diff != "" {
+		t.Errorf("catalogs that attachments name (-want +got):\n%s", diff)
 	}
 }
