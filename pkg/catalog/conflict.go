@@ -3,7 +3,9 @@ package catalog
 import (
 	"context"
 	"fmt"
+	"slices"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -45,17 +47,44 @@ func (p *publication) compare(ctx context.Context) (err error) {
 func (p *publication) meetName(ctx context.Context, head *revision.Revision) error {
 	p.head = head
 	switch {
-	case head.Tag.Op == revision.OpRemove:
 	case !p.catalog.verifies(ctx, head):
+		p.warnOfStranger(head)
 		// What is not to be signed is not published again for a stranger's word.
 		if head.Document != nil && p.options.Sign == nil && !p.mustBeNew {
 			p.old = head
+			return nil
 		}
-		p.warnOfStranger(head)
+		return p.meetHidden(ctx)
+	case head.Tag.Op == revision.OpRemove:
 	case head.Later != "":
 		return head.CheckFormat()
 	default:
 		p.old = head
+	}
+	return nil
+}
+
+// meetHidden looks for the publication that decides the name for those who do not
+// count what strangers appended after it.
+func (p *publication) meetHidden(ctx context.Context) error {
+	history, err := p.view.HistoryOf(ctx, map[string]bool{p.name: true})
+	if err != nil {
+		return err
+	}
+	e := p.catalog.newEvaluator(nil, zeroTime)
+	for len(history) > 0 {
+		some := history[max(0, len(history)-maxParallel):]
+		history = history[:len(history)-len(some)]
+		reports := e.all(ctx, some)
+		for i, rev := range slices.Backward(some) {
+			if reports[i].Verdict != entry.VerdictVerified {
+				continue
+			}
+			if rev.Document != nil {
+				p.old = rev
+			}
+			return rev.CheckFormat()
+		}
 	}
 	return nil
 }

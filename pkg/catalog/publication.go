@@ -33,10 +33,10 @@ type publication struct {
 	image      *inspect.Image
 	disk       *disk // by addDisk; nil for none
 	document   *revision.Document
-	view       *ocilog.View       // by compare
-	begins     bool               // the catalog, which its registry did not show
-	head       *revision.Revision // what decides the name now; nil for nothing
-	old        *revision.Revision
+	view       *ocilog.View         // by compare
+	begins     bool                 // the catalog, which its registry did not show
+	head       *revision.Revision   // what decides the name now; nil for nothing
+	old        *revision.Revision   // the live publication of the name; under a policy, whatever strangers put in front of it
 	elsewhere  []*revision.Revision // live under other names, to be ended
 	moved      []*revision.Revision // live under other names, published from the same reference with another digest
 	packed     *revision.Packed     // by pack
@@ -169,9 +169,10 @@ func (p *publication) complete() {
 	}
 }
 
-// isUnchanged reports whether the publication would change nothing.
+// isUnchanged reports whether the publication would change nothing: not even put a
+// stranger's out of the way.
 func (p *publication) isUnchanged(ctx context.Context) bool {
-	return p.old != nil && revision.SameContent(p.old.Document, p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (revision.Tag{})
+	return p.old != nil && p.old.Tag == p.head.Tag && revision.SameContent(p.old.Document, p.document) && lastLost(ctx, p.view, p.name, p.old.Tag).Tag == (revision.Tag{})
 }
 
 // pack makes the revision, by the view of now. One that describes the same image as

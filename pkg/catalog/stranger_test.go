@@ -130,3 +130,39 @@ func TestAttachmentsAreNotOfThisCatalog(t *testing.T) {
 		t.Errorf("catalogs that attachments name (-want +got):\n%s", diff)
 	}
 }
+
+// What a stranger appends to a name does not make its publisher forget what the policy
+// verifies: it is inherited and told as lost, and a new entry of the name is a conflict.
+func TestStrangersDoNotHideTheName(t *testing.T) {
+	w, owner, now := newWorld(t, true, nil), team(t), time.Now()
+	image := w.push("os/app", "1", "1")
+	at := func(ago time.Duration) *catalog.Catalog {
+		return w.open(catalog.Options{CacheDir: t.TempDir(), Policy: trusting(t, owner), Now: func() time.Time { return now.Add(-ago) }})
+	}
+	said := catalog.PublishOptions{Name: "app", Version: "1", Description: "ours", Tags: []string{"qa"}, Sign: owner}
+	before := w.publish(at(30*time.Minute), image, said)
+	for i, forge := range []func(){
+		func() {
+			w.forge(revision.Document{Name: "app", Version: "9", Description: "forged", Image: w.described("os/app", "1")}, now.Add(-20*time.Minute))
+		},
+		func() {
+			stranger := w.open(catalog.Options{CacheDir: t.TempDir(), Now: func() time.Time { return now.Add(-10 * time.Minute) }})
+			if _, err := stranger.Remove(t.Context(), "app", catalog.RemoveOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		forge()
+		result := w.publish(at(0), image, catalog.PublishOptions{Name: "app", Inherit: true, Sign: owner, DryRun: true})
+		if item := result.Item; item.Description != "ours" || len(item.Tags) != 1 || len(result.Loses) != 1 || result.Loses[0] != "version" {
+			t.Errorf("%d: inherited %q %v, loses %v; want what the policy verifies", i, item.Description, item.Tags, result.Loses)
+		}
+		said.DryRun = true
+		if result = w.publish(at(0), image, said); result.Outcome != catalog.Planned {
+			t.Errorf("%d: the same again is %s, want that it is put in front of the stranger's", i, result.Outcome)
+		}
+		if _, err := at(0).Add(t.Context(), "app", image, catalog.PublishOptions{Sign: owner}); !isKind(err, entry.ErrConflict) {
+			t.Errorf("%d: add: %v, want a conflict with %s", i, err, before.Tag)
+		}
+	}
+}
