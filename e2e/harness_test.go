@@ -110,12 +110,18 @@ func (w *world) exits(code int, args ...string) tools.Result {
 	return result
 }
 
+// elsewhere is another machine of the same catalog: nothing that w has seen is known
+// there.
+func (w *world) elsewhere() *world {
+	other := *w
+	other.env = []string{"HOME=" + w.t.TempDir(), "CAIB_CATALOG=" + w.on.catalog}
+	return &other
+}
+
 // list returns the live entries as a process with an empty cache sees them.
 func (w *world) list(args ...string) []entry.Item {
 	w.t.Helper()
-	fresh := *w
-	fresh.env = []string{"HOME=" + w.t.TempDir(), "CAIB_CATALOG=" + w.on.catalog}
-	result := fresh.ok(append([]string{"catalog", "list", "-o", "json", "--sort", "name"}, args...)...)
+	result := w.elsewhere().ok(append([]string{"catalog", "list", "-o", "json", "--sort", "name"}, args...)...)
 	var page entry.Page
 	if err := json.Unmarshal([]byte(result.Stdout), &page); err != nil {
 		w.t.Fatalf("%v\n%s", err, result.Stdout)

@@ -27,7 +27,7 @@ func TestOneImageUnderSixNames(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		for round := range rounds() {
 			image := w.push("shared", fmt.Sprintf("v%d", round))
-			live, results := w.publishUnderSixNames(round, image)
+			live, results := w.publishUnderSixNames(round, image, func() *world { return w })
 			published := 0
 			for name, result := range results {
 				switch {
@@ -57,7 +57,7 @@ func TestNamesThatAListHid(t *testing.T) {
 	var shown atomic.Bool
 	w, _ := behind(t, "distribution-3.1", faultproxy.Faults{HideTags: func(tag string) bool { return strings.HasPrefix(tag, "r00-") && !shown.Load() }})
 	image := w.push("shared", "1")
-	_, results := w.publishUnderSixNames(0, image)
+	_, results := w.publishUnderSixNames(0, image, w.elsewhere) // on one machine, one's state tells the others
 	for name, result := range results {
 		if result.Code != 0 {
 			t.Errorf("%s: exit code %d, want 0, for nobody sees the others\n%s", name, result.Code, result.Stderr)
@@ -80,16 +80,17 @@ func TestNamesThatAListHid(t *testing.T) {
 	}
 }
 
-// publishUnderSixNames lets 6 processes publish an image at once, and returns what
-// is live of their names then.
-func (w *world) publishUnderSixNames(round int, image string) (live []string, results map[string]tools.Result) {
+// publishUnderSixNames lets 6 processes publish an image at once, each where publisher
+// says, and returns what is live of their names then.
+func (w *world) publishUnderSixNames(round int, image string, publisher func() *world) (live []string, results map[string]tools.Result) {
 	results = map[string]tools.Result{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for i := range 6 {
 		name := fmt.Sprintf("r%02d-n%d", round, i)
+		from := publisher()
 		group.Go(func() {
-			result := w.run("catalog", "publish", image, "--name", name, "--no-attach")
+			result := from.run("catalog", "publish", image, "--name", name, "--no-attach")
 			mu.Lock()
 			defer mu.Unlock()
 			results[name] = result
