@@ -25,6 +25,8 @@ type layout struct {
 	name   string // of the image that is meant, or its beginning; "" is none
 	bounds layoutBounds
 
+	changing chan struct{} // full while somebody changes the layout
+
 	cached chan struct{} // full while somebody uses the two below
 	cache  indexCache
 	parsed int64 // bytes of index.json that were parsed so far
@@ -35,7 +37,8 @@ type layout struct {
 
 func newLayout(root string) *layout {
 	return &layout{
-		root: root, bounds: defaultBounds(), cached: make(chan struct{}, 1), cache: indexCache{seed: maphash.MakeSeed()},
+		root: root, bounds: defaultBounds(), changing: make(chan struct{}, 1),
+		cached: make(chan struct{}, 1), cache: indexCache{seed: maphash.MakeSeed()},
 		scanning: make(chan struct{}, 1), subjects: newSubjects(),
 	}
 }

@@ -70,12 +70,17 @@ func (c *indexCache) set(index *layoutIndex, file *os.File, info fs.FileInfo, su
 // acquire waits for the layout's cache, which the caller then has for itself
 // until it calls release.
 func (l *layout) acquire(ctx context.Context) (release func(), err error) {
+	return takeTurn(ctx, l.cached)
+}
+
+// takeTurn fills a channel of one as soon as it is empty; release empties it.
+func takeTurn(ctx context.Context, turn chan struct{}) (release func(), err error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 	select {
-	case l.cached <- struct{}{}:
-		return func() { <-l.cached }, nil
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -53,6 +53,32 @@ func TestLayoutManyWriters(t *testing.T) {
 	checkLayout(t, root, writers*each)
 }
 
+// Goroutines that share one value lose nothing either, and the race detector finds
+// nothing, not even where what they write is there already.
+func TestLayoutSharedByWriters(t *testing.T) {
+	const writers, each = 4, 20
+	root := filepath.Join(t.TempDir(), "layout")
+	shared := layoutAt(t, root)
+	listed, content := manifestOf(t, "first", nil)
+	push := func(tag string) {
+		if err := shared.PushManifest(t.Context(), listed, content, tag); err != nil {
+			t.Errorf("%s: %v", tag, err)
+		}
+	}
+	push("first")
+	var group sync.WaitGroup
+	for w := range writers {
+		for i := range each {
+			group.Go(func() { push("first") }) // once: what it did next would hide what it shares
+			group.Go(func() { push(fmt.Sprintf("w%d-%02d", w, i)) })
+		}
+	}
+	testwait.Return(t, "the writers", group.Wait)
+	if tags := sortedTags(t, layoutAt(t, root)); len(tags) != 1+writers*each {
+		t.Errorf("%d tags: %v", len(tags), tags)
+	}
+}
+
 func TestLayoutLockIsWaitedForWithinTheDeadline(t *testing.T) {
 	root := t.TempDir()
 	d, manifest := manifestOf(t, "m", nil)

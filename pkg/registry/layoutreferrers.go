@@ -30,18 +30,17 @@ func newSubjects() subjects { return subjects{map[string]bool{}, map[string][]re
 // refers to nothing; one that cannot be read might be any referrer, so nothing
 // can be said then.
 func (l *layout) Referrers(ctx context.Context, subject ocispec.Descriptor) ([]ocispec.Descriptor, error) {
-	select {
-	case l.scanning <- struct{}{}:
-		defer func() { <-l.scanning }()
-	case <-ctx.Done():
-		return nil, l.failed("list referrers", ctx.Err())
+	release, err := takeTurn(ctx, l.scanning)
+	if err != nil {
+		return nil, l.failed("list referrers", err)
 	}
+	defer release()
 	if err := l.readSubjects(ctx); err != nil {
 		return nil, l.failed("list referrers", err)
 	}
 	var found []ocispec.Descriptor
 	var faults error
-	err := l.withIndex(ctx, func(index *layoutIndex) {
+	err = l.withIndex(ctx, func(index *layoutIndex) {
 		for _, r := range l.subjects.of[subject.Digest.String()] {
 			for _, at := range index.digests.all(r.digest) {
 				d, err := index.listed[at].descriptor()

@@ -80,9 +80,15 @@ func (l *layout) Delete(ctx context.Context, tag string) error {
 	}))
 }
 
-// change runs step while no other process changes the layout, which exists
-// afterwards.
+// change runs step while nobody else changes the layout, which exists
+// afterwards. The lock file keeps other processes out; goroutines of this one
+// take turns before it, as they share the cached index.
 func (l *layout) change(ctx context.Context, step func(sharing) error) error {
+	release, err := takeTurn(ctx, l.changing)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := l.vacantOrLayout(ctx); err != nil {
 		return err
 	}
