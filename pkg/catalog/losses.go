@@ -121,7 +121,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLos
 	}
 	if head != nil && !c.mayStand(ctx, head) {
 		return entry.Event{}, &trust.Error{
-			What: fmt.Sprintf("what stands of entry %q", name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
+			What: fmt.Sprintf("the head of entry %q", name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
 			Reason: "the policy does not verify it; publish the entry again, or remove it",
 		}
 	}
@@ -153,7 +153,7 @@ func (c *Catalog) checkOwnSignature(ctx context.Context, head *revision.Revision
 		}
 	}
 	return &trust.Error{
-		What: fmt.Sprintf("what stands of entry %q", head.Tag.Name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
+		What: fmt.Sprintf("the head of entry %q", head.Tag.Name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
 		Reason: "it is not signed with this key, and no policy says who may have published it; publish the entry again, or remove it",
 	}
 }

@@ -80,7 +80,7 @@ func (p *publication) decide(ctx context.Context) error {
 		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
 		return nil
 	}
-	if err := p.mayBeUnsigned(ctx); err != nil {
+	if err := p.checkUnsigned(ctx); err != nil {
 		return err
 	}
 	p.noteLosses()

@@ -25,7 +25,7 @@ func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, 
 	}
 	if c.policy() == nil {
 		if head != nil && c.seemsSigned(ctx, view, head) {
-			return warn("what stands of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
+			return warn("the head of entry %q is signed, and this is not: readers who demand signatures will refuse it", name), nil
 		}
 		return nil, nil
 	}
@@ -34,7 +34,7 @@ func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, 
 	case image != nil && rule.Name != "" && !slices.Contains(rule.Require, trust.SubjectEntry) && admits(rule, c.normal) && c.newEvaluator(nil, zeroTime).image(ctx, rule, *image).Result == entry.VerdictVerified:
 		return nil, nil // the entry itself need not be signed
 	case rule.Warn && head != nil && c.verifies(ctx, head):
-		return warn("what stands of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule.Name), nil
+		return warn("the head of entry %q is verified, and this is not signed: %s of the policy warns of it", name, rule.Name), nil
 	case rule.Warn:
 		return nil, nil
 	case !meant:
@@ -43,9 +43,9 @@ func (c *Catalog) unsigned(ctx context.Context, view *ocilog.View, name string, 
 	return warn("entry %q is not signed, and the policy refuses it like this", name), nil
 }
 
-// mayBeUnsigned returns an error where nobody signs what the policy wants signed:
+// checkUnsigned returns an error where nobody signs what the policy wants signed:
 // this publication, and the removals of what has the image under other names.
-func (p *publication) mayBeUnsigned(ctx context.Context) error {
+func (p *publication) checkUnsigned(ctx context.Context) error {
 	if p.options.Sign != nil {
 		return nil
 	}

@@ -47,7 +47,7 @@ func findingOf(evaluation *serving.Evaluation, head serving.Head) *serving.Findi
 // screen parts the entries of one catalog, which are those of live, from what the
 // policy refuses of it. after is how many are shown of the catalogs before.
 func screen(evaluation *serving.Evaluation, label string, live []serving.Head, entries []*servedEntry, after int) (shown []*servedEntry, refused []*refusal) {
-	gone := func(i *servedEntry) bool { return i == nil } // deleted since the view
+	gone := func(e *servedEntry) bool { return e == nil } // deleted since the view
 	if evaluation == nil {
 		return slices.DeleteFunc(entries, gone), nil
 	}

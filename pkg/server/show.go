@@ -58,7 +58,7 @@ func (f *follower) build(ctx context.Context, views []serving.View, found []*ser
 		return err
 	}
 	f.shown, f.found = views, found
-	f.outdated.Store(slices.ContainsFunc(entries, func(i *servedEntry) bool { return i.finding != nil && i.finding.Stale }))
+	f.outdated.Store(slices.ContainsFunc(entries, func(e *servedEntry) bool { return e.finding != nil && e.finding.Stale }))
 	if old != nil && !old.fromCache && old.policy == policy && slices.Equal(old.entries, entries) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
 		return nil
 	}
