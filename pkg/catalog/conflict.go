@@ -39,8 +39,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	p.noteMoved()
 	p.carryOver()
 	p.complete()
-	p.inherit(ctx)
-	return nil
+	return p.inherit(ctx)
 }
 
 // meetName looks at what decides the name of the publication.

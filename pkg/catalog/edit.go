@@ -31,7 +31,8 @@ const maxEditRounds = 3
 // change does not name stays, unknown members included. The image's registry is not
 // asked, so nothing is attached there. A name that is not live is an
 // entry.ErrNotFound, one that the policy refuses a *trust.Error, and one that a later
-// format decides an entry.ErrLaterFormat. Of two who edit the entry at the same time,
+// format decides an entry.ErrLaterFormat. An edit that is signed is refused as well
+// where the policy only warns and does not verify the entry. Of two who edit the entry at the same time,
 // neither undoes what the other did: the change is made again on top of theirs, and
 // after some rounds the edit is an entry.ErrConflict; so is an edit of an entry that
 // gets another image meanwhile. A third who edits a revision before its writer looked
@@ -119,7 +120,7 @@ func (e *edit) begin(ctx context.Context) (*revision.Revision, error) {
 	case head == nil || head.Tag.Op == revision.OpRemove:
 		return nil, c.absent(ctx, view, e.name, zeroTime, head)
 	}
-	if _, err := c.admit(ctx, view, head, GetOptions{}); err != nil {
+	if err := c.admitBase(ctx, view, head, e.options.Sign); err != nil {
 		return nil, err
 	}
 	if lost := lastLost(ctx, view, e.name, head.Tag).Tag; lost != (revision.Tag{}) {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -10,12 +11,19 @@ import (
 )
 
 // inherit takes over from the live entry what a publisher asked to keep, as far as
-// nothing else is said now. What a stranger says is not taken over.
-func (p *publication) inherit(ctx context.Context) {
-	if !p.options.Inherit || p.old == nil || !p.catalog.verifies(ctx, p.old) {
-		return
+// nothing else is said now. What only a stranger says is refused, as it is for an edit.
+func (p *publication) inherit(ctx context.Context) error {
+	base := cmp.Or(p.old, p.head)
+	if !p.options.Inherit || base == nil || base.Document == nil {
+		return nil
 	}
-	p.document = inherited(p.document, p.old.Document)
+	if !p.catalog.verifies(ctx, base) {
+		if err := p.catalog.admitBase(ctx, p.view, base, p.options.Sign); err != nil {
+			return fmt.Errorf("publish %s: inherit: %w", p.name, err)
+		}
+	}
+	p.document = inherited(p.document, base.Document)
+	return nil
 }
 
 // inherited returns a document with the description, tags, labels, targets and notes

@@ -79,17 +79,18 @@ type AcceptLossOptions struct {
 	Local bool
 }
 
-// mayStand reports whether the policy lets a revision through: it verifies it, or
-// only warns.
-func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision) bool {
-	return c.verifies(ctx, revision) || c.policy().For(c.Reference(), revision.Tag.Name).Warn
+// mayStand reports whether the policy lets a revision be said again: it verifies it,
+// or only warns and nobody signs it.
+func (c *Catalog) mayStand(ctx context.Context, revision *revision.Revision, sign *Signing) bool {
+	return c.verifies(ctx, revision) || sign == nil && c.policy().For(c.Reference(), revision.Tag.Name).Warn
 }
 
 // AcceptLoss appends the head of a name whose latest revision vanished, or cannot
 // be read, or a removal where it has no head, dated after what is lost: then
 // every reader moves on by the order of the log. A name of which nothing is lost is an
-// entry.ErrNotFound. Under a policy that enforces, what is appended must be signed,
-// and the head must be verified: signing it would vouch for a stranger.
+// entry.ErrNotFound. Under a policy that enforces, what is appended must be signed.
+// Under any, a head that is signed anew must be verified: that would vouch for a
+// stranger.
 func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLossOptions) (entry.Event, error) {
 	if options.Local {
 		return entry.Event{}, c.forgetLoss(ctx, name)
@@ -119,7 +120,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLos
 	if c.policy() != nil && options.Sign == nil && !c.policy().For(c.Reference(), name).Warn {
 		return entry.Event{}, fmt.Errorf("%w: the policy demands a signature of what accepts the loss of %q", entry.ErrInvalid, name)
 	}
-	if head != nil && !c.mayStand(ctx, head) {
+	if head != nil && !c.mayStand(ctx, head, options.Sign) {
 		return entry.Event{}, &trust.Error{
 			What: fmt.Sprintf("the head of entry %q", name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,
 			Reason: "the policy does not verify it; publish the entry again, or remove it",

@@ -36,7 +36,8 @@ type PublishOptions struct {
 	// Inherit takes over from the live entry of that name its description, tags,
 	// labels, and targets with their notes, where nothing else is said; that a target
 	// is verified for the same image only, and the version never. What is left out
-	// without it is in Loses of the result.
+	// without it is in Loses of the result. An entry that the policy refuses or, with
+	// Sign, does not verify, is a *trust.Error.
 	Inherit  bool
 	Author   string // recorded as publishedBy; "" is the catalog's
 	NoAttach bool   // do not attach the entry to the image

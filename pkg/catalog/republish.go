@@ -15,8 +15,9 @@ import (
 // as the entry says; with another name, the entry is moved there. If the image's
 // reference names another image by now, the files that belonged to the old one
 // are left out. A name that is not live is an entry.ErrNotFound, and one that the
-// policy refuses a *trust.Error: nobody publishes what a stranger says. All else
-// is as for Publish.
+// policy refuses a *trust.Error, and so is one that it does not verify, where the
+// publication is to be signed: nobody signs what a stranger says. All else is as for
+// Publish.
 func (c *Catalog) Republish(ctx context.Context, name string, options PublishOptions) (PublishResult, error) {
 	if err := entry.CheckName(name); err != nil {
 		return PublishResult{}, err
@@ -32,7 +33,7 @@ func (c *Catalog) Republish(ctx context.Context, name string, options PublishOpt
 	case head == nil || head.Document == nil:
 		return PublishResult{}, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
-	if _, err := c.admit(ctx, view, head, GetOptions{}); err != nil {
+	if err := c.admitBase(ctx, view, head, options.Sign); err != nil {
 		return PublishResult{}, err
 	}
 	p := &publication{catalog: c, options: carryOverOptions(head.Document, options), before: head.Document}

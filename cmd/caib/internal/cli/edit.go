@@ -56,7 +56,9 @@ the change is made again on top of what the other wrote. An entry that gets
 another image meanwhile is left alone (exit 5).
 
 Under a trust policy that demands signatures, an edit needs one too:
---sign-key or --sign-keyless; --unsigned does without.`,
+--sign-key or --sign-keyless; --unsigned does without. A signature vouches for
+all that the entry says, so the policy must verify it as it is, and not only
+warn of it (exit 7): look at it and sign it first, or edit it unsigned.`,
 		Example: `  caib catalog edit autosd --tags +qa,-nightly
   caib catalog edit autosd --target rpi4:verified --target-note rpi4=booted
   caib catalog edit autosd --version 1.4.1 --label team=os --label owner-
@@ -116,7 +118,7 @@ func (o *editOptions) run(ctx context.Context, args []string) error {
 	if errors.Is(err, entry.ErrConflict) {
 		return withHint(err, "look at it with `caib catalog get %s`, and edit it again", args[0])
 	}
-	return namesHint(err)
+	return namesHint(baseHint(err))
 }
 
 // change is what the flags say.

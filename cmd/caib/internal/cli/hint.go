@@ -9,6 +9,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // hintedError is an error with the command that helps.
@@ -180,6 +181,8 @@ func publishHint(err error) error {
 			return withHint(err, "`caib catalog publish IMAGE --name NAME` gives it a new state, `caib catalog remove NAME` ends it")
 		}
 		return withHint(err, "publish it under that name, or give it this one with `caib catalog publish IMAGE --name NAME --move`")
+	case isUnverified(err):
+		return baseHint(err)
 	case errors.Is(err, entry.ErrName):
 		return withHint(err, "give the entry another name with --name")
 	case errors.Is(err, entry.ErrTarget):
@@ -188,6 +191,20 @@ func publishHint(err error) error {
 		return withHint(err, "check the repository and the tag; an image is published after it was pushed")
 	}
 	return err
+}
+
+// isUnverified reports whether a policy does not verify what an entry says now.
+func isUnverified(err error) bool {
+	var refusal *trust.Error
+	return errors.As(err, &refusal) && refusal.Subject != trust.SubjectLatest && errors.Is(err, entry.ErrUntrusted)
+}
+
+// baseHint says what to do about an entry of which no signed revision is made.
+func baseHint(err error) error {
+	if !isUnverified(err) {
+		return err
+	}
+	return withHint(err, "look at what it says with `caib catalog get NAME` and `caib catalog history NAME`; if it is right, `caib catalog sign NAME` vouches for it; if not, publish the entry anew")
 }
 
 // isWrongPath reports whether a registry has no place for what was to be
