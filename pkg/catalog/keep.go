@@ -86,6 +86,9 @@ func (p *publication) keepers() []*keeper {
 			k.repository = p.repository
 		case p.disk != nil && ref.Base() == p.disk.ref.Base():
 			k.repository = p.disk.repository
+		case !isBeside(ref, p.ref): // an earlier entry says so, and anybody may have written that
+			p.warn(WarnImage, "%s, a file of the entry before, is not kept: it is not in the registry of the image", ref)
+			continue
 		default:
 			if k.repository, err = p.catalog.opener.openAgain(ref); err != nil {
 				k.step = stepOf(Kept, err)
@@ -101,6 +104,12 @@ func (p *publication) keepers() []*keeper {
 		add(ref, k)
 	}
 	return all
+}
+
+// isBeside reports whether a reference is to the registry, or the layout, of an image.
+func isBeside(ref, image registry.Reference) bool {
+	ref, image = ref.Normal(), image.Normal()
+	return ref.Registry == image.Registry && ref.Layout == image.Layout
 }
 
 // run puts the manifest under its tag, unless it is there.
