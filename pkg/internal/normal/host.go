@@ -71,8 +71,9 @@ func RequestHost(host string, plain bool) string {
 // hostPattern is all that a registry's host may be: a name, an IPv4 address or an
 // IPv6 address in brackets, and a port. Of other names, such as those in other
 // letters than ASCII, resolvers make names that rules for a host would not be
-// found for.
-var hostPattern = regexp.MustCompile(`^(?:([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*)\.?|(\[[0-9A-Fa-f:.]+\]))(?::([0-9]+))?$`)
+// found for. No part of a name begins with a hyphen: programs would take a reference
+// that does for an option.
+var hostPattern = regexp.MustCompile(`^(?:([A-Za-z0-9_][A-Za-z0-9_-]*(?:\.[A-Za-z0-9_][A-Za-z0-9_-]*)*)\.?|(\[[0-9A-Fa-f:.]+\]))(?::([0-9]+))?$`)
 
 // SplitHost splits host[:port] into normal forms of both, and reports whether it
 // is one; what is none is a name as it is. An IPv6 address keeps its

@@ -222,7 +222,11 @@ func ReadAttachment(manifest []byte) (*Attachment, error) {
 	if err := errors.Join(json.Unmarshal(manifest, &view), json.Unmarshal(document, &said)); err != nil {
 		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrMalformed, err)
 	}
-	rev, err := Unpack(NewTag(said.Name, said.PublishedAt, OpPublish, digest.FromBytes(text)), text)
+	tag := NewTag(said.Name, said.PublishedAt, OpPublish, digest.FromBytes(text))
+	if again, ok := ParseTag(tag.String()); !ok || again != tag {
+		return nil, fmt.Errorf("%w: attachment: no tag has the name %q and the time %s", entry.ErrMalformed, shorten(said.Name), said.PublishedAt)
+	}
+	rev, err := Unpack(tag, text)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // fetchLine is a command to paste that fetches an entry, or a part of it, by digest.
@@ -25,14 +26,15 @@ type shownItem struct {
 
 // fetchLines are what fetches an image of a registry: the image itself where it is a
 // container, each platform of it, and every artifact. They ask the registry as this
-// command was told to. What is in a layout needs no fetching, and what a tool would
-// take for an option is no image.
+// command was told to. What is in a layout needs no fetching. There is no line for
+// what is no reference: a tool may take it for an option, or for a file.
 func (s *settings) fetchLines(i *entry.Item) (all []fetchLine) {
 	if strings.HasPrefix(i.RegistryURL, "oci:") {
 		return nil
 	}
 	add := func(tool, use string, words ...string) {
-		if strings.HasPrefix(words[len(words)-1], "-") {
+		reference := strings.TrimPrefix(words[len(words)-1], "oci://")
+		if ref, err := registry.ParseReference(reference); err != nil || ref.Layout != "" {
 			return
 		}
 		line := fetchLine{tool, use, commandLine(words)}

@@ -49,13 +49,15 @@ func TestFetchLines(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	hostile := &entry.Item{RegistryURL: "r.example.com/a;reboot:1", Digest: index}
-	if got, want := new(settings).fetchLines(hostile)[0].Line, "podman pull 'r.example.com/a;reboot@"+index.String()+"'"; got != want {
-		t.Errorf("a hostile reference makes %s, want %s", got, want)
-	}
-	option := &entry.Item{RegistryURL: "--authfile=/etc/a:1", Digest: index, Bootc: true, ArtifactRefs: []entry.ArtifactRef{{URL: "-o/etc/a@" + disk.String()}}}
-	if lines := new(settings).fetchLines(option); lines != nil {
-		t.Errorf("references that are options make %v, want no lines", lines)
+	for _, reference := range []string{"r.example.com/a;reboot", "--authfile=/etc/a", "-o/etc/a", "-x.example.com/a", "r.-x.example.com/a", "dir:/etc/a", "$(reboot)/a", "oci:/etc/a"} {
+		hostile := &entry.Item{RegistryURL: "r.example.com/a:1", Digest: index, Bootc: true, ArtifactRefs: []entry.ArtifactRef{{URL: reference + "@" + disk.String(), Format: "raw"}}}
+		if lines := new(settings).fetchLines(hostile); len(lines) != 2 {
+			t.Errorf("a file at %s makes %v, want the lines of the image alone", reference, lines)
+		}
+		hostile.RegistryURL, hostile.ArtifactRefs = reference+":1", nil
+		if lines := new(settings).fetchLines(hostile); lines != nil {
+			t.Errorf("an image at %s makes %v, want no lines", reference, lines)
+		}
 	}
 	if lines := new(settings).fetchLines(&entry.Item{RegistryURL: "oci:/srv/a:1", Digest: index}); lines != nil {
 		t.Errorf("a layout makes %v, want no lines", lines)

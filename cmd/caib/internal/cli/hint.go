@@ -163,7 +163,11 @@ func ambiguousHint(ambiguous *registry.Error) string {
 func layoutHint(err *registry.Error) string {
 	switch {
 	case errors.Is(err, entry.ErrUnauthorized):
-		return fmt.Sprintf("ask the owner of the files to let your group in: `chgrp -R GROUP %[1]s && chmod -R g+rwX %[1]s && chmod g+s %[1]s`", err.Layout)
+		directory := commandLine([]string{err.Layout})
+		if strings.HasPrefix(directory, "-") {
+			directory = "./" + directory
+		}
+		return fmt.Sprintf("ask the owner of the files to let your group in: `chgrp -R GROUP %[1]s && chmod -R g+rwX %[1]s && chmod g+s %[1]s`", directory)
 	case errors.Is(err, entry.ErrTimeout):
 		return "somebody else is writing to the directory; try again, or give more time with --timeout"
 	case errors.Is(err, entry.ErrMalformed):

@@ -33,6 +33,12 @@ func TestLayoutHints(t *testing.T) {
 			t.Errorf("%s: exit code %d, want %d", name, code, c.code)
 		}
 	}
+	for directory, want := range map[string]string{"/srv/a;reboot": "GROUP '/srv/a;reboot' &&", "--reference=/etc": "GROUP ./--reference=/etc &&"} {
+		err := &registry.Error{Layout: directory, Err: fmt.Errorf("%w: %w", entry.ErrUnauthorized, fs.ErrPermission)}
+		if got := hint(err); !strings.Contains(got, want) {
+			t.Errorf("the hint for %s is %q, want one with %q", directory, got, want)
+		}
+	}
 	if got := hint(errors.New("x")); got != "" {
 		t.Errorf("the hint of another error is %q, want none", got)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // twins returns an error for each image that is live under a second name, with the
@@ -13,7 +14,11 @@ func twins(heads []catalog.Head) (found []error) {
 	for _, head := range heads {
 		if head.Twin != "" {
 			err := fmt.Errorf("%w: %s is published twice, as %q and as %q", entry.ErrConflict, head.Image, head.Twin, head.Name)
-			found = append(found, withHint(err, "end one of them: `caib catalog remove %[1]s`; or keep that one and end the other: `caib catalog publish %[2]s --name %[1]s --move`", head.Name, head.Image))
+			help := fmt.Sprintf("end one of them: `caib catalog remove %s`", head.Name)
+			if _, invalid := registry.ParseReference(head.Image); invalid == nil {
+				help += fmt.Sprintf("; or keep that one and end the other: `%s`", commandLine([]string{"caib", "catalog", "publish", head.Image, "--name", head.Name, "--move"}))
+			}
+			found = append(found, withHint(err, "%s", help))
 		}
 	}
 	return found
