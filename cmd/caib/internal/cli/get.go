@@ -35,8 +35,9 @@ Of an image, given by tag or digest, its entries are listed: every version in
 the catalogs that has this digest as its image, a platform or an artifact, and
 what attachments of the image tell of entries elsewhere, with the catalog that
 they name (` + "`attached: true`" + ` in YAML and JSON). An attachment is the word of
-whoever may write beside the image; the catalog that it names is not opened. A
-tag stands for what it names now. Through --server, images are found by digest
+whoever may write beside the image; the catalog that it names is not opened, and
+under a trust policy -o name leaves it out, and says so on standard error. A tag
+stands for what it names now. Through --server, images are found by digest
 only, and attachments are not read.
 
 Under a trust policy, or with --verified, an entry whose signatures do not hold

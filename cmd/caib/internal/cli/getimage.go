@@ -117,9 +117,7 @@ func (o *getOptions) printImage(all []imageEntry) error {
 		}
 		return o.table(items, o.settings.output == "wide", false)
 	case "name":
-		for _, one := range all {
-			fmt.Fprintln(o.system.Out, one.Name)
-		}
+		o.printNames(all)
 		return nil
 	}
 	format := "yaml"
@@ -130,6 +128,24 @@ func (o *getOptions) printImage(all []imageEntry) error {
 		Items []imageEntry `json:"items"`
 		Total int          `json:"total"`
 	}{all, len(all)})
+}
+
+// printNames prints a name a line. Under a policy, what only attachments tell of is
+// left out, and said to people: nothing about it was checked, and a name does not show
+// that.
+func (o *getOptions) printNames(all []imageEntry) {
+	var unchecked []string
+	for _, one := range all {
+		if one.Attached && one.Verdict != "" && one.Verdict != entry.VerdictVerified {
+			unchecked = append(unchecked, one.Name)
+			continue
+		}
+		fmt.Fprintln(o.system.Out, one.Name)
+	}
+	if len(unchecked) > 0 {
+		slices.Sort(unchecked)
+		o.warn("left out, because only attachments of the image tell of it and their signatures were not checked: " + strings.Join(slices.Compact(unchecked), ", "))
+	}
 }
 
 // GetImage finds the entries that the server has of an image, by digest: a server
