@@ -4,8 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
-	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -25,13 +26,13 @@ func (p *publication) compare(ctx context.Context) (err error) {
 	}
 	for _, head := range heads {
 		if head.Tag.Name == p.name {
-			err = p.meetName(ctx, head)
-		} else {
-			err = p.meetImage(ctx, head)
+			if err := p.meetName(ctx, head); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if err := p.meetImage(ctx); err != nil {
+		return err
 	}
 	if p.old != nil && p.mustBeNew {
 		return newConflictError(p.name, "")
@@ -46,8 +47,8 @@ func (p *publication) compare(ctx context.Context) (err error) {
 func (p *publication) meetName(ctx context.Context, head *revision.Revision) error {
 	p.head = head
 	switch {
-	case !p.catalog.verifies(ctx, head):
-		p.warnOfStranger(head)
+	case !p.counting.counts(ctx, head):
+		p.warn(WarnPolicy, "%s", p.counting.strangers("of the name", []*revision.Revision{head}))
 		// What is not to be signed is not published again for a stranger's word.
 		if head.Document != nil && p.options.Sign == nil && !p.mustBeNew {
 			p.old = head
@@ -66,51 +67,48 @@ func (p *publication) meetName(ctx context.Context, head *revision.Revision) err
 // meetHidden looks for the publication that decides the name for those who do not
 // count what strangers appended after it.
 func (p *publication) meetHidden(ctx context.Context) error {
-	history, err := p.view.HistoryOf(ctx, map[string]bool{p.name: true})
+	before := p.counting.unknown()
+	last, err := p.view.Last(ctx, p.name, p.counting.counter())
+	if more := p.counting.unknown() - before; more > 0 {
+		p.warn(WarnPolicy, "of %s of entry %q it is not known whether the policy verifies them: none of them counts", countOf(more, "earlier revision"), p.name)
+	}
+	if err != nil || last == nil {
+		return err
+	}
+	if last.Document != nil {
+		p.old = last
+	}
+	return last.CheckFormat()
+}
+
+// meetImage looks at what decides other names: one of them has the image if both the
+// reference and the digest are the same. Where only the reference is, its tag moved on.
+func (p *publication) meetImage(ctx context.Context) error {
+	counter := p.counting.counter()
+	contenders, err := p.view.Contenders(ctx, counter, p.name)
 	if err != nil {
 		return err
 	}
-	e := p.catalog.newEvaluator(nil, zeroTime)
-	for len(history) > 0 {
-		some := history[max(0, len(history)-maxParallel):]
-		history = history[:len(history)-len(some)]
-		reports := e.all(ctx, some)
-		for i, rev := range slices.Backward(some) {
-			if reports[i].Verdict != entry.VerdictVerified {
-				continue
-			}
-			if rev.Document != nil {
-				p.old = rev
-			}
-			return rev.CheckFormat()
+	holders := ocilog.Deciding(ctx, counter, contenders, p.hasImage)
+	p.warnOfStrangers(contenders)
+	slices.SortFunc(holders, func(a, b *revision.Revision) int { return strings.Compare(a.Tag.Name, b.Tag.Name) })
+	for _, holder := range holders {
+		if !p.options.Move {
+			return newConflictError(holder.Tag.Name, holder.Document.Image.Reference)
 		}
+		p.result.MovedFrom = append(p.result.MovedFrom, holder.Tag.Name)
 	}
+	p.elsewhere = holders
+	p.moved = ocilog.Deciding(ctx, counter, contenders, func(r *revision.Revision) bool {
+		return p.hasReference(r) && !p.hasImage(r)
+	})
 	return nil
 }
 
-// meetImage looks at what decides another name: it has the image if both the
-// reference and the digest are the same. Where only the reference is, its tag
-// moved on.
-func (p *publication) meetImage(ctx context.Context, head *revision.Revision) error {
-	d := head.Document
-	if d == nil || normalText(d.Image.Reference) != normalText(p.document.Image.Reference) {
-		return nil
-	}
-	has := p.hasImage(head)
-	switch {
-	case !p.catalog.verifies(ctx, head):
-		if has {
-			p.warnOfStranger(head)
-		}
-	case !has:
-		p.moved = append(p.moved, head)
-	case !p.options.Move:
-		return newConflictError(d.Name, d.Image.Reference)
-	default:
-		p.elsewhere = append(p.elsewhere, head)
-		p.result.MovedFrom = append(p.result.MovedFrom, d.Name)
-	}
-	return nil
+// hasReference reports whether a revision publishes what the reference of this
+// publication named then.
+func (p *publication) hasReference(r *revision.Revision) bool {
+	return r.Document != nil && normalText(r.Document.Image.Reference) == normalText(p.document.Image.Reference)
 }
 
 // hasImage reports whether a revision publishes the image of this publication,
@@ -119,8 +117,18 @@ func (p *publication) hasImage(head *revision.Revision) bool {
 	return head.Document != nil && revision.SameImage(head.Document.Image, p.document.Image, normalText)
 }
 
-func (p *publication) warnOfStranger(head *revision.Revision) {
-	p.warn(WarnPolicy, "entry %q is not verified by the policy, and does not count", head.Tag.Name)
+// warnOfStrangers tells, in one warning, of other names that somebody published the
+// image under, and who does not count.
+func (p *publication) warnOfStrangers(contenders [][]*revision.Revision) {
+	var having []*revision.Revision
+	for _, r := range slices.Concat(contenders...) {
+		if p.hasImage(r) {
+			having = append(having, r)
+		}
+	}
+	if text := p.counting.strangers("with the image", having); text != "" {
+		p.warn(WarnPolicy, "%s", text)
+	}
 }
 
 // noteMoved tells that other entries were published from the same reference when

@@ -41,7 +41,8 @@ func (c *Catalog) Edit(ctx context.Context, name string, change entry.Change, op
 	if err := entry.CheckName(name); err != nil {
 		return PublishResult{}, err
 	}
-	e := &edit{catalog: c, name: name, change: &change, options: options, own: map[revision.Tag]bool{}}
+	e := &edit{catalog: c, name: name, change: &change, options: options, own: map[revision.Tag]bool{}, counting: c.newCounting(name)}
+	defer e.counting.done(ctx)
 	e.result.Attachment = Step{Outcome: Skipped, Reason: "an edit does not ask the image's registry"}
 	if options.Sign != nil {
 		e.result.Signature = &Step{Outcome: Skipped}
@@ -67,6 +68,8 @@ type edit struct {
 	base *revision.Revision    // that the last own revision was made from
 	last *revision.Revision    // the last own revision
 	own  map[revision.Tag]bool // that this edit wrote
+
+	counting *counting // nil counts all
 }
 
 func (e *edit) run(ctx context.Context) error {
@@ -95,7 +98,7 @@ func (e *edit) run(ctx context.Context) error {
 	if err := e.settle(ctx); err != nil {
 		return err
 	}
-	if e.result.Snapshot, err = e.catalog.log.Compact(ctx, e.view); err != nil {
+	if e.result.Snapshot, err = e.catalog.compact(ctx, e.view, e.counting); err != nil {
 		e.result.Warnings = append(e.result.Warnings, Warning{WarnStore, e.name, fmt.Errorf("the entry is edited, but no snapshot was written: %w", err)})
 	}
 	return nil
@@ -209,7 +212,7 @@ func (e *edit) overtaken(ctx context.Context) (*revision.Revision, error) {
 		return nil, err
 	}
 	e.view = view
-	return view.Overtaken(ctx, e.base.Tag, e.own, c.verifies)
+	return view.Overtaken(ctx, e.base.Tag, e.own, e.counting.counter())
 }
 
 // yield gives way to a revision that is not about the image that was edited: a

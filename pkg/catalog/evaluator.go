@@ -257,7 +257,8 @@ func (e *evaluator) lookUp(ctx context.Context, rule trust.AppliedRule, what tru
 		}
 		return check
 	}
-	evidence := signature.FindMore(ctx, from, d, func(evidence signature.Evidence) bool {
+	store := bound(ctx, from)
+	evidence := signature.FindMore(ctx, store, d, func(evidence signature.Evidence) bool {
 		if !e.everybody {
 			check = decide(evidence)
 		}
@@ -265,6 +266,9 @@ func (e *evaluator) lookUp(ctx context.Context, rule trust.AppliedRule, what tru
 	})
 	if check.Result != entry.VerdictVerified { // there was more to find, or to wait for
 		check = decide(evidence)
+	}
+	if check.Result == entry.VerdictVerified {
+		store.giveBack()
 	}
 	return check, evidence.Signatures
 }

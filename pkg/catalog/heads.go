@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -41,7 +42,10 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	twins := c.twins(ctx, all)
+	twins, err := c.twins(ctx, view)
+	if err != nil {
+		return nil, err
+	}
 	var heads []Head
 	var removed []*revision.Revision
 	decided := map[string]bool{}
@@ -60,17 +64,32 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 	return append(heads, c.refusedNames(ctx, view, removed, decided)...), nil
 }
 
-// twins returns, by name, the entries that had the image of an entry before it.
-// Under a policy, what it does not verify does not count.
-func (c *Catalog) twins(ctx context.Context, heads []*revision.Revision) map[string]string {
-	twins := map[string]string{}
-	for _, same := range revision.Duplicates(heads, normalText) {
-		same = slices.DeleteFunc(same, func(head *revision.Revision) bool { return !c.verifies(ctx, head) })
-		for i := range same[min(1, len(same)):] {
-			twins[same[i+1].Tag.Name] = same[0].Tag.Name
+// twins returns, by name, the entries that had the image of an entry before it. Under a
+// policy, what it does not verify does not count, and hides nothing that it verifies.
+func (c *Catalog) twins(ctx context.Context, view *ocilog.View) (map[string]string, error) {
+	counting := c.newCounting("")
+	defer counting.done(ctx)
+	contenders, err := view.Contenders(ctx, counting.counter(), "")
+	if err != nil {
+		return nil, err
+	}
+	shared := map[*revision.Revision]bool{}
+	for _, same := range revision.Duplicates(slices.Concat(contenders...), normalText) {
+		for _, r := range same {
+			shared[r] = slices.ContainsFunc(same, func(other *revision.Revision) bool { return other.Tag.Name != r.Tag.Name })
 		}
 	}
-	return twins
+	twins := map[string]string{}
+	deciding := ocilog.Deciding(ctx, counting.counter(), contenders, func(r *revision.Revision) bool { return shared[r] })
+	for _, same := range revision.Duplicates(deciding, normalText) {
+		for _, r := range same[1:] {
+			twins[r.Tag.Name] = same[0].Tag.Name
+		}
+	}
+	if unknown := counting.unknown(); unknown > 0 {
+		c.warn(WarnPolicy, "", fmt.Errorf("of %s whose image another entry has too it is not known whether the policy verifies them", countOf(unknown, "revision")))
+	}
+	return twins, nil
 }
 
 // refusedNames returns the names that are not live and should not be so. decided are

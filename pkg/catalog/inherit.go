@@ -17,7 +17,7 @@ func (p *publication) inherit(ctx context.Context) error {
 	if !p.options.Inherit || base == nil || base.Document == nil {
 		return nil
 	}
-	if !p.catalog.verifies(ctx, base) {
+	if !p.counting.counts(ctx, base) {
 		if err := p.catalog.admitBase(ctx, p.view, base, p.options.Sign); err != nil {
 			return fmt.Errorf("publish %s: inherit: %w", p.name, err)
 		}

@@ -131,7 +131,7 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLos
 	}
 	event, err := c.moveOn(ctx, view, head, last, options)
 	if err == nil {
-		if _, err := c.log.Compact(ctx, view); err != nil {
+		if _, err := c.compact(ctx, view, nil); err != nil {
 			c.warn(WarnStore, name, fmt.Errorf("the loss of entry %q is accepted, but no snapshot was written: %w", name, err))
 		}
 	}

@@ -33,6 +33,7 @@ type publication struct {
 	image      *inspect.Image
 	disk       *disk // by addDisk; nil for none
 	document   *revision.Document
+	counting   *counting            // by decide; nil counts all
 	view       *ocilog.View         // by compare
 	begins     bool                 // the catalog, which its registry did not show
 	head       *revision.Revision   // what decides the name now; nil for nothing
@@ -69,6 +70,8 @@ func (p *publication) decide(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	p.counting = p.catalog.newCounting(p.name)
+	defer p.counting.done(ctx)
 	if err := p.compare(ctx); err != nil {
 		return err
 	}
@@ -225,7 +228,7 @@ func (p *publication) compact(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if p.result.Snapshot, err = p.catalog.log.Compact(ctx, p.view); err != nil {
+	if p.result.Snapshot, err = p.catalog.compact(ctx, p.view, p.counting); err != nil {
 		p.warn(WarnStore, "the entry is published, but no snapshot was written: %w", err)
 	}
 	return nil

@@ -39,7 +39,7 @@ func (c *Catalog) Remove(ctx context.Context, name string, options RemoveOptions
 	if err != nil {
 		return RemoveResult{}, err
 	}
-	if _, err := c.log.Compact(ctx, view); err != nil {
+	if _, err := c.compact(ctx, view, nil); err != nil {
 		result.Warnings = append(result.Warnings, Warning{WarnStore, name, fmt.Errorf("the entry is removed, but no snapshot was written: %w", err)})
 	}
 	return result, nil

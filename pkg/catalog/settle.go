@@ -44,11 +44,15 @@ func (p *publication) write(ctx context.Context) error {
 // published the same name or image since compare. What it decided about the own
 // revision is done, and told by conflicting.
 func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Settlement, error) {
-	s := &ocilog.Settling{Own: p.own, Same: p.hasImage, Counts: p.catalog.verifies, Before: p.view, Wait: wait}
+	s := &ocilog.Settling{Own: p.own, Same: p.hasImage, Counter: p.counting.counter(), Before: p.view, Wait: wait}
 	for _, head := range p.elsewhere {
 		s.Ended = append(s.Ended, head.Tag)
 	}
+	before := p.counting.unknown()
 	settled, err := p.catalog.log.Settle(ctx, s)
+	if more := p.counting.unknown() - before; more > 0 {
+		p.warn(WarnPolicy, "of %s that appeared at the same time it is not known whether the policy verifies them: whether another entry has the name or image of %s is not known", countOf(more, "revision"), p.name)
+	}
 	if p.begins && isHidden(err) {
 		p.warn(WarnLog, "the catalog is begun, and its registry does not show it yet: whether another entry has its name or image is not known")
 		return ocilog.Settlement{View: p.view}, nil

@@ -231,17 +231,3 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 	result.ImageSignature = &signed
 	return result, err
 }
-
-// lookUpForSnapshot finds the signatures of a revision for a snapshot to carry,
-// if this process has to do with signatures at all.
-func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte {
-	policy := c.policy()
-	if policy == nil && !c.collects.Load() {
-		return nil
-	}
-	found := signature.Find(ctx, c.repository, manifest).Signatures
-	if policy == nil {
-		return snapshotTexts(nil, trust.AppliedRule{}, manifest, found)
-	}
-	return snapshotTexts(policy, policy.For(c.Reference(), tag.Name), manifest, found)
-}

@@ -1,11 +1,13 @@
 package catalog
 
 import (
+	"context"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/signature"
 	"github.com/oci-catalog/caib/pkg/trust"
@@ -45,4 +47,51 @@ func snapshotTexts(policy *trust.Policy, rule trust.AppliedRule, d digest.Digest
 		}
 	}
 	return slices.Concat(first, others)
+}
+
+// compact writes a snapshot if one is due. counting is what the command found out about
+// revisions, nil for nothing.
+func (c *Catalog) compact(ctx context.Context, view *ocilog.View, counting *counting) (bool, error) {
+	s := &snapshotLookups{}
+	if counting != nil {
+		s.verdicts = counting.verdicts
+	}
+	ctx = context.WithValue(ctx, boundsKey{}, &s.bounds)
+	return c.log.Compact(context.WithValue(ctx, snapshotLookupsKey{}, s), view)
+}
+
+// snapshotLookups bound what is looked up for one snapshot.
+type snapshotLookups struct {
+	bounds   bounds
+	verdicts map[digest.Digest]entry.Verdict // of revisions; read-only
+}
+
+type snapshotLookupsKey struct{}
+
+// lookUpForSnapshot finds the signatures of a revision for a snapshot to carry,
+// if this process has to do with signatures at all. What strangers appended is looked up
+// within bounds: a revision without its signatures in the snapshot is looked up by
+// whoever reads it.
+func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte {
+	policy := c.policy()
+	if policy == nil && !c.collects.Load() {
+		return nil
+	}
+	if s, ok := ctx.Value(snapshotLookupsKey{}).(*snapshotLookups); ok {
+		if verdict := s.verdicts[manifest]; s.bounds.isSpent() || verdict != "" && verdict != entry.VerdictVerified {
+			return nil
+		}
+	}
+	const enough = 8 // requests for the signatures of what nobody attacks
+	store := bound(ctx, c.repository)
+	found := signature.Find(ctx, store, manifest).Signatures
+	if len(found) > 0 && store.used <= enough {
+		store.giveBack()
+	} else if s, ok := ctx.Value(snapshotLookupsKey{}).(*snapshotLookups); ok {
+		s.bounds.strangers.Add(1)
+	}
+	if policy == nil {
+		return snapshotTexts(nil, trust.AppliedRule{}, manifest, found)
+	}
+	return snapshotTexts(policy, policy.For(c.Reference(), tag.Name), manifest, found)
 }

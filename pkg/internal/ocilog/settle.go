@@ -34,9 +34,8 @@ type Settling struct {
 	Own *revision.Revision
 	// Same reports whether a publication under another name has the image of Own.
 	Same func(*revision.Revision) bool
-	// Counts reports whether the policy in force verifies a revision: what it does
-	// not verify blocks, ends and moves nothing. nil counts all.
-	Counts func(context.Context, *revision.Revision) bool
+	// Counter says which revisions count; nil counts all.
+	Counter Counter
 	// Before is the view by which the publisher decided.
 	Before *View
 	// Ended are the revisions of other names that the publisher ends next.
@@ -71,26 +70,16 @@ func (l *Log) Settle(ctx context.Context, s *Settling) (Settlement, error) {
 // settle decides by one view. wait reports that more may be known a moment later.
 func (v *View) settle(ctx context.Context, s *Settling) (found Settlement, wait bool, err error) {
 	found.View = v
-	heads, err := v.Heads(ctx, time.Time{})
+	own, err := v.Head(ctx, s.Own.Tag.Name, time.Time{}) // what decides the name
 	if err != nil {
 		return found, false, err
-	}
-	var own *revision.Revision // what decides the name
-	for _, head := range heads {
-		switch {
-		case head.Tag.Name == s.Own.Tag.Name:
-			own = head
-		case head.Document == nil || slices.Contains(s.Ended, head.Tag) || !s.Same(head):
-		case (found.By == nil || head.Tag.Compare(found.By.Tag) < 0) && s.counts(ctx, head):
-			found.By = head
-		}
 	}
 	if own == nil || own.Tag.Compare(s.Own.Tag) < 0 {
 		return Settlement{SettledSuperseded, nil, v}, false, nil
 	}
 	if own.Tag != s.Own.Tag {
 		after := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return tag.Compare(s.Own.Tag) <= 0 })
-		if own, err = v.last(ctx, after, s.counts); own != nil || err != nil {
+		if own, err = v.last(ctx, after, s.Counter); own != nil || err != nil {
 			return Settlement{SettledSuperseded, own, v}, false, err
 		}
 	}
@@ -100,8 +89,9 @@ func (v *View) settle(ctx context.Context, s *Settling) (found Settlement, wait 
 		return found, false, err
 	case tied != nil:
 		return Settlement{SettledTied, tied, v}, false, nil
-	case found.By == nil:
-		return found, v.listsUnreadable(s.Before), nil
+	}
+	if found.By, err = v.holder(ctx, s); err != nil || found.By == nil {
+		return found, v.listsUnreadable(s.Before), err
 	}
 	found.Outcome = SettledStays
 	live, err := v.liveWithout(ctx, s)
@@ -127,8 +117,19 @@ func (v *View) listsUnreadable(before *View) bool {
 	return false
 }
 
-func (s *Settling) counts(ctx context.Context, head *revision.Revision) bool {
-	return s.Counts == nil || s.Counts(ctx, head)
+// holder returns the earliest revision that decides another name, has the image, and is
+// not to be ended; nil for none.
+func (v *View) holder(ctx context.Context, s *Settling) (earliest *revision.Revision, err error) {
+	contenders, err := v.Contenders(ctx, s.Counter, s.Own.Tag.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, holder := range Deciding(ctx, s.Counter, contenders, s.Same) {
+		if !slices.Contains(s.Ended, holder.Tag) && (earliest == nil || holder.Tag.Compare(earliest.Tag) < 0) {
+			earliest = holder
+		}
+	}
+	return earliest, nil
 }
 
 // tied returns another publication of the same name and time. Its publisher may
@@ -143,26 +144,30 @@ func (v *View) tied(ctx context.Context, s *Settling) (*revision.Revision, error
 	if len(same) == 0 {
 		return nil, nil
 	}
-	found, err := v.revisions(ctx, same)
-	for _, tag := range same {
-		if tied := found[tag]; tied != nil && s.counts(ctx, tied) {
-			return tied, err
-		}
-	}
-	return nil, err
+	return v.last(ctx, same, s.Counter)
 }
 
+// Last returns the last revision of a name that counts; nil for none.
+func (v *View) Last(ctx context.Context, name string, counter Counter) (*revision.Revision, error) {
+	return v.last(ctx, v.of(name), counter)
+}
+
+// maxLast bounds the revisions of a name that are looked at together.
+const maxLast = 64
+
 // last returns the last revision under some tags, in log order, that counts; nil for
-// none.
-func (v *View) last(ctx context.Context, tags []revision.Tag, counts func(context.Context, *revision.Revision) bool) (*revision.Revision, error) {
-	for _, tag := range slices.Backward(tags) {
-		found, err := v.revisions(ctx, []revision.Tag{tag})
+// none. It looks at the newest first, and at twice as many each time.
+func (v *View) last(ctx context.Context, tags []revision.Tag, counter Counter) (*revision.Revision, error) {
+	for size := 1; len(tags) > 0; size = min(2*size, maxLast) {
+		some := tags[max(0, len(tags)-size):]
+		tags = tags[:len(tags)-len(some)]
+		found, err := v.historyOf(ctx, some) // what is no revision is left out
 		if err != nil {
 			return nil, err
 		}
-		if r := found[tag]; r != nil && counts(ctx, r) {
-			return r, nil
-		} // else it is no revision, or a stranger's
+		if last := lastOf(ctx, counter, found); last != nil {
+			return last, nil
+		}
 	}
 	return nil, nil
 }
@@ -171,7 +176,7 @@ func (v *View) last(ctx context.Context, tags []revision.Tag, counts func(contex
 // which decides it.
 func (v *View) liveWithout(ctx context.Context, s *Settling) (bool, error) {
 	before := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return s.Own.Tag.Compare(tag) <= 0 })
-	head, err := v.last(ctx, before, s.counts)
+	head, err := v.last(ctx, before, s.Counter)
 	return head != nil && head.Tag.Op == revision.OpPublish, err
 }
 
@@ -179,7 +184,7 @@ func (v *View) liveWithout(ctx context.Context, s *Settling) (bool, error) {
 // own. The last later one that somebody else made, and that counts, is what the editor
 // has to read: its own revision lacks what that changed, or is hidden by it (SPEC
 // section 12). nil means that nobody came between.
-func (v *View) Overtaken(ctx context.Context, base revision.Tag, own map[revision.Tag]bool, counts func(context.Context, *revision.Revision) bool) (*revision.Revision, error) {
+func (v *View) Overtaken(ctx context.Context, base revision.Tag, own map[revision.Tag]bool, counter Counter) (*revision.Revision, error) {
 	others := slices.DeleteFunc(slices.Clone(v.of(base.Name)), func(tag revision.Tag) bool { return tag.Compare(base) <= 0 || own[tag] })
-	return v.last(ctx, others, counts)
+	return v.last(ctx, others, counter)
 }

@@ -87,7 +87,7 @@ func (a *actor) overtaken(ctx context.Context, base *revision.Revision, own map[
 	if err != nil {
 		return nil, nil, err
 	}
-	other, err := view.Overtaken(ctx, base.Tag, own, a.countsNow)
+	other, err := view.Overtaken(ctx, base.Tag, own, a.counter())
 	return view, other, err
 }
 

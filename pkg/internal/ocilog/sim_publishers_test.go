@@ -30,7 +30,7 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 	if err != nil {
 		return
 	}
-	heads, err := view.Heads(ctx, time.Time{})
+	contenders, err := view.Contenders(ctx, a.counter(), "")
 	if err != nil {
 		return
 	}
@@ -45,11 +45,12 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 	same := func(head *revision.Revision) bool {
 		return head.Document != nil && revision.SameImage(head.Document.Image, image, asIs)
 	}
-	for _, head := range heads {
-		if head.Tag.Name != name && same(head) && a.counts(head) || head.Tag.Name == name && head.Later != "" && a.counts(head) {
-			a.schedule.note("%s: does not publish %s: conflict with %s", a.name, name, head.Tag)
-			return
-		}
+	conflicts := func(r *revision.Revision) bool {
+		return r.Tag.Name != name && same(r) || r.Tag.Name == name && r.Later != ""
+	}
+	for _, r := range Deciding(ctx, a.counter(), contenders, conflicts) {
+		a.schedule.note("%s: does not publish %s: conflict with %s", a.name, name, r.Tag)
+		return
 	}
 	for ties := 0; ties < 4; ties++ {
 		own := a.appendImage(ctx, view, name, image, saw)
@@ -57,7 +58,7 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 			return
 		}
 		saw = a.schedule.shown()
-		found, err := a.process.log.Settle(ctx, &Settling{Own: own, Same: same, Counts: a.countsNow, Before: view, Wait: time.Second})
+		found, err := a.process.log.Settle(ctx, &Settling{Own: own, Same: same, Counter: a.counter(), Before: view, Wait: time.Second})
 		if err != nil {
 			a.schedule.note("%s: %s is not settled: %v", a.name, own.Tag, err)
 			return
@@ -189,10 +190,11 @@ func (s *schedule) checkDuplicates(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	heads, err := view.Heads(ctx, time.Time{})
+	contenders, err := view.Contenders(ctx, cold.counter(), "")
 	if err != nil {
 		return
 	}
+	heads := Deciding(ctx, cold.counter(), contenders, func(*revision.Revision) bool { return true })
 	byImage := map[digest.Digest][]string{}
 	for _, name := range s.names {
 		all := s.repository.revisions(name, s.setting.policy)
@@ -218,6 +220,27 @@ func (s *schedule) checkDuplicates(ctx context.Context) {
 	}
 }
 
-func (a *actor) countsNow(_ context.Context, revision *revision.Revision) bool {
-	return a.counts(revision)
+// counter says by the policy of the schedule, if there is one, what counts.
+func (a *actor) counter() Counter {
+	if !a.schedule.setting.policy {
+		return nil
+	}
+	return signedOnly{a}
+}
+
+// signedOnly counts what is signed, and knows nothing by heart.
+type signedOnly struct{ *actor }
+
+func (signedOnly) Known(_ context.Context, revisions []*revision.Revision) []bool {
+	return make([]bool, len(revisions))
+}
+
+func (signedOnly) Never(string) bool { return false }
+
+func (s signedOnly) Count(_ context.Context, revisions []*revision.Revision) []bool {
+	counts := make([]bool, len(revisions))
+	for i, r := range revisions {
+		counts[i] = s.counts(r)
+	}
+	return counts
 }
