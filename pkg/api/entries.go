@@ -64,6 +64,7 @@ type Details struct {
 	ExportFormat  string            `json:"exportFormat,omitzero"`
 	Disk          string            `json:"disk,omitzero"`
 	Source        entry.Source      `json:"source,omitzero"`
+	Build         entry.Build       `json:"build,omitzero"`
 	Override      bool              `json:"override,omitzero"`
 	Move          bool              `json:"move,omitzero"`
 	Inherit       bool              `json:"inherit,omitzero"`

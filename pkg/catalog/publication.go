@@ -123,7 +123,7 @@ func (p *publication) identify(image string) error {
 	_, err = revision.Pack(&revision.Document{
 		Name: p.name, Version: o.Version, Description: o.Description,
 		Image: revision.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
-		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels,
+		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels, Build: o.Build,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),
 	}, revision.Seen{})
 	return err
@@ -150,7 +150,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 		Name: p.name, Version: o.Version, Description: o.Description,
 		Image: revision.Image{Reference: p.ref.String(), Digest: found.Digest, MediaType: found.MediaType, Size: found.Size},
 		Tags:  o.Tags, Registry: p.image.Observed,
-		Artifacts: p.image.Artifacts, Source: o.Source, Labels: o.Labels,
+		Artifacts: p.image.Artifacts, Source: o.Source, Labels: o.Labels, Build: o.Build,
 	}
 	return nil
 }

@@ -39,10 +39,11 @@ type PublishOptions struct {
 	// without it is in Loses of the result. An entry that the policy refuses or, with
 	// Sign, does not verify, is a *trust.Error.
 	Inherit  bool
-	Author   string // recorded as publishedBy; "" is the catalog's
-	NoAttach bool   // do not attach the entry to the image
-	NoKeep   bool   // put no tags that keep the image in its repository
-	DryRun   bool   // write nothing at all
+	Author   string      // recorded as publishedBy; "" is the catalog's
+	Build    entry.Build // the run of a pipeline that publishes; zero is none
+	NoAttach bool        // do not attach the entry to the image
+	NoKeep   bool        // put no tags that keep the image in its repository
+	DryRun   bool        // write nothing at all
 	// Init begins the catalog where the registry does not let it be read, but
 	// an upload may begin: some refuse what does not exist yet. Without it, that
 	// is a *HiddenError. Where the catalog can be read it does nothing.

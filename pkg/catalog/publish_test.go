@@ -85,6 +85,7 @@ func TestPublishingRefuses(t *testing.T) {
 		{"an escape sequence in a description", other, "", catalog.PublishOptions{Description: "\x1b[2J"}, entry.ErrInvalid},
 		{"a tag with a space", other, "", catalog.PublishOptions{Tags: []string{"a b"}}, entry.ErrInvalid},
 		{"a label that is too long", other, "", catalog.PublishOptions{Labels: map[string]string{"k": strings.Repeat("x", 2000)}}, entry.ErrInvalid},
+		{"a build with a user in its URL", other, "", catalog.PublishOptions{Build: entry.Build{URL: "https://me:secret@ci.example.com/1"}}, entry.ErrInvalid},
 		{"a build mode that is none", other, "", catalog.PublishOptions{Metadata: entry.Metadata{BuildMode: "x"}}, entry.ErrInvalid},
 		{"a registry that is away", "127.0.0.1:1/os/image:1", "", catalog.PublishOptions{}, entry.ErrUnreachable},
 	} {

@@ -9,6 +9,7 @@ type Event struct {
 	Operation   string        `json:"operation"` // publish or remove
 	Version     string        `json:"version,omitempty"`
 	By          string        `json:"by,omitempty"`
+	Build       Build         `json:"build,omitzero"` // the run of a pipeline that published it
 	Image       string        `json:"image,omitempty"`
 	ImageDigest digest.Digest `json:"imageDigest,omitempty"`
 	Reason      string        `json:"reason,omitempty"`

@@ -30,6 +30,7 @@ type Item struct {
 	LastVerified     Time              `json:"lastVerified"`
 	PublishedAt      Time              `json:"publishedAt"`
 	PublishedBy      string            `json:"publishedBy,omitempty"`
+	Build            Build             `json:"build,omitzero"`           // the run of a pipeline that published it
 	CreatedAt        Time              `json:"createdAt"`                // of the entry: its publication
 	ImageCreatedAt   *Time             `json:"imageCreatedAt,omitempty"` // of the image, where it says
 	SourceType       SourceType        `json:"sourceType"`

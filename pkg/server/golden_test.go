@@ -73,6 +73,7 @@ func saysAll() *revision.Document {
 		Labels:      map[string]string{"team": "os"},
 		Mismatches:  []revision.Mismatch{{Field: "distro", Image: "autosd", Publisher: "fedora"}},
 		PublishedAt: entry.NewTime(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)), PublishedBy: "ci",
+		Build: entry.Build{System: "gitlab-ci", URL: "https://gitlab.example.com/os/autosd/-/jobs/77", Commit: "ce9a3c1404e8c91be604088670e93434c4253f03", Ref: "main"},
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // there only where they say something.
 var contractFields = strings.Fields(`name registryUrl digest tags phase architecture distro distroVersion? targets bootc sizeBytes layerCount
  lastVerified publishedAt createdAt sourceImageBuild? sourceType scheduleName? buildMode? exportFormat? labels artifactRefs? downloadUrl isMultiArch
- platformVariants? accessCount statusReason? statusMessage? version description? kernelVersion? publishedBy revision verdict? conditions?
+ platformVariants? accessCount statusReason? statusMessage? version description? kernelVersion? publishedBy build? revision verdict? conditions?
  imageCreatedAt? referrers? catalog?`)
 
 func TestItemFieldsAreThoseOfTheContract(t *testing.T) {

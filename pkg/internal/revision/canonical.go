@@ -138,14 +138,15 @@ func elementNames(all []any, key string) (places map[string]int, ok bool) {
 	return places, true
 }
 
-// SameContent reports whether two documents say the same, apart from when, where
-// and by whom they were published, and which signatures were there: publishing one
-// over the other changes nothing. An image that is published is often signed
+// SameContent reports whether two documents say the same, apart from when, where, by
+// whom and by which build they were published, and which signatures were there:
+// publishing one over the other changes nothing. An image that is published is often signed
 // afterwards.
 func SameContent(one, other *Document) bool {
 	a, b := *one, *other
 	a.PublishedAt, b.PublishedAt = entry.Time{}, entry.Time{}
 	a.PublishedBy, b.PublishedBy = "", ""
+	a.Build, b.Build = entry.Build{}, entry.Build{}
 	a.Catalog, b.Catalog = "", ""
 	a.Registry.Referrers, b.Registry.Referrers = unsigned(a.Registry.Referrers), unsigned(b.Registry.Referrers)
 	left, err := canonical(a)

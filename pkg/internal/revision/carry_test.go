@@ -252,6 +252,8 @@ func TestSameContent(t *testing.T) {
 		{"nothing changed", func(*Document) {}, true},
 		{"published later", func(d *Document) { d.PublishedAt = entry.NewTime(d.PublishedAt.Add(time.Hour)) }, true},
 		{"published by another", func(d *Document) { d.PublishedBy = "you" }, true},
+		{"published by another build", func(d *Document) { d.Build = entry.Build{System: "jenkins", URL: "https://ci.example.com/78"} }, true},
+		{"published by no build", func(d *Document) { d.Build = entry.Build{} }, true},
 		{"published in another catalog", func(d *Document) { d.Catalog = "registry.example.com/other/catalog" }, true},
 		{"nil and empty", func(d *Document) { d.Artifacts = []Artifact{} }, true},
 		{"another version", func(d *Document) { d.Version = "9" }, false},

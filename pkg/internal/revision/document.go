@@ -24,6 +24,7 @@ type Document struct {
 	Catalog     string            `json:"catalog,omitempty"` // where it was published, in normal form; "" is not said
 	PublishedAt entry.Time        `json:"publishedAt"`       // the time of the revision's tag
 	PublishedBy string            `json:"publishedBy,omitempty"`
+	Build       entry.Build       `json:"build,omitzero"` // what published it; zero is not said
 }
 
 // Image names what the entry describes: any manifest or index.

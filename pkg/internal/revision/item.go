@@ -16,7 +16,7 @@ func (r *Revision) Event() entry.Event {
 		Revision: r.Digest, Tag: r.Tag.String(), Format: r.Later,
 	}
 	if d := r.Document; d != nil {
-		event.Version, event.By = d.Version, d.PublishedBy
+		event.Version, event.By, event.Build = d.Version, d.PublishedBy, d.Build
 		event.Image, event.ImageDigest = d.Image.Reference, d.Image.Digest
 	}
 	if m := r.Removal; m != nil {
@@ -38,7 +38,7 @@ func (r *Revision) Item() entry.Item {
 		Targets: d.Metadata.Targets, Bootc: d.Metadata.Bootc,
 		BuildMode: d.Metadata.BuildMode, ExportFormat: d.Metadata.ExportFormat,
 		SizeBytes: d.Registry.SizeBytes, LayerCount: d.Registry.LayerCount,
-		LastVerified: d.PublishedAt, PublishedAt: d.PublishedAt, PublishedBy: d.PublishedBy,
+		LastVerified: d.PublishedAt, PublishedAt: d.PublishedAt, PublishedBy: d.PublishedBy, Build: d.Build,
 		CreatedAt: d.PublishedAt, ImageCreatedAt: d.Registry.CreatedAt,
 		SourceType: d.Source.Type, SourceImageBuild: d.Source.ImageBuild, ScheduleName: d.Source.Schedule,
 		Labels: d.Labels, DownloadURL: entry.Pinned(d.Image.Reference, d.Image.Digest), PlatformVariants: d.Registry.Platforms,

@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 const contractFields = `name registryUrl digest tags phase architecture distro distroVersion targets bootc
 	sizeBytes layerCount lastVerified publishedAt createdAt sourceImageBuild sourceType scheduleName buildMode
 	exportFormat labels artifactRefs downloadUrl isMultiArch platformVariants accessCount statusReason
-	statusMessage version description kernelVersion publishedBy revision verdict signers conditions`
+	statusMessage version description kernelVersion publishedBy build revision verdict signers conditions`
 
 // fields that we show besides.
 const ourFields = "imageCreatedAt referrers catalog"

@@ -17,11 +17,14 @@ import (
 
 // What words may hold besides letters and digits.
 const (
-	tagMarks   = "._:/@+-"
-	keyMarks   = "._/-"
-	verMarks   = "._:+~-"
-	mediaMarks = ".+-"
-	maxBytes   = 1<<53 - 1
+	tagMarks    = "._:/@+-"
+	keyMarks    = "._/-"
+	verMarks    = "._:+~-"
+	mediaMarks  = ".+-"
+	systemMarks = "._-"
+	hostMarks   = ".:-"
+	urlMarks    = "._:/@+~%&=?#-"
+	maxBytes    = 1<<53 - 1
 )
 
 // isPlainDocument reports whether a document, decoded without error from text, is
@@ -32,7 +35,7 @@ func isPlainDocument(d *Document, text []byte) bool {
 	}
 	plain := entry.CheckName(d.Name) == nil && isPlainImage(&d.Image) && isPlainMetadata(&d.Metadata) && isPlainObserved(&d.Registry) &&
 		(d.Version == "" || isWord(d.Version, verMarks, 128)) && isText(d.Description, 4096) && isText(d.PublishedBy, 256) && isText(d.Catalog, 1024) &&
-		isPlainSource(&d.Source) && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256 && len(d.Mismatches) <= 32
+		isPlainSource(&d.Source) && isPlainBuild(&d.Build) && !d.PublishedAt.IsZero() && len(d.Tags) <= 64 && len(d.Labels) <= 128 && len(d.Artifacts) <= 256 && len(d.Mismatches) <= 32
 	if !plain {
 		return false
 	}
@@ -100,6 +103,22 @@ func isPlainSource(s *entry.Source) bool {
 		return isText(s.ImageBuild, 256) && isText(s.Schedule, 256)
 	}
 	return false
+}
+
+func isPlainBuild(b *entry.Build) bool {
+	return (b.System == "" || isWord(b.System, systemMarks, 64) && strings.ToLower(b.System) == b.System) && isPlainURL(b.URL) &&
+		(b.Commit == "" || len(b.Commit) >= 7 && len(b.Commit) <= 64 && strings.Trim(b.Commit, hexadecimal) == "") && isText(b.Ref, 256)
+}
+
+// isPlainURL reports nothing, or an http or https URL of plain characters without a
+// user.
+func isPlainURL(text string) bool {
+	if text == "" {
+		return true
+	}
+	scheme, rest, _ := strings.Cut(text, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return (scheme == "http" || scheme == "https") && len(text) <= 1024 && isWord(host, hostMarks, 255) && isWord(strings.ReplaceAll(rest, "/", "."), urlMarks, 1024)
 }
 
 // isText reports printable ASCII of at most so many bytes.

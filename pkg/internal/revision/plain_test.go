@@ -20,6 +20,7 @@ func FuzzPlainIsValid(f *testing.F) {
 		{`"bootc":true`, `"bootc":1`}, {`"nightly","qa"`, `"qa","qa"`}, {`"team"`, `"-team"`}, {`"team"`, `"team-"`},
 		{`"sha256:`, `"sha512:`}, {`"name":"autosd`, `"name":"Autosd`}, {`"buildMode":"bootc"`, `"buildMode":"disk"`},
 		{`application/vnd`, `/vnd`}, {`"architecture":"amd64",`, ``}, {`"name":"qemu",`, ``}, {`"type":"Manual"`, ``},
+		{`"https://gitlab`, `"https://me:secret@gitlab`}, {`"https://gitlab`, `"gitlab`}, {`"gitlab-ci"`, `"GitLab"`}, {`"ce9a3c1`, `"CE9A3C1`}, {`"main"`, `1`},
 		{`"sizeBytes":1073741824`, `"sizeBytes":9007199254740992`}, {`"layerCount":60`, `"layerCount":1000001`},
 	} {
 		f.Add(strings.Replace(string(text), edit[0], edit[1], 1))

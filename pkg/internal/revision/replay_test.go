@@ -204,6 +204,7 @@ func TestEvent(t *testing.T) {
 	removed := mustUnpack(t, packed)
 	want := []entry.Event{{
 		Name: "autosd.full", At: sampleTime, Operation: "publish", Version: "2.0.1+rc~1", By: "ci@build-7",
+		Build: fullDocument().Build,
 		Image: "registry.example.com/automotive/autosd:2.0.1", ImageDigest: fullDocument().Image.Digest,
 		Revision: published.Digest, Tag: published.Tag.String(),
 	}, {

@@ -23,6 +23,7 @@ func sampleDocument(name string) *Document {
 			{Architecture: "arm64", OS: "linux", Digest: d, SizeBytes: 1 << 29, LayerCount: 30}}},
 		Source: entry.Source{Type: entry.SourceManual}, Labels: map[string]string{"team": "platform"},
 		PublishedAt: created, PublishedBy: "ci@build-7",
+		Build: entry.Build{System: "gitlab-ci", URL: "https://gitlab.example.com/os/autosd/-/jobs/77", Commit: "ce9a3c1404e8c91be604088670e93434c4253f03", Ref: "main"},
 	}
 }
 
@@ -53,6 +54,7 @@ func fullDocument() *Document {
 		Labels:      map[string]string{"team": "platform", "verification-interval": "30m"},
 		Mismatches:  []Mismatch{{Field: "distro", Image: "autosd", Publisher: "cs9", Overridden: true}},
 		PublishedAt: sampleTime, PublishedBy: "ci@build-7",
+		Build: entry.Build{System: "github-actions", URL: "https://ci.example.com/os/autosd/actions/runs/77", Commit: "ce9a3c1404e8c91be604088670e93434c4253f03", Ref: "refs/heads/größer"},
 	}
 }
 

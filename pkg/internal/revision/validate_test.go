@@ -63,6 +63,15 @@ func TestValidationBounds(t *testing.T) {
 		{"/source/type", func(d *Document) { d.Source.Type = entry.SourceImageBuild }, func(d *Document) { d.Source.Type = "manual" }},
 		{"/labels", func(d *Document) { d.Labels = labels(128) }, func(d *Document) { d.Labels = labels(129) }},
 		{"/labels/team", func(d *Document) { d.Labels["team"] = long(1024) }, func(d *Document) { d.Labels["team"] = long(1025) }},
+		{"/build/system", func(d *Document) { d.Build.System = long(64) }, func(d *Document) { d.Build.System = long(65) }},
+		{"/build/system", func(d *Document) { d.Build.System = "zuul_9.1-x" }, func(d *Document) { d.Build.System = "Zuul" }},
+		{"/build/url", func(d *Document) { d.Build.URL = "http://ci/" + long(1014) }, func(d *Document) { d.Build.URL = "http://ci/" + long(1015) }},
+		{"/build/url", func(d *Document) { d.Build.URL = "https://[::1]:8443/a?b=c#d@e" }, func(d *Document) { d.Build.URL = "https://me:secret@ci/a" }},
+		{"/build/url", func(d *Document) { d.Build.URL = "https://ci/%22" }, func(d *Document) { d.Build.URL = "https://ci/\"" }},
+		{"/build/url", func(d *Document) { d.Build.URL = "http://ci" }, func(d *Document) { d.Build.URL = "javascript:alert(1)" }},
+		{"/build/commit", func(d *Document) { d.Build.Commit = "0123abc" }, func(d *Document) { d.Build.Commit = "0123ab" }},
+		{"/build/commit", func(d *Document) { d.Build.Commit = strings.Repeat("f", 64) }, func(d *Document) { d.Build.Commit = "0123ABC" }},
+		{"/build/ref", func(d *Document) { d.Build.Ref = long(256) }, func(d *Document) { d.Build.Ref = long(257) }},
 		{"/publishedBy", func(d *Document) { d.PublishedBy = long(256) }, func(d *Document) { d.PublishedBy = long(257) }},
 	} {
 		t.Run(tt.pointer, func(t *testing.T) {
@@ -145,6 +154,10 @@ func TestTextFieldsTakeNoControlCharacters(t *testing.T) {
 		"/source/schedule":                   func(d *Document, s string) { d.Source.Schedule = s },
 		"/labels/team":                       func(d *Document, s string) { d.Labels["team"] = s },
 		"/publishedBy":                       func(d *Document, s string) { d.PublishedBy = s },
+		"/build/system":                      func(d *Document, s string) { d.Build.System = s },
+		"/build/url":                         func(d *Document, s string) { d.Build.URL = "https://ci/" + s },
+		"/build/commit":                      func(d *Document, s string) { d.Build.Commit = s },
+		"/build/ref":                         func(d *Document, s string) { d.Build.Ref = s },
 	}
 	hostile := []string{"\x00", "\t", "\n", "\r", "\x1b[2J", "\x7f", "\u0085", "\u009b2J", "\u061c", "\u200b", "\u200f", "\u2028", "\u2029", "\u202a", "\u202e", "\u2066", "\u2069", "\ufeff"}
 	for pointer, set := range fields {

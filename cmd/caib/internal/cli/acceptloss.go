@@ -14,6 +14,7 @@ import (
 type acceptLossOptions struct {
 	*app
 	signing signingFlags
+	origin  originFlags
 	all     bool
 	local   bool
 }
@@ -40,6 +41,7 @@ the registry was replaced or set back by those who run it.`,
 	}
 	command.Flags().BoolVar(&o.all, "all", false, "accept every loss")
 	command.Flags().BoolVar(&o.local, "local", false, "forget what this reader saw, and write nothing to the registry")
+	o.origin.register(command.Flags())
 	o.signing.register(command.Flags(), false)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
@@ -51,6 +53,10 @@ func (o *acceptLossOptions) run(ctx context.Context, names []string) error {
 	}
 	if o.local && sign != nil {
 		return fmt.Errorf("%w: --local writes nothing that could be signed", entry.ErrInvalid)
+	}
+	author, _, err := o.origin.resolve(o.app)
+	if err != nil {
+		return err
 	}
 	c, err := o.openOne(ctx)
 	if err != nil {
@@ -74,7 +80,7 @@ func (o *acceptLossOptions) run(ctx context.Context, names []string) error {
 	events := []entry.Event{}
 	var failed error
 	for _, name := range names {
-		event, err := c.AcceptLoss(ctx, name, catalog.AcceptLossOptions{Sign: sign})
+		event, err := c.AcceptLoss(ctx, name, catalog.AcceptLossOptions{Author: author, Sign: sign})
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue

@@ -32,10 +32,10 @@ signatures, it needs one: --sign-key or --sign-keyless; --unsigned does without.
 }
 
 func (o *addOptions) run(ctx context.Context, args []string) error {
-	if err := o.complete(); err != nil {
+	err := o.complete(o.app)
+	if err != nil {
 		return err
 	}
-	var err error
 	o.signing.dry = o.options.DryRun
 	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {
 		return err

@@ -66,6 +66,7 @@ func fields(i *entry.Item) [][2]string {
 		{"Phase", strings.TrimSpace(string(i.Phase) + " " + i.StatusReason + " " + i.StatusMessage)}, {"Last verified", moment(i.LastVerified)},
 		{"Signed", string(i.Verdict)}, {"Built", built},
 		{"Published", strings.TrimSuffix(moment(i.PublishedAt)+" by "+i.PublishedBy, " by ")},
+		{"Pipeline", strings.TrimSpace(i.Build.System + " " + i.Build.URL)}, {"Commit", strings.TrimSpace(i.Build.Commit + " " + i.Build.Ref)},
 		{"Source", strings.TrimSpace(string(i.SourceType) + " " + i.SourceImageBuild)}, {"Schedule", i.ScheduleName},
 		{"Download", i.DownloadURL}, {"Revision", string(i.Revision)}, {"Catalog", i.Catalog},
 	}

@@ -19,6 +19,7 @@ type editOptions struct {
 	*app
 	flags   *pflag.FlagSet
 	signing signingFlags
+	origin  originFlags
 	options catalog.EditOptions
 	match   string
 	texts   []memberFlag
@@ -79,6 +80,7 @@ warn of it (exit 7): look at it and sign it first, or edit it unsigned.`,
 	o.flags.BoolVar(&o.bootc, "bootc", false, "the image is a bootc container, or with =false is none")
 	o.flags.StringVar(&o.match, "if-revision", "", "refuse the edit unless this revision (its digest) is live")
 	o.signing.register(o.flags, false)
+	o.origin.register(o.flags)
 	unsignedFlag(o.flags, &o.options.Unsigned)
 	o.flags.BoolVar(&o.options.DryRun, "dry-run", false, "show what would be published, and write nothing")
 	a.completeFlags(command)
@@ -101,6 +103,9 @@ func (o *editOptions) run(ctx context.Context, args []string) error {
 		if o.options.Match, err = digest.Parse(o.match); err != nil {
 			return fmt.Errorf("%w: --if-revision %q: want sha256: and 64 hexadecimal digits", entry.ErrInvalid, o.match)
 		}
+	}
+	if o.options.Author, _, err = o.origin.resolve(o.app); err != nil {
+		return err
 	}
 	o.signing.dry = o.options.DryRun
 	if o.options.Sign, err = o.signing.openUnless(ctx, o.options.Unsigned, o.app); err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func (o *historyOptions) print(events []entry.Event) error {
 	header := []string{"WHEN", "WHAT", "NAME", "VERSION", "BY", "SIGNED", "REVISION", "IMAGE"}
 	wide := o.settings.output == "wide"
 	if wide {
-		header = append(header, "DIGEST", "REASON", "TAG")
+		header = append(header, "DIGEST", "REASON", "TAG", "BUILD")
 	}
 	several := slices.ContainsFunc(events, func(e entry.Event) bool { return e.Catalog != "" })
 	if several {
@@ -107,7 +108,7 @@ func (o *historyOptions) print(events []entry.Event) error {
 		}
 		rows[i] = []string{e.At.Format(time.RFC3339), what, e.Name, e.Version, e.By, string(o.signedCell(e.Verdict)), string(e.Revision), e.Image}
 		if wide {
-			rows[i] = append(rows[i], string(e.ImageDigest), e.Reason, e.Tag)
+			rows[i] = append(rows[i], string(e.ImageDigest), e.Reason, e.Tag, cmp.Or(e.Build.URL, e.Build.System))
 		}
 		if several {
 			rows[i] = append(rows[i], e.Catalog)

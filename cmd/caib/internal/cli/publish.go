@@ -19,6 +19,7 @@ import (
 type publicationFlags struct {
 	options catalog.PublishOptions
 	signing signingFlags
+	origin  originFlags
 	targets []string
 	notes   map[string]string
 	digest  string
@@ -44,12 +45,16 @@ func (p *publicationFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.Override, "override", false, "publish what is typed here where the image says something else")
 	flags.StringVar(&p.digest, "digest", "", "refuse the image unless this is its digest")
 	flags.BoolVar(&o.Init, "init", false, "begin the catalog where the registry refuses to show what does not exist yet")
+	p.origin.register(flags)
 	unsignedFlag(flags, &o.Unsigned)
 	flags.BoolVar(&o.DryRun, "dry-run", false, "show what would be published, and write nothing")
 }
 
 // complete reads the flags that need parsing.
-func (p *publicationFlags) complete() error {
+func (p *publicationFlags) complete(a *app) (err error) {
+	if p.options.Author, p.options.Build, err = p.origin.resolve(a); err != nil {
+		return err
+	}
 	for _, text := range p.targets {
 		name, suffix, marked := strings.Cut(text, ":")
 		if name == "" || (marked && suffix != "verified") {
@@ -183,7 +188,7 @@ others. The disk image of a bootc build becomes an artifact of its entry.`,
 }
 
 func (o *publishOptions) run(ctx context.Context, args []string) error {
-	err := o.complete()
+	err := o.complete(o.app)
 	if err != nil {
 		return err
 	}

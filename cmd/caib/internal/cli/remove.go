@@ -17,6 +17,7 @@ var errDeclined = errors.New("not removed: the answer was not yes")
 type removeOptions struct {
 	*app
 	signing  signingFlags
+	origin   originFlags
 	force    bool
 	unsigned bool
 	reason   string
@@ -41,6 +42,7 @@ it; --unsigned goes on all the same.`,
 	}
 	command.Flags().BoolVar(&o.force, "force", false, "do not ask")
 	command.Flags().StringVar(&o.reason, "reason", "", "why, for the history")
+	o.origin.register(command.Flags())
 	o.signing.register(command.Flags(), false)
 	unsignedFlag(command.Flags(), &o.unsigned)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
@@ -53,6 +55,10 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	}
 	if !o.force && !o.system.InTerminal {
 		return withHint(fmt.Errorf("%w: remove %s: nobody is here to ask", entry.ErrInvalid, name), "give --force to remove it without a question")
+	}
+	author, _, err := o.origin.resolve(o.app)
+	if err != nil {
+		return err
 	}
 	c, err := o.writer(ctx)
 	if err != nil {
@@ -81,7 +87,7 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Sign: sign, Unsigned: o.unsigned})
+	result, err := c.Remove(ctx, name, catalog.RemoveOptions{Reason: o.reason, Author: author, Sign: sign, Unsigned: o.unsigned})
 	if err != nil {
 		return namesHint(err)
 	}
