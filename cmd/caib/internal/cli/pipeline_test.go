@@ -22,17 +22,19 @@ func ofPipeline(env map[string]string) (author string, build entry.Build, omitte
 	return run.author, run.build, run.omitted
 }
 
-func TestPipelineOf(t *testing.T) {
-	github := func(more ...string) map[string]string {
-		env := map[string]string{
-			"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "os/autosd", "GITHUB_RUN_ID": "7",
-			"GITHUB_SHA": aCommit, "GITHUB_REF": "refs/pull/1/merge", "GITHUB_ACTOR": "dependabot[bot]",
-		}
-		for i := 0; i < len(more); i += 2 {
-			env[more[i]] = more[i+1]
-		}
-		return env
+// github is the environment of a run in GitHub Actions, with more variables.
+func github(more ...string) map[string]string {
+	env := map[string]string{
+		"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "os/autosd", "GITHUB_RUN_ID": "7",
+		"GITHUB_SHA": aCommit, "GITHUB_REF": "refs/pull/1/merge", "GITHUB_ACTOR": "dependabot[bot]",
 	}
+	for i := 0; i < len(more); i += 2 {
+		env[more[i]] = more[i+1]
+	}
+	return env
+}
+
+func TestPipelineOf(t *testing.T) {
 	full := entry.Build{System: "github-actions", URL: "https://github.com/os/autosd/actions/runs/7", Commit: aCommit, Ref: "refs/pull/1/merge"}
 	with := func(change func(*entry.Build)) entry.Build {
 		b := full
