@@ -21,11 +21,12 @@ import (
 // publication is one publication under way (SPEC section 12). Each step fills
 // in what the next ones need.
 type publication struct {
-	catalog   *Catalog
-	options   PublishOptions
-	mustBeNew bool
-	before    *revision.Document // what is published again; nil for nothing
-	result    PublishResult
+	catalog    *Catalog
+	options    PublishOptions
+	mustBeNew  bool
+	before     *revision.Document // what is published again; nil for nothing
+	waitsUntil time.Time          // for what is not pushed yet
+	result     PublishResult
 
 	name       string // by identify
 	ref        registry.Reference
@@ -49,7 +50,10 @@ func (p *publication) run(ctx context.Context, image string) error {
 	if err := p.identify(image); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{p.inspect, p.addDisk, p.merge, p.decide}
+	p.waitsUntil = time.Now().Add(p.options.Wait)
+	steps := []func(context.Context) error{
+		p.awaiting(p.inspect, image), p.awaiting(p.addDisk, p.options.Disk), p.merge, p.decide,
+	}
 	if !p.options.DryRun {
 		p.catalog.opener.expectPush(p.catalog.reference)
 		steps = append(steps, p.follow, p.compact, p.conflicting, p.move)

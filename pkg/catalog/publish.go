@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -38,12 +39,18 @@ type PublishOptions struct {
 	// is verified for the same image only, and the version never. What is left out
 	// without it is in Loses of the result. An entry that the policy refuses or, with
 	// Sign, does not verify, is a *trust.Error.
-	Inherit  bool
-	Author   string      // recorded as publishedBy; "" is the catalog's
-	Build    entry.Build // the run of a pipeline that publishes; zero is none
-	NoAttach bool        // do not attach the entry to the image
-	NoKeep   bool        // put no tags that keep the image in its repository
-	DryRun   bool        // write nothing at all
+	Inherit bool
+	Author  string      // recorded as publishedBy; "" is the catalog's
+	Build   entry.Build // the run of a pipeline that publishes; zero is none
+	// Wait is how long to wait for an image that is not in its registry yet, and for its
+	// Disk; 0 does not. One that is not there by then is an entry.ErrNotFound.
+	Wait time.Duration
+	// Waiting is told, before each further look, what is waited for and since when; nil
+	// is not.
+	Waiting  func(reference string, since time.Duration)
+	NoAttach bool // do not attach the entry to the image
+	NoKeep   bool // put no tags that keep the image in its repository
+	DryRun   bool // write nothing at all
 	// Init begins the catalog where the registry does not let it be read, but
 	// an upload may begin: some refuse what does not exist yet. Without it, that
 	// is a *HiddenError. Where the catalog can be read it does nothing.

@@ -15,7 +15,7 @@ import (
 )
 
 // Publish has the server publish an image. What no server does for others is an
-// entry.ErrInvalid: options with Sign, Unsigned or Init, and images in directories.
+// entry.ErrInvalid: options with Sign, Unsigned, Wait or Init, and images in directories.
 func (c *Client) Publish(ctx context.Context, image string, options catalog.PublishOptions) (catalog.PublishResult, error) {
 	return c.publish(ctx, api.Root+"/publish", image, options, api.PublishRequest{Details: wire.Details(options), Image: image, Name: options.Name})
 }
@@ -32,6 +32,8 @@ func (c *Client) publish(ctx context.Context, path, image string, options catalo
 		return catalog.PublishResult{}, errNoSigner
 	case options.Unsigned:
 		return catalog.PublishResult{}, errServerPolicy
+	case options.Wait > 0:
+		return catalog.PublishResult{}, fmt.Errorf("%w: a server does not wait for images", entry.ErrInvalid)
 	case options.Init:
 		return catalog.PublishResult{}, fmt.Errorf("%w: a server does not begin catalogs", entry.ErrInvalid)
 	case inDirectory:
