@@ -61,7 +61,7 @@ var arrows = []struct{ name, imports string }{
 
 	{"pkg/api", "schema pkg/catalog pkg/entry pkg/internal/revision"},
 	{"pkg/internal/wire", "pkg/api pkg/catalog pkg/entry"},
-	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/internal/kinded pkg/internal/normal pkg/internal/pause pkg/internal/wire"},
+	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/internal/kinded pkg/internal/normal pkg/internal/pause pkg/internal/revision pkg/internal/wire pkg/registry"},
 	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/pause pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},

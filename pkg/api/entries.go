@@ -11,7 +11,8 @@ import (
 type List struct {
 	Items    []entry.Item `json:"items"`
 	Total    int          `json:"total"`              // on all pages
-	Refused  int          `json:"refused,omitempty"`  // names that the server's policy keeps back, whatever the query
+	Refused  int          `json:"refused,omitempty"`  // names that the server's policy keeps back and the query could match
+	Absent   []string     `json:"absent,omitempty"`   // references of the server's catalogs that do not exist
 	Facets   entry.Facets `json:"facets,omitempty"`   // of all pages, where they are asked for
 	Continue string       `json:"continue,omitempty"` // the token of the next page
 }

@@ -195,7 +195,7 @@ func TestEvaluationsAreBounded(t *testing.T) {
 	for what, ask := range map[string]func() (refused int, err error){
 		"history": func() (int, error) { _, err := l.History(t.Context(), ""); return 300, err },
 		"as of": func() (int, error) {
-			_, refused, err := l.List(t.Context(), time.Now().Add(time.Hour), false)
+			_, refused, err := l.List(t.Context(), serving.ListOptions{AsOf: time.Now().Add(time.Hour)})
 			return refused, err
 		},
 	} {

@@ -3,13 +3,11 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
-	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 )
 
 // ImageEntries are the entries of one image, newest first.
@@ -54,24 +52,11 @@ func (c *Catalog) GetImage(ctx context.Context, image string) (ImageEntries, err
 		return ImageEntries{}, err
 	}
 	defer func() { c.warnOf(view.Warnings()) }()
-	page, err := c.list(ctx, view, ListOptions{Query: entry.Query{Versions: true}})
+	page, err := c.list(ctx, view, ListOptions{Query: entry.Query{Versions: true}, Image: found.Digest.String()})
 	if err != nil {
 		return ImageEntries{}, err
 	}
-	found.Items = slices.DeleteFunc(page.Items, func(item entry.Item) bool { return !item.HasDigest(found.Digest) })
-	found.Refused = mayHave(ctx, view, page.Refused, found.Digest)
+	found.Items, found.Refused = page.Items, page.Refused
 	found.Attached, err = c.attachedElsewhere(ctx, view, repository, found.Digest)
 	return found, err
-}
-
-// mayHave returns those of the refused names that may have a digest: one of their
-// publications has it, or their state is not known.
-func mayHave(ctx context.Context, view *ocilog.View, refused []Head, d digest.Digest) []Head {
-	names := map[string]bool{}
-	for _, head := range refused {
-		if !isUnknown(head.Err) {
-			names[head.Name] = true
-		}
-	}
-	return dropUnlike(ctx, view, refused, names, func(item entry.Item) bool { return item.HasDigest(d) })
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -13,6 +14,11 @@ import (
 type ListOptions struct {
 	Query entry.Query
 	AsOf  time.Time // the catalog as it was then; zero is now
+	// Image selects the entries of one image, besides what the query does: those that
+	// have its digest as their image, a platform or an artifact; or, given by tag, those
+	// that were published from this very reference, whatever the tag names now. It is
+	// REPOSITORY[:TAG] or [REPOSITORY]@DIGEST; "" is any image.
+	Image string
 	// Facets counts the values that the matches have, whatever the limit.
 	Facets bool
 }
@@ -38,6 +44,9 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (Page, error) {
 	if err := options.Query.Check(); err != nil {
 		return Page{}, err
 	}
+	if _, err := wantImage(options.Image); err != nil {
+		return Page{}, err
+	}
 	view, err := c.refresh(ctx)
 	if err != nil {
 		return Page{}, err
@@ -48,6 +57,10 @@ func (c *Catalog) List(ctx context.Context, options ListOptions) (Page, error) {
 }
 
 func (c *Catalog) list(ctx context.Context, view *ocilog.View, options ListOptions) (page Page, err error) {
+	image, err := wantImage(options.Image)
+	if err != nil {
+		return Page{}, err
+	}
 	heads, err := view.Heads(ctx, options.AsOf)
 	if err != nil {
 		return Page{}, err
@@ -55,7 +68,7 @@ func (c *Catalog) list(ctx context.Context, view *ocilog.View, options ListOptio
 	var items []entry.Item
 	switch {
 	case c.policy() != nil:
-		items, page.Refused, err = c.screened(ctx, view, heads, options)
+		items, page.Refused, err = c.screened(ctx, view, heads, options, image)
 	case options.Query.Versions:
 		items, err = c.versions(ctx, view, heads, options)
 	default:
@@ -64,6 +77,7 @@ func (c *Catalog) list(ctx context.Context, view *ocilog.View, options ListOptio
 	if err != nil {
 		return Page{}, err
 	}
+	items = slices.DeleteFunc(items, func(item entry.Item) bool { return !image.has(&item) })
 	if options.AsOf.IsZero() {
 		statuses := view.Statuses(ctx).ByName
 		for i := range items {

@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -52,4 +55,45 @@ func normalText(text string) string {
 		return text
 	}
 	return ref.Normal().String()
+}
+
+// wantedImage is ListOptions.Image as it is compared. The zero value is any image.
+type wantedImage struct {
+	digest    digest.Digest
+	reference string // normal form
+}
+
+// wantImage reads ListOptions.Image. The error is an entry.ErrInvalid.
+func wantImage(text string) (wantedImage, error) {
+	if text == "" {
+		return wantedImage{}, nil
+	}
+	bare, _ := strings.CutPrefix(text, "@")
+	if d, err := digest.Parse(bare); err == nil {
+		return wantedImage{digest: d}, nil
+	}
+	ref, err := imageReference(text)
+	switch {
+	case err != nil:
+		return wantedImage{}, err
+	case ref.Digest != "":
+		return wantedImage{digest: ref.Digest}, nil
+	}
+	return wantedImage{reference: ref.Normal().String()}, nil
+}
+
+func (w wantedImage) isAny() bool { return w == wantedImage{} }
+
+// has reports whether an item is of the image.
+func (w wantedImage) has(item *entry.Item) bool {
+	switch {
+	case w.digest != "":
+		return item.HasDigest(w.digest)
+	case w.reference != "":
+		ref, err := imageReference(item.RegistryURL)
+		byDigest := ref.Digest != "" && ref.Tag == ""
+		ref.Digest = ""
+		return err == nil && !byDigest && ref.Normal().String() == w.reference
+	}
+	return true
 }

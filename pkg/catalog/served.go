@@ -115,19 +115,29 @@ func (v *servedView) Items(ctx context.Context, names map[string]bool) ([]entry.
 // Empty is that of serving.View.
 func (v *servedView) Empty() bool { return len(v.heads)+len(v.others) == 0 }
 
+// Absent is that of serving.View.
+func (v *servedView) Absent() bool { return v.view.Empty() }
+
 // Statuses is that of serving.View.
 func (v *servedView) Statuses() map[string]*entry.Status { return v.statuses }
 
 // Equal is that of serving.View.
 func (v *servedView) Equal(other serving.View) bool {
 	o, ok := other.(*servedView)
-	return ok && slices.Equal(v.heads, o.heads) && v.recorded == o.recorded
+	return ok && v.Absent() == o.Absent() && slices.Equal(v.heads, o.heads) && v.recorded == o.recorded
 }
 
 // List is that of serving.View.
-func (v *servedView) List(ctx context.Context, asOf time.Time, versions bool) (items []entry.Item, refused int, err error) {
-	page, err := v.catalog.list(withLookupBudget(ctx), v.view, ListOptions{Query: entry.Query{Versions: versions}, AsOf: asOf})
+func (v *servedView) List(ctx context.Context, options serving.ListOptions) (items []entry.Item, refused int, err error) {
+	options.Query.Limit = 0
+	page, err := v.catalog.list(withLookupBudget(ctx), v.view, ListOptions{Query: options.Query, Image: options.Image, AsOf: options.AsOf})
 	return page.Items, len(page.Refused), err
+}
+
+// Claims is that of serving.View.
+func (v *servedView) Claims(ctx context.Context, names map[string]bool) (map[string][]entry.Outline, error) {
+	defer v.catalog.log.Release()
+	return claimsOf(ctx, v.view, names, wantedImage{})
 }
 
 // Get is that of serving.View.

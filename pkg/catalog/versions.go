@@ -2,8 +2,7 @@ package catalog
 
 import (
 	"context"
-	"errors"
-	"reflect"
+	"maps"
 	"slices"
 
 	"github.com/opencontainers/go-digest"
@@ -11,6 +10,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -70,23 +70,24 @@ func eachVersion(publications []*revision.Revision) (newest []*revision.Revision
 
 // screened is screen for the query of a list: of the entries, or of their
 // versions.
-func (c *Catalog) screened(ctx context.Context, view *ocilog.View, heads []*revision.Revision, options ListOptions) (items []entry.Item, refused []Head, err error) {
+func (c *Catalog) screened(ctx context.Context, view *ocilog.View, heads []*revision.Revision, options ListOptions, image wantedImage) (items []entry.Item, refused []Head, err error) {
 	items, refused = c.screen(ctx, view, options.AsOf, heads)
 	if options.Query.Versions {
-		items, refused, err = c.screenedVersions(ctx, view, heads, refused, options)
+		items, refused, err = c.screenedVersions(ctx, view, heads, refused, options, image)
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	return items, c.dropMismatches(ctx, view, heads, refused, options), nil
+	return items, c.dropMismatches(ctx, view, heads, refused, options, image), nil
 }
 
 // screenedVersions returns every version of the live entries that the policy lets
 // through, and adds the others to what it refuses: one that it refuses hides no
-// earlier publication of the same version and digest. refused are those whose state
-// of now it refuses: of these, nothing is shown. A removal that it refuses ends
+// earlier publication of the same version and digest, and is added only if itself says
+// what the query wants. refused are those whose state of now it refuses: of these,
+// nothing is shown. A removal that it refuses ends
 // nothing.
-func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) (items []entry.Item, _ []Head, err error) {
+func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions, image wantedImage) (items []entry.Item, _ []Head, err error) {
 	isRefused := map[string]bool{}
 	for _, head := range refused {
 		isRefused[head.Name] = true
@@ -95,6 +96,7 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 	if err != nil {
 		return nil, nil, err
 	}
+	claimed := serving.Claimed(options.Query)
 	e := c.newEvaluator(nil, zeroTime)
 	defer e.done(ctx)
 	for _, head := range heads { // in the order of their names
@@ -108,7 +110,8 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 		})
 		publications := revision.Current(counting)
 		for _, rev := range eachVersion(publications) {
-			if err := c.refusal(rev, reports[rev]); err != nil {
+			item := rev.Item()
+			if err := c.refusal(rev, reports[rev]); err != nil && image.has(&item) && claimed.Select([]entry.Item{item}).Total > 0 {
 				refused = append(refused, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
 			}
 		}
@@ -125,54 +128,45 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 }
 
 // dropMismatches leaves those refused names out that the query does not match, whatever
-// is true of them: by their name, or because neither what is refused nor any other
-// publication of the name says what the query wants. A stranger's publication
-// may say anything, and takes nothing out of a list without a word. Phase and
-// verdict are not asked.
-func (c *Catalog) dropMismatches(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions) []Head {
-	query := options.Query
-	refused = slices.DeleteFunc(refused, func(head Head) bool { return !entry.MatchPattern(query.Name, head.Name) })
-	claims := query // what a publication says of itself
-	claims.Name, claims.Phase, claims.Signed = "", "", nil
-	claims.Versions, claims.Sort, claims.Latest, claims.Limit = false, "", false, 0
+// is true of them.
+func (c *Catalog) dropMismatches(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions, image wantedImage) []Head {
 	published := map[string]bool{} // names that a publication decides
 	for _, head := range heads {
 		published[head.Tag.Name] = head.Document != nil
 	}
-	names := map[string]bool{}
-	for _, head := range refused {
-		if published[head.Name] && !isUnknown(head.Err) {
-			names[head.Name] = true
+	return serving.CouldMatch(options.Query, !image.isAny(), refused, func(head Head) serving.Refused {
+		return serving.Refused{Name: head.Name, Err: head.Err, Published: published[head.Name]}
+	}, func(names map[string]bool) map[string][]entry.Outline {
+		claims, err := claimsOf(ctx, view, names, image)
+		if err != nil {
+			return nil // nothing is known of them
 		}
-	}
-	if reflect.ValueOf(claims).IsZero() {
-		return refused
-	}
-	return dropUnlike(ctx, view, refused, names, func(item entry.Item) bool { return claims.Select([]entry.Item{item}).Total > 0 })
+		return claims
+	})
 }
 
-// dropUnlike leaves those of some refused names out of which no publication matches;
-// one that cannot be read may match.
-func dropUnlike(ctx context.Context, view *ocilog.View, refused []Head, names map[string]bool, matches func(entry.Item) bool) []Head {
-	if len(names) == 0 {
-		return refused
-	}
+// claimsOf returns what the publications of some names that have an image say, by
+// name. A name of which one cannot be read is left out.
+func claimsOf(ctx context.Context, view *ocilog.View, names map[string]bool, image wantedImage) (map[string][]entry.Outline, error) {
 	history, err := view.HistoryOf(ctx, names)
 	if err != nil {
-		return refused // nothing is known of them
+		return nil, err
 	}
-	may := map[string]bool{}
+	claims, unread := map[string][]entry.Outline{}, map[string]bool{}
+	for name := range names {
+		claims[name] = nil
+	}
 	for _, rev := range history {
-		if name := rev.Tag.Name; rev.Tag.Op == revision.OpPublish && !may[name] {
-			may[name] = rev.Document == nil || matches(rev.Item())
+		switch {
+		case rev.Tag.Op == revision.OpRemove:
+		case rev.Document == nil:
+			unread[rev.Tag.Name] = true
+		default:
+			if item := rev.Item(); image.has(&item) {
+				claims[rev.Tag.Name] = append(claims[rev.Tag.Name], item.Outline())
+			}
 		}
 	}
-	return slices.DeleteFunc(refused, func(head Head) bool { return names[head.Name] && !may[head.Name] })
-}
-
-// isUnknown reports whether a name is refused because nobody knows its state: its
-// signatures could not be checked, or what was later is gone.
-func isUnknown(err error) bool {
-	refused, ok := errors.AsType[*trust.Error](err)
-	return !ok || refused.Verdict == entry.VerdictUnknown || refused.Subject == trust.SubjectLatest
+	maps.DeleteFunc(claims, func(name string, _ []entry.Outline) bool { return unread[name] })
+	return claims, nil
 }

@@ -7,7 +7,8 @@
 //	item, err := c.Get(ctx, "autosd", catalog.GetOptions{})
 //
 // What a server says is its word: about signatures too, which nobody checks here.
-// What its policy refuses it does not list; List says how many names that are.
+// What its policy refuses it does not list; List says how many names that are, of
+// those that the query could match.
 //
 // # Errors
 //

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,14 +27,18 @@ const (
 )
 
 // List asks for what the query selects. Where the policy of the server refuses
-// names, Refused has one without a name, whose Err is a *RefusedError that says how
-// many they are.
+// names that the query could match, Refused has one without a name, whose Err is a
+// *RefusedError that says how many they are. Absent says that one of the server's
+// catalogs does not exist.
 func (c *Client) List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error) {
 	answer, err := c.list(ctx, options)
 	if err != nil {
 		return catalog.Page{}, err
 	}
-	return catalog.Page{Page: entry.Page{Items: answer.Items, Total: answer.Total}, Facets: answer.Facets, Refused: c.withheld(answer.Refused)}, nil
+	return catalog.Page{
+		Page: entry.Page{Items: answer.Items, Total: answer.Total}, Facets: answer.Facets,
+		Refused: c.withheld(answer.Refused), Absent: len(answer.Absent) > 0,
+	}, nil
 }
 
 // withheld stands for as many names that the server does not list.
@@ -43,21 +49,6 @@ func (c *Client) withheld(names int) []catalog.Head {
 	return []catalog.Head{{Err: newRefusedError(c.base.Host, names)}}
 }
 
-// Heads lists what there is to verify, as List does.
-func (c *Client) Heads(ctx context.Context) ([]catalog.Head, error) {
-	answer, err := c.list(ctx, catalog.ListOptions{Query: entry.Query{Sort: entry.SortName}})
-	if err != nil {
-		return nil, err
-	}
-	var heads []catalog.Head
-	for _, item := range answer.Items {
-		if c.catalog == "" || item.Catalog == c.catalog {
-			heads = append(heads, catalog.Head{Name: item.Name, Revision: item.Revision})
-		}
-	}
-	return append(heads, c.withheld(answer.Refused)...), nil
-}
-
 // list asks page by page. The server selects as entry.Query does; what its route
 // does not take is selected here.
 func (c *Client) list(ctx context.Context, options catalog.ListOptions) (api.List, error) {
@@ -66,6 +57,9 @@ func (c *Client) list(ctx context.Context, options catalog.ListOptions) (api.Lis
 		return api.List{}, err
 	}
 	query, whole := routeQuery(q)
+	if options.Image != "" {
+		query.Set("image", options.Image)
+	}
 	if whole {
 		if options.Facets {
 			query.Set("facets", "true")
@@ -119,23 +113,39 @@ func routeQuery(q entry.Query) (query url.Values, whole bool) {
 		query.Set("signed", strings.Join(signed, ","))
 	}
 	whole = len(q.Targets)+len(q.Tags)+len(q.Labels)+len(q.Signed) <= maxRouteFilters && len(query.Encode()) < maxRouteQuery
+	if !whole {
+		return widened(query, slices.Collect(maps.Keys(query))...), false
+	}
+	var unfit []string
 	for name, values := range query {
-		for _, value := range values {
-			checked := name == "name" || name == "search" // as Query.Check has them, the route does
-			whole = whole && (checked || strings.Trim(value, routeAlphabet) == "")
+		checked := name == "name" || name == "search" // as Query.Check has them, the route does
+		if !checked && slices.ContainsFunc(values, func(value string) bool { return strings.Trim(value, routeAlphabet) != "" }) {
+			unfit = append(unfit, name)
 		}
 	}
-	if whole {
-		return query, true
+	if len(unfit) > 0 {
+		return widened(query, unfit...), false
 	}
-	wider := url.Values{"phase": {"all"}, "latest": {"false"}}
-	if q.Versions {
-		wider.Set("versions", "true")
+	return query, true
+}
+
+// widened is a query without some of its parameters, for the rest to be selected here.
+func widened(query url.Values, without ...string) url.Values {
+	wider := url.Values{"latest": {"false"}}
+	for name, values := range query {
+		if !slices.Contains(without, name) && name != "latest" && name != "sort" {
+			wider[name] = values
+		}
 	}
-	if query.Has("signed") { // for the server to say that it checks no signatures
-		wider["signed"] = query["signed"]
+	if !wider.Has("phase") {
+		wider.Set("phase", "all")
 	}
-	return wider, false
+	for _, name := range []string{"versions", "signed"} { // the first is no filter; of the second, the server says whether it can
+		if query.Has(name) {
+			wider[name] = query[name]
+		}
+	}
+	return wider
 }
 
 // pages reads pages of the list route until there are limit entries; 0 is all.
@@ -149,7 +159,7 @@ func (c *Client) pages(ctx context.Context, query url.Values, asOf time.Time, li
 		if err != nil {
 			return api.List{}, err
 		}
-		all.Items, all.Total, all.Refused = append(all.Items, page.Items...), page.Total, page.Refused
+		all.Items, all.Total, all.Refused, all.Absent = append(all.Items, page.Items...), page.Total, page.Refused, page.Absent
 		if all.Facets == nil {
 			all.Facets = page.Facets
 		}

@@ -145,7 +145,7 @@ func decodeCacheFile(ctx context.Context, text []byte, wanted cacheFileHeader) (
 	if err != nil {
 		return nil, err
 	}
-	fromCache := newState(nil, entries, nil, nil)
+	fromCache := newState(ctx, nil, entries, nil, nil, nil)
 	fromCache.fromCache = true
 	return fromCache, nil
 }

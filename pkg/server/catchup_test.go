@@ -40,7 +40,7 @@ func servingEntries(t *testing.T, count int) *Server {
 			t.Fatal(err)
 		}
 	}
-	s.state.Store(newState(nil, entries, nil, nil))
+	s.state.Store(newState(t.Context(), nil, entries, nil, nil, nil))
 	return s
 }
 
@@ -98,7 +98,7 @@ var _ io.StringWriter = &swallow{}
 // A listener that was away for long costs no copy of what it missed.
 func TestListenersThatCatchUpCopyNothing(t *testing.T) {
 	s := servingEntries(t, maxEvents)
-	s.events.changed(newState(nil, nil, nil, nil), s.state.Load())
+	s.events.changed(newState(t.Context(), nil, nil, nil, nil, nil), s.state.Load())
 	missed := 0
 	for _, text := range s.events.kept {
 		missed += len(text)

@@ -276,6 +276,8 @@ func (w *world) ask(method, path, body string, headers ...string) answer {
 type page struct {
 	Items    []entry.Item `json:"items"`
 	Total    int          `json:"total"`
+	Refused  int          `json:"refused"`
+	Absent   []string     `json:"absent"`
 	Facets   entry.Facets `json:"facets"`
 	Continue string       `json:"continue"`
 }

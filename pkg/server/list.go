@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/serving"
 )
 
 // The way of a list request: its query is parsed, the entries are selected, and the
@@ -36,33 +37,39 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	a, err := s.compute(r, func(ctx context.Context) (*body, error) { return s.listFresh(ctx, now, q) })
+	lasting := q.isLasting()
+	a, err := s.compute(r, func(ctx context.Context) (a *body, err error) {
+		if !q.isOfState() {
+			return s.listFresh(ctx, now, q)
+		}
+		a, known, err := now.list(ctx, q)
+		lasting = lasting && known
+		return a, err
+	})
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	if q.isLasting() {
+	if lasting {
 		now.lists.put(r.URL.RawQuery, a)
 	}
 	s.send(w, r, a)
 }
 
+// listFresh answers what the state does not hold.
 func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body, error) {
-	if q.asOf.IsZero() && !q.query.Versions {
-		return now.list(q)
-	}
 	var items []entry.Item
-	refused := 0
+	rest := besides{absent: now.missing}
 	for _, f := range s.follower.followed {
 		view := f.last()
 		if view == nil {
 			return nil, errNoIndex
 		}
-		then, refusedThen, err := view.List(ctx, q.asOf, q.query.Versions)
+		then, refused, err := view.List(ctx, serving.ListOptions{Query: q.query, Image: q.image, AsOf: q.asOf})
 		if err != nil {
 			return nil, err
 		}
-		refused += refusedThen
+		rest.refused += refused
 		for i := range then {
 			then[i].Catalog = s.follower.label(f)
 		}
@@ -72,7 +79,7 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 	for n := range items {
 		outlines[n], all[n] = items[n].Outline(), n
 	}
-	return page(q, all, refused, func(n int) *entry.Outline { return &outlines[n] }, func(n int) (string, error) {
+	return page(q, all, rest, func(n int) *entry.Outline { return &outlines[n] }, func(n int) (string, error) {
 		text, err := marshal(&items[n])
 		return string(text), err
 	})
@@ -81,6 +88,7 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 // listQuery is the query of the list route.
 type listQuery struct {
 	query  entry.Query
+	image  string // of catalog.ListOptions
 	limit  int
 	after  *entry.Outline // the last one of the page before; nil for the first page
 	asOf   time.Time      // zero is now
@@ -88,17 +96,18 @@ type listQuery struct {
 	facets bool
 }
 
+// isOfState reports whether a state has all that the answer needs.
+func (q *listQuery) isOfState() bool { return q.asOf.IsZero() && !q.query.Versions && q.image == "" }
+
 // isLasting reports whether the answer is the same as long as the state is.
-func (q *listQuery) isLasting() bool {
-	return q.asOf.IsZero() && !q.query.Versions && len(q.ages) == 0
-}
+func (q *listQuery) isLasting() bool { return q.isOfState() && len(q.ages) == 0 }
 
 // parseListQuery reads the query of the list route. Its defaults are those
 // that Build API clients expect. The error is an entry.ErrInvalid.
 func parseListQuery(raw string) (listQuery, error) {
 	q := listQuery{limit: defaultLimit, query: entry.Query{Sort: entry.SortCreated, Latest: true, Phase: entry.PhaseAvailable}}
 	values, err := parseValues(raw, []string{"tags", "label", "signed", "target"},
-		"architecture", "distro", "phase", "name", "search", "format", "since", "versions", "facets", "sort", "latest", "limit", "continue", "as-of")
+		"architecture", "distro", "phase", "name", "search", "format", "since", "versions", "facets", "sort", "latest", "limit", "continue", "as-of", "image")
 	if err != nil {
 		return q, err
 	}
@@ -135,6 +144,9 @@ func parseListQuery(raw string) (listQuery, error) {
 		return q, err
 	}
 	if err := f.Check(); err != nil {
+		return q, err
+	}
+	if q.image, err = parseImage(values.Get("image")); err != nil {
 		return q, err
 	}
 	return q, q.resume(values.Get("continue"))
@@ -191,15 +203,23 @@ func (q *listQuery) filters(values url.Values) error {
 	return nil
 }
 
-// list answers a query of the list route.
-func (s *state) list(q listQuery) (*body, error) {
-	return page(q, s.entries, len(s.refusals), func(e *servedEntry) *entry.Outline { return &e.outline },
+// list answers a query of the list route. known tells that all is known that decides
+// how many refused names the query could match.
+func (s *state) list(ctx context.Context, q listQuery) (a *body, known bool, err error) {
+	refused, known := s.couldMatch(ctx, q.query)
+	a, err = page(q, s.entries, besides{refused, s.missing}, func(e *servedEntry) *entry.Outline { return &e.outline },
 		func(e *servedEntry) (string, error) { return e.text, nil })
+	return a, known, err
 }
 
-// page cuts one page out of what the query finds, and writes it. refused is how
-// many names the policy keeps back, whatever the query.
-func page[T any](q listQuery, all []T, refused int, outline func(T) *entry.Outline, write func(T) (string, error)) (*body, error) {
+// besides is what an answer says beside the entries.
+type besides struct {
+	refused int      // names that the policy keeps back and the query could match
+	absent  []string // catalogs that do not exist
+}
+
+// page cuts one page out of what the query finds, and writes it.
+func page[T any](q listQuery, all []T, rest besides, outline func(T) *entry.Outline, write func(T) (string, error)) (*body, error) {
 	matched := entry.Pick(q.query, all, outline)
 	total := len(matched)
 	var facets entry.Facets
@@ -233,8 +253,15 @@ func page[T any](q listQuery, all []T, refused int, outline func(T) *entry.Outli
 		body.WriteString(text)
 	}
 	body.WriteString(`],"total":` + strconv.Itoa(total))
-	if refused > 0 {
-		body.WriteString(`,"refused":` + strconv.Itoa(refused))
+	if rest.refused > 0 {
+		body.WriteString(`,"refused":` + strconv.Itoa(rest.refused))
+	}
+	if len(rest.absent) > 0 {
+		references, err := marshal(rest.absent)
+		if err != nil {
+			return nil, err
+		}
+		body.WriteString(`,"absent":` + string(references))
 	}
 	if q.facets {
 		counts, err := marshal(facets)

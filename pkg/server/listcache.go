@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -98,13 +99,13 @@ func (l *listCache) hot() []string {
 }
 
 // prepare answers queries before they are asked.
-func (l *listCache) prepare(raws []string) {
+func (l *listCache) prepare(ctx context.Context, raws []string) {
 	for _, raw := range raws {
 		q, err := parseListQuery(raw)
 		if err != nil || !q.isLasting() || l.get(raw) != nil {
 			continue
 		}
-		if a, err := l.state.list(q); err == nil {
+		if a, known, err := l.state.list(ctx, q); err == nil && known {
 			l.put(raw, a)
 		}
 	}

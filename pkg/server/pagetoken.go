@@ -36,7 +36,7 @@ func (q *listQuery) fingerprint() string {
 		Latest                       bool
 		Limit                        int
 		Targets                      []string `json:",omitempty"`
-		Name, Search, Format         string   `json:",omitempty"`
+		Name, Search, Format, Image  string   `json:",omitempty"`
 		Since                        int64    `json:",omitzero"`
 		Versions, Facets             bool     `json:",omitzero"`
 		Ages                         []string `json:",omitempty"`
@@ -44,7 +44,7 @@ func (q *listQuery) fingerprint() string {
 	f := &q.query
 	said := filters{
 		Architecture: f.Architecture, Distro: f.Distro, Phase: f.Phase, Tags: f.Tags, Labels: f.Labels, Signed: f.Signed, Sort: f.Sort, Latest: f.Latest,
-		Name: f.Name, Search: f.Search, Format: f.Format, Versions: f.Versions, Facets: q.facets, Ages: q.ages,
+		Name: f.Name, Search: f.Search, Format: f.Format, Image: q.image, Versions: f.Versions, Facets: q.facets, Ages: q.ages,
 	}
 	if len(f.Targets) == 1 {
 		said.Target = f.Targets[0]

@@ -9,7 +9,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 const (
@@ -87,4 +90,16 @@ func parseBool(values url.Values, key string, into *bool) error {
 		return badQuery("%s %q: want true or false", key, printable(text))
 	}
 	return nil
+}
+
+// parseImage reads the parameter image; "" is none.
+func parseImage(text string) (string, error) {
+	if text == "" || digest.Digest(text).Validate() == nil {
+		return text, nil
+	}
+	ref, err := registry.ParseReference(text)
+	if err != nil || ref.Layout != "" {
+		return "", badQuery("image %q: want REPOSITORY:TAG, REPOSITORY@DIGEST or a digest", printable(text))
+	}
+	return text, nil
 }

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,6 +22,7 @@ type refusal struct {
 	key   health.Key
 	err   error
 	entry *servedEntry // what it would be; nil where nothing is live
+	view  serving.View // that shows what decides it
 	after int          // entries of the catalogs before its own, by which is told which one has a name first
 }
 
@@ -44,25 +47,26 @@ func findingOf(evaluation *serving.Evaluation, head serving.Head) *serving.Findi
 	}}
 }
 
-// screen parts the entries of one catalog, which are those of live, from what the
-// policy refuses of it. after is how many are shown of the catalogs before.
-func screen(evaluation *serving.Evaluation, label string, live []serving.Head, entries []*servedEntry, after int) (shown []*servedEntry, refused []*refusal) {
+// screen parts the entries of one catalog, which are those that view has live, from
+// what the policy refuses of it. after is how many are shown of the catalogs before.
+func screen(evaluation *serving.Evaluation, label string, view serving.View, entries []*servedEntry, after int) (shown []*servedEntry, refused []*refusal) {
 	gone := func(e *servedEntry) bool { return e == nil } // deleted since the view
 	if evaluation == nil {
 		return slices.DeleteFunc(entries, gone), nil
 	}
+	live := view.Live()
 	isLive := make(map[string]bool, len(live))
 	for k, head := range live {
 		isLive[head.Name] = true
 		if found := findingOf(evaluation, head); found.Err != nil {
-			refused = append(refused, &refusal{health.Key{Catalog: label, Name: head.Name}, found.Err, entries[k], after})
+			refused = append(refused, &refusal{health.Key{Catalog: label, Name: head.Name}, found.Err, entries[k], view, after})
 		} else {
 			shown = append(shown, entries[k])
 		}
 	}
 	for name, found := range evaluation.Findings {
 		if !isLive[name] && found.Err != nil {
-			refused = append(refused, &refusal{health.Key{Catalog: label, Name: name}, found.Err, nil, after})
+			refused = append(refused, &refusal{health.Key{Catalog: label, Name: name}, found.Err, nil, view, after})
 		}
 	}
 	slices.SortFunc(refused, func(a, b *refusal) int { return strings.Compare(a.key.Name, b.key.Name) })
@@ -84,6 +88,52 @@ func (s *state) refuse(refused []*refusal) {
 			delete(s.byName, r.key.Name)
 		}
 	}
+}
+
+// couldMatch counts the refused names that a query could match. Where it cannot be
+// told of some, they are counted, and known is false.
+func (s *state) couldMatch(ctx context.Context, q entry.Query) (count int, known bool) {
+	known = true
+	could := serving.CouldMatch(q, false, s.refusals, func(r *refusal) serving.Refused {
+		return serving.Refused{Name: r.key.Name, Err: r.err, Published: r.entry != nil}
+	}, func(map[string]bool) (claims map[string][]entry.Outline) {
+		claims, known = s.claims(ctx)
+		return claims
+	})
+	return len(could), known
+}
+
+// claims returns what the publications of all refused names say that could be read,
+// of all catalogs together, and whether it is known of each. That is found out once.
+func (s *state) claims(ctx context.Context) (claims map[string][]entry.Outline, known bool) {
+	s.claiming.Lock()
+	defer s.claiming.Unlock()
+	if s.claimed != nil {
+		return s.claimed, true
+	}
+	names := map[serving.View]map[string]bool{}
+	for _, r := range s.refusals {
+		if names[r.view] == nil {
+			names[r.view] = map[string]bool{}
+		}
+		names[r.view][r.key.Name] = true
+	}
+	claims, known = map[string][]entry.Outline{}, true
+	unread := map[string]bool{}
+	for view, names := range names {
+		found, err := view.Claims(ctx, names)
+		known = known && err == nil
+		for name := range names {
+			outlines, told := found[name]
+			unread[name] = unread[name] || !told
+			claims[name] = append(claims[name], outlines...)
+		}
+	}
+	maps.DeleteFunc(claims, func(name string, _ []entry.Outline) bool { return unread[name] })
+	if known {
+		s.claimed = claims
+	}
+	return claims, known
 }
 
 // find returns the entry with a key, refused or not, or nil.

@@ -59,13 +59,24 @@ func (f *follower) build(ctx context.Context, views []serving.View, found []*ser
 	}
 	f.shown, f.found = views, found
 	f.outdated.Store(slices.ContainsFunc(entries, func(e *servedEntry) bool { return e.finding != nil && e.finding.Stale }))
-	if old != nil && !old.fromCache && old.policy == policy && slices.Equal(old.entries, entries) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
+	missing := f.missing(views)
+	if old != nil && !old.fromCache && old.policy == policy && slices.Equal(old.missing, missing) && slices.Equal(old.entries, entries) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
 		return nil
 	}
-	next := newState(old, entries, policy, refused)
+	next := newState(ctx, old, entries, policy, refused, missing)
 	s.state.Store(next)
 	s.events.changed(old, next)
 	return nil
+}
+
+// missing returns the references of the catalogs that do not exist.
+func (f *follower) missing(views []serving.View) (references []string) {
+	for n, view := range views {
+		if view.Absent() {
+			references = append(references, f.followed[n].catalog.Reference())
+		}
+	}
+	return references
 }
 
 // policyOf returns the policy that all evaluations were made under, and whether
@@ -113,7 +124,7 @@ func (f *follower) entries(ctx context.Context, old *state, views []serving.View
 				own[k] = made[head.Name]
 			}
 		}
-		shown, kept := screen(found[n], label, live, own, len(all))
+		shown, kept := screen(found[n], label, view, own, len(all))
 		all, refused = append(all, shown...), append(refused, kept...)
 	}
 	return all, refused, nil

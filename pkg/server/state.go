@@ -3,9 +3,11 @@ package server
 import (
 	"context"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/health"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -23,13 +25,18 @@ type state struct {
 	refused  map[string]*refusal         // of them, by name
 	hidden   map[health.Key]*servedEntry // of them, what would be shown without the policy
 
+	missing []string // catalogs that do not exist
+
+	claiming sync.Mutex // guards claimed
+	claimed  map[string][]entry.Outline
+
 	fromCache bool // from the disk, and checked against nothing yet
 }
 
 // newState makes the state that serves entries, with the lists prepared that were
 // asked of old.
-func newState(old *state, entries []*servedEntry, policy *trust.Policy, refused []*refusal) *state {
-	s := &state{policy: policy, entries: entries, byKey: make(map[health.Key]*servedEntry, len(entries)), byName: make(map[string]*servedEntry, len(entries))}
+func newState(ctx context.Context, old *state, entries []*servedEntry, policy *trust.Policy, refused []*refusal, missing []string) *state {
+	s := &state{policy: policy, entries: entries, missing: missing, byKey: make(map[health.Key]*servedEntry, len(entries)), byName: make(map[string]*servedEntry, len(entries))}
 	for _, i := range entries {
 		s.byKey[i.key()] = i
 		if s.byName[i.name()] == nil {
@@ -39,9 +46,9 @@ func newState(old *state, entries []*servedEntry, policy *trust.Policy, refused 
 	s.refuse(refused)
 	s.lists = newListCache(s)
 	if old != nil {
-		s.lists.prepare(old.lists.hot())
+		s.lists.prepare(ctx, old.lists.hot())
 	}
-	s.lists.prepare([]string{""})
+	s.lists.prepare(ctx, []string{""})
 	return s
 }
 

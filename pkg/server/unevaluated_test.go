@@ -16,7 +16,7 @@ func TestStateOfAnotherPolicyIsNotShown(t *testing.T) {
 	before, now := new(trust.Policy), new(trust.Policy)
 	for policy, want := range map[*trust.Policy]int{before: http.StatusServiceUnavailable, now: http.StatusOK} {
 		s.trust.Store(&policyState{policy: now, replaced: make(chan struct{})})
-		s.state.Store(newState(nil, s.state.Load().entries, policy, nil))
+		s.state.Store(newState(t.Context(), nil, s.state.Load().entries, policy, nil, nil))
 		for _, path := range []string{"/v1/catalog/images?phase=all", "/v1/catalog/images/entry-00001", "/readyz"} {
 			answer := httptest.NewRecorder()
 			s.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))

@@ -14,21 +14,33 @@ func SameImage(a, b Image, normal func(reference string) string) bool {
 // Duplicates returns those of the deciding revisions of a catalog that have one
 // image, earliest first: an image that is live under several names.
 func Duplicates(heads []*Revision, normal func(reference string) string) [][]*Revision {
-	type image struct{ reference, digest string }
-	byImage := map[image][]*Revision{}
-	for _, head := range heads {
-		if head.Document != nil {
-			at := image{normal(head.Document.Image.Reference), head.Document.Image.Digest.String()}
-			byImage[at] = append(byImage[at], head)
+	found := DuplicatesOf(heads, func(head *Revision) (Image, bool) {
+		if head.Document == nil {
+			return Image{}, false
+		}
+		return head.Document.Image, true
+	}, func(a, b *Revision) int { return a.Tag.Compare(b.Tag) }, normal)
+	slices.SortFunc(found, func(a, b []*Revision) int { return cmp.Compare(a[0].Tag.Name, b[0].Tag.Name) })
+	return found
+}
+
+// DuplicatesOf is Duplicates of what is known of live entries: the image of one, where
+// it has one, and which of two is earlier. They are in no order.
+func DuplicatesOf[T any](live []T, image func(T) (Image, bool), compare func(a, b T) int, normal func(reference string) string) [][]T {
+	type key struct{ reference, digest string }
+	byImage := map[key][]T{}
+	for _, one := range live {
+		if image, ok := image(one); ok {
+			at := key{normal(image.Reference), image.Digest.String()}
+			byImage[at] = append(byImage[at], one)
 		}
 	}
-	var found [][]*Revision
+	var found [][]T
 	for _, same := range byImage {
 		if len(same) > 1 {
-			slices.SortFunc(same, func(a, b *Revision) int { return a.Tag.Compare(b.Tag) })
+			slices.SortFunc(same, compare)
 			found = append(found, same)
 		}
 	}
-	slices.SortFunc(found, func(a, b []*Revision) int { return cmp.Compare(a[0].Tag.Name, b[0].Tag.Name) })
 	return found
 }

@@ -59,15 +59,20 @@ type View interface {
 	// published, or all of it was taken away. A catalog whose entries were removed
 	// is not empty.
 	Empty() bool
+	// Absent reports whether there is no catalog: the registry lists nothing at all.
+	Absent() bool
 	// Statuses returns the recorded statuses, by name of the entry; read-only.
 	Statuses() map[string]*entry.Status
 	// Equal reports whether both views showed the same entries with the same
 	// statuses.
 	Equal(other View) bool
-	// List returns the entries that were live at a time, zero for now, and how many
-	// names the policy refuses of then. With versions, it is every version of them, as
-	// entry.Query has it. What no cache holds of the past is asked of the registry.
-	List(ctx context.Context, asOf time.Time, versions bool) (items []entry.Item, refused int, err error)
+	// List returns what the options select, and how many names are kept back by the
+	// policy that they could select. What no cache holds of the past is asked of the
+	// registry.
+	List(ctx context.Context, options ListOptions) (items []entry.Item, refused int, err error)
+	// Claims returns what the publications of some names say, by name. A name of which
+	// one cannot be read is left out. What no cache holds is asked of the registry.
+	Claims(ctx context.Context, names map[string]bool) (map[string][]entry.Outline, error)
 	// Get returns one entry as it was at a time, zero for now: the live publication,
 	// or that of a version.
 	Get(ctx context.Context, name, version string, asOf time.Time) (entry.Item, error)
@@ -78,6 +83,13 @@ type View interface {
 	// good if the same revision was verified, and for some time if not. If nothing
 	// came of it, Before is returned itself.
 	Evaluate(ctx context.Context, options EvaluateOptions) (*Evaluation, error)
+}
+
+// ListOptions select the entries of a View.
+type ListOptions struct {
+	Query entry.Query // whatever its limit
+	Image string      // of catalog.ListOptions
+	AsOf  time.Time   // the catalog as it was then; zero is now
 }
 
 // Head is a live entry and the revision that makes it so.

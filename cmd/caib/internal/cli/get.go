@@ -37,8 +37,8 @@ what attachments of the image tell of entries elsewhere, with the catalog that
 they name (` + "`attached: true`" + ` in YAML and JSON). An attachment is the word of
 whoever may write beside the image; the catalog that it names is not opened, and
 under a trust policy -o name leaves it out, and says so on standard error. A tag
-stands for what it names now. Through --server, images are found by digest
-only, and attachments are not read.
+stands for what it names now; through --server, which resolves no tags, for
+every version that was published from it, and attachments are not read.
 
 Under a trust policy, or with --verified, an entry whose signatures do not hold
 is refused, and of others it is shown who has signed them and, where a service

@@ -38,7 +38,11 @@ func (o *getOptions) image(ctx context.Context, image string) error {
 		if failed != nil {
 			return trustHint(imageHint(failed))
 		}
-		return imageHint(fmt.Errorf("no entry has the image %s: %w", found.named(image), entry.ErrNotFound))
+		err := fmt.Errorf("no entry has the image %s: %w", found.named(image), entry.ErrNotFound)
+		if o.settings.server != "" && found.Digest == "" {
+			return withHint(err, "a server finds what was published from this very tag; give the image by digest, REPOSITORY@sha256:..., or ask the registry: give --catalog, and no --server")
+		}
+		return imageHint(err)
 	}
 	if err := o.printImage(all); err != nil {
 		return err
@@ -148,29 +152,29 @@ func (o *getOptions) printNames(all []imageEntry) {
 	}
 }
 
-// GetImage finds the entries that the server has of an image, by digest: a server
-// resolves no tags, and reads no attachments.
+// GetImage finds the entries that the server has of an image, by digest, or by the
+// reference that they were published from: a server resolves no tags, and reads no
+// attachments.
 func (r *remote) GetImage(ctx context.Context, image string) (catalog.ImageEntries, error) {
 	ref, err := registry.ParseReference(image)
 	switch {
 	case err != nil:
 		return catalog.ImageEntries{}, err
-	case ref.Digest == "":
-		return catalog.ImageEntries{}, withHint(fmt.Errorf("%w: the server %s does not look up tags: %s", entry.ErrInvalid, r.host, image),
-			"give the image by digest, REPOSITORY@sha256:..., or ask the registry itself: give --catalog, and no --server")
+	case ref.Layout != "":
+		return catalog.ImageEntries{}, withHint(fmt.Errorf("%w: %s: no server opens directories", entry.ErrInvalid, image),
+			"give --catalog, and no --server; or the digest: `caib catalog get REPOSITORY@sha256:...`")
 	}
-	page, err := r.Client.List(ctx, catalog.ListOptions{Query: entry.Query{Versions: true}})
+	page, err := r.Client.List(ctx, catalog.ListOptions{Query: entry.Query{Versions: true}, Image: image})
 	if err != nil {
 		return catalog.ImageEntries{}, err
 	}
-	for _, refused := range page.Refused {
-		r.refuses.Do(func() { r.warn(refused.Err.Error()) })
-	}
 	found := catalog.ImageEntries{Digest: ref.Digest}
+	if r.verified {
+		found.Refused = page.Refused
+	} else {
+		r.warnOf(page.Refused)
+	}
 	for _, item := range page.Items {
-		if !item.HasDigest(ref.Digest) {
-			continue
-		}
 		if err := r.require(item.Name, item.Verdict); err != nil {
 			found.Refused = append(found.Refused, catalog.Head{Name: item.Name, Err: err})
 			continue

@@ -43,7 +43,8 @@ a removal that nobody signed, and a name whose newest signed state was taken
 away.
 
 A catalog that does not exist yet is an empty one, and stderr says which it is;
-with --require-catalog, that there is none is an error.
+with --require-catalog, that there is none is an error; so is, through --server,
+that one of the server's is missing.
 
 Through --server, SIGNED is the word of the server and says so: "verified
 (server)". --verified, without a policy or a key, takes it.`,
@@ -104,7 +105,7 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 		return found.failed
 	}
 	if len(found.absent) > 0 && o.requireCatalog {
-		return withHint(fmt.Errorf("catalog %s: %w", found.absent[0], entry.ErrNotFound), absentHint)
+		return o.noCatalog(found.absent[0])
 	}
 	if err := o.print(found.page); err != nil {
 		return err
@@ -113,6 +114,14 @@ func (o *listOptions) run(ctx context.Context, _ []string) error {
 		return err
 	}
 	return o.refusals(found.failed)
+}
+
+// noCatalog is the error of a list that requires a catalog where there is none.
+func (o *listOptions) noCatalog(reference string) error {
+	if o.settings.server != "" {
+		return withHint(fmt.Errorf("a catalog of the server %s: %w", reference, entry.ErrNotFound), absentServerHint)
+	}
+	return withHint(fmt.Errorf("catalog %s: %w", reference, entry.ErrNotFound), absentHint)
 }
 
 // check refuses what no list can answer, and says what would be one.
@@ -176,8 +185,9 @@ func (o *listOptions) print(page entry.Page) error {
 }
 
 const (
-	absentHint   = "check the spelling of --catalog; the first `caib catalog publish IMAGE` begins a catalog"
-	publishFirst = "hint: publish an image with `caib catalog publish REGISTRY/REPOSITORY:TAG`"
+	absentHint       = "check the spelling of --catalog; the first `caib catalog publish IMAGE` begins a catalog"
+	absentServerHint = "nobody has begun a catalog that the server was started for: check its --catalog, which `SERVER/readyz` shows; the first `caib catalog publish IMAGE` begins it"
+	publishFirst     = "hint: publish an image with `caib catalog publish REGISTRY/REPOSITORY:TAG`"
 )
 
 // remark says on stderr what the list itself cannot: that it is cut, or why it

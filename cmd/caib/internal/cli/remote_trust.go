@@ -14,7 +14,7 @@ import (
 // word about signatures, and nothing that the server has not verified.
 
 // List lists what the query selects. Without --verified, that the server keeps
-// names back is a warning; with it, they are refused, and so are those that the
+// names back that it could match is a warning; with it, they are refused, and so are those that the
 // policy of the server only warns of.
 func (r *remote) List(ctx context.Context, options catalog.ListOptions) (catalog.Page, error) {
 	if r.verified {
@@ -27,11 +27,16 @@ func (r *remote) List(ctx context.Context, options catalog.ListOptions) (catalog
 	case r.verified:
 		return r.withoutOthers(ctx, page, options)
 	}
-	for _, refused := range page.Refused {
-		r.refuses.Do(func() { r.warn(refused.Err.Error()) })
-	}
+	r.warnOf(page.Refused)
 	page.Refused = nil
 	return page, nil
+}
+
+// warnOf warns once of names that the server keeps back.
+func (r *remote) warnOf(names []catalog.Head) {
+	for _, refused := range names {
+		r.refuses.Do(func() { r.warn(refused.Err.Error()) })
+	}
 }
 
 // withoutOthers returns a page of what is verified, with all else refused.
