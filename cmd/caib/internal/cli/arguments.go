@@ -49,6 +49,11 @@ func namesOr(all *bool) cobra.PositionalArgs {
 // flag -f names.
 func imageOr(file *string) cobra.PositionalArgs {
 	return func(command *cobra.Command, args []string) error {
+		for _, arg := range args {
+			if err := misplacedWait(command, arg); err != nil {
+				return err
+			}
+		}
 		switch {
 		case len(args) == 0 && *file == "":
 			return misuse(command, "IMAGE is missing: give either an IMAGE or -f FILE")

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -23,6 +24,7 @@ type app struct {
 	system    Streams
 	settings  settings
 	onWarning func(text string) // told warnings; nil prints them
+	wait      time.Duration     // for images that are not pushed yet: it is added to the time of the verb
 	started   bool              // a verb began: errors before that are mistakes in the command line
 }
 
@@ -71,6 +73,7 @@ the right one for a board. The catalog needs no database and no server.`,
 	})
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = false
+	root.SetGlobalNormalizationFunc(formerName)
 	a.settings.register(root.PersistentFlags())
 	a.completeSettings(root)
 	root.AddCommand(newCatalog(a), newConfig(a), newVersion(a))
@@ -127,7 +130,7 @@ func (a *app) verb(command *cobra.Command, codes []int, run func(ctx context.Con
 		if limit == 0 {
 			return run(command.Context(), args)
 		}
-		ctx, cancel := context.WithTimeout(command.Context(), limit)
+		ctx, cancel := context.WithTimeout(command.Context(), limit+a.wait)
 		defer cancel()
 		return run(ctx, args)
 	}
@@ -187,6 +190,7 @@ func listFlag(flags *pflag.FlagSet, words *[]string, name, help string) {
 func requestedOutput(args []string, otherwise string) string {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
+	flags.SetNormalizeFunc(formerName)
 	output := flags.StringP("output", "o", otherwise, "")
 	_ = flags.Parse(args) // what is wrong with it is known already
 	return *output

@@ -20,6 +20,7 @@ type listOptions struct {
 	since, asOf    string
 	noHeaders      bool
 	requireCatalog bool
+	all            bool
 }
 
 func newList(a *app) *cobra.Command {
@@ -81,6 +82,8 @@ func (o *listOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.asOf, "as-of", "", "the catalog as it was then: a time, a date, or an age (48h, 3d)")
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "a table without its first line")
 	flags.BoolVar(&o.requireCatalog, "require-catalog", false, "fail if there is no catalog at all, instead of listing nothing")
+	flags.BoolVar(&o.all, "all", false, "every entry in every phase, as without filters")
+	flags.Lookup("all").Hidden = true // of the Build API's client; `caib help settings` names it
 	o.trustFlags.register(flags)
 }
 
@@ -126,6 +129,9 @@ func (o *listOptions) noCatalog(reference string) error {
 
 // check refuses what no list can answer, and says what would be one.
 func (o *listOptions) check() error {
+	if phase := o.query.Phase; o.all && (phase != "" && phase != "all" || o.query.Latest || o.query.Limit > 0) {
+		return fmt.Errorf("%w: --all: it is every entry, and --phase, --latest and --limit leave some out", entry.ErrInvalid)
+	}
 	err := o.query.Check()
 	if err != nil && o.query.Name != "" && (entry.Query{Name: o.query.Name}).Check() != nil {
 		return withHint(err, "names are in lower case; --search finds text within a name, in any case")

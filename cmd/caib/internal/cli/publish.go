@@ -122,18 +122,13 @@ const publishExample = `  caib catalog publish registry.example.com/automotive/a
       --version 1.4 --target rpi4:verified --tags nightly,qa
   caib catalog publish registry.example.com/automotive/autosd:1.4 --name autosd --move
   caib catalog publish registry.example.com/automotive/autosd:nightly --inherit
+  caib catalog publish registry.example.com/automotive/autosd:1.4 --wait=30m
   caib catalog publish oci:./build/image:latest --dry-run -o yaml
   caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-key team.key --sign-image
   caib catalog publish registry.example.com/automotive/autosd:1.4 --sign-keyless --init
   kubectl get imagebuild nightly -o yaml | caib catalog publish -f -`
 
-func newPublish(a *app) *cobra.Command {
-	o := &publishOptions{app: a}
-	command := &cobra.Command{
-		Use:        "publish IMAGE | -f FILE",
-		SuggestFor: []string{"push", "upload"},
-		Short:      "Publish an image of yours",
-		Long: `Inspect an image and publish it as an entry of the catalog: a new one, or the
+const publishLong = `Inspect an image and publish it as an entry of the catalog: a new one, or the
 new state of the entry with that name. Architecture, platforms, sizes, distro,
 target and files come from the image where it says them; where a flag says
 something else, the image's word is published with a warning, unless --override
@@ -167,12 +162,26 @@ before and no longer says is named; --inherit takes over its description, tags,
 labels, targets and notes, and "caib catalog edit" changes one thing and leaves
 the rest.
 
+With --wait, an image that is not in its registry yet is waited for: 10 minutes,
+or as long as --wait=DURATION says, which is added to --timeout. Nothing else is
+waited for: a registry that refuses or cannot be asked ends the command at once.
+With -f the time is that of all builds together. What is not there by then is
+not found (exit 4).
+
 With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
 JSON: one, a List, or several documents. Each completed build becomes an entry
 with the name of the build; one that cannot be published does not stop the
-others. The disk image of a bootc build becomes an artifact of its entry.`,
-		Example: publishExample,
-		Args:    imageOr(&o.file),
+others. The disk image of a bootc build becomes an artifact of its entry.`
+
+func newPublish(a *app) *cobra.Command {
+	o := &publishOptions{app: a}
+	command := &cobra.Command{
+		Use:        "publish IMAGE | -f FILE",
+		SuggestFor: []string{"push", "upload"},
+		Short:      "Publish an image of yours",
+		Long:       publishLong,
+		Example:    publishExample,
+		Args:       imageOr(&o.file),
 	}
 	flags := command.Flags()
 	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
@@ -182,6 +191,7 @@ others. The disk image of a bootc build becomes an artifact of its entry.`,
 	flags.BoolVar(&o.options.Inherit, "inherit", false, "take over description, tags, labels, targets and notes of the entry as it is; of the same image also what was verified")
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not attach the entry to the image")
 	flags.BoolVar(&o.options.NoKeep, "no-keep", false, "put no tags that keep the image from clean-up")
+	a.registerWait(flags)
 	o.register(flags)
 	a.completeFlags(command)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
@@ -203,7 +213,9 @@ func (o *publishOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := c.Publish(ctx, args[0], o.options)
+	w := o.newWaiting()
+	result, err := c.Publish(ctx, args[0], w.options(o.options))
+	w.clear()
 	return o.published(result, err)
 }
 

@@ -32,8 +32,10 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	}
 	results := make([]buildResult, len(builds))
 	var failed []error
+	w := o.newWaiting()
 	for i, build := range builds {
-		result, err := publishBuild(ctx, c, build, o.options)
+		result, err := publishBuild(ctx, c, build, w.options(o.options))
+		w.clear()
 		o.warnOfPublication(result)
 		results[i] = buildResult{Build: build.Name, PublishResult: &result}
 		if err != nil {

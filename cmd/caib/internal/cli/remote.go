@@ -89,6 +89,8 @@ func serverPublishHint(err error, options catalog.PublishOptions) error {
 	switch {
 	case options.Sign != nil:
 		return withHint(err, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
+	case options.Wait > 0:
+		return withHint(err, "publish to the registry itself: give --catalog, and no --server")
 	case options.Init:
 		return withHint(err, "begin it in the registry: give --catalog, and no --server")
 	}

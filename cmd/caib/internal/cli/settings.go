@@ -232,6 +232,9 @@ type choice struct {
 func (c *choice) String() string { return *c.value }
 func (c *choice) Type() string   { return "FORMAT" }
 func (c *choice) Set(text string) error {
+	if text == "yml" { // the Build API's client
+		text = "yaml"
+	}
 	for _, known := range c.all {
 		if text == known {
 			*c.value = text
