@@ -64,14 +64,16 @@ type Details struct {
 	BuildMode     string            `json:"buildMode,omitzero"`
 	ExportFormat  string            `json:"exportFormat,omitzero"`
 	Disk          string            `json:"disk,omitzero"`
-	Source        entry.Source      `json:"source,omitzero"`
-	Build         entry.Build       `json:"build,omitzero"`
-	Override      bool              `json:"override,omitzero"`
-	Move          bool              `json:"move,omitzero"`
-	Inherit       bool              `json:"inherit,omitzero"`
-	NoAttach      bool              `json:"noAttach,omitzero"`
-	NoKeep        bool              `json:"noKeep,omitzero"`
-	DryRun        bool              `json:"dryRun,omitzero"`
+	// ImageBuild is what the build of the image says of it, with Image.
+	ImageBuild catalog.ImageBuild `json:"imageBuild,omitzero"`
+	Source     entry.Source       `json:"source,omitzero"`
+	Build      entry.Build        `json:"build,omitzero"`
+	Override   bool               `json:"override,omitzero"`
+	Move       bool               `json:"move,omitzero"`
+	Inherit    bool               `json:"inherit,omitzero"`
+	NoAttach   bool               `json:"noAttach,omitzero"`
+	NoKeep     bool               `json:"noKeep,omitzero"`
+	DryRun     bool               `json:"dryRun,omitzero"`
 }
 
 // Publication is what came of a request to publish or to add.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/inspect"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -51,7 +52,7 @@ func (p *publication) inspectDisk(ctx context.Context) (*disk, error) {
 	if err != nil {
 		return nil, err
 	}
-	image, err := inspect.Inspect(ctx, repository, ref)
+	image, err := p.inspectBuilt(ctx, repository, ref, p.options.ImageBuild.DiskDigest, revision.OfDisk)
 	if err == nil && len(image.Artifacts) == 0 {
 		err = fmt.Errorf("%w: %s is no disk image", entry.ErrInvalid, ref)
 	}

@@ -40,7 +40,7 @@ func TestPublishBuild(t *testing.T) {
 	w := newWorld(t, true, nil)
 	c := w.open(catalog.Options{})
 	build := imagebuild.Build{
-		Name: "nightly-77", Phase: "Completed", Position: "f:1", Container: w.push("os/autosd", "77", "1"), Disk: w.pushDisk("os/disk", "77"),
+		Name: "nightly-77", Phase: "Completed", Position: "f:1", Completed: imagebuild.Text{Value: "2026-03-01T12:00:00Z"}, Container: w.push("os/autosd", "77", "1"), Disk: w.pushDisk("os/disk", "77"),
 		Metadata: entry.Metadata{Architecture: "aarch64", Distro: "cs9", Targets: []entry.Target{{Name: "rpi4", Verified: true}}, BuildMode: "bootc", Bootc: true},
 		Labels:   map[string]string{"builder": "x", "team": "build"},
 		Source:   entry.Source{Type: entry.SourceScheduled, ImageBuild: "nightly-77", Schedule: "nightly"},
@@ -52,7 +52,7 @@ func TestPublishBuild(t *testing.T) {
 	item := result.Item
 	got := []any{item.Name, item.Version, item.RegistryURL, item.SourceType, item.SourceImageBuild, item.ScheduleName, item.Architecture, item.Distro,
 		item.DistroVersion, item.ExportFormat, item.Targets, item.Labels, len(item.ArtifactRefs), len(item.Conditions), len(result.Warnings)}
-	want := []any{"nightly-77", "7", build.Container, entry.SourceScheduled, "nightly-77", "nightly", "arm64", "autosd",
+	want := []any{"nightly", "7", build.Container, entry.SourceScheduled, "nightly-77", "nightly", "arm64", "autosd",
 		"10", "qcow2", []entry.Target{{Name: "rpi4", Verified: true}}, map[string]string{"builder": "x", "team": "typed"}, 1, 1, 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

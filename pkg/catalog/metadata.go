@@ -18,8 +18,8 @@ func (p *publication) merge(context.Context) error {
 	m, o := merger{override: p.options.Override}, &p.options
 	p.document.Metadata = m.merge(p.image.Metadata, o.Metadata, p.image.Observed)
 	p.document.Metadata.Bootc = m.bootc(p.image, o.Metadata.Bootc, o.NotBootc)
-	p.document.Mismatches = m.mismatches
-	for _, mismatch := range m.mismatches {
+	p.document.Mismatches = append(m.mismatches, p.built.mismatches...)
+	for _, mismatch := range p.document.Mismatches {
 		p.warn(WarnImage, "%s", revision.MismatchText(mismatch))
 	}
 	return putNotes(p.document.Metadata.Targets, o.TargetNotes)

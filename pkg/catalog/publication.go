@@ -33,6 +33,7 @@ type publication struct {
 	repository registry.Repository // by inspect: where the image is
 	image      *inspect.Image
 	disk       *disk // by addDisk; nil for none
+	built      built // by recall and inspect
 	document   *revision.Document
 	counting   *counting            // by decide; nil counts all
 	view       *ocilog.View         // by compare
@@ -52,7 +53,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	p.waitsUntil = time.Now().Add(p.options.Wait)
 	steps := []func(context.Context) error{
-		p.awaiting(p.inspect, image), p.awaiting(p.addDisk, p.options.Disk), p.merge, p.decide,
+		p.recall, p.awaiting(p.inspect, image), p.awaiting(p.addDisk, p.options.Disk), p.merge, p.decide,
 	}
 	if !p.options.DryRun {
 		p.catalog.opener.expectPush(p.catalog.reference)
@@ -87,6 +88,11 @@ func (p *publication) decide(ctx context.Context) error {
 		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
 		return nil
 	}
+	if p.isEarlierBuild() {
+		p.old = p.built.before
+		p.result.Outcome, p.result.Item = Unchanged, p.old.Item()
+		return nil
+	}
 	if err := p.checkUnsigned(ctx); err != nil {
 		return err
 	}
@@ -115,17 +121,20 @@ func (p *publication) identify(image string) error {
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	p.ref, p.name = ref, cmp.Or(p.options.Name, defaultName(ref))
+	o := &p.options
+	p.ref, p.name = ref, cmp.Or(o.Name, o.ImageBuild.Name, defaultName(ref))
 	if err := entry.CheckName(p.name); err != nil {
+		return err
+	}
+	if err := o.ImageBuild.check(); err != nil {
 		return err
 	}
 	if err := p.options.spellTargets(p.before); err != nil {
 		return err
 	}
 	// What is typed must be valid also where the image's word will replace it.
-	o := &p.options
 	_, err = revision.Pack(&revision.Document{
-		Name: p.name, Version: o.Version, Description: o.Description,
+		Name: p.name, Version: cmp.Or(o.Version, o.ImageBuild.Name), Description: o.Description,
 		Image: revision.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
 		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels, Build: o.Build,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),
@@ -142,7 +151,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 	if p.repository, err = p.catalog.opener.open(p.ref); err != nil {
 		return err
 	}
-	if p.image, err = inspect.Inspect(ctx, p.repository, p.ref); err != nil {
+	if p.image, err = p.inspectBuilt(ctx, p.repository, p.ref, p.options.ImageBuild.Digest, ofImage); err != nil {
 		return err
 	}
 	p.warnOfImage(p.image)

@@ -28,9 +28,11 @@ type PublishOptions struct {
 	TargetNotes map[string]string
 	// Disk is the reference of a disk image that was built together with the
 	// image: its files become artifacts of the entry. "" is none.
-	Disk   string
-	Source entry.Source  // where the image comes from; zero is Manual, and External for Add
-	Digest digest.Digest // pins the image: anything else is refused; "" does not
+	Disk string
+	// ImageBuild is what the build of the image says of it.
+	ImageBuild ImageBuild
+	Source     entry.Source  // where the image comes from; zero is Manual, and External for Add
+	Digest     digest.Digest // pins the image: anything else is refused; "" does not
 	// Move ends the entries with other names that have the same image
 	// reference. Without it, such an entry is a conflict.
 	Move bool

@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -18,6 +20,13 @@ func (p *publication) noteLosses() {
 	p.result.Loses = losses(p.old.Document, p.document)
 	if len(p.result.Loses) > 0 {
 		p.warn(WarnEntry, "entry %q loses: %s", p.name, strings.Join(p.result.Loses, ", "))
+	}
+	if last, own := completedAt(p.old.Document), p.options.ImageBuild.CompletedAt; !last.IsZero() && !own.IsZero() {
+		if own.Before(last) {
+			p.warn(WarnEntry, "entry %q: build %s was completed at %s, before %s, which it follows: %s", p.name, p.options.ImageBuild.Name,
+				own.Format(time.RFC3339), cmp.Or(p.old.Document.Source.ImageBuild, "the build"), last.Format(time.RFC3339))
+		}
+		return
 	}
 	was, is := p.old.Document.Version, p.document.Version
 	if was != "" && is != "" && entry.CompareVersions(is, was) < 0 {

@@ -12,12 +12,12 @@ import (
 )
 
 // Republish publishes the image of a live entry anew. What options leave open stays
-// as the entry says; with another name, the entry is moved there. If the image's
-// reference names another image by now, the files that belonged to the old one
-// are left out. A name that is not live is an entry.ErrNotFound, and one that the
-// policy refuses a *trust.Error, and so is one that it does not verify, where the
-// publication is to be signed: nobody signs what a stranger says. All else is as for
-// Publish.
+// as the entry says; with another name, the entry is moved there. What a build made is
+// published by its digest. If the reference of any other image names another one by
+// now, that is published, and the files that belonged to the old one are left out. A
+// name that is not live is an entry.ErrNotFound, and one that the policy refuses a
+// *trust.Error, and so is one that it does not verify, where the publication is to be
+// signed: nobody signs what a stranger says. All else is as for Publish.
 func (c *Catalog) Republish(ctx context.Context, name string, options PublishOptions) (PublishResult, error) {
 	if err := entry.CheckName(name); err != nil {
 		return PublishResult{}, err
@@ -54,6 +54,9 @@ func carryOverOptions(d *revision.Document, options PublishOptions) PublishOptio
 	maps.Copy(labels, d.Labels)
 	maps.Copy(labels, options.Labels)
 	options.Labels = labels
+	if d.Source.ImageBuild != "" && options.ImageBuild.Digest == "" {
+		options.ImageBuild.Digest = d.Image.Digest
+	}
 	said := d.Metadata
 	for _, m := range d.Mismatches { // the image's word was published there
 		if field := said.Text(m.Field); field != nil {
@@ -74,10 +77,15 @@ func carryOverOptions(d *revision.Document, options PublishOptions) PublishOptio
 }
 
 // carryOver takes over from the entry that is published again the files that are not
-// to be found from its image.
+// to be found from its image, and what is known of its build.
 func (p *publication) carryOver() {
 	if p.before == nil || p.before.Image.Digest != p.document.Image.Digest || p.options.Disk != "" {
 		return
+	}
+	for _, m := range p.before.Mismatches {
+		if is, _ := m.IsOfBuild(); is && !slices.Contains(p.document.Mismatches, m) {
+			p.document.Mismatches = append(p.document.Mismatches, m)
+		}
 	}
 	for _, a := range p.before.Artifacts {
 		if !slices.Contains(p.document.Artifacts, a) {

@@ -29,11 +29,11 @@ func TestPublishAgain(t *testing.T) {
 	if err != nil || len(first.Item.ArtifactRefs) == 0 || len(first.Item.Conditions) == 0 {
 		t.Fatalf("%+v, %v", first.Item, err)
 	}
-	same, err := c.Republish(t.Context(), "nightly-77", catalog.PublishOptions{NoAttach: true})
+	same, err := c.Republish(t.Context(), "nightly", catalog.PublishOptions{NoAttach: true})
 	if err != nil || same.Outcome != catalog.Unchanged {
 		t.Errorf("with nothing asked: %s, %v\n%s", same.Outcome, err, cmp.Diff(first.Item, same.Item))
 	}
-	moved, err := c.Republish(t.Context(), "nightly-77", catalog.PublishOptions{
+	moved, err := c.Republish(t.Context(), "nightly", catalog.PublishOptions{
 		Name: "release", Tags: []string{"stable"}, Labels: map[string]string{"team": "a"}, NoAttach: true,
 	})
 	if err != nil {
@@ -47,13 +47,26 @@ func TestPublishAgain(t *testing.T) {
 	if got := names(t, c); len(got) != 1 || got[0] != "release" {
 		t.Errorf("live: %v", got)
 	}
-	if _, err := c.Republish(t.Context(), "nightly-77", catalog.PublishOptions{}); !errors.Is(err, entry.ErrNotFound) {
+	if _, err := c.Republish(t.Context(), "nightly", catalog.PublishOptions{}); !errors.Is(err, entry.ErrNotFound) {
 		t.Errorf("what is not live: %v", err)
 	}
 	w.push("os/autosd", "77", "another image")
 	other, err := c.Republish(t.Context(), "release", catalog.PublishOptions{NoAttach: true})
-	if err != nil || other.Item.Digest == first.Item.Digest || len(other.Item.ArtifactRefs) != 0 || other.Item.Version != "7" {
-		t.Errorf("of another image: %+v, %v", other.Item, err)
+	if err != nil || other.Outcome != catalog.Unchanged || other.Item.Digest != first.Item.Digest {
+		t.Errorf("of a build whose tag moved: %s %+v, %v", other.Outcome, other.Item, err)
+	}
+}
+
+// What nobody built is published again as what its reference names now, without the
+// files of what it named before.
+func TestPublishAgainOfAnotherImage(t *testing.T) {
+	w := newWorld(t, true, nil)
+	c := w.open(catalog.Options{})
+	first := w.publish(c, w.push("os/autosd", "77", "1"), catalog.PublishOptions{Disk: w.pushDisk("os/disk", "77"), Version: "7", NoAttach: true})
+	w.push("os/autosd", "77", "another image")
+	other, err := c.Republish(t.Context(), "autosd", catalog.PublishOptions{NoAttach: true})
+	if err != nil || other.Item.Digest == first.Item.Digest || len(first.Item.ArtifactRefs) != 1 || len(other.Item.ArtifactRefs) != 0 || other.Item.Version != "7" {
+		t.Errorf("%+v, %v", other.Item, err)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 const (
 	MaxFile   = 16 << 20 // bytes
 	maxBuilds = 10_000
+	maxName   = 253 // that Kubernetes has, in characters
 )
 
 // Parse reads the ImageBuild objects of a file, in its order; name is what
@@ -110,9 +111,9 @@ func (f *file) syntax(err error, line int) error {
 // misfit finds what the YAML library says of a value of the wrong kind, in
 // words of Go and YAML.
 var (
-	misfit = regexp.MustCompile(`^cannot unmarshal !!(\w+)(?: .*)? into (struct|map|string|\[\])`)
+	misfit = regexp.MustCompile(`^cannot unmarshal !!(\w+)(?: .*)? into (struct|imagebuild|map|string|\[\])`)
 	given  = map[string]string{"map": "a mapping", "seq": "a list", "str": "text", "int": "a number", "float": "a number", "bool": "a boolean"}
-	wanted = map[string]string{"struct": "a mapping", "map": "a mapping", "string": "text", "[]": "a list"}
+	wanted = map[string]string{"struct": "a mapping", "imagebuild": "a mapping", "map": "a mapping", "string": "text", "[]": "a list"}
 )
 
 // add takes the builds of one document: an object, or a list of them.
@@ -155,8 +156,10 @@ func (f *file) addOne(node *yaml.Node) error {
 		return f.fail(node.Line, "metadata.name is missing")
 	case len(f.builds) == maxBuilds:
 		return f.fail(node.Line, "more than %d builds", maxBuilds)
+	case len(o.Metadata.Name) > maxName:
+		return f.fail(node.Line, "metadata.name is longer than %d characters", maxName)
 	}
-	f.builds = append(f.builds, o.build(fmt.Sprintf("%s:%d", f.name, node.Line)))
+	f.builds = append(f.builds, o.build(f.name, node.Line))
 	return nil
 }
 

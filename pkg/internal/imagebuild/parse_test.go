@@ -2,6 +2,7 @@ package imagebuild
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -20,9 +21,12 @@ func read(t testing.TB, name string) []byte {
 	return text
 }
 
-func nightly(position string) Build {
+// nightly is the build of build.yaml at a line of file f.
+func nightly(line int) Build {
+	at := func(offset int) string { return fmt.Sprintf("f:%d", line+offset) }
 	return Build{
-		Name: "autosd-nightly-77", Phase: "Completed", Position: position,
+		Name: "autosd-nightly-77", Phase: "Completed", Position: at(0), ScheduleAt: at(9),
+		Completed: Text{"2026-03-01T11:00:00Z", at(28)},
 		Container: "registry.example.com/automotive/autosd:77", Disk: "registry.example.com/automotive/autosd-disk:77",
 		Metadata: entry.Metadata{
 			Architecture: "aarch64", Distro: "autosd10-sig", Targets: []entry.Target{{Name: "rpi4", Verified: true}},
@@ -55,9 +59,9 @@ func TestParse(t *testing.T) {
 		name, text string
 		want       []Build
 	}{
-		{"YAML", one, []Build{nightly("f:1")}},
-		{"several documents", "---\n" + one + "---\n" + named("b") + "\n---\n---\n", []Build{nightly("f:2"), bareBuild("b", "f:39")}},
-		{"a list in YAML", "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(one, "\n", "\n  ") + "\n", []Build{nightly("f:4")}},
+		{"YAML", one, []Build{nightly(1)}},
+		{"several documents", "---\n" + one + "---\n" + named("b") + "\n---\n---\n", []Build{nightly(2), bareBuild("b", "f:39")}},
+		{"a list in YAML", "apiVersion: v1\nkind: List\nitems:\n- " + strings.ReplaceAll(one, "\n", "\n  ") + "\n", []Build{nightly(4)}},
 		{"JSON", named("a"), []Build{bareBuild("a", "f:1")}},
 		{"JSON with a byte order mark, tabs and line breaks", "\ufeff\n\t\n" + named("a"), []Build{bareBuild("a", "f:3")}},
 		{"JSON with escapes", named(`\ud83d\ude97\/\u003c`), []Build{bareBuild("🚗/<", "f:1")}},
@@ -82,6 +86,8 @@ func TestParseRefuses(t *testing.T) {
 		{"another kind in a list", "kind: List\nitems:\n- kind: ImageBuild\n  apiVersion: " + apiVersion + "\n  metadata: {name: a}\n- kind: Pod\n", `f:6: kind "Pod"`},
 		{"another version", strings.Replace(named("a"), "v1alpha1", "v2", 1), `f:1: apiVersion "automotive.sdv.cloud.redhat.com/v2"`},
 		{"no name", named(""), "f:1: metadata.name is missing"},
+		{"a long name", named(strings.Repeat("a", 1<<20)), "f:1: metadata.name is longer than 253 characters"},
+		{"an annotation that is none", "kind: ImageBuild\nmetadata:\n  annotations:\n    automotive.sdv.cloud.redhat.com/catalog-image-name: [a]\n", "f:4: want text, not a list"},
 		{"a list of words", "- a\n- b\n", "f:1: want an object"},
 		{"a word", "\n\nhello\n", "f:3: want an object"},
 		{"a map for a word", "kind: ImageBuild\nmetadata:\n  name: {a: b}\n", "f:3: want text, not a mapping"},
@@ -137,14 +143,20 @@ func TestImage(t *testing.T) {
 		{"a container", "Completed", "r.example.com/c", "", "r.example.com/c", ""},
 		{"a container with a disk", "Completed", "r.example.com/c", "r.example.com/d", "r.example.com/c", ""},
 		{"a disk", "Completed", "", "r.example.com/d", "r.example.com/d", ""},
+		{"S3", "Completed", "s3", "", "", `f:3: build "b" exports to S3 alone`},
 		{"neither", "Completed", "", "", "", `f:3: build "b" exports neither`},
 		{"not completed", "Building", "r.example.com/c", "", "", `f:3: build "b" is Building`},
 		{"failed", "Failed", "r.example.com/c", "", "", `f:3: build "b" is Failed`},
 		{"completed in other letters", "completed", "r.example.com/c", "", "", `is completed`},
+		{"a phase with control characters", "\x1b[2J", "r.example.com/c", "", "", `is "\x1b[2J": only`},
+		{"a long phase", strings.Repeat("x", 1<<20), "r.example.com/c", "", "", `xxx"…: only`},
 		{"no status", "", "r.example.com/c", "", "", `f:3: build "b" is not begun`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := Build{Name: "b", Phase: tt.phase, Container: tt.container, Disk: tt.disk, Position: "f:3"}
+			if tt.container == "s3" {
+				b.Container, b.S3 = "", true
+			}
 			got, err := b.Image()
 			if got != tt.want || (err == nil) != (tt.fails == "") || (err != nil && (!errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), tt.fails))) {
 				t.Errorf("%q, %v", got, err)

@@ -1,7 +1,6 @@
 package revision
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -71,41 +70,4 @@ func artifactURL(d *Document, a *Artifact) string {
 		return entry.Pinned(a.Reference, d.Image.Digest)
 	}
 	return entry.Pinned(a.Reference, a.Digest)
-}
-
-// ConditionMetadataMismatch is true of an entry whose image says something
-// else than its publisher did.
-const ConditionMetadataMismatch = "MetadataMismatch"
-
-// The reasons of ConditionMetadataMismatch: whose word is published.
-const (
-	ReasonImageStands     = "ImageStands"
-	ReasonPublisherStands = "PublisherOverrode"
-)
-
-func mismatchConditions(d *Document) []entry.Condition {
-	if len(d.Mismatches) == 0 {
-		return nil
-	}
-	reason := ReasonImageStands
-	texts := make([]string, len(d.Mismatches))
-	for i, m := range d.Mismatches {
-		texts[i] = MismatchText(m)
-		if m.Overridden {
-			reason = ReasonPublisherStands
-		}
-	}
-	return []entry.Condition{{
-		Type: ConditionMetadataMismatch, Status: "True", Reason: reason,
-		Message: strings.Join(texts, "; "), LastTransitionTime: d.PublishedAt,
-	}}
-}
-
-// MismatchText says who said what, and whose word is published.
-func MismatchText(m Mismatch) string {
-	stands := "the image's word is published"
-	if m.Overridden {
-		stands = "the publisher's word is published"
-	}
-	return fmt.Sprintf("%s is %q according to the image, not %q: %s", m.Field, m.Image, m.Publisher, stands)
 }

@@ -23,7 +23,7 @@ func Details(o catalog.PublishOptions) api.Details {
 		Digest: o.Digest, Version: o.Version, Description: o.Description, Tags: o.Tags, Labels: o.Labels,
 		Architecture: m.Architecture, OS: m.OS, Variant: m.Variant, Distro: m.Distro, DistroVersion: m.DistroVersion,
 		KernelVersion: m.KernelVersion, Targets: m.Targets, TargetNotes: o.TargetNotes, Bootc: bootc, BuildMode: m.BuildMode, ExportFormat: m.ExportFormat,
-		Disk: o.Disk, Source: o.Source, Build: o.Build, Override: o.Override, Move: o.Move, Inherit: o.Inherit, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
+		Disk: o.Disk, ImageBuild: o.ImageBuild, Source: o.Source, Build: o.Build, Override: o.Override, Move: o.Move, Inherit: o.Inherit, NoAttach: o.NoAttach, NoKeep: o.NoKeep, DryRun: o.DryRun,
 	}
 }
 
@@ -37,7 +37,7 @@ func Options(d *api.Details) catalog.PublishOptions {
 			KernelVersion: d.KernelVersion, Targets: d.Targets, Bootc: d.Bootc != nil && *d.Bootc, BuildMode: d.BuildMode, ExportFormat: d.ExportFormat,
 		},
 		NotBootc: d.Bootc != nil && !*d.Bootc, TargetNotes: d.TargetNotes,
-		Disk: d.Disk, Source: d.Source, Build: d.Build, Override: d.Override, Move: d.Move, Inherit: d.Inherit, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
+		Disk: d.Disk, ImageBuild: d.ImageBuild, Source: d.Source, Build: d.Build, Override: d.Override, Move: d.Move, Inherit: d.Inherit, NoAttach: d.NoAttach, NoKeep: d.NoKeep, DryRun: d.DryRun,
 	}
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,7 +18,7 @@ func TestNothingIsLost(t *testing.T) {
 	details := api.Details{
 		Digest: "d", Version: "1", Description: "text", Tags: []string{"t"}, Labels: map[string]string{"k": "v"},
 		Architecture: "arm64", OS: "linux", Variant: "v8", Distro: "autosd", DistroVersion: "9", KernelVersion: "6",
-		Targets: []entry.Target{{Name: "rpi4"}}, Bootc: &yes, TargetNotes: map[string]string{"rpi4": "text"}, BuildMode: "image", ExportFormat: "qcow2", Disk: "disk",
+		Targets: []entry.Target{{Name: "rpi4"}}, Bootc: &yes, TargetNotes: map[string]string{"rpi4": "text"}, BuildMode: "image", ExportFormat: "qcow2", Disk: "disk", ImageBuild: catalog.ImageBuild{Name: "b", Digest: "d", DiskDigest: "e", StartedAt: entry.NewTime(time.Unix(1, 0)), CompletedAt: entry.NewTime(time.Unix(2, 0))},
 		Source: entry.Source{Type: entry.SourceManual}, Build: entry.Build{System: "ci"}, Override: true, Move: true, Inherit: true, NoAttach: true, NoKeep: true, DryRun: true,
 	}
 	isFull(t, details)

@@ -169,9 +169,10 @@ With -f the time is that of all builds together. What is not there by then is
 not found (exit 4).
 
 With -f, publish what ImageBuild objects made, as kubectl prints them in YAML or
-JSON: one, a List, or several documents. Each completed build becomes an entry
-with the name of the build; one that cannot be published does not stop the
-others. The disk image of a bootc build becomes an artifact of its entry.`
+JSON: one, a List, or several documents. The builds of one schedule are versions
+of one entry, and each is published with the digest that it made: where the tag
+has moved since, that is a conflict, and --override records it. A build that
+cannot be published does not stop the others. "caib help builds" has the rules.`
 
 func newPublish(a *app) *cobra.Command {
 	o := &publishOptions{app: a}
@@ -184,7 +185,7 @@ func newPublish(a *app) *cobra.Command {
 		Args:       imageOr(&o.file),
 	}
 	flags := command.Flags()
-	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository")
+	flags.StringVar(&o.options.Name, "name", "", "name of the entry; the last component of the repository, or with -f of the schedule or build")
 	flags.StringVarP(&o.file, "file", "f", "", "publish the ImageBuild objects of this file; - is standard input")
 	o.signing.register(flags, true)
 	flags.BoolVar(&o.options.Move, "move", false, "end the entry that has this image under another name")

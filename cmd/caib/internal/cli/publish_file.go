@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -23,8 +25,8 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(builds) > 1 && (o.options.Name != "" || o.digest != "") {
-		return fmt.Errorf("%w: --name and --digest are for one build, and %s holds %d", entry.ErrInvalid, o.file, len(builds))
+	if err := o.fitAll(builds); err != nil {
+		return err
 	}
 	c, err := o.writer(ctx)
 	if err != nil {
@@ -39,7 +41,7 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 		o.warnOfPublication(result)
 		results[i] = buildResult{Build: build.Name, PublishResult: &result}
 		if err != nil {
-			err = publishHint(err)
+			err = o.buildHint(err)
 			failed = append(failed, err)
 			results[i].PublishResult, results[i].Error = nil, newProblem(err)
 		}
@@ -60,6 +62,48 @@ func (o *publishOptions) publishFile(ctx context.Context) error {
 		return failed[0]
 	}
 	return &partialError{text: fmt.Sprintf("%d of %d builds not published", len(failed), len(builds)), causes: failed}
+}
+
+// fitAll refuses flags that several builds cannot share: each image has a digest of its
+// own, and each version of an entry a name of its own.
+func (o *publishOptions) fitAll(builds []catalog.Build) error {
+	refused := func(format string, args ...any) error {
+		return withHint(fmt.Errorf("%w: "+format, append([]any{entry.ErrInvalid}, args...)...), "publish them one by one, each from a file of its own")
+	}
+	if len(builds) > 1 && o.digest != "" {
+		return refused("--digest is for one build, and %s holds %d", o.file, len(builds))
+	}
+	last, places := map[string]catalog.Build{}, map[string]string{}
+	for _, build := range builds {
+		// A name that is none is refused for its build.
+		name, _ := build.EntryName()
+		series := cmp.Or(name, "the image "+build.Container+build.Disk)
+		name = cmp.Or(o.options.Name, name, build.Name)
+		if at := places[name+" "+build.Name]; at != "" {
+			return refused("%s: build %q is there twice, at %s too", build.Position, build.Name, at)
+		}
+		places[name+" "+build.Name] = build.Position
+		other, several := last[name]
+		if last[name] = build; !several {
+			continue
+		}
+		otherName, _ := other.EntryName()
+		switch {
+		case cmp.Or(otherName, "the image "+other.Container+other.Disk) != series:
+			return refused("--name %s is for one build or the versions of one entry, and those at %s and %s are of different ones", name, other.Position, build.Position)
+		case o.options.Version != "":
+			return refused("--version is for one build, and those at %s and %s are versions of %s", other.Position, build.Position, name)
+		}
+	}
+	return nil
+}
+
+// buildHint says what to do about a build that could not be published.
+func (o *publishOptions) buildHint(err error) error {
+	if errors.Is(err, entry.ErrDigest) && o.digest == "" {
+		return withHint(err, "--override publishes what the reference names now, and records that it is not what the build made; a tag for each build keeps them apart")
+	}
+	return publishHint(err)
 }
 
 // structured tells the formats that show everything in one document.

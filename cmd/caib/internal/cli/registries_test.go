@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -281,6 +282,10 @@ func cmdPush(ts *testscript.TestScript, _ bool, args []string) {
 			build.Architectures = strings.Split(value, ",")
 		case "version":
 			build.Version = value
+		case "created":
+			at, err := time.Parse(time.RFC3339, cmp.Or(value, "0001-01-01T00:00:00Z"))
+			ts.Check(err)
+			build.Created = at
 		default:
 			ts.Fatalf("push: unknown %q", arg)
 		}
