@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"io"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -21,6 +22,11 @@ type Repository interface {
 	// Blob returns the content of a descriptor, at most 64 MiB: a config, a
 	// document or a segment, never an image layer.
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
+	// OpenBlob reads the content of a descriptor, of any size, from an offset on.
+	// It begins at from, which is 0 where the registry serves no ranges. Its bytes
+	// are checked against nothing but the descriptor's size, and that only where
+	// the registry says one: the rest is for whoever reads them, and closes it.
+	OpenBlob(ctx context.Context, descriptor ocispec.Descriptor, offset int64) (content io.ReadCloser, from int64, err error)
 	// StatBlob reports whether a blob is there, and of the size that its
 	// descriptor says. A blob of another size is an entry.ErrMalformed: the
 	// manifest that names it lies.
