@@ -1,0 +1,272 @@
+// Package place puts what is fetched where it belongs: into a file that has its
+// name only once it is whole and right.
+//
+// Beside a file DEST that is being made stand, under names of their own:
+//
+//	DEST.part         the bytes as they are stored, which the next run goes on from
+//	DEST.part.digest  what these bytes are the beginning of
+//	DEST.part.out     what was unpacked of them so far
+//	DEST.part.lock    held by whoever makes the file
+//
+// An orderly end leaves the first two at most.
+package place
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// Suffix ends the name of a file of stored bytes.
+const Suffix = ".part"
+
+// File is a file that is being made.
+type File struct {
+	path   string
+	force  bool
+	begun  int64
+	lock   *flock.Flock
+	stored *os.File
+	keep   *holes
+	out    *os.File // nil: the file is what is stored
+	write  *holes
+}
+
+// Begin begins to make the file at path from a blob with a digest and a size. A file
+// that is there is an entry.ErrConflict unless force is set, and so is one that
+// somebody else is making. What an earlier run left of the same blob is kept.
+func Begin(path, digest string, size int64, force bool) (*File, error) {
+	f := &File{path: path, force: force}
+	if err := Free(path, force); err != nil {
+		return nil, err
+	}
+	if err := f.acquire(); err != nil {
+		return nil, err
+	}
+	if err := f.open(digest, size); err != nil {
+		f.Leave(true)
+		return nil, explain(err)
+	}
+	return f, nil
+}
+
+// Free reports what is in the way of a file: with force, only what is no regular
+// file.
+func Free(path string, force bool) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return explain(err)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%w: %s is there and is no regular file", entry.ErrConflict, path)
+	case !force:
+		return fmt.Errorf("%w: %s exists already", entry.ErrConflict, path)
+	}
+	return nil
+}
+
+// acquire takes the lock. Whoever had it may have deleted it meanwhile, and somebody
+// else have made another one: only the one that has the name counts.
+func (f *File) acquire() error {
+	path := f.path + Suffix + ".lock"
+	for range 100 {
+		if err := regular(path); err != nil {
+			return err
+		}
+		lock := flock.New(path)
+		held, err := lock.TryLock()
+		if err != nil {
+			return explain(err)
+		}
+		if !held {
+			return fmt.Errorf("%w: somebody else is fetching %s at this moment", entry.ErrConflict, f.path)
+		}
+		own, err := lock.Stat()
+		named, missing := os.Lstat(path)
+		if err == nil && missing == nil && os.SameFile(own, named) {
+			f.lock = lock
+			return nil
+		}
+		lock.Close()
+	}
+	return fmt.Errorf("%w: %s cannot be locked", entry.ErrConflict, path)
+}
+
+// regular reports what has a name and is no regular file: it is never written to.
+func regular(path string) error {
+	info, err := os.Lstat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: %s is in the way: it is no regular file", entry.ErrConflict, path)
+	}
+	return nil
+}
+
+// open opens what is stored, or begins it anew.
+func (f *File) open(digest string, size int64) error {
+	path, note := f.path+Suffix, f.path+Suffix+".digest"
+	for _, name := range []string{path, note} {
+		if err := regular(name); err != nil {
+			return err
+		}
+	}
+	if text, err := os.ReadFile(note); err != nil || string(text) != digest {
+		if err := remove(path); err != nil {
+			return err
+		}
+		if err := os.WriteFile(note, []byte(digest), 0o666); err != nil {
+			return err
+		}
+	}
+	var err error
+	if f.stored, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+		return err
+	}
+	info, err := f.stored.Stat()
+	if err == nil && info.Size() > size {
+		err = f.stored.Truncate(0)
+	} else if err == nil {
+		f.begun = info.Size()
+	}
+	f.keep = &holes{file: f.stored, at: f.begun}
+	return err
+}
+
+// Begun returns the bytes that are stored already, and how many.
+func (f *File) Begun() (io.Reader, int64) {
+	return io.NewSectionReader(f.stored, 0, f.begun), f.begun
+}
+
+// Restart forgets what is stored.
+func (f *File) Restart() error {
+	f.begun = 0
+	f.keep = &holes{file: f.stored}
+	err := f.stored.Truncate(0)
+	if err == nil && f.out != nil {
+		f.write = &holes{file: f.out}
+		err = f.out.Truncate(0)
+	}
+	return explain(err)
+}
+
+// Store returns the writer of stored bytes, behind those that are there.
+func (f *File) Store() io.Writer { return f.keep }
+
+// Unpacked returns the writer of the file where it is not what is stored.
+func (f *File) Unpacked() (io.Writer, error) {
+	path := f.path + Suffix + ".out"
+	err := remove(path)
+	if err == nil {
+		f.out, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	}
+	f.write = &holes{file: f.out}
+	return f.write, explain(err)
+}
+
+// Commit gives the file its name: on the disk first, then under its name. It is
+// to be called once what was written is known to be right.
+func (f *File) Commit() error {
+	file, name := f.stored, f.path+Suffix
+	if f.out != nil {
+		file, name = f.out, f.path+Suffix+".out"
+	}
+	err := file.Sync()
+	if err == nil {
+		err = f.close()
+	}
+	if err == nil {
+		err = f.rename(name)
+	}
+	if err != nil {
+		return explain(err)
+	}
+	f.Leave(false)
+	if dir, err := os.Open(filepath.Dir(f.path)); err == nil { // where the system can, the name outlasts a power loss
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
+	return nil
+}
+
+// rename gives a file its name. Without force, it takes no other's place: a link
+// says so where the file system has links.
+func (f *File) rename(from string) error {
+	if f.force {
+		return os.Rename(from, f.path)
+	}
+	err := os.Link(from, f.path)
+	if err == nil {
+		return remove(from)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		if err := Free(f.path, f.force); err != nil {
+			return err
+		}
+		return os.Rename(from, f.path)
+	}
+	return fmt.Errorf("%w: %s exists already, since a moment ago", entry.ErrConflict, f.path)
+}
+
+func (f *File) close() (err error) {
+	for _, file := range []*os.File{f.stored, f.out} {
+		if file != nil {
+			err = errors.Join(err, file.Close())
+		}
+	}
+	f.stored, f.out = nil, nil
+	return err
+}
+
+// Leave ends the making of a file, and reports whether there are stored bytes that
+// the next run goes on from: none where keep is not set. After Commit it does
+// nothing.
+func (f *File) Leave(keep bool) (kept bool) {
+	if f.lock == nil {
+		return false
+	}
+	_ = f.close()
+	part := f.path + Suffix
+	_ = remove(part + ".out")
+	if info, err := os.Lstat(part); keep && err == nil && info.Size() > 0 {
+		kept = true
+	} else {
+		_ = remove(part)
+		_ = remove(part + ".digest")
+	}
+	err := remove(part + ".lock") // while it is held: whoever waits for it sees that it has no name
+	_ = f.lock.Close()
+	if err != nil { // some systems remove no file that is open
+		_ = remove(part + ".lock")
+	}
+	f.lock = nil
+	return kept
+}
+
+// remove removes a file that may not be there.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// explain gives errors of the disk that somebody can act on their kind.
+func explain(err error) error {
+	switch {
+	case err == nil || entry.Code(err) != "":
+		return err
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %w", entry.ErrUnauthorized, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %w", entry.ErrInvalid, err)
+	}
+	return err
+}
