@@ -40,6 +40,7 @@ var contractFlags = map[string][]string{
 	"catalog":           {"profile", "catalog", "server", "token", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
 	"list":              append([]string{"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"}, demandFlags...),
 	"get":               append([]string{"version", "as-of"}, demandFlags...),
+	"pull":              append([]string{"version", "artifact", "partition", "keep-compressed", "max-size", "force"}, demandFlags...),
 	"publish":           {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
 	"add":               {"digest", "sign-key", "signature-format"},
 	"remove":            {"force", "reason", "sign-key", "signature-format"},
@@ -119,7 +120,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog accept-loss", "caib catalog add", "caib catalog edit", "caib catalog generate-key-pair", "caib catalog get", "caib catalog history", "caib catalog import-key-pair", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
+		"caib catalog accept-loss", "caib catalog add", "caib catalog edit", "caib catalog generate-key-pair", "caib catalog get", "caib catalog history", "caib catalog import-key-pair", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog pull", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}

@@ -1,0 +1,200 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// pullVerb is the one verb beside serve that takes as long as it takes.
+const pullVerb = "pull"
+
+type pullOptions struct {
+	*app
+	trustFlags
+	pull    catalog.PullOptions
+	maxSize byteSize
+}
+
+func newPull(a *app) *cobra.Command {
+	o := &pullOptions{app: a}
+	command := &cobra.Command{
+		Use:        pullVerb + " NAME [DEST]",
+		SuggestFor: []string{"fetch", "download", "flash"},
+		Short:      "Fetch the files of an entry, verified to the last byte",
+		Long: `Fetch the files of an entry's disk image: what was published, by digest,
+whatever its tag names now. The trust policy decides first: of an entry that it
+refuses nothing is fetched. The digest is taken while the bytes arrive, and a
+file gets its name once all of it is there, right, and on the disk.
+
+DEST is a directory that exists (the current one), for all files under their
+titles; the path of one file; or - for standard output, where only the exit
+status tells whether the bytes were right. Compressed files (gzip, xz, zstd,
+lz4) are decompressed, and lose the suffix; holes stay holes.
+
+A transfer that breaks goes on where it broke. What an interrupted run has
+fetched stays in DEST.part, and the next run goes on from there. Without
+--timeout, a transfer takes as long as it takes, as long as bytes arrive.`,
+		Example: `  caib catalog pull autosd
+  caib catalog pull autosd disk.raw --version 1.4
+  caib catalog pull autosd boards/ --partition boot --force
+  caib catalog pull autosd - --artifact disk.raw.xz
+  caib catalog pull autosd --key release.pub -o json`,
+		Args:              arguments("NAME", "[DEST]"),
+		ValidArgsFunction: a.completePull,
+	}
+	flags := command.Flags()
+	flags.StringVar(&o.pull.Version, "version", "", "the newest publication with this version")
+	flags.StringVar(&o.pull.Artifact, "artifact", "", "the file with this title alone")
+	flags.StringVar(&o.pull.Partition, "partition", "", "the file of this partition alone")
+	flags.BoolVar(&o.pull.KeepCompressed, "keep-compressed", false, "write files as they are stored")
+	flags.Var(&o.maxSize, "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
+	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist")
+	o.trustFlags.register(flags)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
+}
+
+// completePull completes a name, and then a path.
+func (a *app) completePull(command *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 1 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return a.completeNames(command, args, typed)
+}
+
+func (o *pullOptions) run(ctx context.Context, args []string) error {
+	if err := o.direct(args); err != nil {
+		return err
+	}
+	o.pull.MaxSize = int64(o.maxSize)
+	catalogs, err := o.openVerified(ctx, &o.trustFlags)
+	if err != nil {
+		return err
+	}
+	item, err := first(catalogs, func(c reader) (entry.Item, error) {
+		return c.Get(ctx, args[0], catalog.GetOptions{Version: o.pull.Version})
+	})
+	if err != nil {
+		return trustHint(namesHint(err))
+	}
+	if err := o.reachable(&item); err != nil {
+		return err
+	}
+	client, err := o.client()
+	if err != nil {
+		return err
+	}
+	bar := o.newTransferBar()
+	o.pull.Progress = bar.update
+	result, err := catalog.PullItem(ctx, client, &item, o.pull)
+	bar.clear()
+	for _, file := range result.Files {
+		if file.Part != "" {
+			o.note("%s has the first bytes of %q: the same command goes on from there", file.Part, file.Title)
+		}
+	}
+	if err != nil {
+		return o.pullHint(err, &item)
+	}
+	if result.ReferenceNow != "" {
+		o.note("%s names something else now, %s: what was published as %q was pulled", item.RegistryURL, result.ReferenceNow, item.Name)
+	}
+	return o.printPulled(result)
+}
+
+// direct says where to write to. What - stands for takes nothing but the file: the
+// report goes to standard error.
+func (o *pullOptions) direct(args []string) error {
+	if len(args) < 2 {
+		return nil
+	}
+	if args[1] == "" {
+		return fmt.Errorf("%w: DEST: want a directory, a file, or - for standard output", entry.ErrInvalid)
+	}
+	if args[1] != "-" {
+		o.pull.Dest = args[1]
+		return nil
+	}
+	if o.system.OutTerminal {
+		return withHint(fmt.Errorf("%w: DEST: an image is nothing for a terminal", entry.ErrInvalid), "redirect standard output to a file or a program, or name a file")
+	}
+	o.pull.Out = raw(o.system.Out)
+	o.system.Out, o.system.OutTerminal = o.system.Err, o.system.ErrTerminal
+	return nil
+}
+
+// reachable reports that a server's item is in a directory, which is one of the
+// server's machine.
+func (o *pullOptions) reachable(item *entry.Item) error {
+	if o.settings.server == "" || !slices.ContainsFunc(item.ArtifactRefs, func(a entry.ArtifactRef) bool { return strings.HasPrefix(a.URL, "oci:") }) {
+		return nil
+	}
+	return fmt.Errorf("%w: entry %q is in a directory of the server's machine: %s", entry.ErrInvalid, item.Name, item.RegistryURL)
+}
+
+// pullHint says what helps against an error of a pull.
+func (o *pullOptions) pullHint(err error, item *entry.Item) error {
+	var answer *registry.Error
+	switch {
+	case errors.As(err, &answer):
+		return err
+	case errors.Is(err, entry.ErrConflict):
+		return withHint(err, "give another DEST, or --force to replace what is there")
+	case errors.Is(err, entry.ErrMalformed):
+		return withHint(err, "`caib catalog verify %s` checks the entry; --keep-compressed writes a file as it is stored", item.Name)
+	case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrInvalid):
+		return withHint(err, "`caib catalog get %s -o table` shows its files: choose with --artifact or --partition", item.Name)
+	}
+	return err
+}
+
+// shownPull is a result with who says that the signatures hold.
+type shownPull struct {
+	catalog.PullResult
+	VerdictBy string `json:"verdictBy,omitempty"` // the server; "" for this command itself
+}
+
+func (o *pullOptions) printPulled(result catalog.PullResult) error {
+	switch o.settings.output {
+	case "json", "yaml":
+		shown := shownPull{PullResult: result}
+		if address, err := url.Parse(o.settings.server); err == nil && result.Verdict != "" {
+			shown.VerdictBy = address.Host
+		}
+		return o.document(o.settings.output, shown)
+	case "name":
+		for _, file := range result.Files {
+			fmt.Fprintln(o.system.Out, shownPath(file.File))
+		}
+		return nil
+	}
+	header := []string{"FILE", "SIZE", "DIGEST", "SIGNED"}
+	if o.settings.output == "wide" {
+		header = append(header, "RESUMED", "SECONDS", "PLACE")
+	}
+	var rows [][]string
+	for _, file := range result.Files {
+		row := []string{shownPath(file.File), size(file.Bytes), file.Digest.String(), string(o.signedCell(result.Verdict))}
+		if o.settings.output == "wide" {
+			row = append(row, size(file.Resumed), fmt.Sprintf("%.1f", file.Seconds), file.Place)
+		}
+		rows = append(rows, row)
+	}
+	return o.rows(header, rows)
+}
+
+func shownPath(path string) string {
+	if path == "" {
+		return "-"
+	}
+	return path
+}

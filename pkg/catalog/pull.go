@@ -1,0 +1,120 @@
+package catalog
+
+import (
+	"context"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// PullOptions select what of an entry is pulled, and where to. The zero value pulls
+// all files of the live entry into the current directory.
+type PullOptions struct {
+	Version string // as GetOptions.Version
+	// Dest is a directory that exists, for files under their titles, or the path
+	// of one file; "" is the current directory.
+	Dest string
+	// Out is written the content of one file, instead of Dest. It has been written
+	// all of it, or a part, before an error says that it is wrong.
+	Out       io.Writer
+	Artifact  string // the title of the one file that is wanted; "" is any
+	Partition string // its partition; "" is any
+	// KeepCompressed leaves files as they are stored.
+	KeepCompressed bool
+	// MaxSize bounds a file as it is written, in bytes. 0 is what the entry says of
+	// it, and 64 GiB where it says nothing.
+	MaxSize int64
+	Force   bool // replaces files that exist
+	// Progress is told, from one goroutine, how far a file is; nil is nobody.
+	Progress func(PullProgress)
+}
+
+// PullProgress is how far a file is.
+type PullProgress struct {
+	Title string
+	Bytes int64 // of the file as it is stored, those of an earlier run too
+	Size  int64
+	Begun int64 // the bytes that were there when it began
+}
+
+// PullResult is what was pulled.
+type PullResult struct {
+	Name     string        `json:"name"`
+	Version  string        `json:"version,omitempty"`
+	Revision digest.Digest `json:"revision"`
+	Verdict  entry.Verdict `json:"verdict,omitempty"` // empty: signatures were not checked
+	Files    []PulledFile  `json:"files"`
+	// ReferenceNow is what the tag names that the entry was published by, where
+	// that is something else now.
+	ReferenceNow digest.Digest `json:"referenceNow,omitempty"`
+}
+
+// PulledFile is a file that was pulled, or begun.
+type PulledFile struct {
+	File      string        `json:"file,omitempty"` // its path; "" in PullOptions.Out, and where it is not whole
+	Title     string        `json:"title,omitempty"`
+	Partition string        `json:"partition,omitempty"`
+	Digest    digest.Digest `json:"digest"`         // of the bytes as they are stored
+	SizeBytes int64         `json:"sizeBytes"`      // of them
+	Bytes     int64         `json:"bytes"`          // that were written
+	Resumed   int64         `json:"resumed"`        // bytes that an earlier run had fetched
+	Seconds   float64       `json:"seconds"`        // that it took
+	Place     string        `json:"place"`          // the repository that it came from
+	Part      string        `json:"part,omitempty"` // of a file that is not whole: what the next run goes on from
+}
+
+// Pull writes the files of an entry. The policy decides first: of an entry that it
+// refuses nothing is fetched, and the error is that of Get. Then each file is
+// fetched by its digest, and gets its name once all of it is there and right: bytes
+// that are not, of a size or a digest that the entry does not say, are an
+// entry.ErrMalformed. A file that exists is an entry.ErrConflict. With an error, the
+// result says which files are whole, and what the next run goes on from.
+func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (PullResult, error) {
+	item, err := c.Get(ctx, name, GetOptions{Version: options.Version})
+	if err != nil {
+		return PullResult{}, err
+	}
+	return pull(ctx, c.opener.open, &item, options)
+}
+
+// PullItem is Pull of an item that the caller got and trusts, such as one of an
+// index server; options.Version does not matter.
+func PullItem(ctx context.Context, client *registry.Client, item *entry.Item, options PullOptions) (PullResult, error) {
+	return pull(ctx, client.Open, item, options)
+}
+
+// OpenArtifact returns the content of one file of an entry as Pull writes it. What
+// is read is not known to be right before the end: the reader ends with io.EOF only
+// if all of it was, and with the error of Pull else. Whoever reads it closes it.
+func (c *Catalog) OpenArtifact(ctx context.Context, name string, options PullOptions) (io.ReadCloser, error) {
+	item, err := c.Get(ctx, name, GetOptions{Version: options.Version})
+	if err != nil {
+		return nil, err
+	}
+	r, w := io.Pipe()
+	options.Dest, options.Out = "", w
+	p, err := newPuller(ctx, c.opener.open, &item, options)
+	if err != nil {
+		return nil, err
+	}
+	within, cancel := context.WithCancel(ctx)
+	go func() {
+		_, err := p.run(within)
+		w.CloseWithError(err) // nil is io.EOF
+	}()
+	return &artifactReader{r, cancel}, nil
+}
+
+type artifactReader struct {
+	*io.PipeReader
+	cancel context.CancelFunc
+}
+
+// Close ends the transfer.
+func (r *artifactReader) Close() error {
+	r.cancel()
+	return r.PipeReader.Close()
+}

@@ -1,0 +1,205 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/place"
+	"github.com/oci-catalog/caib/pkg/internal/unpack"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// maxPulled bounds a file of which the entry does not say how long it is.
+const maxPulled = 64 << 30
+
+// puller pulls one entry.
+type puller struct {
+	open    func(registry.Reference) (registry.Repository, error)
+	item    *entry.Item
+	options PullOptions
+	jobs    []*pullJob
+}
+
+// pullJob is one file to pull.
+type pullJob struct {
+	artifact   entry.ArtifactRef
+	repository registry.Repository
+	place      string
+	descriptor ocispec.Descriptor
+	path       string // "" is PullOptions.Out
+}
+
+// newPuller decides what is written where. Nothing is fetched yet but what says how
+// long a file is, and nothing written.
+func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repository, error), item *entry.Item, options PullOptions) (*puller, error) {
+	p := &puller{open: open, item: item, options: options}
+	files, err := p.selected()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		if !unpack.Supports(file.Compression) && !options.KeepCompressed {
+			return nil, fmt.Errorf("%w: %s has the compression %q, which cannot be undone here", entry.ErrMalformed, p.describe(&file), file.Compression)
+		}
+		job := &pullJob{artifact: file}
+		if err := p.locate(ctx, job); err != nil {
+			return nil, err
+		}
+		p.jobs = append(p.jobs, job)
+	}
+	return p, p.target()
+}
+
+// selected are the files that are wanted, each once.
+func (p *puller) selected() (files []entry.ArtifactRef, err error) {
+	seen := map[entry.ArtifactRef]bool{}
+	var there []string
+	for _, file := range p.item.ArtifactRefs {
+		there = append(there, p.describe(&file))
+		if (p.options.Artifact == "" || file.Title == p.options.Artifact) && (p.options.Partition == "" || file.Partition == p.options.Partition) && !seen[file] {
+			seen[file], files = true, append(files, file)
+		}
+	}
+	switch {
+	case len(p.item.ArtifactRefs) == 0:
+		return nil, fmt.Errorf("%w: entry %q is a container and has no files of a disk image", entry.ErrInvalid, p.item.Name)
+	case len(files) == 0:
+		return nil, fmt.Errorf("entry %q has no such file: %w; it has %s", p.item.Name, entry.ErrNotFound, strings.Join(there, ", "))
+	}
+	return files, nil
+}
+
+// describe names a file in messages.
+func (p *puller) describe(file *entry.ArtifactRef) string {
+	name := cmp.Or(file.Title, file.Digest.String())
+	if file.Partition != "" {
+		name += " (partition " + file.Partition + ")"
+	}
+	return fmt.Sprintf("%q", name)
+}
+
+// locate finds out where a file is.
+func (p *puller) locate(ctx context.Context, job *pullJob) error {
+	ref, err := registry.ParseReference(job.artifact.URL)
+	if err == nil {
+		job.repository, err = p.open(ref)
+	}
+	if err != nil {
+		return fmt.Errorf("entry %q: %w", p.item.Name, err)
+	}
+	job.place = ref.Base()
+	job.descriptor = ocispec.Descriptor{MediaType: job.artifact.Type, Digest: job.artifact.Digest, Size: job.artifact.SizeBytes}
+	if job.descriptor.Size <= 0 {
+		job.descriptor.Size, err = sizeOf(ctx, job.repository, ref.Digest, job.artifact.Digest)
+	}
+	return err
+}
+
+// sizeOf is the size of a layer as its manifest says it.
+func sizeOf(ctx context.Context, repository registry.Repository, manifest, layer digest.Digest) (int64, error) {
+	_, text, err := repository.Manifest(ctx, manifest.String())
+	if err != nil {
+		return 0, err
+	}
+	var found ocispec.Manifest
+	if err := json.Unmarshal(text, &found); err != nil {
+		return 0, fmt.Errorf("%w: manifest %s: %v", entry.ErrMalformed, manifest, err)
+	}
+	for _, l := range found.Layers {
+		if l.Digest == layer && l.Size >= 0 {
+			return l.Size, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: manifest %s has no layer %s", entry.ErrMalformed, manifest, layer)
+}
+
+// target says where each file is written to, and reports what is in the way.
+func (p *puller) target() error {
+	if p.options.Out != nil {
+		return p.single("an output")
+	}
+	dest := cmp.Or(p.options.Dest, ".")
+	info, err := os.Stat(dest)
+	switch {
+	case err == nil && info.IsDir():
+		return p.intoDirectory(dest)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %w", entry.ErrInvalid, err)
+	case err != nil && os.IsPathSeparator(dest[len(dest)-1]):
+		return fmt.Errorf("%w: directory %s does not exist", entry.ErrInvalid, dest)
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%w: %s is neither a file nor a directory", entry.ErrInvalid, dest)
+	}
+	if err := p.single("a file"); err != nil {
+		return err
+	}
+	if resolved, err := filepath.EvalSymlinks(dest); err == nil {
+		dest = resolved // what a link leads to is replaced, not the link
+	}
+	p.jobs[0].path = dest
+	return place.Free(dest, p.options.Force)
+}
+
+// single reports that there are more files than have room.
+func (p *puller) single(room string) error {
+	if len(p.jobs) == 1 {
+		return nil
+	}
+	var there []string
+	for _, job := range p.jobs {
+		there = append(there, p.describe(&job.artifact))
+	}
+	return fmt.Errorf("%w: %s has room for one of %d files: %s", entry.ErrInvalid, room, len(p.jobs), strings.Join(there, ", "))
+}
+
+// intoDirectory gives each file a path in a directory.
+func (p *puller) intoDirectory(dir string) error {
+	taken := map[string]bool{}
+	for _, job := range p.jobs {
+		name := p.fileName(&job.artifact)
+		if reason := unsafeName(name); reason != "" {
+			return fmt.Errorf("%w: the title %q is no name for a file: %s", entry.ErrMalformed, name, reason)
+		}
+		key := strings.ToLower(name) // some file systems make no difference
+		if taken[key] {
+			return fmt.Errorf("%w: two files have the title %q", entry.ErrMalformed, name)
+		}
+		taken[key] = true
+		job.path = filepath.Join(dir, name)
+		if err := place.Free(job.path, p.options.Force); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileName is what a file is called in a directory: its title, without the suffix
+// of a compression that is undone.
+func (p *puller) fileName(file *entry.ArtifactRef) string {
+	name := file.Title
+	if name == "" {
+		name = p.item.Name
+		if file.Partition != "" {
+			name += "." + file.Partition
+		}
+		name += "." + cmp.Or(file.Format, "img")
+		if p.options.KeepCompressed && file.Compression != "" {
+			name += "." + file.Compression
+		}
+	}
+	if !p.options.KeepCompressed {
+		name = unpack.Title(name, file.Compression)
+	}
+	return name
+}

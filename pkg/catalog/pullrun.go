@@ -1,0 +1,193 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/fetch"
+	"github.com/oci-catalog/caib/pkg/internal/place"
+	"github.com/oci-catalog/caib/pkg/internal/unpack"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// pull writes what options select of an item.
+func pull(ctx context.Context, open func(registry.Reference) (registry.Repository, error), item *entry.Item, options PullOptions) (PullResult, error) {
+	p, err := newPuller(ctx, open, item, options)
+	if err != nil {
+		return PullResult{}, err
+	}
+	return p.run(ctx)
+}
+
+func (p *puller) run(ctx context.Context) (PullResult, error) {
+	result := PullResult{Name: p.item.Name, Version: p.item.Version, Revision: p.item.Revision, Verdict: p.item.Verdict, Files: []PulledFile{}}
+	for _, job := range p.jobs {
+		start := time.Now()
+		file := PulledFile{
+			Title: job.artifact.Title, Partition: job.artifact.Partition, Digest: job.artifact.Digest,
+			SizeBytes: job.descriptor.Size, Place: job.place,
+		}
+		err := p.file(ctx, job, &file)
+		file.Seconds = time.Since(start).Seconds()
+		if err == nil || file.Part != "" {
+			result.Files = append(result.Files, file)
+		}
+		if err != nil {
+			return result, fmt.Errorf("pull %s of entry %q: %w", p.describe(&job.artifact), p.item.Name, err)
+		}
+	}
+	result.ReferenceNow = p.moved(ctx)
+	return result, nil
+}
+
+// file pulls one file.
+func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (err error) {
+	if limit := p.options.MaxSize; limit > 0 && max(job.descriptor.Size, job.artifact.DecompressedSize) > limit {
+		return fmt.Errorf("%w: it has %d bytes, and %d are allowed", entry.ErrMalformed, max(job.descriptor.Size, job.artifact.DecompressedSize), limit)
+	}
+	if job.path == "" {
+		pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), p.options.Out)
+		return err
+	}
+	target, err := place.Begin(job.path, job.descriptor.Digest.String(), job.descriptor.Size, p.options.Force)
+	if err != nil {
+		return err
+	}
+	var to io.Writer = io.Discard // what is stored is the file
+	if p.unpacks(job) {
+		if to, err = target.Unpacked(); err != nil {
+			target.Leave(true)
+			return err
+		}
+	}
+	pulled.Bytes, err = p.intoFile(ctx, job, target, to, pulled)
+	if err == nil {
+		err = target.Commit()
+	}
+	if err != nil {
+		if target.Leave(!errors.Is(err, entry.ErrMalformed)) {
+			pulled.Part = job.path + place.Suffix
+		}
+		return err
+	}
+	pulled.File = job.path
+	return nil
+}
+
+// intoFile fetches a file, from what an earlier run left of it on. Where that turns
+// out to be wrong, it is fetched anew.
+func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File, to io.Writer, pulled *PulledFile) (int64, error) {
+	options := p.fetching(job, 0)
+	options.Begun, options.BegunSize = target.Begun()
+	options.Store = target.Store()
+	if options.BegunSize == 0 {
+		return p.stream(ctx, job, options, to)
+	}
+	pulled.Resumed = options.BegunSize
+	options.Progress = p.fetching(job, options.BegunSize).Progress
+	written, err := p.stream(ctx, job, options, to)
+	if !errors.Is(err, entry.ErrMalformed) {
+		return written, err
+	}
+	pulled.Resumed = 0
+	if err := target.Restart(); err != nil {
+		return 0, err
+	}
+	if p.unpacks(job) {
+		if to, err = target.Unpacked(); err != nil {
+			return 0, err
+		}
+	}
+	options = p.fetching(job, 0)
+	options.Store = target.Store()
+	return p.stream(ctx, job, options, to)
+}
+
+// unpacks reports whether a file is written otherwise than it is stored.
+func (p *puller) unpacks(job *pullJob) bool {
+	return job.artifact.Compression != "" && !p.options.KeepCompressed
+}
+
+func (p *puller) fetching(job *pullJob, begun int64) fetch.Options {
+	options := fetch.Options{}
+	if p.options.Progress != nil {
+		options.Progress = func(bytes int64) {
+			p.options.Progress(PullProgress{Title: cmp.Or(job.artifact.Title, p.fileName(&job.artifact)), Bytes: bytes, Size: job.descriptor.Size, Begun: begun})
+		}
+	}
+	return options
+}
+
+// stream fetches a file and writes what is in it. Of a file that is written as it is
+// stored, the bytes are counted that were.
+func (p *puller) stream(ctx context.Context, job *pullJob, options fetch.Options, to io.Writer) (int64, error) {
+	stated := job.artifact.DecompressedSize
+	if !p.unpacks(job) {
+		if stated != 0 && stated != job.descriptor.Size && job.artifact.Compression == "" {
+			return 0, fmt.Errorf("%w: a file of %d bytes, where the entry says %d", entry.ErrMalformed, job.descriptor.Size, stated)
+		}
+		return job.descriptor.Size, fetch.Blob(ctx, job.repository, job.descriptor, to, options)
+	}
+	r, w := io.Pipe()
+	fetched := make(chan error, 1)
+	go func() {
+		err := fetch.Blob(ctx, job.repository, job.descriptor, w, options)
+		w.CloseWithError(err) // nil is the end: only then the bytes are right
+		fetched <- err
+	}()
+	written, err := unpackInto(to, r, job.artifact.Compression, cmp.Or(stated, p.options.MaxSize, maxPulled))
+	if err == nil && stated != 0 && written != stated {
+		err = fmt.Errorf("%w: %d bytes, where the entry says %d", entry.ErrMalformed, written, stated)
+	}
+	r.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // nobody reads on
+	return written, cmp.Or(err, <-fetched)
+}
+
+// unpackInto writes what a compressed stream holds, and reads it to its end.
+func unpackInto(to io.Writer, from io.Reader, compression string, limit int64) (int64, error) {
+	content, err := unpack.New(compression, from)
+	if err != nil {
+		return 0, err
+	}
+	defer content.Close()
+	written, err := io.CopyBuffer(plain{to}, io.LimitReader(content, limit), make([]byte, 256<<10))
+	if err != nil {
+		return written, err
+	}
+	switch n, err := io.ReadFull(content, make([]byte, 1)); {
+	case n > 0:
+		return written, fmt.Errorf("%w: more than the %d bytes that it may have", entry.ErrMalformed, limit)
+	case !errors.Is(err, io.EOF):
+		return written, err
+	}
+	return written, nil
+}
+
+// plain hides all but Write, so that a copy uses its own buffer.
+type plain struct{ io.Writer }
+
+// moved is what the tag names now that an entry was published by, where that is
+// something else. What cannot be found out is no news.
+func (p *puller) moved(ctx context.Context) digest.Digest {
+	ref, err := registry.ParseReference(p.item.RegistryURL)
+	if err != nil || ref.Tag == "" {
+		return ""
+	}
+	repository, err := p.open(ref)
+	if err != nil {
+		return ""
+	}
+	ref.Digest = ""
+	found, err := repository.Resolve(ctx, ref.Target())
+	if err != nil || found.Digest == p.item.Digest {
+		return ""
+	}
+	return found.Digest
+}
