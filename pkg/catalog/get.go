@@ -95,7 +95,8 @@ func newestOf(history []*revision.Revision, version string) (found *revision.Rev
 }
 
 // checkRemovals returns an error if the policy lets none of the removals through
-// that came after a publication, if there was one: that of the last.
+// that came after a publication, if there was one: that of the last, or of one of which
+// nobody can tell.
 func (c *Catalog) checkRemovals(ctx context.Context, history []*revision.Revision, ended *revision.Revision) (err error) {
 	if c.policy() == nil || ended == nil {
 		return nil
@@ -108,12 +109,17 @@ func (c *Catalog) checkRemovals(ctx context.Context, history []*revision.Revisio
 	}
 	e := c.newEvaluator(nil, zeroTime)
 	defer e.done(ctx)
-	for i, report := range e.all(ctx, removals) {
-		if err = report.Err(subject(removals[i]), removals[i].Digest); err == nil {
+	reports := e.past(ctx, [][]*revision.Revision{removals})
+	var unknown error
+	for _, removal := range removals {
+		if err = reports[removal].Err(subject(removal), removal.Digest); err == nil {
 			return nil
 		}
+		if errors.Is(err, entry.ErrUnreachable) {
+			unknown = err
+		}
 	}
-	return err
+	return cmp.Or(unknown, err)
 }
 
 // checkHistory returns an error if the policy does not let the end of a name's

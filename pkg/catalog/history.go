@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // History returns every revision of an entry, or of all entries for "", oldest
@@ -51,8 +54,9 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 	if c.policy() != nil {
 		e := c.newEvaluator(nil, zeroTime)
 		defer e.done(ctx)
-		for i, report := range e.all(ctx, revisions) {
-			events[i].Verdict = report.Verdict
+		reports := e.past(ctx, slices.Collect(maps.Values(byName(revisions))))
+		for i, rev := range revisions {
+			events[i].Verdict = reports[rev].Verdict
 		}
 	}
 	return events, nil
@@ -69,4 +73,13 @@ func (c *Catalog) warnVanished(ctx context.Context, view *ocilog.View, name stri
 		c.warn(WarnLog, name, newLostError(name, vanished.Tag))
 	}
 	return nil
+}
+
+// byName sorts revisions by their names, and leaves those of each in their order.
+func byName(revisions []*revision.Revision) map[string][]*revision.Revision {
+	of := map[string][]*revision.Revision{}
+	for _, rev := range revisions {
+		of[rev.Tag.Name] = append(of[rev.Tag.Name], rev)
+	}
+	return of
 }

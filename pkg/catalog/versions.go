@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -40,11 +42,7 @@ func (c *Catalog) histories(ctx context.Context, view *ocilog.View, heads []*rev
 	if err != nil {
 		return nil, err
 	}
-	histories := make(map[string][]*revision.Revision, len(names))
-	for _, revision := range before(all, options.AsOf) {
-		histories[revision.Tag.Name] = append(histories[revision.Tag.Name], revision)
-	}
-	return histories, nil
+	return byName(before(all, options.AsOf)), nil
 }
 
 // eachVersion returns, of the publications of one name in log order, the newest of
@@ -85,8 +83,8 @@ func (c *Catalog) screened(ctx context.Context, view *ocilog.View, heads []*revi
 // through, and adds the others to what it refuses: one that it refuses hides no
 // earlier publication of the same version and digest, and is added only if itself says
 // what the query wants. refused are those whose state of now it refuses: of these,
-// nothing is shown. A removal that it refuses ends
-// nothing.
+// nothing is shown. A removal that it refuses ends nothing; one of which nobody can tell
+// is added to what is refused.
 func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads []*revision.Revision, refused []Head, options ListOptions, image wantedImage) (items []entry.Item, _ []Head, err error) {
 	isRefused := map[string]bool{}
 	for _, head := range refused {
@@ -97,34 +95,71 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 		return nil, nil, err
 	}
 	claimed := serving.Claimed(options.Query)
+	matches := func(rev *revision.Revision) bool {
+		item := rev.Item()
+		return image.has(&item) && claimed.Select([]entry.Item{item}).Total > 0
+	}
 	e := c.newEvaluator(nil, zeroTime)
 	defer e.done(ctx)
+	reports := e.past(ctx, slices.Collect(maps.Values(histories)))
 	for _, head := range heads { // in the order of their names
-		history := histories[head.Tag.Name]
-		reports := map[*revision.Revision]trust.Report{}
-		for i, report := range e.all(ctx, history) {
-			reports[history[i]] = report
-		}
-		counting := slices.DeleteFunc(history, func(rev *revision.Revision) bool {
-			return rev.Tag.Op == revision.OpRemove && c.refusal(rev, reports[rev]) != nil
-		})
-		publications := revision.Current(counting)
-		for _, rev := range eachVersion(publications) {
-			item := rev.Item()
-			if err := c.refusal(rev, reports[rev]); err != nil && image.has(&item) && claimed.Select([]entry.Item{item}).Total > 0 {
-				refused = append(refused, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
-			}
-		}
-		admitted := slices.DeleteFunc(publications, func(rev *revision.Revision) bool {
-			return reports[rev].Err("", rev.Digest) != nil
-		})
-		for _, rev := range eachVersion(admitted) {
+		admitted, failed := e.admitVersions(histories[head.Tag.Name], reports, matches)
+		refused = append(refused, failed...)
+		for _, rev := range admitted {
 			item := rev.Item()
 			item.Verdict, item.Signers = reports[rev].Verdict, signersOf(reports[rev])
 			items = append(items, item)
 		}
 	}
 	return items, refused, nil
+}
+
+// admitVersions returns of the history of one name each version that the policy lets
+// through, and what it refuses of those that match, as few as say it: one head for all
+// that is refused, and one for all of which nobody can tell.
+func (e *evaluator) admitVersions(history []*revision.Revision, reports map[*revision.Revision]trust.Report, matches func(*revision.Revision) bool) (admitted []*revision.Revision, refused []Head) {
+	var refusals, unknown []Head
+	isWanted := false // something so far matches
+	counting := slices.DeleteFunc(slices.Clone(history), func(rev *revision.Revision) bool {
+		if rev.Tag.Op != revision.OpRemove {
+			isWanted = isWanted || rev.Document != nil && matches(rev)
+			return false
+		}
+		err := e.refusal(rev, reports[rev])
+		if isWanted && err != nil && errors.Is(err, entry.ErrUnreachable) {
+			unknown = append(unknown, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
+		}
+		return err != nil
+	})
+	publications := revision.Current(counting)
+	for _, rev := range eachVersion(publications) {
+		err := e.refusal(rev, reports[rev])
+		switch head := (Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err}); {
+		case err == nil || !matches(rev):
+		case errors.Is(err, entry.ErrUnreachable):
+			unknown = append(unknown, head)
+		default:
+			refusals = append(refusals, head)
+		}
+	}
+	admitted = eachVersion(slices.DeleteFunc(publications, func(rev *revision.Revision) bool {
+		return reports[rev].Err("", rev.Digest) != nil
+	}))
+	return admitted, append(together(refusals), together(unknown)...)
+}
+
+// together makes one head of those of one name that are refused alike.
+func together(heads []Head) []Head {
+	if len(heads) < 2 {
+		return heads
+	}
+	err, ok := errors.AsType[*trust.Error](heads[0].Err)
+	if !ok {
+		return heads
+	}
+	all := *err
+	all.Reason += fmt.Sprintf(" (the same or the like of %s)", countOf(len(heads)-1, "more revision"))
+	return []Head{{Name: heads[0].Name, Revision: heads[0].Revision, Err: &all}}
 }
 
 // dropMismatches leaves those refused names out that the query does not match, whatever

@@ -1,8 +1,10 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -26,6 +28,9 @@ const maxEvidence = 16 * maxStrangers
 type bounds struct {
 	strangers atomic.Int64
 	requests  atomic.Int64
+	// recalls reports whether a revision is not looked up where one was not verified a
+	// few minutes ago; nil is none.
+	recalls func(*revision.Revision) bool
 }
 
 // isSpent reports whether nothing more is to be looked up.
@@ -47,6 +52,12 @@ func (e *evaluator) within(ctx context.Context, b *bounds, revisions []*revision
 	reports, isLookedUp = e.atHand(ctx, revisions), make([]bool, len(revisions))
 	var open []int
 	for i, report := range reports {
+		rev := revisions[i]
+		if report.Verdict == entry.VerdictUnknown && b.recalls != nil && b.recalls(rev) {
+			if recalled, ok := e.verdicts.RecallUnverified(e.rule(rev.Tag.Name), rev.Digest, e.options.Now()); ok {
+				report, reports[i] = recalled, recalled
+			}
+		}
 		if isLookedUp[i] = report.Verdict != entry.VerdictUnknown; !isLookedUp[i] {
 			open = append(open, i)
 		}
@@ -64,9 +75,38 @@ func (e *evaluator) within(ctx context.Context, b *bounds, revisions []*revision
 			if report.Verdict != entry.VerdictVerified {
 				b.strangers.Add(1)
 			}
+			e.verdicts.RememberUnverified(e.rule(some[i].Tag.Name), some[i].Digest, report, e.options.Now())
 		}
 	}
 	return reports, isLookedUp
+}
+
+// past evaluates what histories of names hold, each in log order: the newest of each
+// name first, and of what is not known already no more than is within bounds. That an
+// earlier one was not verified is remembered for a few minutes, so that whoever asks
+// again is told of more. What was not looked up is unknown, and reported.
+func (e *evaluator) past(ctx context.Context, histories [][]*revision.Revision) map[*revision.Revision]trust.Report {
+	var all []*revision.Revision
+	age := map[*revision.Revision]int{} // how many of its name are later
+	for _, history := range histories {
+		all = append(all, history...)
+		for i, rev := range history {
+			age[rev] = len(history) - 1 - i
+		}
+	}
+	slices.SortFunc(all, func(a, b *revision.Revision) int { return cmp.Or(cmp.Compare(age[a], age[b]), b.Tag.Compare(a.Tag)) })
+	evaluated, isLookedUp := e.within(ctx, &bounds{recalls: func(rev *revision.Revision) bool { return age[rev] > 0 }}, all)
+	reports := make(map[*revision.Revision]trust.Report, len(all))
+	unseen := 0
+	for i, rev := range all {
+		if reports[rev] = evaluated[i]; !isLookedUp[i] && evaluated[i].Verdict == entry.VerdictUnknown {
+			unseen++
+		}
+	}
+	if unseen > 0 {
+		e.warn(WarnPolicy, "", fmt.Errorf("the signatures of %s were not looked up, because too many others prove nothing: whether the policy verifies them is not known", countOf(unseen, "revision")))
+	}
+	return reports
 }
 
 // boundedStore counts the requests for the signatures of one digest, and refuses those

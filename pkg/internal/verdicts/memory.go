@@ -29,8 +29,9 @@ const maxFile = 32 << 20
 
 // Memory remembers what was verified, in a directory of files, one a policy:
 // what one policy verified says nothing under another, so the file is named by
-// the policy's hash, and a line by the rule that applied. Only what is verified is
-// remembered, because everything else can change. Any number of processes may
+// the policy's hash, and a line by the rule that applied. What is verified is
+// remembered for good; that something is not, because that can change, for a few
+// minutes and for those who ask for it. Any number of processes may
 // share the directory; a fault is a miss, never an error. The nil Memory
 // remembers nothing. It is safe for concurrent use.
 type Memory struct {
@@ -44,6 +45,9 @@ type Memory struct {
 type remembered struct {
 	known   map[key]trust.Check
 	unsaved []key // of known: what is not in the file
+
+	unverified map[unverifiedKey]unverified
+	changed    bool // unverified is not what is in its file
 }
 
 type key struct {
@@ -98,7 +102,7 @@ func (m *Memory) of(rule trust.AppliedRule) *remembered {
 	hash := rule.PolicyHash
 	of := m.policies[hash]
 	if of == nil {
-		of = &remembered{known: m.read(hash)}
+		of = &remembered{known: m.read(hash), unverified: m.readUnverified(hash)}
 		m.policies[hash] = of
 	}
 	return of
@@ -139,6 +143,10 @@ func (m *Memory) Save() {
 		if len(of.unsaved) > 0 && m.dir != "" {
 			m.write(hash, of)
 			of.unsaved = nil
+		}
+		if of.changed && m.dir != "" {
+			m.writeUnverified(hash, of)
+			of.changed = false
 		}
 	}
 }
