@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -21,9 +22,9 @@ import (
 // of the catalog does not have, newest first. Only revisions of this very image
 // count; whatever else refers to the image is none of them.
 func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repository registry.Repository, image digest.Digest) ([]entry.Item, error) {
-	attachments, failed := c.readAttachments(ctx, repository, image)
+	beside, failed := c.readAttachments(ctx, repository, image)
 	names := map[string]bool{}
-	for _, a := range attachments {
+	for _, a := range beside.attachments {
 		names[a.Revision.Tag.Name] = true
 	}
 	history, err := view.HistoryOf(ctx, names)
@@ -35,7 +36,7 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 		seen[rev.Digest] = true
 	}
 	var items []entry.Item
-	for _, a := range attachments {
+	for _, a := range beside.attachments {
 		if seen[a.Revision.Digest] {
 			continue
 		}
@@ -43,8 +44,9 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 		item := a.Revision.Item()
 		item.Catalog = c.catalogNamed(a)
 		if c.policy() != nil {
-			item.Verdict = entry.VerdictUnknown
-			item.StatusMessage = "an attachment of the image says so: its signatures were not checked"
+			report := c.reportAttached(ctx, a, beside.signatures[a.Revision.Digest], repository)
+			item.Verdict, item.Signers = report.Verdict, signersOf(report)
+			item.StatusMessage = "an attachment of the image says so: " + report.Reason
 		}
 		items = append(items, item)
 	}
@@ -73,55 +75,73 @@ const maxAttachments = 256
 // attachmentsFirst returns the referrers of an image to look for entries among, those
 // that are listed as entries before others, and of very many the first maxAttachments.
 func attachmentsFirst(referrers []ocispec.Descriptor) []ocispec.Descriptor {
-	var entries, others []ocispec.Descriptor
+	var entries, signatures, others []ocispec.Descriptor
 	for _, referrer := range referrers {
-		if strings.HasPrefix(referrer.ArtifactType, "application/vnd.caib.catalog.entry.") {
+		switch {
+		case strings.HasPrefix(referrer.ArtifactType, "application/vnd.caib.catalog.entry."):
 			entries = append(entries, referrer)
-		} else {
+		case referrer.ArtifactType == revision.MediaTypeSignatures:
+			signatures = append(signatures, referrer)
+		default:
 			others = append(others, referrer)
 		}
 	}
-	all := append(entries, others...)
+	all := slices.Concat(entries, signatures, others)
 	return all[:min(len(all), maxAttachments)]
 }
 
-// readAttachments reads the attachments of an image. What could be read is returned
-// with an error too.
-func (c *Catalog) readAttachments(ctx context.Context, repository registry.Repository, image digest.Digest) ([]*revision.Attachment, error) {
+// besideImage is what of the catalog's is beside an image.
+type besideImage struct {
+	attachments []*revision.Attachment
+	signatures  map[digest.Digest][][]jsontext.Value // of revisions, by artifact
+}
+
+// readAttachments reads the attachments of an image, and the signatures beside them.
+// What could be read is returned with an error too.
+func (c *Catalog) readAttachments(ctx context.Context, repository registry.Repository, image digest.Digest) (besideImage, error) {
+	beside := besideImage{signatures: map[digest.Digest][][]jsontext.Value{}}
 	referrers, err := repository.Referrers(ctx, ocispec.Descriptor{Digest: image})
 	if err != nil && !errors.Is(err, entry.ErrNotFound) {
-		return nil, fmt.Errorf("attachments: %w", err)
+		return beside, fmt.Errorf("attachments: %w", err)
 	}
 	if len(referrers) > maxAttachments {
 		c.warn(WarnImage, "", fmt.Errorf("%d artifacts refer to the image %s: %d of them were read", len(referrers), image, maxAttachments))
 	}
 	referrers = attachmentsFirst(referrers)
-	read, failed := make([]*revision.Attachment, len(referrers)), make([]error, len(referrers))
+	attachments, signatures, failed := make([]*revision.Attachment, len(referrers)), make([]*revision.BesideSignatures, len(referrers)), make([]error, len(referrers))
 	group := errgroup.Group{}
 	group.SetLimit(maxParallel)
 	for n, referrer := range referrers {
 		group.Go(func() error {
-			read[n], failed[n] = readAttachment(ctx, repository, referrer.Digest, image)
+			attachments[n], signatures[n], failed[n] = readAttachment(ctx, repository, referrer.Digest, image)
 			return nil
 		})
 	}
 	_ = group.Wait() // never fails: what went wrong is in failed
-	return slices.DeleteFunc(read, func(a *revision.Attachment) bool { return a == nil }), errors.Join(failed...)
+	beside.attachments = slices.DeleteFunc(attachments, func(a *revision.Attachment) bool { return a == nil })
+	for _, one := range signatures {
+		if one != nil {
+			beside.signatures[one.Revision] = append(beside.signatures[one.Revision], one.Signatures)
+		}
+	}
+	return beside, errors.Join(failed...)
 }
 
-// readAttachment reads a referrer of an image, and returns nil for one that is no
-// attachment of it.
-func readAttachment(ctx context.Context, repository registry.Repository, referrer, image digest.Digest) (*revision.Attachment, error) {
+// readAttachment reads a referrer of an image: an attachment of it, signatures beside
+// one, or nothing of the catalog's.
+func readAttachment(ctx context.Context, repository registry.Repository, referrer, image digest.Digest) (*revision.Attachment, *revision.BesideSignatures, error) {
 	_, manifest, err := repository.Manifest(ctx, referrer.String())
 	switch {
 	case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrMalformed):
-		return nil, nil
+		return nil, nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("attachments: %w", err)
+		return nil, nil, fmt.Errorf("attachments: %w", err)
 	}
-	a, err := revision.ReadAttachment(manifest)
-	if err != nil || a.Subject != image || a.Revision.Document.Image.Digest != image {
-		return nil, nil
+	if a, err := revision.ReadAttachment(manifest); err == nil && a.Subject == image && a.Revision.Document.Image.Digest == image {
+		return a, nil, nil
 	}
-	return a, nil
+	if s, err := revision.ReadSignatures(manifest); err == nil && s.Subject == image {
+		return nil, s, nil
+	}
+	return nil, nil, nil
 }

@@ -237,3 +237,35 @@ func ReadAttachment(manifest []byte) (*Attachment, error) {
 	_ = json.Unmarshal(view.Annotations, &annotations) // none then
 	return &Attachment{Revision: rev, Subject: view.Subject.Digest, Catalog: annotations[AnnotationReference]}, nil
 }
+
+// BesideSignatures are signatures of a revision that a referrer of an image puts beside
+// its attachment (SPEC section 9). They prove nothing until they are checked.
+type BesideSignatures struct {
+	Subject    digest.Digest    `json:"-"` // the image
+	Revision   digest.Digest    `json:"revision"`
+	Signatures []jsontext.Value `json:"signatures"`
+}
+
+// ReadSignatures reads a manifest that PackSignatures makes. The error is an
+// ErrMalformed.
+func ReadSignatures(manifest []byte) (*BesideSignatures, error) {
+	var view struct {
+		manifestView
+		Subject descriptor `json:"subject"`
+	}
+	if err := json.Unmarshal(manifest, &view); err != nil {
+		return nil, fmt.Errorf("%w: signatures: %v", entry.ErrMalformed, err)
+	}
+	if len(view.Layers) != 1 || view.Layers[0].MediaType != MediaTypeSignatures {
+		return nil, fmt.Errorf("%w: signatures: want exactly one layer, of type %s", entry.ErrMalformed, MediaTypeSignatures)
+	}
+	layer := view.Layers[0]
+	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
+		return nil, fmt.Errorf("%w: signatures: the embedded layer is not the one that its descriptor names", entry.ErrMalformed)
+	}
+	beside := &BesideSignatures{Subject: view.Subject.Digest}
+	if err := json.Unmarshal(layer.Data, beside); err != nil {
+		return nil, fmt.Errorf("%w: signatures: %v", entry.ErrMalformed, err)
+	}
+	return beside, nil
+}

@@ -35,8 +35,10 @@ Of an image, given by tag or digest, its entries are listed: every version in
 the catalogs that has this digest as its image, a platform or an artifact, and
 what attachments of the image tell of entries elsewhere, with the catalog that
 they name (` + "`attached: true`" + ` in YAML and JSON). An attachment is the word of
-whoever may write beside the image; the catalog that it names is not opened, and
-under a trust policy -o name leaves it out, and says so on standard error. A tag
+whoever may write beside the image; the catalog that it names is not opened.
+Under a trust policy it is verified by the signatures beside it; where these
+prove nothing, its verdict is unknown, and -o name leaves it out, and says so on
+standard error. A tag
 stands for what it names now; through --server, which resolves no tags, for
 every version that was published from it, and attachments are not read.
 

@@ -18,6 +18,11 @@ type imageEntry struct {
 	Attached bool `json:"attached,omitempty"` // an attachment of the image says so, not the catalog
 }
 
+// isAccepted reports whether an entry is what no policy is against.
+func (e imageEntry) isAccepted() bool {
+	return !e.Attached || e.Verdict == "" || e.Verdict == entry.VerdictVerified
+}
+
 // isImage reports whether an argument is the reference of an image: no name of an
 // entry has these characters.
 func isImage(arg string) bool { return strings.ContainsAny(arg, "/:@") }
@@ -47,9 +52,9 @@ func (o *getOptions) image(ctx context.Context, image string) error {
 	if err := o.printImage(all); err != nil {
 		return err
 	}
-	if failed == nil && len(found.Items) == 0 && all[0].Verdict == entry.VerdictUnknown {
-		failed = withHint(fmt.Errorf("%w: image %s: only attachments tell of it, and their signatures were not checked", entry.ErrUntrusted, found.named(image)),
-			"ask the catalog that they name, if you trust it: `caib catalog get IMAGE --catalog CATALOG`")
+	if failed == nil && !slices.ContainsFunc(all, imageEntry.isAccepted) {
+		failed = withHint(fmt.Errorf("%w: image %s: only attachments tell of it, and nothing verifies them", entry.ErrUntrusted, found.named(image)),
+			"`-o yaml` says why of each; ask the catalog that they name, if you trust it: `caib catalog get IMAGE --catalog CATALOG`")
 	}
 	return trustHint(failed)
 }
@@ -135,12 +140,11 @@ func (o *getOptions) printImage(all []imageEntry) error {
 }
 
 // printNames prints a name a line. Under a policy, what only attachments tell of is
-// left out, and said to people: nothing about it was checked, and a name does not show
-// that.
+// left out unless it is verified, and said to people: a name does not show that.
 func (o *getOptions) printNames(all []imageEntry) {
 	var unchecked []string
 	for _, one := range all {
-		if one.Attached && one.Verdict != "" && one.Verdict != entry.VerdictVerified {
+		if !one.isAccepted() {
 			unchecked = append(unchecked, one.Name)
 			continue
 		}
@@ -148,7 +152,7 @@ func (o *getOptions) printNames(all []imageEntry) {
 	}
 	if len(unchecked) > 0 {
 		slices.Sort(unchecked)
-		o.warn("left out, because only attachments of the image tell of it and their signatures were not checked: " + strings.Join(slices.Compact(unchecked), ", "))
+		o.warn("left out, because only attachments of the image tell of it and nothing verifies them: " + strings.Join(slices.Compact(unchecked), ", "))
 	}
 }
 

@@ -1,0 +1,88 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/internal/signature"
+	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
+)
+
+// reportAttached says what the policy makes of an attachment, by the rule of the
+// catalog that its document names; of one that names none, by this catalog's. Looked at
+// are the signatures beside it and, of a revision of this catalog, those that stand
+// here; of the image, those in the repository that it was found in. No other catalog is
+// opened, so that there nothing but what is verified is known: the rest is unknown.
+func (c *Catalog) reportAttached(ctx context.Context, a *revision.Attachment, beside [][]jsontext.Value, repository registry.Repository) trust.Report {
+	e := c.newEvaluator(nil, zeroTime)
+	defer e.done(ctx)
+	rev, named := a.Revision, a.Revision.Catalog()
+	here := named == c.normal || named == "" && c.catalogNamed(a) == ""
+	rule := e.rule(rev.Tag.Name)
+	if named != "" && !here {
+		rule = e.policy.For(named, rev.Tag.Name)
+	}
+	unknown := func(format string, args ...any) trust.Report {
+		return trust.Report{Verdict: entry.VerdictUnknown, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case rule.Name == "":
+		return unknown("no rule of the policy is for entries of its catalog")
+	case !slices.Contains(rule.Require, trust.SubjectEntry):
+		return unknown("the policy wants no signature of the entry, and whoever may write beside the image may say anything of it")
+	}
+	var checks []trust.Check
+	for _, what := range rule.Require {
+		if what == trust.SubjectImage {
+			check, _ := e.lookUp(ctx, rule, what, repository, rev.Document.Image.Digest)
+			checks = append(checks, check)
+			continue
+		}
+		check, known := checkBeside(rule, rev, beside)
+		if check.Result != entry.VerdictVerified && here {
+			check, _ = e.lookUp(ctx, rule, what, c.repository, rev.Digest, known...)
+		}
+		checks = append(checks, check)
+	}
+	report := rule.Report(checks...)
+	switch {
+	case report.Verdict == entry.VerdictVerified && !admits(rule, named):
+		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: entry.VerdictUntrusted, Digest: rev.Digest, Reason: foreignOrigin(rev)})...)
+	case report.Verdict == entry.VerdictVerified && here:
+		report.Reason = "its signatures hold, and the log of this catalog does not have it"
+	case report.Verdict == entry.VerdictVerified:
+		report.Reason = "whether it is still live only its catalog knows"
+	case !here && len(beside) == 0:
+		return unknown("no signatures are beside it, and its catalog was not asked for any")
+	case !here:
+		return unknown("%s; its catalog, which may have more signatures, was not asked", report.Reason)
+	}
+	return report
+}
+
+// maxBeside bounds the artifacts whose signatures are checked apart from the others.
+const maxBeside = 16
+
+// checkBeside checks the signatures beside an attachment, all together; if they prove
+// nothing, those of each artifact, because anybody may put any number of others there.
+// It returns them as far as they are looked at, too.
+func checkBeside(rule trust.AppliedRule, rev *revision.Revision, beside [][]jsontext.Value) (check trust.Check, all []signature.Signature) {
+	all = evidenceOf(slices.Concat(beside...)).Signatures
+	all = all[:min(len(all), signature.MaxSignatures)]
+	check = rule.Check(trust.SubjectEntry, rev.Digest, signature.Evidence{Signatures: all})
+	for _, artifact := range beside[:min(len(beside), maxBeside)] {
+		if check.Result == entry.VerdictVerified {
+			break
+		}
+		if alone := rule.Check(trust.SubjectEntry, rev.Digest, evidenceOf(artifact)); alone.Result == entry.VerdictVerified {
+			check = alone
+		}
+	}
+	return check, all
+}
