@@ -35,7 +35,7 @@ func (c *Client) publish(ctx context.Context, path, image string, options catalo
 	case options.Wait > 0:
 		return catalog.PublishResult{}, fmt.Errorf("%w: a server does not wait for images", entry.ErrInvalid)
 	case options.Init:
-		return catalog.PublishResult{}, fmt.Errorf("%w: a server does not begin catalogs", entry.ErrInvalid)
+		return catalog.PublishResult{}, fmt.Errorf("%w: --init: a server does not begin catalogs", entry.ErrInvalid)
 	case inDirectory:
 		return catalog.PublishResult{}, fmt.Errorf("%w: the server cannot read the directory %s of this machine", entry.ErrInvalid, filepath.Clean(directory))
 	}

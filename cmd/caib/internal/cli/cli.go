@@ -125,6 +125,9 @@ func (a *app) verb(command *cobra.Command, codes []int, run func(ctx context.Con
 		if err := a.settings.resolve(command.Flags(), a.system); err != nil {
 			return err
 		}
+		if err := a.settings.checkServerSettings(command.Name()); err != nil {
+			return err
+		}
 		a.started = true
 		limit := a.settings.limit(command.Name())
 		if limit == 0 {
