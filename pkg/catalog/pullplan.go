@@ -200,6 +200,9 @@ func (p *puller) fileName(file *entry.ArtifactRef) string {
 	}
 	if !p.options.KeepCompressed {
 		name = unpack.Title(name, file.Compression)
+		if file.Format == "simg" {
+			name = unpack.Title(name, file.Format)
+		}
 	}
 	return name
 }

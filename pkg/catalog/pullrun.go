@@ -112,8 +112,11 @@ func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File,
 
 // unpacks reports whether a file is written otherwise than it is stored.
 func (p *puller) unpacks(job *pullJob) bool {
-	return job.artifact.Compression != "" && !p.options.KeepCompressed
+	return (job.artifact.Compression != "" || isSparse(job)) && !p.options.KeepCompressed
 }
+
+// isSparse reports whether a file is one of Android's sparse images.
+func isSparse(job *pullJob) bool { return job.artifact.Format == "simg" }
 
 func (p *puller) fetching(job *pullJob, begun int64) fetch.Options {
 	options := fetch.Options{}
@@ -142,32 +145,44 @@ func (p *puller) stream(ctx context.Context, job *pullJob, options fetch.Options
 		w.CloseWithError(err) // nil is the end: only then the bytes are right
 		fetched <- err
 	}()
-	written, err := unpackInto(to, r, job.artifact.Compression, cmp.Or(stated, p.options.MaxSize, maxPulled))
-	if err == nil && stated != 0 && written != stated {
-		err = fmt.Errorf("%w: %d bytes, where the entry says %d", entry.ErrMalformed, written, stated)
-	}
+	written, err := p.convert(job, to, r)
 	r.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // nobody reads on
 	return written, cmp.Or(err, <-fetched)
 }
 
-// unpackInto writes what a compressed stream holds, and reads it to its end.
-func unpackInto(to io.Writer, from io.Reader, compression string, limit int64) (int64, error) {
-	content, err := unpack.New(compression, from)
+// convert writes what a stored file holds, and reads it to its end.
+func (p *puller) convert(job *pullJob, to io.Writer, from io.Reader) (int64, error) {
+	unpacked, err := unpack.New(job.artifact.Compression, from)
 	if err != nil {
 		return 0, err
 	}
-	defer content.Close()
-	written, err := io.CopyBuffer(plain{to}, io.LimitReader(content, limit), make([]byte, 256<<10))
-	if err != nil {
-		return written, err
+	defer unpacked.Close()
+	stated, most := job.artifact.DecompressedSize, cmp.Or(p.options.MaxSize, maxPulled)
+	var content io.Reader = &sized{from: unpacked, most: cmp.Or(stated, most), want: stated}
+	if isSparse(job) {
+		content = &sized{from: unpack.Expand(content), most: most}
 	}
-	switch n, err := io.ReadFull(content, make([]byte, 1)); {
-	case n > 0:
-		return written, fmt.Errorf("%w: more than the %d bytes that it may have", entry.ErrMalformed, limit)
-	case !errors.Is(err, io.EOF):
-		return written, err
+	return io.CopyBuffer(plain{to}, content, make([]byte, 256<<10))
+}
+
+// sized reads no more than a bound, and ends only where the size is right.
+type sized struct {
+	from io.Reader
+	most int64
+	want int64 // 0 is any
+	size int64
+}
+
+func (s *sized) Read(p []byte) (int, error) {
+	n, err := s.from.Read(p)
+	s.size += int64(n)
+	switch {
+	case s.size > s.most:
+		return 0, fmt.Errorf("%w: more than the %d bytes that it may have", entry.ErrMalformed, s.most)
+	case errors.Is(err, io.EOF) && s.want != 0 && s.size != s.want:
+		return 0, fmt.Errorf("%w: %d bytes, where the entry says %d", entry.ErrMalformed, s.size, s.want)
 	}
-	return written, nil
+	return n, err
 }
 
 // plain hides all but Write, so that a copy uses its own buffer.

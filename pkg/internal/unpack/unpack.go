@@ -27,16 +27,23 @@ const bufferSize = 256 << 10
 
 // suffixes are the endings of file names, by compression.
 var suffixes = map[string][]string{
-	"gzip": {".gz", ".gzip"},
-	"xz":   {".xz"},
-	"zstd": {".zst", ".zstd"},
-	"lz4":  {".lz4"},
+	"gzip":       {".gz", ".gzip"},
+	"xz":         {".xz"},
+	"zstd":       {".zst", ".zstd"},
+	"lz4":        {".lz4"},
+	sparseFormat: {".simg"},
 }
 
-// Supports reports whether a compression can be undone; "" is none, and can.
-func Supports(compression string) bool { return compression == "" || suffixes[compression] != nil }
+// sparseFormat is no compression, but undone as one.
+const sparseFormat = "simg"
 
-// Title is the name of a file without the suffix of its compression.
+// Supports reports whether a compression can be undone; "" is none, and can.
+func Supports(compression string) bool {
+	return compression == "" || compression != sparseFormat && suffixes[compression] != nil
+}
+
+// Title is the name of a file without the suffix of its compression, or of a sparse
+// image, "simg".
 func Title(title, compression string) string {
 	for _, suffix := range suffixes[compression] {
 		if n := len(title) - len(suffix); n > 0 && strings.EqualFold(title[n:], suffix) {
