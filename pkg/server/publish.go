@@ -98,7 +98,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 func (s *Server) publish(w http.ResponseWriter, r *http.Request) {
 	var request api.PublishRequest
 	s.publication(w, r, "publish", &request, func(ctx context.Context, d *auditRecord) (catalog.PublishResult, error) {
-		d.name = printable(cmp.Or(request.Name, request.CatalogImageName, request.ImageBuildName, request.Image))
+		d.name = printable(cmp.Or(request.Name, request.CatalogImageName, request.ImageBuildName, request.ImageBuild.Name, request.Image))
 		options, err := optionsOf(&request.Details, who(ctx))
 		if err == nil {
 			err = s.mayPublish(request.Image, request.Disk)

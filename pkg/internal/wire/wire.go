@@ -61,9 +61,12 @@ func Result(p *api.Publication) catalog.PublishResult {
 	}
 }
 
-// Kind returns the kind of package entry that a problem is of by its code, or by its
-// status where the code has none; nil is none.
+// Kind returns the kind of package entry that a problem is of by its reason or its
+// code, or by its status where these have none; nil is none.
 func Kind(p *api.Problem) error {
+	if p.Reason == api.ReasonDigest {
+		return entry.ErrDigest
+	}
 	kind := entry.Kind(p.Code)
 	if kind == nil && (p.Status >= 500 || p.Status == http.StatusTooManyRequests) {
 		return entry.ErrUnreachable
