@@ -2,7 +2,7 @@
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES      = . e2e e2e/sigstore
+MODULES      = . e2e e2e/sigstore e2e/tekton
 PLATFORMS    = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 # A number of runs, not a time: before Go 1.27, fuzzing whose time is up while a
 # worker is busy can end in "context deadline exceeded" (golang/go#75804).
@@ -45,6 +45,7 @@ quick: format
 test:
 	$(GO) test -race -shuffle=on ./...
 	cd e2e && $(GO) test -shuffle=on -parallel 8 -timeout 20m ./...
+	cd e2e/tekton && $(GO) test -count=1 -shuffle=on ./...
 
 # What `make load` runs of the long campaigns: all of it; less before a change lands.
 SCHEDULES   ?= 100000

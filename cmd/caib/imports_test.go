@@ -79,6 +79,7 @@ var arrows = []struct{ name, imports string }{
 	{"examples/samples", ""},
 	{"examples/demo", "examples/samples " + public},
 	{"examples/pipeline", public},
+	{"examples/ci", "examples/samples pkg/registry"},
 	{"e2e/tools", ""},
 	{"e2e/registries", "e2e/tools " + support},
 	{"e2e/faultproxy", "e2e/registries"},
