@@ -24,7 +24,7 @@ type EditOptions struct {
 	Sign     *Signing // signs the revision, never the image; nil signs nothing
 }
 
-// maxEditRounds bounds how often one edit is made while others edit the entry.
+// maxEditRounds bounds how often one edit merges what others write meanwhile.
 const maxEditRounds = 3
 
 // Edit gives an entry a new revision of the same image, with a change; what the
@@ -32,11 +32,11 @@ const maxEditRounds = 3
 // asked, so nothing is attached there. A name that is not live is an
 // entry.ErrNotFound, one that the policy refuses a *trust.Error, and one that a later
 // format decides an entry.ErrLaterFormat. An edit that is signed is refused as well
-// where the policy only warns and does not verify the entry. Of two who edit the entry at the same time,
-// neither undoes what the other did: the change is made again on top of theirs, and
-// after some rounds the edit is an entry.ErrConflict; so is an edit of an entry that
-// gets another image meanwhile. A third who edits a revision before its writer looked
-// again can hide what that revision was made without.
+// where the policy only warns and does not verify the entry. Of those who edit the
+// entry at the same time, none undoes what another did: what they changed is merged,
+// and what is later in the log counts where they say different things. After some
+// rounds the edit is an entry.ErrConflict; so is an edit of an entry that gets another
+// image meanwhile. What an editor who was cut short hid, the next edit brings back.
 func (c *Catalog) Edit(ctx context.Context, name string, change entry.Change, options EditOptions) (PublishResult, error) {
 	if err := entry.CheckName(name); err != nil {
 		return PublishResult{}, err
@@ -77,7 +77,10 @@ func (e *edit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	document, err := head.Document.Changed(e.change)
+	document, from, bases, err := e.start(ctx, head)
+	if err == nil {
+		document, err = document.Changed(e.change)
+	}
 	if err != nil {
 		return fmt.Errorf("edit %s: %w", e.name, err)
 	}
@@ -92,7 +95,7 @@ func (e *edit) run(ctx context.Context) error {
 	if warning != nil {
 		e.result.Warnings = append(e.result.Warnings, *warning)
 	}
-	if err := e.write(ctx, head, document); err != nil || e.options.DryRun {
+	if err := e.write(ctx, from, document, bases); err != nil || e.options.DryRun {
 		return err
 	}
 	if err := e.settle(ctx); err != nil {
@@ -135,6 +138,24 @@ func (e *edit) begin(ctx context.Context) (*revision.Revision, error) {
 	return head, nil
 }
 
+// start returns what the change is made to: what a head says and, where other edits are
+// hidden by it, these as well.
+func (e *edit) start(ctx context.Context, head *revision.Revision) (document *revision.Document, from *revision.Revision, bases []string, err error) {
+	edits, err := e.view.EditsUnder(ctx, head, e.counting.counter())
+	switch {
+	case err != nil:
+		return nil, nil, nil, err
+	case edits == nil, edits.Stated != nil && !sameImage(edits.Stated, head):
+		return head.Document, head, []string{head.Tag.Hash}, nil // what is of another image is for the writer of the head
+	}
+	return edits.Merged()
+}
+
+// sameImage reports whether two revisions publish one image.
+func sameImage(a, b *revision.Revision) bool {
+	return a.Document != nil && b.Document != nil && a.Document.Image.Digest == b.Document.Image.Digest
+}
+
 func (e *edit) unsigned(ctx context.Context, head *revision.Revision) (*Warning, error) {
 	if e.options.Sign != nil {
 		return nil, nil
@@ -142,10 +163,11 @@ func (e *edit) unsigned(ctx context.Context, head *revision.Revision) (*Warning,
 	return e.catalog.unsigned(ctx, e.view, e.name, head, &head.Document.Image, e.options.Unsigned)
 }
 
-// write appends a document that was made from a revision.
-func (e *edit) write(ctx context.Context, from *revision.Revision, document *revision.Document) error {
+// write appends a document that was made from a revision; bases are nil for one that
+// edits nothing.
+func (e *edit) write(ctx context.Context, from *revision.Revision, document *revision.Document, bases []string) error {
 	c := e.catalog
-	packed, next, err := c.packDocument(ctx, e.view, document, from, e.options.Author)
+	packed, next, err := c.packEdit(ctx, e.view, document, from, bases, e.options.Author)
 	if err != nil {
 		return err
 	}
@@ -174,45 +196,48 @@ func (e *edit) signer(next *revision.Revision) func(context.Context) error {
 	}
 }
 
-// settle looks again, and makes the change on top of what others wrote meanwhile.
+// settle reads the log again, and merges what others wrote meanwhile: until the last
+// revision has the change, and all that an own one hides.
 func (e *edit) settle(ctx context.Context) error {
 	for round := 1; ; round++ {
-		other, err := e.overtaken(ctx)
+		edits, err := e.others(ctx)
 		switch {
 		case err != nil:
 			return err
-		case other == nil:
-			return nil
-		case other.Document == nil, other.Document.Image.Digest != e.base.Document.Image.Digest:
-			return e.yield(ctx, other)
+		case edits == nil:
+			return newLostError(e.name, e.last.Tag)
+		case !sameImage(edits.Head, e.base):
+			return e.yield(ctx, edits.Head)
+		case edits.Stated != nil && !sameImage(edits.Stated, e.base):
+			return e.yield(ctx, edits.Stated)
 		}
-		document, err := other.Document.Changed(e.change)
+		document, from, bases, err := edits.Merged()
 		switch {
 		case err != nil:
 			return fmt.Errorf("edit %s: %w", e.name, err)
-		case e.last.Tag.Compare(other.Tag) < 0 && revision.SameContent(other.Document, document):
-			e.result.Item = other.Item() // it was made from the own one, or says the same
+		case revision.SameContent(edits.Head.Document, document):
+			if edits.Head.Tag != e.last.Tag { // it was made from the own one, or says the same
+				e.result.Item = edits.Head.Item()
+			}
 			return nil
 		case round == maxEditRounds:
 			return fmt.Errorf("edit %s: %w: others edit it all the time", e.name, entry.ErrConflict)
 		}
-		if err := e.write(ctx, other, document); err != nil {
+		if err := e.write(ctx, from, document, bases); err != nil {
 			return err
 		}
 	}
 }
 
-// overtaken reads the log again, and returns the last revision that somebody else
-// appended after the base; nil for none. Under a policy, what it does not verify does
-// not count.
-func (e *edit) overtaken(ctx context.Context) (*revision.Revision, error) {
-	c := e.catalog
-	view, err := c.refresh(ctx, e.name)
+// others reads the log again, and returns what there is of the name after the base.
+// Under a policy, what it does not verify does not count.
+func (e *edit) others(ctx context.Context) (*ocilog.Edits, error) {
+	view, err := e.catalog.refresh(ctx, e.name)
 	if err != nil {
 		return nil, err
 	}
 	e.view = view
-	return view.Overtaken(ctx, e.base.Tag, e.own, e.counting.counter())
+	return view.EditsAfter(ctx, e.base.Tag, e.last.Tag, e.own, e.counting.counter())
 }
 
 // yield gives way to a revision that is not about the image that was edited: a
@@ -233,7 +258,7 @@ func (e *edit) yield(ctx context.Context, other *revision.Revision) error {
 		return fmt.Errorf("edit %s: it was removed meanwhile: %w", e.name, entry.ErrNotFound)
 	}
 	if hidden {
-		if err := e.write(ctx, other, other.Document); err != nil {
+		if err := e.write(ctx, other, other.Document, nil); err != nil {
 			return err
 		}
 	}

@@ -179,12 +179,3 @@ func (v *View) liveWithout(ctx context.Context, s *Settling) (bool, error) {
 	head, err := v.last(ctx, before, s.Counter)
 	return head != nil && head.Tag.Op == revision.OpPublish, err
 }
-
-// Overtaken decides whether an editor is done, who made revisions of a name from base:
-// own. The last later one that somebody else made, and that counts, is what the editor
-// has to read: its own revision lacks what that changed, or is hidden by it (SPEC
-// section 12). nil means that nobody came between.
-func (v *View) Overtaken(ctx context.Context, base revision.Tag, own map[revision.Tag]bool, counter Counter) (*revision.Revision, error) {
-	others := slices.DeleteFunc(slices.Clone(v.of(base.Name)), func(tag revision.Tag) bool { return tag.Compare(base) <= 0 || own[tag] })
-	return v.last(ctx, others, counter)
-}

@@ -12,87 +12,80 @@ import (
 // editing is an edit of an entry, which gives it a word of its own.
 type editing struct {
 	word string
-	last revision.Tag                  // the last revision that it wrote
-	from map[revision.Tag]revision.Tag // of each that it wrote: what it was made from
-	done bool                          // it was told that it edited the entry
+	last revision.Tag // the last revision that it wrote
+	done bool         // it was told that it edited the entry
 }
 
 // edit gives an entry one more word, as catalog.Edit does: what it decides by is the
-// same code, View.Overtaken and Document.Changed.
+// same code, View.EditsUnder, View.EditsAfter and Edits.Merged.
 func (a *actor) edit(ctx context.Context, name string) {
 	s := a.schedule
-	view, base, saw, err := a.decide(ctx, a.process.log.Read, name)
-	if err != nil || base == nil || base.Document == nil || !a.counts(base) {
+	view, head, saw, err := a.decide(ctx, a.process.log.Read, name)
+	if err != nil || head == nil || head.Document == nil || !a.counts(head) {
 		return
 	}
 	a.serial++
-	e := &editing{word: fmt.Sprintf("edit-%d-%d", a.index, a.serial), from: map[revision.Tag]revision.Tag{}}
-	change := &entry.Change{AddTags: []string{e.word}}
+	e := &editing{word: fmt.Sprintf("edit-%d-%d", a.index, a.serial)}
+	document, from, bases := head.Document, head, []string{head.Tag.Hash}
+	under, err := view.EditsUnder(ctx, head, a.counter())
+	if err == nil && under != nil && (under.Stated == nil || sameImage(under.Stated, head)) {
+		document, from, bases, err = under.Merged()
+	}
+	if err == nil {
+		document, err = document.Changed(&entry.Change{AddTags: []string{e.word}})
+	}
 	own := map[revision.Tag]bool{}
-	from, begun := base, base
-	for round := 1; ; round++ {
-		last := a.appendEdit(ctx, view, from, change, saw, e)
+	for round := 1; err == nil; round++ {
+		last := a.appendEdit(ctx, view, from, document, bases, saw, e)
 		if last == nil {
 			return
 		}
-		own[last.Tag], base = true, from
+		own[last.Tag] = true
 		saw = s.shown()
-		var other *revision.Revision
-		if view, other, err = a.overtaken(ctx, base, own); err != nil {
+		if view, err = a.process.log.Read(ctx, name); err != nil {
 			return
 		}
-		switch {
-		case other == nil:
-			e.done = true
-		case other.Document == nil, other.Document.Image.Digest != begun.Document.Image.Digest:
+		edits, err := view.EditsAfter(ctx, from.Tag, last.Tag, own, a.counter())
+		if err != nil || edits == nil || !sameImage(edits.Head, head) || edits.Stated != nil && !sameImage(edits.Stated, head) {
 			return // it gives way; what it was told is none of this
-		case last.Tag.Compare(other.Tag) < 0 && slices.Contains(other.Document.Tags, e.word):
-			e.done = true
 		}
-		if e.done || round == 4 {
+		if document, from, bases, err = edits.Merged(); err != nil {
+			s.fail("%s cannot merge %s: %v", a.name, edits.Head.Tag, err)
+			return
+		}
+		if e.done = revision.SameContent(edits.Head.Document, document); e.done || round == 3 {
 			s.note("%s: the edit %s is over: %t", a.name, e.word, e.done)
 			return
 		}
-		from = other
 	}
 }
 
-// appendEdit appends what a change makes of a revision; nil is one that failed.
-func (a *actor) appendEdit(ctx context.Context, view *View, from *revision.Revision, change *entry.Change, saw int, e *editing) *revision.Revision {
+func sameImage(a, b *revision.Revision) bool {
+	return a.Document != nil && b.Document != nil && a.Document.Image.Digest == b.Document.Image.Digest
+}
+
+// appendEdit appends a document that was made from a revision; nil is one that failed.
+func (a *actor) appendEdit(ctx context.Context, view *View, from *revision.Revision, made *revision.Document, bases []string, saw int, e *editing) *revision.Revision {
 	s := a.schedule
 	text, err := a.process.log.DocumentText(ctx, from.Tag)
 	if err != nil {
 		return nil
 	}
-	document, err := from.Document.Changed(change)
-	if err != nil {
-		s.fail("%s cannot change %s: %v", a.name, from.Tag, err)
-		return nil
-	}
+	document := *made
 	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, from.Tag.Name), a.name, simulated
-	packed, err := revision.PackRewrite(document, text, view.Seen())
+	packed, err := revision.PackEdit(&document, text, view.Seen(), bases)
 	if err != nil {
 		s.fail("%s cannot pack an edit of %s: %v", a.name, from.Tag, err)
 		return nil
 	}
 	s.editors[packed.Tag] = e
-	e.last, e.from[packed.Tag] = packed.Tag, from.Tag
+	e.last = packed.Tag
 	return a.appendUnpacked(ctx, packed, saw)
 }
 
-// overtaken reads the log again, and returns the last revision that somebody else
-// appended after the base.
-func (a *actor) overtaken(ctx context.Context, base *revision.Revision, own map[revision.Tag]bool) (*View, *revision.Revision, error) {
-	view, err := a.process.log.Read(ctx, base.Tag.Name)
-	if err != nil {
-		return nil, nil, err
-	}
-	other, err := view.Overtaken(ctx, base.Tag, own, a.counter())
-	return view, other, err
-}
-
 // checkEditors checks that no edit that was told to be done is lost while nothing but
-// edits follow it that are done, too. A registry that lags hides editors from each
+// edits follow it, the last of which is done, too: those in between may have been cut
+// short. A registry that lags hides editors from each
 // other, as it does publishers.
 func (s *schedule) checkEditors() {
 	if s.setting.lag > 0 {
@@ -105,10 +98,7 @@ func (s *schedule) checkEditors() {
 		}
 		all := s.repository.revisions(tag.Name, s.setting.policy)
 		after := all[slices.Index(all, tag):]
-		if slices.ContainsFunc(after, func(later revision.Tag) bool { return s.editors[later] == nil || !s.editors[later].done }) {
-			continue
-		}
-		if s.hiddenBelow(tag, after) {
+		if last := s.editors[after[len(after)-1]]; last == nil || !last.done || slices.ContainsFunc(after, func(later revision.Tag) bool { return s.editors[later] == nil }) {
 			continue
 		}
 		head := after[len(after)-1]
@@ -117,22 +107,4 @@ func (s *schedule) checkEditors() {
 		}
 		s.edits++
 	}
-}
-
-// hiddenBelow reports whether a later revision that was not made from an edit hides
-// it, and somebody made another edit from that before its editor looked again. Then
-// its editor finds its own change in the last revision, and the hidden one is lost:
-// three edits, of which catalog.Edit does not promise more.
-func (s *schedule) hiddenBelow(tag revision.Tag, after []revision.Tag) bool {
-	for _, hides := range after {
-		if hides == tag || tag.Compare(s.editors[hides].from[hides]) <= 0 {
-			continue
-		}
-		for _, above := range after {
-			if e := s.editors[above]; e != s.editors[hides] && e.from[above] == hides {
-				return true
-			}
-		}
-	}
-	return false
 }

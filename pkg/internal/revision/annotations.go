@@ -12,6 +12,7 @@ const (
 	AnnotationImage        = "vnd.caib.catalog.image"
 	AnnotationImageDigest  = "vnd.caib.catalog.image-digest"
 	AnnotationSeen         = "vnd.caib.catalog.seen"
+	AnnotationBase         = "vnd.caib.catalog.base"      // of edits only
 	AnnotationReference    = "vnd.caib.catalog.reference" // of attachments only
 	AnnotationDistro       = automotivePrefix + "distro"
 	AnnotationTarget       = automotivePrefix + "target"
@@ -62,7 +63,7 @@ func withCatalog(annotations map[string]string, catalog string) map[string]strin
 	return all
 }
 
-func documentFacets(d *Document, seen Seen) map[string]string {
+func documentFacets(d *Document, seen Seen, bases []string) map[string]string {
 	target := ""
 	if len(d.Metadata.Targets) > 0 {
 		target = d.Metadata.Targets[0].Name
@@ -71,6 +72,7 @@ func documentFacets(d *Document, seen Seen) map[string]string {
 		ocispec.AnnotationCreated, d.PublishedAt.String(),
 		ocispec.AnnotationTitle, d.Name,
 		AnnotationSeen, seen.String(),
+		AnnotationBase, basesText(bases),
 		AnnotationImageDigest, d.Image.Digest.String(),
 		AnnotationImage, d.Image.Reference,
 		ocispec.AnnotationVersion, d.Version,

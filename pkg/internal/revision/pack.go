@@ -42,13 +42,19 @@ func Pack(document *Document, seen Seen) (*Packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpPublish, document.Name, document.PublishedAt, text, documentFacets(document, seen))
+	return pack(OpPublish, document.Name, document.PublishedAt, text, documentFacets(document, seen, nil))
 }
 
 // PackRewrite is Pack for a document that replaces old, a document as a reader
 // found it: what a newer writer put into old beyond the fields known here is
 // kept (SPEC section 6).
 func PackRewrite(document *Document, old []byte, seen Seen) (*Packed, error) {
+	return PackEdit(document, old, seen, nil)
+}
+
+// PackEdit is PackRewrite for an edit: bases are the hashes of the tags of the
+// revisions that it was made from, first that of old (SPEC section 4.2).
+func PackEdit(document *Document, old []byte, seen Seen, bases []string) (*Packed, error) {
 	var parsed Document
 	if err := json.Unmarshal(old, &parsed); err != nil {
 		return nil, fmt.Errorf("%w: document to rewrite: %v", entry.ErrInvalid, err)
@@ -65,7 +71,7 @@ func PackRewrite(document *Document, old []byte, seen Seen) (*Packed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pack(OpPublish, document.Name, document.PublishedAt, text, documentFacets(document, seen))
+	return pack(OpPublish, document.Name, document.PublishedAt, text, documentFacets(document, seen, bases))
 }
 
 // PackRemoval makes a removal revision (SPEC section 7); seen is as for Pack.

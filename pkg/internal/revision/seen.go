@@ -1,15 +1,11 @@
 package revision
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Seen says how many revision tags the writer of a revision saw in a catalog
@@ -47,17 +43,4 @@ func parseSeen(text string) Seen {
 		return Seen{}
 	}
 	return seen
-}
-
-// seenIn reads it out of a manifest's annotations.
-func seenIn(annotations jsontext.Value) Seen {
-	if !bytes.Contains(annotations, []byte(AnnotationSeen)) {
-		return Seen{} // most often, and cheaper than to decode them
-	}
-	var said map[string]any
-	if json.Unmarshal(annotations, &said) != nil {
-		return Seen{}
-	}
-	text, _ := said[AnnotationSeen].(string)
-	return parseSeen(text)
 }

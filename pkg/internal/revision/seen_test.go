@@ -24,7 +24,7 @@ func TestSeen(t *testing.T) {
 		`"vnd.caib.catalog.seen"`:                          {},
 		``:                                                 {},
 	} {
-		if got := seenIn(jsontext.Value(text)); got != want {
+		if got, _ := saidIn(jsontext.Value(text)); got != want {
 			t.Errorf("%s: %+v, want %+v", text, got, want)
 		}
 	}

@@ -21,6 +21,9 @@ type Revision struct {
 	Removal  *Removal      // of a removal
 	Later    string        // artifact type of a later format, which this code cannot read
 	Seen     Seen          // what its writer saw of the catalog
+	// Bases are the hashes of the tags of the revisions that an edit was made from, the
+	// one that it changes first; nil for what is no edit, or does not say.
+	Bases []string
 }
 
 // Live reports whether the revision, where it is the head of its name, makes the
@@ -78,7 +81,8 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 	if !ok || op != tag.Op {
 		return nil, invalid("artifact type %q does not %s", shorten(view.ArtifactType), tag.Op)
 	}
-	revision := &Revision{Tag: tag, Digest: sum, Size: int64(len(manifest)), Seen: seenIn(view.Annotations)}
+	revision := &Revision{Tag: tag, Digest: sum, Size: int64(len(manifest))}
+	revision.Seen, revision.Bases = saidIn(view.Annotations)
 	if later {
 		// The document cannot be read, so the annotations bind name and time.
 		var annotations map[string]string

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +31,8 @@ type vectors struct {
 	Removals      []packedVector[revision.Removal]
 	Rewrites      []struct {
 		packedVector[revision.Document]
-		Old string
+		Old   string
+		Bases []string // of an edit
 	}
 	Attachments []struct {
 		Subject                    ocispec.Descriptor
@@ -137,8 +139,11 @@ func TestVectors(t *testing.T) {
 		tt.check(t, packed, err)
 	}
 	for _, tt := range v.Rewrites {
-		packed, err := revision.PackRewrite(&tt.Document, []byte(tt.Old), tt.seen())
+		packed, err := revision.PackEdit(&tt.Document, []byte(tt.Old), tt.seen(), tt.Bases)
 		tt.check(t, packed, err)
+		if rev, err := revision.Unpack(packed.Tag, packed.Manifest); err != nil || !slices.Equal(rev.Bases, tt.Bases) {
+			t.Errorf("%s: bases %v, %v; want %v", tt.Tag, rev.Bases, err, tt.Bases)
+		}
 	}
 	for _, tt := range v.Attachments {
 		packed, err := revision.PackAttachment([]byte(tt.Revision), tt.Catalog, tt.Subject)

@@ -52,9 +52,10 @@ tag and removes another, --label team- removes a label, --target rpi4- a
 target; --target rpi4:verified says that somebody ran the image there,
 rpi4:unverified takes that back.
 
-Of two who edit an entry at the same time, neither undoes what the other did:
-the change is made again on top of what the other wrote. An entry that gets
-another image meanwhile is left alone (exit 5).
+Of those who edit an entry at the same time, none undoes what another did: all
+changes are merged. Where two set one field to different values, the later
+revision counts. An entry that gets another image meanwhile is left alone (exit
+5).
 
 Under a trust policy that demands signatures, an edit needs one too:
 --sign-key or --sign-keyless; --unsigned does without. A signature vouches for

@@ -1,0 +1,167 @@
+package ocilog
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+)
+
+// Edits are the revisions of a name that an editor goes by (SPEC section 12): those
+// after a base, in log order, as far as they count.
+type Edits struct {
+	Head *revision.Revision // the last one
+	// Stated is the last one that is no edit, and that neither Head nor anything that
+	// Head was made from was made from: it says all anew, and Head hides it. nil is none.
+	Stated *revision.Revision
+
+	apart []*revision.Revision          // edits that Head was not made from, and that it is to have
+	after []*revision.Revision          // all edits after Stated
+	known map[string]*revision.Revision // by the hashes of their tags, with what they were made from
+}
+
+// maxEdits bounds the revisions of a name that an editor reads.
+const maxEdits = 256
+
+// EditsAfter reads what there is of a name after a base, from which last was made. own
+// are the revisions that count whatever Counter says. Head is to have last, and what
+// last hides: the edits between base and last. nil means that there is nothing after
+// the base.
+func (v *View) EditsAfter(ctx context.Context, base, last revision.Tag, own map[revision.Tag]bool, counter Counter) (*Edits, error) {
+	all := v.of(last.Name)
+	tags := slices.DeleteFunc(slices.Clone(all), func(tag revision.Tag) bool { return tag.Compare(base) <= 0 })
+	list, err := v.historyOf(ctx, tags[max(0, len(tags)-maxEdits):])
+	if err != nil {
+		return nil, err
+	}
+	if counter != nil {
+		slices.Reverse(list) // the newest are asked about first
+		counts := counter.Count(ctx, list)
+		for i := range list {
+			if !counts[i] && !own[list[i].Tag] {
+				list[i] = nil
+			}
+		}
+		list = slices.DeleteFunc(list, func(r *revision.Revision) bool { return r == nil })
+		slices.Reverse(list)
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	e := &Edits{Head: list[len(list)-1], known: map[string]*revision.Revision{}}
+	if err := e.readBases(ctx, v, all, list); err != nil {
+		return nil, err
+	}
+	e.sort(list, last)
+	return e, nil
+}
+
+// EditsUnder is EditsAfter for what a head was made from, and for what the head hides:
+// its writer may not have read the log again yet. nil means that it hides nothing.
+func (v *View) EditsUnder(ctx context.Context, head *revision.Revision, counter Counter) (*Edits, error) {
+	if len(head.Bases) == 0 {
+		return nil, nil
+	}
+	all := v.of(head.Tag.Name)
+	base := slices.IndexFunc(all, func(tag revision.Tag) bool { return tag.Hash == head.Bases[0] && tag.Op == revision.OpPublish })
+	if base < 0 || slices.Index(all, head.Tag) <= base+1 {
+		return nil, nil
+	}
+	return v.EditsAfter(ctx, all[base], head.Tag, map[revision.Tag]bool{head.Tag: true}, counter)
+}
+
+// readBases finds the revisions that edits were made from.
+func (e *Edits) readBases(ctx context.Context, v *View, all []revision.Tag, list []*revision.Revision) error {
+	wanted := map[string]bool{}
+	for _, r := range list {
+		e.known[r.Tag.Hash] = r
+	}
+	for _, r := range list {
+		if len(r.Bases) > 0 && e.known[r.Bases[0]] == nil {
+			wanted[r.Bases[0]] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return nil
+	}
+	tags := slices.DeleteFunc(slices.Clone(all), func(tag revision.Tag) bool { return !wanted[tag.Hash] || tag.Op != revision.OpPublish })
+	found, err := v.historyOf(ctx, tags)
+	for _, r := range found {
+		e.known[r.Tag.Hash] = r
+	}
+	return err
+}
+
+// base returns what a revision changed; nil for what is no edit, or of which that is
+// not known.
+func (e *Edits) base(r *revision.Revision) *revision.Revision {
+	if r.Document == nil || len(r.Bases) == 0 {
+		return nil
+	}
+	if base := e.known[r.Bases[0]]; base != nil && base.Document != nil && base.Document.Image.Digest == r.Document.Image.Digest {
+		return base
+	}
+	return nil
+}
+
+// sort finds out what Head lacks.
+func (e *Edits) sort(list []*revision.Revision, last revision.Tag) {
+	within := map[*revision.Revision]bool{} // Head, and what it was made from
+	for next := []*revision.Revision{e.Head}; len(next) > 0; next = next[1:] {
+		if within[next[0]] {
+			continue
+		}
+		within[next[0]] = true
+		for _, hash := range next[0].Bases {
+			if base := e.known[hash]; base != nil {
+				next = append(next, base)
+			}
+		}
+	}
+	stated := -1 // the last revision that is no edit
+	for i, r := range list {
+		if e.base(r) == nil {
+			stated = i
+		}
+	}
+	if stated >= 0 && !within[list[stated]] {
+		e.Stated = list[stated]
+	}
+	for i, r := range list {
+		switch {
+		case i <= stated && r.Tag != last, e.base(r) == nil:
+		case within[r]:
+			e.after = append(e.after, r)
+		default:
+			e.after = append(e.after, r)
+			if r.Tag.Compare(last) <= 0 {
+				e.apart = append(e.apart, r)
+			}
+		}
+	}
+}
+
+// Merged returns what the name is to say once nothing of it is hidden, the revision
+// that this is a rewrite of, and the bases of the edit that says it. What is later in
+// the log counts where two say different things. All that is merged, and Stated, must
+// be of one image.
+func (e *Edits) Merged() (document *revision.Document, from *revision.Revision, bases []string, err error) {
+	from, edits := e.Head, e.apart
+	if e.Stated != nil {
+		from, edits = e.Stated, e.after
+	} else if len(edits) > 0 && e.base(e.Head) != nil {
+		edits = append(slices.Clone(edits), e.Head)
+	}
+	document = from.Document
+	for _, edit := range edits {
+		if document, err = document.Reapplied(e.base(edit).Document, edit.Document); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	for _, base := range slices.Concat([]*revision.Revision{from, e.Head}, e.apart) {
+		if !slices.Contains(bases, base.Tag.Hash) {
+			bases = append(bases, base.Tag.Hash)
+		}
+	}
+	return document, from, bases, nil
+}
