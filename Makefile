@@ -60,6 +60,7 @@ load:
 	$(GO) test -count=1 -v -timeout 30m -run '^TestMutations$$' ./pkg/trust $(FULL)
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestHostileCatalogsAreBounded$$' $(FULL) $(LOADFLAGS) .
 	cd e2e && $(GO) test -count=1 -v -timeout 60m -run '^TestOneImageUnderSixNames$$' $(FULL) .
+	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestSixProcessesEditOneEntry$$' $(FULL) .
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestNightliesAreKept$$' $(FULL) .
 	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' $(LOAD) $(LOADFLAGS) .
 

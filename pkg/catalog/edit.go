@@ -77,14 +77,14 @@ func (e *edit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	document, from, bases, err := e.start(ctx, head)
+	merge, err := e.start(ctx, head)
 	if err == nil {
-		document, err = document.Changed(e.change)
+		merge.Document, err = merge.Document.Changed(e.change)
 	}
 	if err != nil {
 		return fmt.Errorf("edit %s: %w", e.name, err)
 	}
-	if revision.SameContent(head.Document, document) {
+	if revision.SameContent(head.Document, merge.Document) {
 		e.result.Outcome, e.result.Item = Unchanged, head.Item()
 		return nil
 	}
@@ -95,7 +95,7 @@ func (e *edit) run(ctx context.Context) error {
 	if warning != nil {
 		e.result.Warnings = append(e.result.Warnings, *warning)
 	}
-	if err := e.write(ctx, from, document, bases); err != nil || e.options.DryRun {
+	if err := e.write(ctx, merge); err != nil || e.options.DryRun {
 		return err
 	}
 	if err := e.settle(ctx); err != nil {
@@ -140,13 +140,13 @@ func (e *edit) begin(ctx context.Context) (*revision.Revision, error) {
 
 // start returns what the change is made to: what a head says and, where other edits are
 // hidden by it, these as well.
-func (e *edit) start(ctx context.Context, head *revision.Revision) (document *revision.Document, from *revision.Revision, bases []string, err error) {
+func (e *edit) start(ctx context.Context, head *revision.Revision) (*ocilog.Merge, error) {
 	edits, err := e.view.EditsUnder(ctx, head, e.counting.counter())
 	switch {
 	case err != nil:
-		return nil, nil, nil, err
+		return nil, err
 	case edits == nil, edits.Stated != nil && !sameImage(edits.Stated, head):
-		return head.Document, head, []string{head.Tag.Hash}, nil // what is of another image is for the writer of the head
+		return ocilog.MergeOf(head), nil // what is of another image is for the writer of the head
 	}
 	return edits.Merged()
 }
@@ -163,11 +163,10 @@ func (e *edit) unsigned(ctx context.Context, head *revision.Revision) (*Warning,
 	return e.catalog.unsigned(ctx, e.view, e.name, head, &head.Document.Image, e.options.Unsigned)
 }
 
-// write appends a document that was made from a revision; bases are nil for one that
-// edits nothing.
-func (e *edit) write(ctx context.Context, from *revision.Revision, document *revision.Document, bases []string) error {
+// write appends what was merged; without Bases, it is no edit.
+func (e *edit) write(ctx context.Context, merge *ocilog.Merge) error {
 	c := e.catalog
-	packed, next, err := c.packEdit(ctx, e.view, document, from, bases, e.options.Author)
+	packed, next, err := c.packEdit(ctx, e.view, merge, e.options.Author)
 	if err != nil {
 		return err
 	}
@@ -180,7 +179,7 @@ func (e *edit) write(ctx context.Context, from *revision.Revision, document *rev
 	}
 	c.forget()
 	e.result.Outcome = Published
-	e.base, e.last, e.own[next.Tag] = from, next, true
+	e.base, e.last, e.own[next.Tag] = merge.Base, next, true
 	return nil
 }
 
@@ -211,11 +210,11 @@ func (e *edit) settle(ctx context.Context) error {
 		case edits.Stated != nil && !sameImage(edits.Stated, e.base):
 			return e.yield(ctx, edits.Stated)
 		}
-		document, from, bases, err := edits.Merged()
+		merge, err := edits.Merged()
 		switch {
 		case err != nil:
 			return fmt.Errorf("edit %s: %w", e.name, err)
-		case revision.SameContent(edits.Head.Document, document):
+		case revision.SameContent(edits.Head.Document, merge.Document):
 			if edits.Head.Tag != e.last.Tag { // it was made from the own one, or says the same
 				e.result.Item = edits.Head.Item()
 			}
@@ -223,7 +222,7 @@ func (e *edit) settle(ctx context.Context) error {
 		case round == maxEditRounds:
 			return fmt.Errorf("edit %s: %w: others edit it all the time", e.name, entry.ErrConflict)
 		}
-		if err := e.write(ctx, from, document, bases); err != nil {
+		if err := e.write(ctx, merge); err != nil {
 			return err
 		}
 	}
@@ -258,7 +257,7 @@ func (e *edit) yield(ctx context.Context, other *revision.Revision) error {
 		return fmt.Errorf("edit %s: it was removed meanwhile: %w", e.name, entry.ErrNotFound)
 	}
 	if hidden {
-		if err := e.write(ctx, other, other.Document, nil); err != nil {
+		if err := e.write(ctx, &ocilog.Merge{Document: other.Document, From: other, Base: other}); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ type Edits struct {
 	// Head was made from was made from: it says all anew, and Head hides it. nil is none.
 	Stated *revision.Revision
 
+	own   map[revision.Tag]bool         // the editor's own revisions
 	apart []*revision.Revision          // edits that Head was not made from, and that it is to have
 	after []*revision.Revision          // all edits after Stated
 	known map[string]*revision.Revision // by the hashes of their tags, with what they were made from
@@ -48,7 +49,7 @@ func (v *View) EditsAfter(ctx context.Context, base, last revision.Tag, own map[
 	if len(list) == 0 {
 		return nil, nil
 	}
-	e := &Edits{Head: list[len(list)-1], known: map[string]*revision.Revision{}}
+	e := &Edits{Head: list[len(list)-1], own: own, known: map[string]*revision.Revision{}}
 	if err := e.readBases(ctx, v, all, list); err != nil {
 		return nil, err
 	}
@@ -67,7 +68,11 @@ func (v *View) EditsUnder(ctx context.Context, head *revision.Revision, counter 
 	if base < 0 || slices.Index(all, head.Tag) <= base+1 {
 		return nil, nil
 	}
-	return v.EditsAfter(ctx, all[base], head.Tag, map[revision.Tag]bool{head.Tag: true}, counter)
+	e, err := v.EditsAfter(ctx, all[base], head.Tag, map[revision.Tag]bool{head.Tag: true}, counter)
+	if e != nil {
+		e.own = nil // the head is somebody else's
+	}
+	return e, err
 }
 
 // readBases finds the revisions that edits were made from.
@@ -141,27 +146,45 @@ func (e *Edits) sort(list []*revision.Revision, last revision.Tag) {
 	}
 }
 
-// Merged returns what the name is to say once nothing of it is hidden, the revision
-// that this is a rewrite of, and the bases of the edit that says it. What is later in
-// the log counts where two say different things. All that is merged, and Stated, must
-// be of one image.
-func (e *Edits) Merged() (document *revision.Document, from *revision.Revision, bases []string, err error) {
-	from, edits := e.Head, e.apart
-	if e.Stated != nil {
-		from, edits = e.Stated, e.after
-	} else if len(edits) > 0 && e.base(e.Head) != nil {
+// Merge is what a name is to say once nothing of it is hidden.
+type Merge struct {
+	Document *revision.Document
+	From     *revision.Revision // that the document is a rewrite of
+	Base     *revision.Revision // that it changes
+	Bases    []string           // the hashes of the tags of all that it is made from; that of Base first
+}
+
+// MergeOf is that of a revision alone.
+func MergeOf(r *revision.Revision) *Merge {
+	return &Merge{Document: r.Document, From: r, Base: r, Bases: []string{r.Tag.Hash}}
+}
+
+// Merged makes again on Head, or on Stated, what that is to have and lacks. What is
+// later in the log counts where two say different things. All of it, and Stated, must
+// be of one image. What is made from the editor's own revision changes what that
+// changed, so that its own change is part of the difference.
+func (e *Edits) Merged() (*Merge, error) {
+	m, edits := MergeOf(e.Head), e.apart
+	switch base := e.base(e.Head); {
+	case e.Stated != nil:
+		m, edits = MergeOf(e.Stated), e.after
+	case base != nil && e.own[e.Head.Tag]:
+		m.Base, m.Bases = base, []string{base.Tag.Hash}
+	}
+	if e.Stated == nil && len(edits) > 0 && e.base(e.Head) != nil {
 		edits = append(slices.Clone(edits), e.Head)
 	}
-	document = from.Document
 	for _, edit := range edits {
-		if document, err = document.Reapplied(e.base(edit).Document, edit.Document); err != nil {
-			return nil, nil, nil, err
+		next, err := m.Document.Reapplied(e.base(edit).Document, edit.Document)
+		if err != nil {
+			return nil, err
+		}
+		m.Document = next
+	}
+	for _, r := range slices.Concat([]*revision.Revision{e.Head}, e.apart) {
+		if !slices.Contains(m.Bases, r.Tag.Hash) {
+			m.Bases = append(m.Bases, r.Tag.Hash)
 		}
 	}
-	for _, base := range slices.Concat([]*revision.Revision{from, e.Head}, e.apart) {
-		if !slices.Contains(bases, base.Tag.Hash) {
-			bases = append(bases, base.Tag.Hash)
-		}
-	}
-	return document, from, bases, nil
+	return m, nil
 }

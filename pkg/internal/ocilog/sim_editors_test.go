@@ -26,17 +26,17 @@ func (a *actor) edit(ctx context.Context, name string) {
 	}
 	a.serial++
 	e := &editing{word: fmt.Sprintf("edit-%d-%d", a.index, a.serial)}
-	document, from, bases := head.Document, head, []string{head.Tag.Hash}
+	merge := MergeOf(head)
 	under, err := view.EditsUnder(ctx, head, a.counter())
 	if err == nil && under != nil && (under.Stated == nil || sameImage(under.Stated, head)) {
-		document, from, bases, err = under.Merged()
+		merge, err = under.Merged()
 	}
 	if err == nil {
-		document, err = document.Changed(&entry.Change{AddTags: []string{e.word}})
+		merge.Document, err = merge.Document.Changed(&entry.Change{AddTags: []string{e.word}})
 	}
 	own := map[revision.Tag]bool{}
 	for round := 1; err == nil; round++ {
-		last := a.appendEdit(ctx, view, from, document, bases, saw, e)
+		last := a.appendEdit(ctx, view, merge, saw, e)
 		if last == nil {
 			return
 		}
@@ -45,15 +45,15 @@ func (a *actor) edit(ctx context.Context, name string) {
 		if view, err = a.process.log.Read(ctx, name); err != nil {
 			return
 		}
-		edits, err := view.EditsAfter(ctx, from.Tag, last.Tag, own, a.counter())
+		edits, err := view.EditsAfter(ctx, merge.Base.Tag, last.Tag, own, a.counter())
 		if err != nil || edits == nil || !sameImage(edits.Head, head) || edits.Stated != nil && !sameImage(edits.Stated, head) {
 			return // it gives way; what it was told is none of this
 		}
-		if document, from, bases, err = edits.Merged(); err != nil {
+		if merge, err = edits.Merged(); err != nil {
 			s.fail("%s cannot merge %s: %v", a.name, edits.Head.Tag, err)
 			return
 		}
-		if e.done = revision.SameContent(edits.Head.Document, document); e.done || round == 3 {
+		if e.done = revision.SameContent(edits.Head.Document, merge.Document); e.done || round == 3 {
 			s.note("%s: the edit %s is over: %t", a.name, e.word, e.done)
 			return
 		}
@@ -64,16 +64,16 @@ func sameImage(a, b *revision.Revision) bool {
 	return a.Document != nil && b.Document != nil && a.Document.Image.Digest == b.Document.Image.Digest
 }
 
-// appendEdit appends a document that was made from a revision; nil is one that failed.
-func (a *actor) appendEdit(ctx context.Context, view *View, from *revision.Revision, made *revision.Document, bases []string, saw int, e *editing) *revision.Revision {
-	s := a.schedule
+// appendEdit appends an edit; nil is one that failed.
+func (a *actor) appendEdit(ctx context.Context, view *View, merge *Merge, saw int, e *editing) *revision.Revision {
+	s, from := a.schedule, merge.From
 	text, err := a.process.log.DocumentText(ctx, from.Tag)
 	if err != nil {
 		return nil
 	}
-	document := *made
+	document := *merge.Document
 	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, from.Tag.Name), a.name, simulated
-	packed, err := revision.PackEdit(&document, text, view.Seen(), bases)
+	packed, err := revision.PackEdit(&document, text, view.Seen(), merge.Bases)
 	if err != nil {
 		s.fail("%s cannot pack an edit of %s: %v", a.name, from.Tag, err)
 		return nil
