@@ -27,7 +27,7 @@ var modules = []string{root, root + "/e2e", root + "/e2e/sigstore"}
 const public = "schema schema/apitest pkg/entry pkg/registry pkg/trust pkg/catalog pkg/api pkg/client pkg/server"
 
 // support is what tests of every module may import beside.
-const support = "internal/testwait internal/testtuf examples/samples"
+const support = "internal/testloop internal/testwait internal/testtuf examples/samples"
 
 // arrows says what each package imports of ours, and nothing else of ours may it
 // import. What comes first imports nothing that comes later.
@@ -46,6 +46,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/referrertag", ""},
 	{"pkg/registry", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/bounded pkg/internal/keylock pkg/internal/normal pkg/internal/pause pkg/internal/referrertag"},
 
+	{"pkg/internal/blockdevice", "pkg/entry"},
 	{"pkg/internal/gate", "pkg/entry pkg/internal/normal pkg/registry"},
 	{"pkg/internal/fetch", "pkg/entry pkg/internal/pause"},
 	{"pkg/internal/place", "pkg/entry"},
@@ -60,7 +61,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/pause pkg/internal/revision"},
 	{"pkg/internal/serving", "pkg/entry pkg/internal/gate pkg/trust"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
-	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/fetch pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/pause pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/unpack pkg/internal/verdicts pkg/registry pkg/trust"},
+	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/blockdevice pkg/internal/fetch pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/pause pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/unpack pkg/internal/verdicts pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry pkg/internal/revision"},
 	{"pkg/internal/wire", "pkg/api pkg/catalog pkg/entry"},
@@ -70,6 +71,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
 	{"pkg/internal/imagesign", "pkg/internal/signature pkg/registry pkg/trust"},
 
+	{"internal/testloop", ""},
 	{"internal/testtuf", ""},
 	{"internal/testwait", ""},
 

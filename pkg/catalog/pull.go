@@ -14,8 +14,8 @@ import (
 // all files of the live entry into the current directory.
 type PullOptions struct {
 	Version string // as GetOptions.Version
-	// Dest is a directory that exists, for files under their titles, or the path
-	// of one file; "" is the current directory.
+	// Dest is a directory that exists, for files under their titles, the path of
+	// one file, or a block device; "" is the current directory.
 	Dest string
 	// Out is written the content of one file, instead of Dest. It has been written
 	// all of it, or a part, before an error says that it is wrong.
@@ -27,7 +27,12 @@ type PullOptions struct {
 	// MaxSize bounds a file as it is written, in bytes. 0 is what the entry says of
 	// it, and 64 GiB where it says nothing.
 	MaxSize int64
-	Force   bool // replaces files that exist
+	Force   bool // replaces files that exist, and goes on where DeviceError.Force says so
+	// Confirm is asked before a device is written to, after all that can be checked
+	// before. Its error ends the pull. nil is yes if Force is set, and no else.
+	Confirm func(ctx context.Context, device Device) error
+	// ReadBack reads what was written to a device, past the cache, and compares.
+	ReadBack bool
 	// Progress is told, from one goroutine, how far a file is; nil is nobody.
 	Progress func(PullProgress)
 }
@@ -57,20 +62,26 @@ type PulledFile struct {
 	File      string        `json:"file,omitempty"` // its path; "" in PullOptions.Out, and where it is not whole
 	Title     string        `json:"title,omitempty"`
 	Partition string        `json:"partition,omitempty"`
-	Digest    digest.Digest `json:"digest"`         // of the bytes as they are stored
-	SizeBytes int64         `json:"sizeBytes"`      // of them
-	Bytes     int64         `json:"bytes"`          // that were written
-	Resumed   int64         `json:"resumed"`        // bytes that an earlier run had fetched
-	Seconds   float64       `json:"seconds"`        // that it took
-	Place     string        `json:"place"`          // the repository that it came from
-	Part      string        `json:"part,omitempty"` // of a file that is not whole: what the next run goes on from
+	Digest    digest.Digest `json:"digest"`             // of the bytes as they are stored
+	SizeBytes int64         `json:"sizeBytes"`          // of them
+	Bytes     int64         `json:"bytes"`              // that were written
+	Resumed   int64         `json:"resumed"`            // bytes that an earlier run had fetched
+	Seconds   float64       `json:"seconds"`            // that it took
+	Place     string        `json:"place"`              // the repository that it came from
+	ReadBack  bool          `json:"readBack,omitempty"` // the device holds what was written
+	Warnings  []string      `json:"warnings,omitempty"` // what went less than well after it was written
+	// Unfinished is a device that has been written to, and has no image now: its
+	// first MiB is zero, as far as the device could be written to.
+	Unfinished string `json:"unfinished,omitempty"`
+	Part       string `json:"part,omitempty"` // of a file that is not whole: what the next run goes on from
 }
 
 // Pull writes the files of an entry. The policy decides first: of an entry that it
 // refuses nothing is fetched, and the error is that of Get. Then each file is
 // fetched by its digest, and gets its name once all of it is there and right: bytes
 // that are not, of a size or a digest that the entry does not say, are an
-// entry.ErrMalformed. A file that exists is an entry.ErrConflict. With an error, the
+// entry.ErrMalformed. A file that exists is an entry.ErrConflict. What is wrong with
+// a device is a DeviceError; its first MiB is written last, and zero until then. With an error, the
 // result says which files are whole, and what the next run goes on from.
 func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (PullResult, error) {
 	item, err := c.Get(ctx, name, GetOptions{Version: options.Version})

@@ -37,7 +37,8 @@ type pullJob struct {
 	repository registry.Repository
 	place      string
 	descriptor ocispec.Descriptor
-	path       string // "" is PullOptions.Out
+	path       string  // "" is PullOptions.Out
+	device     *Device // where path is one
 }
 
 // newPuller decides what is written where. Nothing is fetched yet but what says how
@@ -138,6 +139,10 @@ func (p *puller) target() error {
 		return fmt.Errorf("%w: %w", entry.ErrInvalid, err)
 	case err != nil && os.IsPathSeparator(dest[len(dest)-1]):
 		return fmt.Errorf("%w: directory %s does not exist", entry.ErrInvalid, dest)
+	case err == nil && isDevice(info):
+		return p.intoDevice(dest)
+	case err != nil && belongsToDevices(dest):
+		return fmt.Errorf("%w: there is no device %s", entry.ErrInvalid, dest)
 	case err == nil && !info.Mode().IsRegular():
 		return fmt.Errorf("%w: %s is neither a file nor a directory", entry.ErrInvalid, dest)
 	}

@@ -36,7 +36,7 @@ func (p *puller) run(ctx context.Context) (PullResult, error) {
 		}
 		err := p.file(ctx, job, &file)
 		file.Seconds = time.Since(start).Seconds()
-		if err == nil || file.Part != "" {
+		if err == nil || file.Part != "" || file.Unfinished != "" {
 			result.Files = append(result.Files, file)
 		}
 		if err != nil {
@@ -55,6 +55,9 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 	if job.path == "" {
 		pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), p.options.Out)
 		return err
+	}
+	if job.device != nil {
+		return p.writeDevice(ctx, job, pulled)
 	}
 	target, err := place.Begin(job.path, job.descriptor.Digest.String(), job.descriptor.Size, p.options.Force)
 	if err != nil {

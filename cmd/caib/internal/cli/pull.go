@@ -37,18 +37,28 @@ refuses nothing is fetched. The digest is taken while the bytes arrive, and a
 file gets its name once all of it is there, right, and on the disk.
 
 DEST is a directory that exists (the current one), for all files under their
-titles; the path of one file; or - for standard output, where only the exit
-status tells whether the bytes were right. Compressed files (gzip, xz, zstd,
-lz4) are decompressed, and lose the suffix; holes stay holes.
+titles; the path of one file; a block device; or - for standard output, where
+only the exit status tells whether the bytes were right. Compressed files (gzip,
+xz, zstd, lz4) are decompressed, and lose the suffix; holes stay holes.
 
 A transfer that breaks goes on where it broke. What an interrupted run has
 fetched stays in DEST.part, and the next run goes on from there. Without
---timeout, a transfer takes as long as it takes, as long as bytes arrive.`,
+--timeout, a transfer takes as long as it takes, as long as bytes arrive.
+
+A block device (on Linux) loses all that is on it: what that is, is shown, and
+the command asks for the device's name; without a terminal it needs --force, and
+so does a partition. One that is in use (mounted, swap space, a part of another
+device), holds the running system, or is too small is refused in any case. Its
+first MiB is zero until the rest is on it and right, and so is the last MiB of a
+whole disk at first, where a copy of the old partition table may be: nothing
+boots from a part of an image. --read-back reads what was written from the
+device, past the cache, and compares. What breaks off begins anew the next time.`,
 		Example: `  caib catalog pull autosd
   caib catalog pull autosd disk.raw --version 1.4
   caib catalog pull autosd boards/ --partition boot --force
   caib catalog pull autosd - --artifact disk.raw.xz
-  caib catalog pull autosd --key release.pub -o json`,
+  caib catalog pull autosd --key release.pub -o json
+  caib catalog pull autosd /dev/sdb --read-back`,
 		Args:              arguments("NAME", "[DEST]"),
 		ValidArgsFunction: a.completePull,
 	}
@@ -58,7 +68,8 @@ fetched stays in DEST.part, and the next run goes on from there. Without
 	flags.StringVar(&o.pull.Partition, "partition", "", "the file of this partition alone")
 	flags.BoolVar(&o.pull.KeepCompressed, "keep-compressed", false, "write files as they are stored")
 	flags.Var(&o.maxSize, "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
-	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist")
+	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist; write to a device without a question, and to a partition")
+	flags.BoolVar(&o.pull.ReadBack, "read-back", false, "read what was written to a device, and compare")
 	o.trustFlags.register(flags)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
@@ -93,11 +104,18 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	o.pull.Confirm = o.confirmDevice
 	bar := o.newTransferBar()
 	o.pull.Progress = bar.update
 	result, err := catalog.PullItem(ctx, client, &item, o.pull)
 	bar.clear()
 	for _, file := range result.Files {
+		if file.Unfinished != "" {
+			o.note("%s holds no image now: its first MiB is zero, so that nothing boots from a part of one", file.Unfinished)
+		}
+		for _, warning := range file.Warnings {
+			o.warn(warning)
+		}
 		if file.Part != "" {
 			o.note("%s has the first bytes of %q: the same command goes on from there", file.Part, file.Title)
 		}
@@ -114,15 +132,15 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 // direct says where to write to. What - stands for takes nothing but the file: the
 // report goes to standard error.
 func (o *pullOptions) direct(args []string) error {
-	if len(args) < 2 {
-		return nil
+	if len(args) < 2 || args[1] == "-" && o.pull.ReadBack {
+		return o.directDevice()
 	}
 	if args[1] == "" {
 		return fmt.Errorf("%w: DEST: want a directory, a file, or - for standard output", entry.ErrInvalid)
 	}
 	if args[1] != "-" {
 		o.pull.Dest = args[1]
-		return nil
+		return o.directDevice()
 	}
 	if o.system.OutTerminal {
 		return withHint(fmt.Errorf("%w: DEST: an image is nothing for a terminal", entry.ErrInvalid), "redirect standard output to a file or a program, or name a file")
@@ -144,7 +162,10 @@ func (o *pullOptions) reachable(item *entry.Item) error {
 // pullHint says what helps against an error of a pull.
 func (o *pullOptions) pullHint(err error, item *entry.Item) error {
 	var answer *registry.Error
+	var device *catalog.DeviceError
 	switch {
+	case errors.As(err, &device):
+		return deviceHint(err, device)
 	case errors.As(err, &answer):
 		return err
 	case errors.Is(err, entry.ErrConflict):

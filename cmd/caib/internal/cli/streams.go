@@ -188,21 +188,28 @@ func (a *app) warn(text string) {
 	}
 }
 
-// confirm asks a yes-or-no question on a terminal. A person who interrupts it,
-// or takes too long, has not answered: then the context's error is returned.
+// confirm asks a yes-or-no question on a terminal.
 func (a *app) confirm(ctx context.Context, question string) (bool, error) {
-	fmt.Fprintf(a.system.Err, "%s [y/N] ", question)
+	answer, err := a.ask(ctx, question+" [y/N]")
+	answer = strings.ToLower(answer)
+	return answer == "y" || answer == "yes", err
+}
+
+// ask returns what a person answers on a terminal; what cannot be read is "". One
+// who interrupts it, or takes too long, has not answered: then the context's error
+// is returned.
+func (a *app) ask(ctx context.Context, question string) (string, error) {
+	fmt.Fprintf(a.system.Err, "%s ", question)
 	answered := make(chan string, 1)
 	go func() { // ends with the process where nobody answers
-		answer, _ := readLine(a.system.In) // what cannot be read is no yes
+		answer, _ := readLine(a.system.In)
 		answered <- string(answer)
 	}()
 	select {
 	case answer := <-answered:
-		answer = strings.ToLower(strings.TrimSpace(answer))
-		return answer == "y" || answer == "yes", nil
+		return strings.TrimSpace(answer), nil
 	case <-ctx.Done():
 		fmt.Fprintln(a.system.Err)
-		return false, ctx.Err()
+		return "", ctx.Err()
 	}
 }
