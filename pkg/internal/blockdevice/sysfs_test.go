@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,61 +159,70 @@ func TestWhatADeviceIs(t *testing.T) {
 	}
 }
 
+// refusal is a card in some state, and why it is not written to.
+type refusal struct {
+	name   string
+	change func(s *tree)
+	number string // "" is that of the card, sdb
+	size   int64
+	force  bool
+	want   string // "" is nothing
+}
+
+// alone are what a device is by itself, and as the disk of the running system.
+var alone = []refusal{
+	{name: "nobody uses it"},
+	{name: "just large enough", size: 4000 * sector},
+	{name: "too small", size: 4000*sector + 1, force: true, want: "invalid: /dev/card is too small: it has 2048000 bytes, and the image 2048001"},
+	{name: "no medium", change: func(s *tree) { s.write("sys/devices/sdb/size", "0\n") }, force: true, want: "invalid: /dev/card has no medium"},
+	{name: "read-only", change: func(s *tree) { s.write("sys/devices/sdb/ro", "1\n") }, force: true, want: "invalid: /dev/card is read-only"},
+	{name: "a partition", number: "8:17", want: "invalid: /dev/card is a part of another device"},
+	{name: "a partition, by force", number: "8:17", force: true},
+	{name: "a partition of a disk that is read-only", number: "8:17", change: func(s *tree) { s.write("sys/devices/sdb/ro", "1\n") }, force: true, want: "invalid: /dev/card is read-only"},
+	{name: "another partition of the disk that the system runs from", number: "8:1", force: true},
+	{name: "the running system", number: "8:0", force: true, want: "conflict: /dev/card holds the running system"},
+	{name: "its partition", number: "8:2", force: true, want: "conflict: /dev/card holds the running system"},
+	{name: "mounted", change: func(s *tree) { s.mount("8:16", `/media/my\040card`, "/dev/sdb") }, force: true, want: "conflict: /dev/card is in use: sdb is mounted on /media/my card"},
+	{name: "a mounted partition", change: func(s *tree) { s.mount("8:18", "/media", "/dev/sdb2") }, force: true, want: "conflict: /dev/card is in use: sdb2 is mounted on /media"},
+	{name: "another is mounted", number: "8:17", change: func(s *tree) { s.mount("8:18", "/media", "/dev/sdb2") }, force: true},
+	{name: "mounted under a number of its own", change: func(s *tree) { s.mount("0:50", "/media", "/dev/sdb2") }, force: true, want: "conflict: /dev/card is in use: sdb2 is mounted on /media"},
+	{name: "mounted by a link", change: func(s *tree) {
+		s.link("dev/disk/by-label/data", "dev/sdb2")
+		s.mount("0:50", "/media", "/dev/disk/by-label/data")
+	}, force: true, want: "conflict: /dev/card is in use: sdb2 is mounted on /media"},
+}
+
+// shared are who else uses a device.
+var shared = []refusal{
+	{name: "swap space", change: func(s *tree) { s.more("proc/swaps", "/dev/sdb1 partition 1000 0 -2\n") }, force: true, want: "conflict: /dev/card is in use: sdb1 is swap space"},
+	{name: "a file of swap space", change: func(s *tree) { s.more("proc/swaps", "/dev/sdb1 file 1000 0 -2\n") }},
+	{name: "a part of LVM's", change: func(s *tree) { s.madeOf("dm-3", "253:3", "data-home", "sdb2") }, force: true, want: "conflict: /dev/card is in use: sdb2 is a part of dm-3 (data-home)"},
+	{name: "a part of a RAID", change: func(s *tree) { s.madeOf("md0", "9:0", "", "sdb", "sda1") }, force: true, want: "conflict: /dev/card is in use: sdb is a part of md0"},
+	{name: "below a loop device", change: func(s *tree) {
+		s.disk("loop4", "7:4", 10)
+		s.write("sys/devices/loop4/loop/backing_file", "/dev/sdb\n")
+	}, force: true, want: "conflict: /dev/card is in use: sdb is what loop4 shows"},
+	{name: "used in many ways", change: func(s *tree) {
+		for i := range 6 {
+			s.mount("8:18", fmt.Sprintf("/m%d", i), "/dev/sdb2")
+		}
+	}, want: "conflict: /dev/card is in use: sdb2 is mounted on /m0, sdb2 is mounted on /m1, sdb2 is mounted on /m2, sdb2 is mounted on /m3 and 2 more"},
+	{name: "made of others", number: "253:3", change: func(s *tree) { s.madeOf("dm-3", "253:3", "data-home", "sdb2") }, want: "invalid: /dev/card is a part of another device"},
+	{name: "far below the running system", change: func(s *tree) {
+		s.madeOf("md0", "9:0", "", "sdb1", "sdb2")
+		s.madeOf("dm-1", "253:1", "root", "md0")
+		s.write("proc/self/mountinfo", "")
+		s.mount("253:1", "/", "/dev/mapper/root")
+	}, force: true, want: "conflict: /dev/card holds the running system"},
+	{name: "a running system with a number of its own", change: func(s *tree) {
+		s.write("proc/self/mountinfo", "")
+		s.mount("0:30", "/", "/dev/sdb1")
+	}, force: true, want: "conflict: /dev/card holds the running system"},
+}
+
 func TestWhatIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name   string
-		change func(s *tree)
-		number string // "" is that of the card, sdb
-		size   int64
-		force  bool
-		want   string // "" is nothing
-	}{
-		{name: "nobody uses it"},
-		{name: "just large enough", size: 4000 * sector},
-		{name: "too small", size: 4000*sector + 1, force: true, want: "invalid: /dev/card is too small: it has 2048000 bytes, and the image 2048001"},
-		{name: "no medium", change: func(s *tree) { s.write("sys/devices/sdb/size", "0\n") }, force: true, want: "invalid: /dev/card has no medium"},
-		{name: "read-only", change: func(s *tree) { s.write("sys/devices/sdb/ro", "1\n") }, force: true, want: "invalid: /dev/card is read-only"},
-		{name: "a partition", number: "8:17", want: "invalid: /dev/card is a part of another device"},
-		{name: "a partition, by force", number: "8:17", force: true},
-		{name: "a partition of a disk that is read-only", number: "8:17", change: func(s *tree) { s.write("sys/devices/sdb/ro", "1\n") }, force: true, want: "invalid: /dev/card is read-only"},
-		{name: "another partition of the disk that the system runs from", number: "8:1", force: true},
-		{name: "the running system", number: "8:0", force: true, want: "conflict: /dev/card holds the running system"},
-		{name: "its partition", number: "8:2", force: true, want: "conflict: /dev/card holds the running system"},
-		{name: "mounted", change: func(s *tree) { s.mount("8:16", `/media/my\040card`, "/dev/sdb") }, force: true, want: "conflict: /dev/card is in use: sdb is mounted on /media/my card"},
-		{name: "a mounted partition", change: func(s *tree) { s.mount("8:18", "/media", "/dev/sdb2") }, force: true, want: "conflict: /dev/card is in use: sdb2 is mounted on /media"},
-		{name: "another is mounted", number: "8:17", change: func(s *tree) { s.mount("8:18", "/media", "/dev/sdb2") }, force: true},
-		{name: "mounted under a number of its own", change: func(s *tree) { s.mount("0:50", "/media", "/dev/sdb2") }, force: true, want: "conflict: /dev/card is in use: sdb2 is mounted on /media"},
-		{name: "mounted by a link", change: func(s *tree) {
-			s.link("dev/disk/by-label/data", "dev/sdb2")
-			s.mount("0:50", "/media", "/dev/disk/by-label/data")
-		}, force: true, want: "conflict: /dev/card is in use: sdb2 is mounted on /media"},
-		{name: "swap space", change: func(s *tree) { s.more("proc/swaps", "/dev/sdb1 partition 1000 0 -2\n") }, force: true, want: "conflict: /dev/card is in use: sdb1 is swap space"},
-		{name: "a file of swap space", change: func(s *tree) { s.more("proc/swaps", "/dev/sdb1 file 1000 0 -2\n") }},
-		{name: "a part of LVM's", change: func(s *tree) { s.madeOf("dm-3", "253:3", "data-home", "sdb2") }, force: true, want: "conflict: /dev/card is in use: sdb2 is a part of dm-3 (data-home)"},
-		{name: "a part of a RAID", change: func(s *tree) { s.madeOf("md0", "9:0", "", "sdb", "sda1") }, force: true, want: "conflict: /dev/card is in use: sdb is a part of md0"},
-		{name: "below a loop device", change: func(s *tree) {
-			s.disk("loop4", "7:4", 10)
-			s.write("sys/devices/loop4/loop/backing_file", "/dev/sdb\n")
-		}, force: true, want: "conflict: /dev/card is in use: sdb is what loop4 shows"},
-		{name: "used in many ways", change: func(s *tree) {
-			for i := range 6 {
-				s.mount("8:18", fmt.Sprintf("/m%d", i), "/dev/sdb2")
-			}
-		}, want: "conflict: /dev/card is in use: sdb2 is mounted on /m0, sdb2 is mounted on /m1, sdb2 is mounted on /m2, sdb2 is mounted on /m3 and 2 more"},
-		{name: "made of others", number: "253:3", change: func(s *tree) { s.madeOf("dm-3", "253:3", "data-home", "sdb2") }, want: "invalid: /dev/card is a part of another device"},
-		{name: "far below the running system", change: func(s *tree) {
-			s.madeOf("md0", "9:0", "", "sdb1", "sdb2")
-			s.madeOf("dm-1", "253:1", "root", "md0")
-			s.write("proc/self/mountinfo", "")
-			s.mount("253:1", "/", "/dev/mapper/root")
-		}, force: true, want: "conflict: /dev/card holds the running system"},
-		{name: "a running system with a number of its own", change: func(s *tree) {
-			s.write("proc/self/mountinfo", "")
-			s.mount("0:30", "/", "/dev/sdb1")
-		}, force: true, want: "conflict: /dev/card holds the running system"},
-	}
-	for _, tt := range tests {
+	for _, tt := range slices.Concat(alone, shared) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newTree(t)

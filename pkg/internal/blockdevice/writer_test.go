@@ -238,10 +238,10 @@ func TestADeviceThatIsTooSmall(t *testing.T) {
 func TestZerosReplaceWhatWasThere(t *testing.T) {
 	t.Parallel()
 	content := image(7)
-	clear(content[mib/2 : mib+100])           // over the end of the first MiB
-	clear(content[2*mib+1 : 4*mib+9])         // long
-	clear(content[5*mib : 5*mib+8192])        // short
-	clear(content[6*mib+4096 : len(content)]) // up to the end
+	clear(content[mib/2 : mib+100])    // over the end of the first MiB
+	clear(content[2*mib+1 : 4*mib+9])  // long
+	clear(content[5*mib : 5*mib+8192]) // short
+	clear(content[6*mib+4096:])        // up to the end
 	for _, zeroes := range []bool{false, true} {
 		disk := newMemory(8 * mib)
 		disk.zeroes = zeroes

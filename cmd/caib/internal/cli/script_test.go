@@ -38,7 +38,7 @@ import (
 //	uncoloured stdout|stderr FILE  they are the same but for colours, and coloured
 //	unsteered                nothing that was printed steers a terminal
 //
-// and those of registries_test.go, trust_test.go, sigstore_test.go and
+// and those of disk_test.go, registries_test.go, trust_test.go, sigstore_test.go and
 // topics_test.go. After a run, the files out and err hold what
 // it printed, with digests, sizes, times in tags, hosts and directories
 // replaced by words, for a comparison that does not depend on them.
@@ -75,7 +75,12 @@ func TestScripts(t *testing.T) {
 			"untag":      cmdUntag,
 			"shown":      cmdShown,
 			"block":      cmdBlock,
+			"disk":       cmdDisk,
+			"noise":      cmdNoise,
+			"begins":     cmdBegins,
+			"loop":       cmdLoop,
 		},
+		Condition:           holds,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
