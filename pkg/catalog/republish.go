@@ -73,6 +73,9 @@ func carryOverOptions(d *revision.Document, options PublishOptions) PublishOptio
 	if options.Source == (entry.Source{}) {
 		options.Source = d.Source
 	}
+	if options.Build == (entry.Build{}) {
+		options.Build = d.Build
+	}
 	return options
 }
 

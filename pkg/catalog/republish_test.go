@@ -25,6 +25,7 @@ func TestPublishAgain(t *testing.T) {
 	}
 	first, err := publishBuild(t, c, build, catalog.PublishOptions{
 		Version: "7", Description: "good", Tags: []string{"nightly"}, Metadata: entry.Metadata{DistroVersion: "10"}, NoAttach: true,
+		Build: entry.Build{System: "tekton", Ref: "main"},
 	})
 	if err != nil || len(first.Item.ArtifactRefs) == 0 || len(first.Item.Conditions) == 0 {
 		t.Fatalf("%+v, %v", first.Item, err)

@@ -130,6 +130,8 @@ func TestRefusedPublications(t *testing.T) {
 	}
 	for body, want := range map[string]int{
 		`{"imageBuildName":"none"}`: 404, `{}`: 400, `{"image":"x","imageBuildName":"y"}`: 400, `{"image":"oci:/etc:1"}`: 400, `{"image":"` + second + `","disk":"oci:/etc"}`: 400,
+		`{"image":"` + second + `","name":"z","build":{"url":"javascript:alert(1)"}}`: 400, `{"image":"` + second + `","name":"z","build":{"url":"https://me:secret@ci"}}`: 400,
+		`{"image":"` + second + `","name":"z","build":{"nope":1}}`: 400, `{"image":"` + second + `","name":"z","build":{"ref":"\u202e"}}`: 400,
 	} {
 		a := w.ask("POST", "/v1/catalog/publish", body, bearer)
 		if a.status != want || strings.Contains(body, "oci:") != strings.Contains(string(a.body), "from registries only") {
