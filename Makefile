@@ -58,6 +58,7 @@ load:
 	$(GO) test -count=1 -v -timeout 60m -run '^TestSimulation$$' ./pkg/internal/ocilog -schedules $(SCHEDULES)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestLayout' ./pkg/registry $(FULL)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestMutations$$' ./pkg/trust $(FULL)
+	$(GO) test -count=1 -v -timeout 30m -run '^TestCommandsBehindALaggard$$' ./pkg/catalog $(FULL)
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestHostileCatalogsAreBounded$$' $(FULL) $(LOADFLAGS) .
 	cd e2e && $(GO) test -count=1 -v -timeout 60m -run '^TestOneImageUnderSixNames$$' $(FULL) .
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestSixProcessesEditOneEntry$$' $(FULL) .

@@ -43,6 +43,12 @@ func newSupersededError(by *revision.Revision) *ConflictError {
 	return &ConflictError{Message: message, Name: by.Tag.Name, Revision: by.Digest}
 }
 
+// newHidingError is for an entry that was to be new, and turned out to have been live.
+func newHidingError(name string, own revision.Tag, before *revision.Revision) *ConflictError {
+	message := kinded.New(entry.ErrConflict, "%v: entry %q existed already, which the registry did not show before: %s is in front of %s now", entry.ErrConflict, name, own, before.Tag)
+	return &ConflictError{message, name, "", ""}
+}
+
 // newTwiceError is for an image that is live under two names now.
 func newTwiceError(name string, by *revision.Revision) *ConflictError {
 	image := by.Document.Image.Reference

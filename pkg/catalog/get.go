@@ -74,6 +74,9 @@ func (c *Catalog) getVersion(ctx context.Context, view *ocilog.View, name string
 	history = before(history, options.AsOf)
 	found := newestOf(revision.Current(history), options.Version)
 	if found == nil {
+		if len(history) == 0 {
+			view.CheckList(ctx)
+		}
 		err := c.checkRemovals(ctx, history, newestOf(history, options.Version))
 		return entry.Item{}, cmp.Or(err, fmt.Errorf("entry %q, version %q: %w", name, options.Version, entry.ErrNotFound))
 	}

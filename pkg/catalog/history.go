@@ -42,6 +42,7 @@ func (c *Catalog) history(ctx context.Context, view *ocilog.View, name string) (
 		return nil, err
 	}
 	if name != "" && len(revisions) == 0 {
+		view.CheckList(ctx)
 		return nil, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	}
 	if err := c.warnVanished(ctx, view, name); err != nil {

@@ -128,6 +128,9 @@ func (c *Catalog) admit(ctx context.Context, view *ocilog.View, revision *revisi
 // state was taken away.
 func (c *Catalog) absent(ctx context.Context, view *ocilog.View, name string, asOf time.Time, removal *revision.Revision) error {
 	missing := fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
+	if removal == nil {
+		view.CheckList(ctx)
+	}
 	if c.policy() == nil {
 		return missing
 	}

@@ -75,8 +75,35 @@ func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Se
 			return settled, fmt.Errorf("%w, and %s, published at the same time, is not withdrawn: %w", newConflictError(by.Tag.Name, by.Document.Image.Reference), p.name, err)
 		}
 		return settled, newWithdrawnError(p.name, by)
+	case ocilog.SettledAlone:
+		return settled, p.meetPreceding(ctx, settled.View)
 	}
 	return settled, nil
+}
+
+// meetPreceding looks at what the own revision is in front of, where the log shows more
+// of the name than it did in compare: a registry that lags, or somebody who published at
+// the same time. Who asked for a new name has not got one, and others did not see what
+// the entry loses.
+func (p *publication) meetPreceding(ctx context.Context, view *ocilog.View) error {
+	if !view.HasMoreBefore(p.own.Tag, p.view) {
+		return nil
+	}
+	before, err := view.Preceding(ctx, p.own.Tag, p.counting.counter())
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s is published, but what it is in front of is not known: %w", p.name, err)
+	case before == nil || before.Tag.Op == revision.OpRemove:
+	case p.mustBeNew:
+		p.conflict = newHidingError(p.name, p.own.Tag, before)
+	default:
+		p.warn(WarnEntry, "entry %q was published by somebody else, which the registry did not show before: %s is in front of %s", p.name, p.own.Tag, before.Tag)
+		if before.Document != nil {
+			p.old = before
+			p.noteLosses()
+		}
+	}
+	return nil
 }
 
 // withdraw ends the own publication by a removal with the very time of it, which

@@ -175,7 +175,23 @@ func (v *View) last(ctx context.Context, tags []revision.Tag, counter Counter) (
 // liveWithout reports whether the name would be live without the own revision,
 // which decides it.
 func (v *View) liveWithout(ctx context.Context, s *Settling) (bool, error) {
-	before := slices.DeleteFunc(slices.Clone(v.of(s.Own.Tag.Name)), func(tag revision.Tag) bool { return s.Own.Tag.Compare(tag) <= 0 })
-	head, err := v.last(ctx, before, s.Counter)
+	head, err := v.Preceding(ctx, s.Own.Tag, s.Counter)
 	return head != nil && head.Tag.Op == revision.OpPublish, err
+}
+
+// Preceding returns the last revision of a name before one of its tags, that counts; nil
+// for none.
+func (v *View) Preceding(ctx context.Context, tag revision.Tag, counter Counter) (*revision.Revision, error) {
+	before := slices.DeleteFunc(slices.Clone(v.of(tag.Name)), func(other revision.Tag) bool { return tag.Compare(other) <= 0 })
+	return v.last(ctx, before, counter)
+}
+
+// HasMoreBefore reports whether the view has tags of a name before one of them that
+// another view lacks.
+func (v *View) HasMoreBefore(tag revision.Tag, than *View) bool {
+	known := map[revision.Tag]bool{}
+	for _, other := range than.of(tag.Name) {
+		known[other] = true
+	}
+	return slices.ContainsFunc(v.of(tag.Name), func(other revision.Tag) bool { return other.Compare(tag) < 0 && !known[other] })
 }

@@ -183,7 +183,27 @@ func (v *View) checkSeen(ctx context.Context, replay *revision.Replay, tags []re
 			newest = head
 		}
 	}
-	if newest == nil || len(tags) != len(v.tags) || newest.Seen.Catalog != revision.CatalogHash(v.log.id) {
+	if newest != nil && len(tags) == len(v.tags) {
+		v.compareSeen(ctx, newest)
+	}
+}
+
+// CheckList compares the list with what the writer of the newest revision saw, for who is
+// about to say that a name is not there: the list may be too short. Where that revision
+// cannot be read, nothing is compared.
+func (v *View) CheckList(ctx context.Context) {
+	if v.cached || len(v.tags) == 0 {
+		return
+	}
+	newest := v.tags[len(v.tags)-1]
+	if found, err := v.revisions(ctx, []revision.Tag{newest}); err == nil && found[newest] != nil {
+		v.compareSeen(ctx, found[newest])
+	}
+}
+
+// compareSeen warns if the writer of a revision saw more than the list has.
+func (v *View) compareSeen(ctx context.Context, newest *revision.Revision) {
+	if newest.Seen.Catalog != revision.CatalogHash(v.log.id) {
 		return
 	}
 	others := len(v.listed)
