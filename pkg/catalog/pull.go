@@ -78,8 +78,9 @@ type PulledFile struct {
 
 // Pull writes the files of an entry. The policy decides first: of an entry that it
 // refuses nothing is fetched, and the error is that of Get. Then each file is
-// fetched by its digest, and gets its name once all of it is there and right: bytes
-// that are not, of a size or a digest that the entry does not say, are an
+// fetched by its digest, of the first of its places that has it
+// (registry.Client.Places), and gets its name once all of it is there and right:
+// bytes that are not, of a size or a digest that the entry does not say, are an
 // entry.ErrMalformed. A file that exists is an entry.ErrConflict. What is wrong with
 // a device is a DeviceError; its first MiB is written last, and zero until then. With an error, the
 // result says which files are whole, and what the next run goes on from.
@@ -88,13 +89,13 @@ func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (P
 	if err != nil {
 		return PullResult{}, err
 	}
-	return pull(ctx, c.opener.open, &item, options)
+	return pull(ctx, c.opener.openMirrored, &item, options)
 }
 
 // PullItem is Pull of an item that the caller got and trusts, such as one of an
 // index server; options.Version does not matter.
 func PullItem(ctx context.Context, client *registry.Client, item *entry.Item, options PullOptions) (PullResult, error) {
-	return pull(ctx, client.Open, item, options)
+	return pull(ctx, client.OpenMirrored, item, options)
 }
 
 // OpenArtifact returns the content of one file of an entry as Pull writes it. What
@@ -107,7 +108,7 @@ func (c *Catalog) OpenArtifact(ctx context.Context, name string, options PullOpt
 	}
 	r, w := io.Pipe()
 	options.Dest, options.Out = "", w
-	p, err := newPuller(ctx, c.opener.open, &item, options)
+	p, err := newPuller(ctx, c.opener.openMirrored, &item, options)
 	if err != nil {
 		return nil, err
 	}

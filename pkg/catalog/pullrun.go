@@ -35,7 +35,7 @@ func (p *puller) run(ctx context.Context) (PullResult, error) {
 			SizeBytes: job.descriptor.Size, Place: job.place,
 		}
 		err := p.file(ctx, job, &file)
-		file.Seconds = time.Since(start).Seconds()
+		file.Seconds, file.Place = time.Since(start).Seconds(), job.answered()
 		if err == nil || file.Part != "" || file.Unfinished != "" {
 			result.Files = append(result.Files, file)
 		}
@@ -54,7 +54,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 	}
 	if job.path == "" {
 		pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), p.options.Out)
-		return err
+		return job.fromPlace(err)
 	}
 	if job.device != nil {
 		return p.writeDevice(ctx, job, pulled)
@@ -90,27 +90,26 @@ func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File,
 	options := p.fetching(job, 0)
 	options.Begun, options.BegunSize = target.Begun()
 	options.Store = target.Store()
-	if options.BegunSize == 0 {
-		return p.stream(ctx, job, options, to)
+	if options.BegunSize > 0 {
+		options.Progress = p.fetching(job, options.BegunSize).Progress
 	}
 	pulled.Resumed = options.BegunSize
-	options.Progress = p.fetching(job, options.BegunSize).Progress
 	written, err := p.stream(ctx, job, options, to)
-	if !errors.Is(err, entry.ErrMalformed) {
-		return written, err
-	}
-	pulled.Resumed = 0
-	if err := target.Restart(); err != nil {
-		return 0, err
-	}
-	if p.unpacks(job) {
-		if to, err = target.Unpacked(); err != nil {
+	for errors.Is(err, entry.ErrMalformed) && (pulled.Resumed > 0 || job.another(ctx, err)) {
+		pulled.Resumed = 0
+		if err := target.Restart(); err != nil {
 			return 0, err
 		}
+		if p.unpacks(job) {
+			if to, err = target.Unpacked(); err != nil {
+				return 0, err
+			}
+		}
+		options = p.fetching(job, 0)
+		options.Store = target.Store()
+		written, err = p.stream(ctx, job, options, to)
 	}
-	options = p.fetching(job, 0)
-	options.Store = target.Store()
-	return p.stream(ctx, job, options, to)
+	return written, err
 }
 
 // unpacks reports whether a file is written otherwise than it is stored.
@@ -195,7 +194,7 @@ type plain struct{ io.Writer }
 // something else. What cannot be found out is no news.
 func (p *puller) moved(ctx context.Context) digest.Digest {
 	ref, err := registry.ParseReference(p.item.RegistryURL)
-	if err != nil || ref.Tag == "" {
+	if err != nil || ref.Tag == "" || p.elsewhere() {
 		return ""
 	}
 	repository, err := p.open(ref)

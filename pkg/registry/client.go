@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	orasregistry "oras.land/oras-go/v2/registry"
@@ -25,6 +26,9 @@ type Client struct {
 	endpoints *lru.Cache[string, *endpoint] // by host/repository
 	small     *lru.Cache[string, bool]      // hosts that do not serve large pages
 	warned    *lru.Cache[string, bool]      // problems
+
+	mirroring  *placeRules
+	passedOver *lru.Cache[string, time.Time] // places that did not answer, and when
 }
 
 // What a client remembers for as long as it lives is bounded: servers live long,
@@ -54,7 +58,14 @@ func New(options Options) (*Client, error) {
 	}
 	c := &Client{
 		options: options, secrets: &secrets{}, layouts: recent[*layout](maxLayouts), endpoints: recent[*endpoint](maxEndpoints),
-		small: recent[bool](maxHosts), warned: recent[bool](maxWarned),
+		small: recent[bool](maxHosts), warned: recent[bool](maxWarned), mirroring: &placeRules{}, passedOver: recent[time.Time](maxHosts),
+	}
+	for _, mirror := range options.Mirrors {
+		rule, err := mirror.endpoint()
+		if err != nil {
+			return nil, &Error{Option: "Mirrors", Err: err}
+		}
+		c.mirroring.mirrors = append(c.mirroring.mirrors, rule)
 	}
 	base := options.Transport
 	if base == nil {

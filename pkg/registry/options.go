@@ -56,7 +56,12 @@ type Options struct {
 	ServiceAccountToken string
 	// Proxy chooses the proxy of a request; nil is that of HTTPS_PROXY,
 	// HTTP_PROXY and NO_PROXY with Getenv, and none without.
-	Proxy     func(*http.Request) (*url.URL, error)
+	Proxy func(*http.Request) (*url.URL, error)
+	// Mirrors say where images can be had as well, in the order in which they are
+	// asked: before those of registries.conf, which with Getenv is found where
+	// podman finds it (CONTAINERS_REGISTRIES_CONF, /etc/containers and
+	// ~/.config/containers). OpenMirrored and Places heed them, and nothing else.
+	Mirrors   []Mirror
 	UserAgent string // "" is "caib"
 	// InFlight bounds the requests under way to one host; 0 is 16.
 	InFlight int

@@ -1,0 +1,68 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// several is what a repository of package registry is, beside a
+// registry.Repository, that stands for several places.
+type several interface {
+	// Answered returns the repository that a content came from; "" is none.
+	Answered(d digest.Digest) string
+	// Reject says that what was sent of a content is not right, and reports whether
+	// there is another place to ask.
+	Reject(ctx context.Context, d digest.Digest, reason error) (others bool)
+}
+
+// openMirrored opens a repository to read from by digest, wherever its content is.
+// The gate lets through what others named; the mirrors the reader named.
+func (o *opener) openMirrored(ref registry.Reference) (registry.Repository, error) {
+	ref, err := o.pass(ref)
+	if err != nil {
+		return nil, err
+	}
+	return o.client.OpenMirrored(ref)
+}
+
+// answered is where a file came from.
+func (job *pullJob) answered() string {
+	if places, ok := job.repository.(several); ok {
+		if place := places.Answered(job.descriptor.Digest); place != "" {
+			return place
+		}
+	}
+	return job.place
+}
+
+// another reports whether an error of a file is one of the place that it came from,
+// and another place is to be asked for all of it.
+func (job *pullJob) another(ctx context.Context, err error) bool {
+	places, ok := job.repository.(several)
+	return ok && errors.Is(err, entry.ErrMalformed) && ctx.Err() == nil && places.Reject(ctx, job.descriptor.Digest, err)
+}
+
+// fromPlace names the place in an error of bytes that cannot be taken back.
+func (job *pullJob) fromPlace(err error) error {
+	if at := job.answered(); errors.Is(err, entry.ErrMalformed) && at != job.place {
+		return fmt.Errorf("%w; it came from %s, and of what was written nothing can be taken back", err, at)
+	}
+	return err
+}
+
+// elsewhere reports whether all files came from elsewhere than their entry says: who
+// has mirrors may have nothing else.
+func (p *puller) elsewhere() bool {
+	for _, job := range p.jobs {
+		if job.answered() == job.place {
+			return false
+		}
+	}
+	return true
+}

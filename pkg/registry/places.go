@@ -1,0 +1,198 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// systemContainers is where the files of podman and its kin are on every machine.
+const systemContainers = "/etc/containers"
+
+// passedOverFor is how long a place that did not answer is asked after all others.
+const passedOverFor = time.Minute
+
+// placeRules say where images can be had besides where they were published.
+type placeRules struct {
+	once    sync.Once
+	rules   []registryRule
+	err     error
+	mirrors []endpointRule
+
+	mu      sync.Mutex
+	lenient map[bool]*Client // that accept any certificate; true: and use plain HTTP
+}
+
+// place is where an image can be had.
+type place struct {
+	ref      Reference
+	insecure bool
+}
+
+// Places returns where an image can be had, in the order in which OpenMirrored asks:
+// by Options.Mirrors, by the mirrors of registries.conf, and then where its
+// reference says, or where registries.conf has moved that. Each has the digest of
+// the reference, and no tag. Nothing is asked. An image that registries.conf blocks,
+// and a file of CONTAINERS_REGISTRIES_CONF that is wrong, are an entry.ErrInvalid.
+func (c *Client) Places(ref Reference) ([]Reference, error) {
+	places, err := c.places(ref)
+	refs := make([]Reference, len(places))
+	for n, place := range places {
+		refs[n] = place.ref
+	}
+	return refs, err
+}
+
+func (c *Client) places(ref Reference) ([]place, error) {
+	origin := ref
+	origin.Tag = ""
+	if ref.Layout != "" {
+		return []place{{ref: origin}}, nil
+	}
+	c.mirroring.once.Do(func() {
+		set, found := registriesFiles(c.options.Getenv, systemContainers)
+		c.mirroring.rules, c.mirroring.err = readRegistries(set, found, func(err error) {
+			c.options.Logger.Warn(fmt.Sprintf("mirrors are not known: %v", err))
+		})
+	})
+	if c.mirroring.err != nil {
+		return nil, c.mirroring.err
+	}
+	repository := ref.Normal().Base()
+	var all []place
+	add := func(rule *endpointRule, matched int) error {
+		at, err := rule.rewritten(ref, matched)
+		if err == nil && !slices.ContainsFunc(all, func(p place) bool { return p.ref.Normal().Base() == at.Normal().Base() }) {
+			all = append(all, place{at, rule.insecure})
+		}
+		return err
+	}
+	for n := range c.mirroring.mirrors {
+		rule := &c.mirroring.mirrors[n]
+		if matched := matches(rule.prefix, repository); matched >= 0 {
+			if err := add(rule, matched); err != nil {
+				return nil, &Error{Option: "Mirrors", Err: err}
+			}
+		}
+	}
+	rule, matched := longestMatch(c.mirroring.rules, repository)
+	if rule == nil {
+		return all, add(&endpointRule{}, 0)
+	}
+	if rule.blocked {
+		return nil, fmt.Errorf("%w: %s: %s blocks %s", entry.ErrInvalid, repository, rule.file, rule.prefix)
+	}
+	for _, from := range append(slices.Clone(rule.mirrors), rule.from) {
+		if err := add(&from, matched); err != nil {
+			return nil, fmt.Errorf("%s: %w", rule.file, err)
+		}
+	}
+	return all, nil
+}
+
+// OpenMirrored opens the repository that ref names for reading by digest. Each of
+// its places is asked in turn until one has what is wanted (Places); what else is
+// asked, such as what a tag names, the last of them is. That a mirror has nothing is
+// no news; of any other failure of it, Options.Logger is warned once.
+func (c *Client) OpenMirrored(ref Reference) (Repository, error) {
+	places, err := c.places(ref)
+	if err != nil {
+		return nil, err
+	}
+	if len(places) == 1 && !places[0].insecure {
+		return c.Open(places[0].ref)
+	}
+	m := &mirrored{client: c, trails: map[string]*trail{}}
+	for _, at := range places {
+		opened, err := c.openPlace(at)
+		if err != nil {
+			return nil, err
+		}
+		m.places = append(m.places, opened)
+	}
+	m.Repository = m.places[len(m.places)-1].repository
+	return m, nil
+}
+
+func (c *Client) openPlace(at place) (*placed, error) {
+	made := &placed{base: at.ref.Base()}
+	if !at.insecure {
+		var err error
+		made.repository, err = c.Open(at.ref)
+		return made, err
+	}
+	for _, plain := range []bool{false, true} {
+		client, err := c.leniently(plain)
+		if err != nil {
+			return nil, err
+		}
+		opened, err := client.Open(at.ref)
+		if err != nil {
+			return nil, err
+		}
+		if plain {
+			made.plain = opened
+		} else {
+			made.repository = opened
+		}
+	}
+	return made, nil
+}
+
+// leniently returns the client for places that are insecure by registries.conf.
+func (c *Client) leniently(plain bool) (*Client, error) {
+	c.mirroring.mu.Lock()
+	defer c.mirroring.mu.Unlock()
+	if known := c.mirroring.lenient[plain]; known != nil {
+		return known, nil
+	}
+	options := c.options
+	options.InsecureTLS, options.Mirrors = true, nil
+	if plain {
+		options.PlainHTTP = func(string) bool { return true }
+	}
+	made, err := New(options)
+	if err != nil {
+		return nil, err
+	}
+	if c.mirroring.lenient == nil {
+		c.mirroring.lenient = map[bool]*Client{}
+	}
+	c.mirroring.lenient[plain] = made
+	return made, nil
+}
+
+// placed is a place that is open.
+type placed struct {
+	base       string
+	repository Repository
+	plain      Repository // the same by plain HTTP, where there is no TLS; nil is none
+}
+
+// ask asks a place.
+func (p *placed) ask(question func(Repository) error) error {
+	err := question(p.repository)
+	var answer *Error
+	if p.plain != nil && errors.As(err, &answer) && answer.Cause == CausePlainHTTP {
+		return question(p.plain)
+	}
+	return err
+}
+
+// passOver remembers that a place did not answer.
+func (c *Client) passOver(ctx context.Context, p *placed, err error) {
+	if ctx.Err() == nil && (errors.Is(err, entry.ErrUnreachable) || errors.Is(err, entry.ErrTimeout)) {
+		c.passedOver.Add(p.base, time.Now())
+	}
+}
+
+// isPassedOver reports whether a place did not answer a short while ago.
+func (c *Client) isPassedOver(p *placed) bool {
+	at, found := c.passedOver.Get(p.base)
+	return found && time.Since(at) < passedOverFor
+}
