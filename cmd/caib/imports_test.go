@@ -21,7 +21,7 @@ const (
 )
 
 // modules are the directories of the Go modules that this repository has.
-var modules = []string{root, root + "/e2e", root + "/e2e/sigstore"}
+var modules = []string{root, root + "/e2e", root + "/e2e/sigstore", root + "/e2e/tekton"}
 
 // public are the packages that other modules import.
 const public = "schema schema/apitest pkg/entry pkg/registry pkg/trust pkg/catalog pkg/api pkg/client pkg/server"
@@ -88,6 +88,7 @@ var arrows = []struct{ name, imports string }{
 	{"e2e/bench", "e2e/registries examples/samples " + public},
 	{"e2e", "e2e/faultproxy e2e/registries e2e/tools " + support + " " + public},
 	{"e2e/sigstore/timestamps", ""},
+	{"e2e/tekton", ""},
 }
 
 // listed is a package as `go list` describes it.

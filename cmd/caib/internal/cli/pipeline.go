@@ -107,13 +107,13 @@ func (r *pipelineRun) github() {
 		r.build.URL = strings.TrimSuffix(server, "/") + "/" + repository + "/actions/runs/" + id
 	}
 	r.build.Commit = r.commit("GITHUB_SHA")
-	r.build.Ref = cmp.Or(r.text("GITHUB_REF"), r.text("GITHUB_REF_NAME"))
+	r.build.Ref = firstSet(r.text, "GITHUB_REF", "GITHUB_REF_NAME")
 	r.at(cmp.Or(r.text("GITHUB_ACTOR"), r.build.System), hostOf(server))
 }
 
 func (r *pipelineRun) gitlab() {
 	r.build.System = "gitlab-ci"
-	r.build.URL = cmp.Or(r.url("CI_JOB_URL"), r.url("CI_PIPELINE_URL"))
+	r.build.URL = firstSet(r.url, "CI_JOB_URL", "CI_PIPELINE_URL")
 	r.build.Commit = r.commit("CI_COMMIT_SHA")
 	r.build.Ref = r.text("CI_COMMIT_REF_NAME")
 	r.at(cmp.Or(r.text("GITLAB_USER_LOGIN"), r.build.System), cmp.Or(r.text("CI_SERVER_HOST"), hostOf(r.build.URL)))
@@ -123,7 +123,7 @@ func (r *pipelineRun) jenkins() {
 	r.build.System = "jenkins"
 	r.build.URL = r.url("BUILD_URL")
 	r.build.Commit = r.commit("GIT_COMMIT")
-	r.build.Ref = cmp.Or(r.text("GIT_BRANCH"), r.text("BRANCH_NAME"))
+	r.build.Ref = firstSet(r.text, "GIT_BRANCH", "BRANCH_NAME")
 	r.at(cmp.Or(r.text("BUILD_USER_ID"), r.build.System), hostOf(r.url("JENKINS_URL")))
 }
 
@@ -133,7 +133,7 @@ func (r *pipelineRun) tekton() {
 	r.build.URL = r.url("TEKTON_RUN_URL")
 	r.build.Commit = r.commit("TEKTON_COMMIT")
 	r.build.Ref = r.text("TEKTON_REF")
-	r.at(cmp.Or(r.text("TEKTON_PIPELINERUN"), r.text("TEKTON_TASKRUN"), r.build.System), r.text("TEKTON_NAMESPACE"))
+	r.at(cmp.Or(firstSet(r.text, "TEKTON_PIPELINERUN", "TEKTON_TASKRUN"), r.build.System), r.text("TEKTON_NAMESPACE"))
 }
 
 // at makes the author of a name and of where it means something.
@@ -145,6 +145,17 @@ func (r *pipelineRun) at(name, place string) {
 	if utf8.RuneCountInString(r.author) > maxShort {
 		r.author = name
 	}
+}
+
+// firstSet returns what the first of some variables holds that is not empty. Those after
+// it are not looked at.
+func firstSet(read func(name string) string, names ...string) string {
+	for _, name := range names {
+		if value := read(name); value != "" {
+			return value
+		}
+	}
+	return ""
 }
 
 // omit notes why a variable is left out.

@@ -57,6 +57,7 @@ func TestPipelineOf(t *testing.T) {
 		{"a server of another scheme", github("GITHUB_SERVER_URL", "javascript:alert(1)"), "dependabot[bot]", with(func(b *entry.Build) { b.URL = "" }), "GITHUB_SERVER_URL"},
 		{"a repository with a way out", github("GITHUB_REPOSITORY", "../../evil"), "dependabot[bot]@github.com", with(func(b *entry.Build) { b.URL = "" }), "GITHUB_REPOSITORY"},
 		{"a branch of two lines", github("GITHUB_REF", "refs/heads/a\nb", "GITHUB_REF_NAME", "a"), "dependabot[bot]@github.com", with(func(b *entry.Build) { b.Ref = "a" }), "GITHUB_REF"},
+		{"a second name that nobody needs", github("GITHUB_REF_NAME", "\x1b[2J"), "dependabot[bot]@github.com", full, ""},
 		{"a branch for a shell", github("GITHUB_REF", "refs/heads/$(id);`id`"), "dependabot[bot]@github.com", with(func(b *entry.Build) { b.Ref = "refs/heads/$(id);`id`" }), ""},
 		{"a branch that is long", github("GITHUB_REF", strings.Repeat("a", 257)), "dependabot[bot]@github.com", with(func(b *entry.Build) { b.Ref = "" }), "GITHUB_REF"},
 		{"a branch that is not UTF-8", github("GITHUB_REF", "\xff"), "dependabot[bot]@github.com", with(func(b *entry.Build) { b.Ref = "" }), "GITHUB_REF"},
