@@ -22,6 +22,12 @@ type PullOptions struct {
 	Out       io.Writer
 	Artifact  string // the title of the one file that is wanted; "" is any
 	Partition string // its partition; "" is any
+	// Platform is the platform that is wanted of the image, OS/ARCH[/VARIANT] or
+	// ARCH; "" is all of them. With it, and of an entry without files of a disk
+	// image, the container itself is pulled, as an image layout: into a directory
+	// Dest, one of the entry's name in a directory that is there, or a tar
+	// (oci-archive) where Dest ends with .tar, and into Out.
+	Platform string
 	// KeepCompressed leaves files as they are stored.
 	KeepCompressed bool
 	// MaxSize bounds a file as it is written, in bytes. 0 is what the entry says of

@@ -29,6 +29,9 @@ type puller struct {
 	item    *entry.Item
 	options PullOptions
 	jobs    []*pullJob
+
+	container    *container // instead of jobs
+	pulledBefore int64      // bytes of the container that are there
 }
 
 // pullJob is one file to pull.
@@ -45,6 +48,9 @@ type pullJob struct {
 // long a file is, and nothing written.
 func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repository, error), item *entry.Item, options PullOptions) (*puller, error) {
 	p := &puller{open: open, item: item, options: options}
+	if len(item.ArtifactRefs) == 0 || options.Platform != "" {
+		return p, p.planContainer(ctx)
+	}
 	files, err := p.selected()
 	if err != nil {
 		return nil, err
@@ -72,10 +78,7 @@ func (p *puller) selected() (files []entry.ArtifactRef, err error) {
 			seen[file], files = true, append(files, file)
 		}
 	}
-	switch {
-	case len(p.item.ArtifactRefs) == 0:
-		return nil, fmt.Errorf("%w: entry %q is a container and has no files of a disk image", entry.ErrInvalid, p.item.Name)
-	case len(files) == 0:
+	if len(files) == 0 {
 		return nil, fmt.Errorf("entry %q has no such file: %w; it has %s", p.item.Name, entry.ErrNotFound, strings.Join(there, ", "))
 	}
 	return files, nil

@@ -28,6 +28,18 @@ func pull(ctx context.Context, open func(registry.Reference) (registry.Repositor
 
 func (p *puller) run(ctx context.Context) (PullResult, error) {
 	result := PullResult{Name: p.item.Name, Version: p.item.Version, Revision: p.item.Revision, Verdict: p.item.Verdict, Files: []PulledFile{}}
+	if c := p.container; c != nil {
+		start := time.Now()
+		file := PulledFile{Title: p.item.Name, Digest: c.manifests[0].Descriptor.Digest, SizeBytes: c.size, Place: c.place}
+		err := p.runContainer(ctx, &file)
+		file.Seconds = time.Since(start).Seconds()
+		if err == nil || file.Part != "" {
+			result.Files = append(result.Files, file)
+		}
+		if err != nil {
+			return result, fmt.Errorf("pull entry %q: %w", p.item.Name, err)
+		}
+	}
 	for _, job := range p.jobs {
 		start := time.Now()
 		file := PulledFile{

@@ -77,6 +77,17 @@ func Check(ctx context.Context, from Source, ref registry.Reference) (ocispec.De
 	return l.image.Descriptor, nil
 }
 
+// Manifests reads the manifest or index that ref names and what lies below it, each
+// once, the first first. It looks for no layers.
+func Manifests(ctx context.Context, from Source, ref registry.Reference) (all []Manifest, err error) {
+	root, err := newLook(from, ref).walk(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", ref, err)
+	}
+	root.each(func(n *node) { all = append(all, Manifest{plain(n.descriptor), n.body}) })
+	return all, nil
+}
+
 // look is one inspection under way.
 type look struct {
 	from  Source

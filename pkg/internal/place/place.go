@@ -47,7 +47,8 @@ func Begin(path, digest string, size int64, force bool) (*File, error) {
 	if err := Free(path, force); err != nil {
 		return nil, err
 	}
-	if err := f.acquire(); err != nil {
+	var err error
+	if f.lock, err = acquire(path); err != nil {
 		return nil, err
 	}
 	if err := f.open(digest, size); err != nil {
@@ -74,31 +75,40 @@ func Free(path string, force bool) error {
 	return nil
 }
 
-// acquire takes the lock. Whoever had it may have deleted it meanwhile, and somebody
-// else have made another one: only the one that has the name counts.
-func (f *File) acquire() error {
-	path := f.path + Suffix + ".lock"
+// acquire takes the lock of whoever makes what is at a path. Whoever had it may have
+// deleted it meanwhile, and somebody else have made another one: only the one that
+// has the name counts.
+func acquire(made string) (*flock.Flock, error) {
+	path := made + Suffix + ".lock"
 	for range 100 {
 		if err := regular(path); err != nil {
-			return err
+			return nil, err
 		}
 		lock := flock.New(path)
 		held, err := lock.TryLock()
 		if err != nil {
-			return explain(err)
+			return nil, explain(err)
 		}
 		if !held {
-			return fmt.Errorf("%w: somebody else is fetching %s at this moment", entry.ErrConflict, f.path)
+			return nil, fmt.Errorf("%w: somebody else is fetching %s at this moment", entry.ErrConflict, made)
 		}
 		own, err := lock.Stat()
 		named, missing := os.Lstat(path)
 		if err == nil && missing == nil && os.SameFile(own, named) {
-			f.lock = lock
-			return nil
+			return lock, nil
 		}
 		lock.Close()
 	}
-	return fmt.Errorf("%w: %s cannot be locked", entry.ErrConflict, path)
+	return nil, fmt.Errorf("%w: %s cannot be locked", entry.ErrConflict, path)
+}
+
+// release gives the lock back.
+func release(lock *flock.Flock) {
+	err := remove(lock.Path()) // while it is held: whoever waits for it sees that it has no name
+	_ = lock.Close()
+	if err != nil { // some systems remove no file that is open
+		_ = remove(lock.Path())
+	}
 }
 
 // regular reports what has a name and is no regular file: it is never written to.
@@ -183,36 +193,41 @@ func (f *File) Commit() error {
 		err = f.close()
 	}
 	if err == nil {
-		err = f.rename(name)
+		err = rename(name, f.path, f.force)
 	}
 	if err != nil {
 		return explain(err)
 	}
 	f.Leave(false)
-	if dir, err := os.Open(filepath.Dir(f.path)); err == nil { // where the system can, the name outlasts a power loss
-		_ = dir.Sync()
-		_ = dir.Close()
-	}
+	settle(f.path)
 	return nil
 }
 
 // rename gives a file its name. Without force, it takes no other's place: a link
 // says so where the file system has links.
-func (f *File) rename(from string) error {
-	if f.force {
-		return os.Rename(from, f.path)
+func rename(from, to string, force bool) error {
+	if force {
+		return os.Rename(from, to)
 	}
-	err := os.Link(from, f.path)
+	err := os.Link(from, to)
 	if err == nil {
 		return remove(from)
 	}
 	if !errors.Is(err, fs.ErrExist) {
-		if err := Free(f.path, f.force); err != nil {
+		if err := Free(to, force); err != nil {
 			return err
 		}
-		return os.Rename(from, f.path)
+		return os.Rename(from, to)
 	}
-	return fmt.Errorf("%w: %s exists already, since a moment ago", entry.ErrConflict, f.path)
+	return fmt.Errorf("%w: %s exists already, since a moment ago", entry.ErrConflict, to)
+}
+
+// settle makes a new name outlast a power loss, where the system can.
+func settle(path string) {
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close()
+	}
 }
 
 func (f *File) close() (err error) {
@@ -241,11 +256,7 @@ func (f *File) Leave(keep bool) (kept bool) {
 		_ = remove(part)
 		_ = remove(part + ".digest")
 	}
-	err := remove(part + ".lock") // while it is held: whoever waits for it sees that it has no name
-	_ = f.lock.Close()
-	if err != nil { // some systems remove no file that is open
-		_ = remove(part + ".lock")
-	}
+	release(f.lock)
 	f.lock = nil
 	return kept
 }

@@ -45,6 +45,12 @@ func image(blocks uint32, chunks ...chunk) []byte {
 	return b
 }
 
+// withBlock changes the size of an image's blocks.
+func withBlock(size uint32, image []byte) []byte {
+	binary.LittleEndian.PutUint32(image[12:], size)
+	return image
+}
+
 func TestExpand(t *testing.T) {
 	raw := text()[200_000 : 200_000+8192]
 	want := bytes.Join([][]byte{raw, bytes.Repeat([]byte("abcd"), 3*1024), make([]byte, 2*4096)}, nil)
@@ -81,6 +87,7 @@ func TestExpand(t *testing.T) {
 		"a fill of 8 bytes":        {image(1, chunk{chunkFill, 1, make([]byte, 8), 0}), false},
 		"a chunk of no length":     {image(1, chunk{chunkRaw, 1, nil, 3}), false},
 		"blocks that overflow":     {image(5, chunk{chunkDontCare, 4, nil, 0}, chunk{chunkDontCare, 1<<32 - 1, nil, 0}), false},
+		"sizes that overflow":      {withBlock(0xfffffffc, image(1<<32-1, chunk{chunkDontCare, 1<<32 - 1, nil, 0})), false},
 	} {
 		got, err := io.ReadAll(Expand(iotest.OneByteReader(bytes.NewReader(tt.from))))
 		switch {

@@ -39,7 +39,12 @@ file gets its name once all of it is there, right, and on the disk.
 DEST is a directory that exists (the current one), for all files under their
 titles; the path of one file; a block device; or - for standard output, where
 only the exit status tells whether the bytes were right. Compressed files (gzip,
-xz, zstd, lz4) are decompressed, and lose the suffix; holes stay holes.
+xz, zstd, lz4) are decompressed, Android's sparse images expanded, and both lose
+the suffix; holes stay holes.
+
+A container, of an entry without disk images or with --platform, becomes an OCI
+image layout: a directory of the entry's name, the directory DEST, or a tar
+(oci-archive) where DEST ends with .tar or is -.
 
 A transfer that breaks goes on where it broke. What an interrupted run has
 fetched stays in DEST.part, and the next run goes on from there. Without
@@ -57,6 +62,7 @@ device, past the cache, and compares. What breaks off begins anew the next time.
   caib catalog pull autosd disk.raw --version 1.4
   caib catalog pull autosd boards/ --partition boot --force
   caib catalog pull autosd - --artifact disk.raw.xz
+  caib catalog pull autosd autosd.tar --platform linux/arm64
   caib catalog pull autosd --key release.pub -o json
   caib catalog pull autosd /dev/sdb --read-back`,
 		Args:              arguments("NAME", "[DEST]"),
@@ -66,6 +72,7 @@ device, past the cache, and compares. What breaks off begins anew the next time.
 	flags.StringVar(&o.pull.Version, "version", "", "the newest publication with this version")
 	flags.StringVar(&o.pull.Artifact, "artifact", "", "the file with this title alone")
 	flags.StringVar(&o.pull.Partition, "partition", "", "the file of this partition alone")
+	flags.StringVar(&o.pull.Platform, "platform", "", "the container for this platform: OS/ARCH, OS/ARCH/VARIANT or ARCH")
 	flags.BoolVar(&o.pull.KeepCompressed, "keep-compressed", false, "write files as they are stored")
 	flags.Var(&o.maxSize, "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
 	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist; write to a device without a question, and to a partition")
@@ -153,7 +160,9 @@ func (o *pullOptions) direct(args []string) error {
 // reachable reports that a server's item is in a directory, which is one of the
 // server's machine.
 func (o *pullOptions) reachable(item *entry.Item) error {
-	if o.settings.server == "" || !slices.ContainsFunc(item.ArtifactRefs, func(a entry.ArtifactRef) bool { return strings.HasPrefix(a.URL, "oci:") }) {
+	inDirectory := strings.HasPrefix(item.RegistryURL, "oci:") ||
+		slices.ContainsFunc(item.ArtifactRefs, func(a entry.ArtifactRef) bool { return strings.HasPrefix(a.URL, "oci:") })
+	if o.settings.server == "" || !inDirectory {
 		return nil
 	}
 	return fmt.Errorf("%w: entry %q is in a directory of the server's machine: %s", entry.ErrInvalid, item.Name, item.RegistryURL)
