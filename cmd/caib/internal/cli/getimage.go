@@ -33,6 +33,10 @@ func (o *getOptions) image(ctx context.Context, image string) error {
 		return withHint(fmt.Errorf("%w: --version and --as-of choose a state of an entry, and %s is an image", entry.ErrInvalid, image),
 			"name the entry: `caib catalog get NAME --version V`; `caib catalog get IMAGE` shows the names and versions that have the image")
 	}
+	if _, err := registry.ParseReference(image); err != nil && !strings.Contains(image, "/") {
+		return withHint(fmt.Errorf("%w: %s is no name of an entry, and no image", entry.ErrInvalid, image),
+			"an image is REGISTRY/REPOSITORY:TAG, or @DIGEST; `caib catalog get NAME --version V` shows a version of an entry")
+	}
 	catalogs, err := o.openVerified(ctx, &o.trustFlags)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func (o *listOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&q.Search, "search", "", "only entries with this text in name, description, labels or tags, in any case")
 	flags.StringVar(&q.Architecture, "architecture", "", "only images for this architecture (amd64, arm64, x86_64, aarch64)")
 	flags.StringVar(&q.Distro, "distro", "", "only this distribution")
-	flags.StringArrayVar(&q.Targets, "target", nil, "only images for this board or machine; repeated: for any of them")
+	listFlag(flags, &q.Targets, "target", "only images for this board or machine; of several, separated by commas or repeated, for any of them")
 	flags.StringVar(&q.Format, "format", "", "only images in this format, as the column FORMAT shows it (bootc, qcow2, ...)")
 	flags.StringVar((*string)(&q.Phase), "phase", "", "only entries in this phase (all, Pending, Verifying, Available, Unavailable, Failed)")
 	listFlag(flags, &q.Tags, "tags", "only entries with all of these tags; separated by commas, or repeated")

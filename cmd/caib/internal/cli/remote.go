@@ -88,7 +88,7 @@ func (r *remote) Edit(ctx context.Context, name string, change entry.Change, opt
 func serverPublishHint(err error, options catalog.PublishOptions) error {
 	switch {
 	case options.Sign != nil:
-		return withHint(err, "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`")
+		return withHint(err, noServerSigns)
 	case options.Wait > 0:
 		return withHint(err, "publish to the registry itself: give --catalog, and no --server")
 	case options.Init:

@@ -26,6 +26,9 @@ type signingFlags struct {
 	dry     bool // nothing will be signed
 }
 
+// noServerSigns says how to sign what a server does not.
+const noServerSigns = "publish to the registry, or sign there afterwards: `caib catalog sign NAME --catalog REGISTRY/REPOSITORY`"
+
 var signatureFormats = []string{string(trust.Bundle), string(trust.Legacy)}
 
 // register adds the flags; that for the image only where a command may write
@@ -64,6 +67,8 @@ func (s *signingFlags) open(ctx context.Context, a *app) (*catalog.Signing, erro
 		return nil, nil
 	}
 	switch {
+	case a.settings.server != "":
+		return nil, withHint(fmt.Errorf("%w: the server %s does not sign", entry.ErrInvalid, a.settings.server), noServerSigns)
 	case s.key != "" && s.keyless:
 		return nil, fmt.Errorf("%w: give either --sign-key or --sign-keyless", entry.ErrInvalid)
 	case s.root != "" && (s.config == "" || !s.keyless):
