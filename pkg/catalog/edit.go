@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -24,8 +25,9 @@ type EditOptions struct {
 	Sign     *Signing // signs the revision, never the image; nil signs nothing
 }
 
-// maxEditRounds bounds how often one edit merges what others write meanwhile.
-const maxEditRounds = 3
+// maxEditRounds bounds how often one edit merges what others write meanwhile: of six
+// who begin at once, each may find one more edit each time.
+const maxEditRounds = 12
 
 // Edit gives an entry a new revision of the same image, with a change; what the
 // change does not name stays, unknown members included. The image's registry is not
@@ -78,10 +80,10 @@ func (e *edit) run(ctx context.Context) error {
 		return err
 	}
 	merge, err := e.start(ctx, head)
-	if err == nil {
-		merge.Document, err = merge.Document.Changed(e.change)
-	}
 	if err != nil {
+		return err
+	}
+	if merge.Document, err = merge.Document.Changed(e.change); err != nil {
 		return fmt.Errorf("edit %s: %w", e.name, err)
 	}
 	if revision.SameContent(head.Document, merge.Document) {
@@ -145,10 +147,15 @@ func (e *edit) start(ctx context.Context, head *revision.Revision) (*ocilog.Merg
 	switch {
 	case err != nil:
 		return nil, err
-	case edits == nil, edits.Stated != nil && !sameImage(edits.Stated, head):
-		return ocilog.MergeOf(head), nil // what is of another image is for the writer of the head
+	case edits == nil:
+		return ocilog.MergeOf(head), nil
+	case edits.Stated == nil || sameImage(edits.Stated, head):
+		return edits.Merged()
 	}
-	return edits.Merged()
+	if _, err := e.unsigned(ctx, head); err != nil {
+		return nil, fmt.Errorf("edit %s: %w", e.name, err)
+	}
+	return nil, e.yield(ctx, edits, edits.Stated) // the writer of the head did not come to it
 }
 
 // sameImage reports whether two revisions publish one image.
@@ -206,9 +213,9 @@ func (e *edit) settle(ctx context.Context) error {
 		case edits == nil:
 			return newLostError(e.name, e.last.Tag)
 		case !sameImage(edits.Head, e.base):
-			return e.yield(ctx, edits.Head)
+			return e.yield(ctx, edits, nil)
 		case edits.Stated != nil && !sameImage(edits.Stated, e.base):
-			return e.yield(ctx, edits.Stated)
+			return e.yield(ctx, edits, edits.Stated)
 		}
 		merge, err := edits.Merged()
 		switch {
@@ -239,25 +246,31 @@ func (e *edit) others(ctx context.Context) (*ocilog.Edits, error) {
 	return view.EditsAfter(ctx, e.base.Tag, e.last.Tag, e.own, e.counting.counter())
 }
 
-// yield gives way to a revision that is not about the image that was edited: a
-// publication of another one, a removal, or one of a later format. If the own revision
-// hides it, what it says is said again.
-func (e *edit) yield(ctx context.Context, other *revision.Revision) error {
-	hidden := other.Tag.Compare(e.last.Tag) < 0
+// yield gives way to what is not about the image that was edited: a publication of
+// another one, a removal, or a revision of a later format, which is the head; or, where
+// edits of the older image hide one, that. Then what it says is said again, with what
+// was edited since.
+func (e *edit) yield(ctx context.Context, edits *ocilog.Edits, hidden *revision.Revision) error {
+	other := cmp.Or(hidden, edits.Head)
+	again := hidden != nil && !e.options.DryRun
 	switch {
 	case other.Later != "":
 		return other.CheckFormat()
 	case other.Removal != nil:
-		if hidden {
-			_, err := e.catalog.end(ctx, e.view, e.last, RemoveOptions{Reason: other.Removal.Reason, Author: e.options.Author, Sign: e.options.Sign})
+		if again {
+			_, err := e.catalog.end(ctx, e.view, edits.Head, RemoveOptions{Reason: other.Removal.Reason, Author: e.options.Author, Sign: e.options.Sign})
 			if err != nil {
 				return err
 			}
 		}
 		return fmt.Errorf("edit %s: it was removed meanwhile: %w", e.name, entry.ErrNotFound)
 	}
-	if hidden {
-		if err := e.write(ctx, &ocilog.Merge{Document: other.Document, From: other, Base: other}); err != nil {
+	if again {
+		merge, err := edits.Merged()
+		if err != nil {
+			return err
+		}
+		if err := e.write(ctx, &ocilog.Merge{Document: merge.Document, From: other, Base: other}); err != nil {
 			return err
 		}
 	}

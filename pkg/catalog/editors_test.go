@@ -170,19 +170,42 @@ func TestEditorsHideNoPublication(t *testing.T) {
 	}
 }
 
-// Nor one of another image: its editor says it again, though another one edited upon it.
+// Nor one of another image, with what was edited of that: whoever edits the entry next
+// says it again, be it the editor who hides it or another one, and is told.
 func TestEditorsPutNoOlderImageInFront(t *testing.T) {
-	e := newEditors(t)
-	other := e.push("os/app", "2", "2")
-	e.others.between(func() {
-		if _, err := e.at(-time.Minute).Publish(t.Context(), other, catalog.PublishOptions{Name: "app", Version: "2"}); err != nil {
-			t.Error(err)
-		}
-	}, func() { e.word(0, "upon") })
-	if _, err := e.edit(t.Context(), 0, entry.Change{AddTags: []string{"hides"}}); !errors.Is(err, entry.ErrConflict) {
-		t.Errorf("error %v, want a conflict", err)
-	}
-	if item := e.wantTags(); item.Version != "2" {
-		t.Errorf("version %q, want 2", item.Version)
+	for name, cut := range map[string]bool{"its editor": false, "another one, while that is under way": false, "another one, after that was cut short": true} {
+		t.Run(name, func(t *testing.T) {
+			e := newEditors(t)
+			other := e.push("os/app", "2", "2")
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			next := func() {
+				if _, err := e.edit(t.Context(), time.Minute, entry.Change{AddTags: []string{"upon"}}); !errors.Is(err, entry.ErrConflict) {
+					t.Errorf("another editor: %v, want a conflict", err)
+				}
+			}
+			looks := next
+			if cut {
+				looks = stop
+			} else if name == "its editor" {
+				looks = func() {}
+			}
+			e.others.between(func() {
+				if _, err := e.at(-2*time.Minute).Publish(t.Context(), other, catalog.PublishOptions{Name: "app", Version: "2"}); err != nil {
+					t.Error(err)
+				}
+				e.word(-time.Minute, "edited")
+			}, looks)
+			_, err := e.edit(ctx, 0, entry.Change{AddTags: []string{"hides"}})
+			if cut {
+				e.wantTags("hides")
+				next()
+			} else if !errors.Is(err, entry.ErrConflict) {
+				t.Errorf("error %v, want a conflict", err)
+			}
+			if item := e.wantTags("edited"); item.Version != "2" {
+				t.Errorf("version %q, want 2", item.Version)
+			}
+		})
 	}
 }

@@ -160,8 +160,8 @@ func MergeOf(r *revision.Revision) *Merge {
 }
 
 // Merged makes again on Head, or on Stated, what that is to have and lacks. What is
-// later in the log counts where two say different things. All of it, and Stated, must
-// be of one image. What is made from the editor's own revision changes what that
+// later in the log counts where two say different things. Edits of another image than
+// that are left out. What is made from the editor's own revision changes what that
 // changed, so that its own change is part of the difference.
 func (e *Edits) Merged() (*Merge, error) {
 	m, edits := MergeOf(e.Head), e.apart
@@ -175,6 +175,9 @@ func (e *Edits) Merged() (*Merge, error) {
 		edits = append(slices.Clone(edits), e.Head)
 	}
 	for _, edit := range edits {
+		if edit.Document.Image.Digest != m.Document.Image.Digest {
+			continue
+		}
 		next, err := m.Document.Reapplied(e.base(edit).Document, edit.Document)
 		if err != nil {
 			return nil, err

@@ -28,7 +28,11 @@ func (a *actor) edit(ctx context.Context, name string) {
 	e := &editing{word: fmt.Sprintf("edit-%d-%d", a.index, a.serial)}
 	merge := MergeOf(head)
 	under, err := view.EditsUnder(ctx, head, a.counter())
-	if err == nil && under != nil && (under.Stated == nil || sameImage(under.Stated, head)) {
+	if err == nil && under != nil {
+		if under.Stated != nil && !sameImage(under.Stated, head) {
+			a.restate(ctx, view, under, saw)
+			return
+		}
 		merge, err = under.Merged()
 	}
 	if err == nil {
@@ -46,16 +50,39 @@ func (a *actor) edit(ctx context.Context, name string) {
 			return
 		}
 		edits, err := view.EditsAfter(ctx, merge.Base.Tag, last.Tag, own, a.counter())
-		if err != nil || edits == nil || !sameImage(edits.Head, head) || edits.Stated != nil && !sameImage(edits.Stated, head) {
+		if err != nil || edits == nil || !sameImage(edits.Head, head) {
 			return // it gives way; what it was told is none of this
+		}
+		if edits.Stated != nil && !sameImage(edits.Stated, head) {
+			a.restate(ctx, view, edits, saw)
+			return
 		}
 		if merge, err = edits.Merged(); err != nil {
 			s.fail("%s cannot merge %s: %v", a.name, edits.Head.Tag, err)
 			return
 		}
-		if e.done = revision.SameContent(edits.Head.Document, merge.Document); e.done || round == 3 {
+		if e.done = revision.SameContent(edits.Head.Document, merge.Document); e.done || round == 12 {
 			s.note("%s: the edit %s is over: %t", a.name, e.word, e.done)
 			return
+		}
+	}
+}
+
+// restate says again what an edit of an older image hides, and what was edited since.
+func (a *actor) restate(ctx context.Context, view *View, edits *Edits, saw int) {
+	switch other := edits.Stated; {
+	case other.Removal != nil:
+		_ = a.end(ctx, view, other.Tag.Name, edits.Head.Digest, saw)
+	case other.Document != nil:
+		merge, err := edits.Merged()
+		if err != nil {
+			a.schedule.fail("%s cannot say %s again: %v", a.name, other.Tag, err)
+			return
+		}
+		merge.Bases = nil
+		packed := a.packMerge(ctx, view, merge)
+		if packed != nil {
+			_ = a.append(ctx, packed, saw)
 		}
 	}
 }
@@ -66,21 +93,28 @@ func sameImage(a, b *revision.Revision) bool {
 
 // appendEdit appends an edit; nil is one that failed.
 func (a *actor) appendEdit(ctx context.Context, view *View, merge *Merge, saw int, e *editing) *revision.Revision {
-	s, from := a.schedule, merge.From
-	text, err := a.process.log.DocumentText(ctx, from.Tag)
+	packed := a.packMerge(ctx, view, merge)
+	if packed == nil {
+		return nil
+	}
+	a.schedule.editors[packed.Tag] = e
+	e.last = packed.Tag
+	return a.appendUnpacked(ctx, packed, saw)
+}
+
+func (a *actor) packMerge(ctx context.Context, view *View, merge *Merge) *revision.Packed {
+	text, err := a.process.log.DocumentText(ctx, merge.From.Tag)
 	if err != nil {
 		return nil
 	}
 	document := *merge.Document
-	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, from.Tag.Name), a.name, simulated
+	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, document.Name), a.name, simulated
 	packed, err := revision.PackEdit(&document, text, view.Seen(), merge.Bases)
 	if err != nil {
-		s.fail("%s cannot pack an edit of %s: %v", a.name, from.Tag, err)
+		a.schedule.fail("%s cannot pack what is made of %s: %v", a.name, merge.From.Tag, err)
 		return nil
 	}
-	s.editors[packed.Tag] = e
-	e.last = packed.Tag
-	return a.appendUnpacked(ctx, packed, saw)
+	return packed
 }
 
 // checkEditors checks that no edit that was told to be done is lost while nothing but
