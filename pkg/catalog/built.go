@@ -24,6 +24,9 @@ import (
 // was created: the clocks of builders and clusters differ.
 const clockSlack = time.Minute
 
+// maxBuildName bounds the name of a build, as Kubernetes does.
+const maxBuildName = 253
+
 // reproducible is before every build that there was: what tools write for the time of
 // a reproducible image is before it.
 var reproducible = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -36,6 +39,9 @@ type built struct {
 
 // check reports what cannot be what a build says.
 func (b *ImageBuild) check() error {
+	if len(b.Name) > maxBuildName {
+		return fmt.Errorf("%w: the name of the build is longer than %d characters", entry.ErrInvalid, maxBuildName)
+	}
 	for _, d := range []digest.Digest{b.Digest, b.DiskDigest} {
 		if d != "" && d.Validate() != nil {
 			return fmt.Errorf("%w: the digest of the build: want sha256: and 64 hexadecimal digits", entry.ErrInvalid)
@@ -118,9 +124,13 @@ func (p *publication) findBuild(ctx context.Context, view *ocilog.View) error {
 }
 
 // recallDigests takes those of an earlier publication of the build for its own, but for
-// what was published although the build did not make it.
+// what was published although the build did not make it. A build that does not say when
+// it was completed may have been made again under its name.
 func (p *publication) recallDigests(d *revision.Document) {
 	made := &p.options.ImageBuild
+	if made.CompletedAt.IsZero() {
+		return
+	}
 	if made.Digest == "" && !isOverridden(d, false) {
 		made.Digest = d.Image.Digest
 	}
@@ -131,13 +141,13 @@ func (p *publication) recallDigests(d *revision.Document) {
 
 // isOf reports whether a document is of the build.
 func (b *ImageBuild) isOf(d *revision.Document) bool {
-	return d.Source.ImageBuild == b.Name && !b.CompletedAt.IsZero() && completedAt(d).Equal(b.CompletedAt.Time)
+	return d.Source.ImageBuild == b.Name && completedAt(d).Equal(b.CompletedAt.Time)
 }
 
 // completedAt is when the build of an entry was completed; zero where it does not say.
 func completedAt(d *revision.Document) time.Time {
 	at, _ := time.Parse(time.RFC3339, d.Labels[imagebuild.LabelCompleted])
-	return at
+	return entry.NewTime(at).Time
 }
 
 // diskDigest is that of the disk image with a reference, of which an entry has files;
@@ -222,7 +232,7 @@ func (p *publication) compareTimes(ref registry.Reference, image *inspect.Image,
 	default:
 		return nil
 	}
-	p.warn(WarnMoved, "whether %s still names what build %s made is not known: %s", ref, made.Name, doubt)
+	p.warn(WarnMoved, "whether %s still names what build %q made is not known: %s", ref, made.Name, doubt)
 	return nil
 }
 
@@ -234,9 +244,9 @@ func (p *publication) mismatched(ref registry.Reference, field, image, build str
 		p.built.mismatches = append(p.built.mismatches, m)
 		return nil
 	}
-	text := "%s was created at %s, and build %s completed at %s: the tag has moved since"
+	text := "%s was created at %s, and build %q completed at %s: the tag has moved since"
 	if strings.HasSuffix(field, revision.MismatchDigest) {
-		text = "%s is %s now, and what build %s made is gone: %s"
+		text = "%s is %s now, and what build %q made is gone: %s"
 	}
 	return kinded.New(entry.ErrDigest, "%v: "+text, entry.ErrConflict, ref, image, cmp.Or(p.options.ImageBuild.Name, p.options.Source.ImageBuild), build)
 }

@@ -140,7 +140,7 @@ func TestBuildWhoseTagMoved(t *testing.T) {
 	w := newWorld(t, true, nil)
 	c := w.open(catalog.Options{})
 	old, now := w.nightly(0), w.pushAt(samples.Bootc, "os/autosd", "nightly", built0.AddDate(1, 0, 0))
-	const both = "/os/autosd:nightly was created at 2027-02-01T02:30:00Z, and build nightly-697ec1b0 completed at 2026-02-01T03:00:00Z: the tag has moved since"
+	const both = "/os/autosd:nightly was created at 2027-02-01T02:30:00Z, and build \"nightly-697ec1b0\" completed at 2026-02-01T03:00:00Z: the tag has moved since"
 	wrote := writes(w.counter.during(func() {
 		if _, err := publishBuild(t, c, old, catalog.PublishOptions{}); !errors.Is(err, entry.ErrDigest) || !errors.Is(err, entry.ErrConflict) || !strings.Contains(err.Error(), both) {
 			t.Errorf("got %v, want %s", err, both)
@@ -164,19 +164,24 @@ func TestBuildWhoseTagMoved(t *testing.T) {
 	}
 }
 
-// A build that is made again under its name is another one.
+// A build that is made again under its name is another one, and may be where nobody
+// says when it was completed.
 func TestBuildMadeAgain(t *testing.T) {
-	w := newWorld(t, true, nil)
-	c := w.open(catalog.Options{})
-	build := w.nightly(0)
-	build.Source = entry.Source{Type: entry.SourceImageBuild, ImageBuild: build.Name}
-	for n := range 2 {
-		made := w.pushAt(samples.Bootc, "os/autosd", "nightly", built0.AddDate(0, 0, n))
-		at := w.nightly(n)
-		build.Started, build.Completed, build.Labels = at.Started, at.Completed, at.Labels
-		result, err := publishBuild(t, c, build, catalog.PublishOptions{})
-		if err != nil || result.Outcome != catalog.Published || result.Item.Digest != made || result.Item.Name != build.Name || result.Item.Version != "" {
-			t.Errorf("build %d: %s %s %q %s, %v", n, result.Outcome, result.Item.Name, result.Item.Version, result.Item.Digest, err)
+	for _, dated := range []bool{true, false} {
+		w := newWorld(t, true, nil)
+		c := w.open(catalog.Options{})
+		for n := range 2 {
+			made := w.pushAt(samples.Bootc, "os/autosd", "nightly", built0.AddDate(0, 0, n))
+			build := w.nightly(n)
+			build.Name = w.nightly(0).Name
+			build.Source = entry.Source{Type: entry.SourceImageBuild, ImageBuild: build.Name}
+			if !dated {
+				build.Started, build.Completed, build.Labels = imagebuild.Text{}, imagebuild.Text{}, map[string]string{}
+			}
+			result, err := publishBuild(t, c, build, catalog.PublishOptions{})
+			if err != nil || result.Outcome != catalog.Published || result.Item.Digest != made || result.Item.Name != build.Name || result.Item.Version != "" {
+				t.Errorf("dated %t, build %d: %s %s %q %s, %v", dated, n, result.Outcome, result.Item.Name, result.Item.Version, result.Item.Digest, err)
+			}
 		}
 	}
 }
@@ -240,5 +245,32 @@ func TestBuildWithoutProof(t *testing.T) {
 				t.Errorf("notes %q, conditions %v, %v, want %q", notes, result.Item.Conditions, err, tt.want)
 			}
 		})
+	}
+}
+
+// Builds that say their digests and not when they were completed, or that to the
+// microsecond, change nothing either when they are published again.
+func TestBuildsPublishedAgainByDigest(t *testing.T) {
+	for _, layout := range []string{"", "2006-01-02T15:04:05.999999Z07:00"} {
+		w := newWorld(t, true, nil)
+		c := w.open(catalog.Options{})
+		var builds []imagebuild.Build
+		for n := range 2 {
+			build := w.nightly(n)
+			build.Digest.Value = w.pushAt(samples.Bootc, "os/autosd", "nightly", built0.AddDate(0, 0, n)).String()
+			build.Started, build.Completed, build.Labels = imagebuild.Text{}, imagebuild.Text{}, map[string]string{}
+			if layout != "" {
+				build.Completed.Value = built0.AddDate(0, 0, n).Add(123456 * time.Microsecond).Format(layout)
+				build.Labels[imagebuild.LabelCompleted] = build.Completed.Value
+			}
+			builds = append(builds, build)
+		}
+		for _, want := range []catalog.Outcome{catalog.Published, catalog.Unchanged} {
+			for _, build := range builds {
+				if result, err := publishBuild(t, c, build, catalog.PublishOptions{}); err != nil || result.Outcome != want {
+					t.Errorf("%q: %s: %s, %v, want %s", layout, build.Name, result.Outcome, err, want)
+				}
+			}
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -23,8 +22,8 @@ func (p *publication) noteLosses() {
 	}
 	if last, own := completedAt(p.old.Document), p.options.ImageBuild.CompletedAt; !last.IsZero() && !own.IsZero() {
 		if own.Before(last) {
-			p.warn(WarnEntry, "entry %q: build %s was completed at %s, before %s, which it follows: %s", p.name, p.options.ImageBuild.Name,
-				own.Format(time.RFC3339), cmp.Or(p.old.Document.Source.ImageBuild, "the build"), last.Format(time.RFC3339))
+			p.warn(WarnEntry, "entry %q: build %q was completed at %s, before %q, which it follows: %s", p.name, p.options.ImageBuild.Name,
+				own.Format(time.RFC3339), p.old.Document.Source.ImageBuild, last.Format(time.RFC3339))
 		}
 		return
 	}

@@ -21,6 +21,9 @@ const (
 	MaxFile   = 16 << 20 // bytes
 	maxBuilds = 10_000
 	maxName   = 253 // that Kubernetes has, in characters
+
+	maxMembers = 1000 // of one mapping: the YAML library compares each with each
+	maxMessage = 300  // bytes of what an error says of the file
 )
 
 // Parse reads the ImageBuild objects of a file, in its order; name is what
@@ -33,6 +36,9 @@ func Parse(text []byte, name string) ([]Build, error) {
 		return nil, err
 	}
 	for _, document := range documents {
+		if err := f.bound(document); err != nil {
+			return nil, err
+		}
 		if err := f.add(document); err != nil {
 			return nil, err
 		}
@@ -51,7 +57,24 @@ type file struct {
 
 // fail is an error at a line.
 func (f *file) fail(line int, format string, args ...any) error {
-	return fmt.Errorf("%w: %s:%d: %s", entry.ErrInvalid, f.name, max(line, 1), fmt.Sprintf(format, args...))
+	text := fmt.Sprintf(format, args...)
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return fmt.Errorf("%w: %s:%d: %s", entry.ErrInvalid, f.name, max(line, 1), text)
+}
+
+// bound refuses a tree with a mapping that is too large.
+func (f *file) bound(node *yaml.Node) error {
+	if node.Kind == yaml.MappingNode && len(node.Content) > 2*maxMembers {
+		return f.fail(node.Line, "more than %d members", maxMembers)
+	}
+	for _, child := range node.Content {
+		if err := f.bound(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // documents parses the text into the trees of its documents.

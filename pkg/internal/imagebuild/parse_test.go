@@ -109,17 +109,32 @@ func TestParseRefuses(t *testing.T) {
 		{"an anchor that contains itself", "kind: ImageBuild\nmetadata: &a\n  labels: *a\n", "f:"},
 		{"a bomb", "kind: ImageBuild\nmetadata:\n  labels:\n" + bomb(), "f:"},
 		{"a large file", strings.Repeat(" ", MaxFile+1), "f:1: longer than 16777216 bytes"},
+		{"many members", "kind: ImageBuild\nmetadata:\n  annotations:\n" + members("    k%d: v\n", 200_000), "f:4: more than 1000 members"},
+		{"many members in JSON", `{"kind":"ImageBuild","metadata":{"labels":{` + members("\"k%d\":\"v\",\n", 200_000) + `"k":"v"}}}`, "f:1: more than 1000 members"},
+		{"many members that nobody reads", members("k%d: v\n", 1001), "f:1: more than 1000 members"},
+		{"a long kind", "kind: \"" + strings.Repeat("x\\e[2J", 1<<18) + "\"\n", `f:1: kind "x\x1b[2J`},
+		{"a long member twice", strings.Repeat(strings.Repeat("y", 1000)+": 1\n", 2), "f:2: mapping key"},
+		{"a long anchor", "kind: *" + strings.Repeat("y", 1<<20) + "\n", "unknown anchor"},
 		{"many documents", strings.Repeat("---\nkind: List\n", maxBuilds+1), ": more than 10000 documents"},
 		{"many documents in JSON", strings.Repeat("{\"kind\":\"List\"}\n", maxBuilds+1), ": more than 10000 documents"},
 		{"many builds", `{"kind":"List","items":[` + strings.Repeat(named("a")+",\n", maxBuilds) + named("a") + "]}", ": more than 10000 builds"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Parse([]byte(tt.text), "f")
-			if !errors.Is(err, entry.ErrInvalid) || got != nil || !strings.Contains(err.Error(), tt.want) {
+			if !errors.Is(err, entry.ErrInvalid) || got != nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 400 {
 				t.Errorf("%d builds, %.300v; want %q", len(got), err, tt.want)
 			}
 		})
 	}
+}
+
+// members repeats a member with other numbers.
+func members(format string, count int) string {
+	var b strings.Builder
+	for i := range count {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
 }
 
 // bomb is a mapping whose aliases would make gigabytes.

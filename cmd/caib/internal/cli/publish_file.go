@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/schema"
 )
 
 // buildResult is what became of one build of a file.
@@ -102,6 +104,10 @@ func (o *publishOptions) fitAll(builds []catalog.Build) error {
 func (o *publishOptions) buildHint(err error) error {
 	if errors.Is(err, entry.ErrDigest) && o.digest == "" {
 		return withHint(err, "--override publishes what the reference names now, and records that it is not what the build made; a tag for each build keeps them apart")
+	}
+	var invalid *entry.ValidationError
+	if errors.As(err, &invalid) && o.options.Version == "" && slices.ContainsFunc(invalid.Problems, func(p schema.Problem) bool { return p.Pointer == "/version" }) {
+		return withHint(err, "the version is the name of the build, unless another one is given with --version")
 	}
 	return publishHint(err)
 }
