@@ -32,7 +32,7 @@ demo: build
 
 # What takes more than a second by itself: scripts, campaigns, large catalogs, and
 # what waits for time-outs. `make test` runs all of it.
-SLOW = ^Test(Scripts|AttackTable|Simulation|Mutations|Load|SegmentsAreBounded|AStateIsBounded|ReadingCosts|SnapshotsAreNever|ParallelReads|VerifiedCold|CatalogCopied|UnsignedWithoutAPolicy|SnapshotsC|EvaluationsAre|EncryptedKeys|LargeSignatures|ParseRefuses|VerifySeveral|ServeFollows|DeletedRevisions|ARetentionRule|LayoutCost|LayoutRefusesIrregular|FullDisk)
+SLOW = ^Test(Scripts|PipelinePublishes|PipelineFails|PipelineRuns|GitLabJob|AttackTable|Simulation|Mutations|Load|SegmentsAreBounded|AStateIsBounded|ReadingCosts|SnapshotsAreNever|ParallelReads|VerifiedCold|CatalogCopied|UnsignedWithoutAPolicy|SnapshotsC|EvaluationsAre|EncryptedKeys|LargeSignatures|ParseRefuses|VerifySeveral|ServeFollows|DeletedRevisions|ARetentionRule|LayoutCost|LayoutRefusesIrregular|FullDisk)
 
 ## quick: what one runs while working: format, vet and the short tests; seconds where little changed
 .PHONY: quick
