@@ -25,7 +25,7 @@ type publication struct {
 	options    PublishOptions
 	mustBeNew  bool
 	before     *revision.Document // what is published again; nil for nothing
-	waitsUntil time.Time          // for what is not pushed yet
+	waitsUntil time.Time          // for what is not pushed yet; zero before anything was missed
 	result     PublishResult
 
 	name       string // by identify
@@ -51,7 +51,6 @@ func (p *publication) run(ctx context.Context, image string) error {
 	if err := p.identify(image); err != nil {
 		return err
 	}
-	p.waitsUntil = time.Now().Add(p.options.Wait)
 	steps := []func(context.Context) error{
 		p.recall, p.awaiting(p.inspect, image), p.awaiting(p.addDisk, p.options.Disk), p.merge, p.decide,
 	}

@@ -18,8 +18,9 @@ const (
 )
 
 // awaiting returns a step that is taken again while the image it is about, which ref
-// names, is not in its registry yet, for as long as the options say. Whatever else
-// goes wrong, a part of an image that is missing included, is not waited for.
+// names, is not in its registry yet, for as long as the options say since the first
+// time that it was not. Whatever else goes wrong, a part of an image that is missing
+// included, is not waited for.
 func (p *publication) awaiting(step func(context.Context) error, reference string) func(context.Context) error {
 	if p.options.Wait <= 0 || reference == "" {
 		return step
@@ -28,11 +29,16 @@ func (p *publication) awaiting(step func(context.Context) error, reference strin
 		next := min(firstLook, p.options.Wait/20)
 		for {
 			err := step(ctx)
-			left := time.Until(p.waitsUntil)
-			switch {
-			case err == nil, !errors.Is(err, entry.ErrNotFound), !p.isAbsent(ctx, reference):
+			if err == nil || !errors.Is(err, entry.ErrNotFound) || !p.isAbsent(ctx, reference) {
 				return err
-			case left <= 0:
+			}
+			left := p.options.Wait
+			if p.waitsUntil.IsZero() {
+				p.waitsUntil = time.Now().Add(left)
+			} else {
+				left = time.Until(p.waitsUntil)
+			}
+			if left <= 0 {
 				return fmt.Errorf("%w: waited %s for it", err, p.options.Wait)
 			}
 			if p.options.Waiting != nil {

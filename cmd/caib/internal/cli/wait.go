@@ -47,8 +47,8 @@ func (w waitFlag) Set(text string) error {
 // imageWait is what a verb may wait for images that are not pushed yet, all together.
 type imageWait struct {
 	app    *app
-	until  time.Time
-	noted  string // the image that was told of last
+	until  time.Time // zero before any was missed
+	noted  string    // the image that was told of last
 	drawn  bool
 	within time.Duration
 }
@@ -60,18 +60,18 @@ func (a *app) registerWait(flags *pflag.FlagSet) {
 	flags.Lookup("wait").NoOptDefVal = defaultWait.String()
 }
 
-// newWaiting begins to count the time that --wait gives.
-func (a *app) newWaiting() *imageWait {
-	return &imageWait{app: a, until: time.Now().Add(a.wait), within: a.wait}
-}
+func (a *app) newWaiting() *imageWait { return &imageWait{app: a, within: a.wait} }
 
 // options returns options to publish with that wait for as long as is left.
 func (w *imageWait) options(options catalog.PublishOptions) catalog.PublishOptions {
-	left := time.Until(w.until).Round(time.Millisecond)
+	left := w.within
+	if !w.until.IsZero() {
+		left = time.Until(w.until).Round(time.Millisecond)
+	}
 	if left > time.Minute {
 		left = left.Round(time.Second)
 	}
-	if w.within > 0 && left > 0 {
+	if left > 0 {
 		options.Wait, options.Waiting = left, w.show
 	}
 	return options
@@ -79,6 +79,9 @@ func (w *imageWait) options(options catalog.PublishOptions) catalog.PublishOptio
 
 // show tells people what is waited for: on a terminal on one line, elsewhere once.
 func (w *imageWait) show(reference string, since time.Duration) {
+	if w.until.IsZero() {
+		w.until = time.Now().Add(w.within - since)
+	}
 	s := &w.app.system
 	switch {
 	case w.app.settings.quiet:

@@ -63,14 +63,14 @@ func TestPublishWaitsForLateImages(t *testing.T) {
 		args     []string
 		want     string // on standard error, among the rest
 	}{
-		{"a pipeline", false, false, nil, "note: IMAGE is not there yet: waiting for it, 3s at most\n"},
-		{"a terminal", true, false, nil, "\r\x1b[Kwaiting for IMAGE (0s of 3s)\r\x1b[K"},
+		{"a pipeline", false, false, nil, "note: IMAGE is not there yet: waiting for it, 10s at most\n"},
+		{"a terminal", true, false, nil, "\r\x1b[Kwaiting for IMAGE (0s of 10s)\r\x1b[K"},
 		{"quiet", true, false, []string{"--quiet"}, ""},
-		{"a build", false, true, nil, "note: IMAGE is not there yet: waiting for it, 3s at most\n"},
+		{"a build", false, true, nil, "note: IMAGE is not there yet: waiting for it, 10s at most\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			image, env := late(t), homeEnv(t)
-			args := append([]string{"catalog", "publish", "--wait=3s", "-o", "name"}, tt.args...)
+			args := append([]string{"catalog", "publish", "--wait=10s", "-o", "name"}, tt.args...)
 			if tt.file {
 				path := filepath.Join(t.TempDir(), "build.yaml")
 				text := "apiVersion: automotive.sdv.cloud.redhat.com/v1alpha1\nkind: ImageBuild\nmetadata: {name: autosd}\nspec: {export: {container: " + image + "}}\nstatus: {phase: Completed}\n"
