@@ -37,6 +37,10 @@ type PullOptions struct {
 	// Confirm is asked before a device is written to, after all that can be checked
 	// before. Its error ends the pull. nil is yes if Force is set, and no else.
 	Confirm func(ctx context.Context, device Device) error
+	// NoBmap ignores block maps (bmaptool's) that the entry has of its files. They
+	// are checked against else, and a device keeps what it held where they say that
+	// there is nothing, unless it makes zeros by itself.
+	NoBmap bool
 	// ReadBack reads what was written to a device, past the cache, and compares.
 	ReadBack bool
 	// Progress is told, from one goroutine, how far a file is; nil is nobody.
@@ -68,14 +72,16 @@ type PulledFile struct {
 	File      string        `json:"file,omitempty"` // its path; "" in PullOptions.Out, and where it is not whole
 	Title     string        `json:"title,omitempty"`
 	Partition string        `json:"partition,omitempty"`
-	Digest    digest.Digest `json:"digest"`             // of the bytes as they are stored
-	SizeBytes int64         `json:"sizeBytes"`          // of them
-	Bytes     int64         `json:"bytes"`              // that were written
-	Resumed   int64         `json:"resumed"`            // bytes that an earlier run had fetched
-	Seconds   float64       `json:"seconds"`            // that it took
-	Place     string        `json:"place"`              // the repository that it came from
-	ReadBack  bool          `json:"readBack,omitempty"` // the device holds what was written
-	Warnings  []string      `json:"warnings,omitempty"` // what went less than well after it was written
+	Digest    digest.Digest `json:"digest"`              // of the bytes as they are stored
+	SizeBytes int64         `json:"sizeBytes"`           // of them
+	Bytes     int64         `json:"bytes"`               // that were written
+	Resumed   int64         `json:"resumed"`             // bytes that an earlier run had fetched
+	Seconds   float64       `json:"seconds"`             // that it took
+	Place     string        `json:"place"`               // the repository that it came from
+	Bmap      string        `json:"bmap,omitempty"`      // the title of the block map that it was checked against
+	LeftBytes int64         `json:"leftBytes,omitempty"` // of a device that hold what they held: the block map says that they hold nothing
+	ReadBack  bool          `json:"readBack,omitempty"`  // the device holds what was written
+	Warnings  []string      `json:"warnings,omitempty"`  // what went less than well after it was written
 	// Unfinished is a device that has been written to, and has no image now: its
 	// first MiB is zero, as far as the device could be written to.
 	Unfinished string `json:"unfinished,omitempty"`

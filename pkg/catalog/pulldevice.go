@@ -45,7 +45,7 @@ func (p *puller) intoDevice(path string) error {
 	switch {
 	case p.options.KeepCompressed && job.artifact.Compression != "":
 		return &DeviceError{Path: path, Err: fmt.Errorf("%w: %s is compressed, and nothing boots from what is", entry.ErrInvalid, name)}
-	case !rawFormats[job.artifact.Format] && !p.options.Force:
+	case !rawFormats[job.artifact.Format] && !(isSparse(job) && p.unpacks(job)) && !p.options.Force:
 		return &DeviceError{Path: path, Force: true, Err: fmt.Errorf("%w: %s has the format %s, which is for files: nothing boots from a device that holds it", entry.ErrInvalid, name, job.artifact.Format)}
 	}
 	device, err := blockdevice.Inspect(path)
@@ -58,14 +58,22 @@ func (p *puller) intoDevice(path string) error {
 
 // contentSize is how long a file is as it is written; 0 is not known before.
 func (p *puller) contentSize(job *pullJob) int64 {
-	if p.unpacks(job) {
-		return job.artifact.DecompressedSize
+	switch {
+	case job.bmap != nil:
+		return job.bmap.Size()
+	case !p.unpacks(job):
+		return job.descriptor.Size
+	case isSparse(job):
+		return 0
 	}
-	return job.descriptor.Size
+	return job.artifact.DecompressedSize
 }
 
 // writeDevice writes a file to a device.
 func (p *puller) writeDevice(ctx context.Context, job *pullJob, pulled *PulledFile) error {
+	if err := job.device.Check(p.contentSize(job), p.options.Force); err != nil {
+		return err // a block map knows of sizes that the entry does not
+	}
 	switch {
 	case p.options.Confirm != nil:
 		if err := p.options.Confirm(ctx, *job.device); err != nil {
@@ -91,6 +99,7 @@ func (p *puller) writeDisk(ctx context.Context, job *pullJob, disk blockdevice.D
 		}
 	}
 	w := blockdevice.NewWriter(disk, options)
+	defer func() { pulled.LeftBytes = w.Left() }()
 	pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), w)
 	if err == nil {
 		err = w.Commit(ctx)

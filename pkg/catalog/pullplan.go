@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/bmap"
 	"github.com/oci-catalog/caib/pkg/internal/place"
 	"github.com/oci-catalog/caib/pkg/internal/unpack"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -42,6 +43,7 @@ type pullJob struct {
 	descriptor ocispec.Descriptor
 	path       string  // "" is PullOptions.Out
 	device     *Device // where path is one
+	bmap       *bmap.Map
 }
 
 // newPuller decides what is written where. Nothing is fetched yet but what says how
@@ -159,8 +161,12 @@ func (p *puller) target() error {
 	return place.Free(dest, p.options.Force)
 }
 
-// single reports that there are more files than have room.
+// single reports that there are more files than have room. Block maps are read
+// with the files that they are of, and need none.
 func (p *puller) single(room string) error {
+	if len(p.jobs) > 1 {
+		p.jobs = p.withoutBmaps()
+	}
 	if len(p.jobs) == 1 {
 		return nil
 	}

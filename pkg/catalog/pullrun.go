@@ -64,6 +64,9 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 	if limit := p.options.MaxSize; limit > 0 && max(job.descriptor.Size, job.artifact.DecompressedSize) > limit {
 		return fmt.Errorf("%w: it has %d bytes, and %d are allowed", entry.ErrMalformed, max(job.descriptor.Size, job.artifact.DecompressedSize), limit)
 	}
+	if err := p.readBmap(ctx, job, pulled); err != nil {
+		return err
+	}
 	if job.path == "" {
 		pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), p.options.Out)
 		return job.fromPlace(err)
@@ -142,9 +145,9 @@ func (p *puller) fetching(job *pullJob, begun int64) fetch.Options {
 	return options
 }
 
-// stream fetches a file and writes what is in it. Of a file that is written as it is
+// content fetches a file and writes what is in it. Of a file that is written as it is
 // stored, the bytes are counted that were.
-func (p *puller) stream(ctx context.Context, job *pullJob, options fetch.Options, to io.Writer) (int64, error) {
+func (p *puller) content(ctx context.Context, job *pullJob, options fetch.Options, to io.Writer) (int64, error) {
 	stated := job.artifact.DecompressedSize
 	if !p.unpacks(job) {
 		if stated != 0 && stated != job.descriptor.Size && job.artifact.Compression == "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -134,4 +135,44 @@ func holds(condition string) (bool, error) {
 		return false, fmt.Errorf("unknown condition %q", condition)
 	}
 	return loops() == nil, nil
+}
+
+// cmdHole is `hole FILE AT KIB`: so many zeros from an offset on, both in KiB.
+func cmdHole(ts *testscript.TestScript, _ bool, args []string) {
+	var at, size int
+	if len(args) != 3 {
+		ts.Fatalf("usage: hole FILE AT KIB")
+	}
+	_, err := fmt.Sscan(args[1]+" "+args[2], &at, &size)
+	ts.Check(err)
+	content, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	clear(content[at<<10 : (at+size)<<10])
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), content, 0o666))
+}
+
+// cmdBmap is `bmap FILE`: the block map of a file, as bmaptool makes it, beside it.
+func cmdBmap(ts *testscript.TestScript, _ bool, args []string) {
+	const block = 4 << 10
+	content, err := os.ReadFile(ts.MkAbs(one(ts, args)))
+	ts.Check(err)
+	var ranges strings.Builder
+	mapped, count := 0, (len(content)+block-1)/block
+	piece := func(i int) []byte { return content[i*block : min((i+1)*block, len(content))] }
+	for i := 0; i < count; i++ {
+		first := i
+		for i < count && len(bytes.Trim(piece(i), "\x00")) > 0 {
+			i++
+		}
+		if i > first {
+			mapped += i - first
+			fmt.Fprintf(&ranges, "<Range chksum=\"%x\"> %d-%d </Range>\n", sha256.Sum256(content[first*block:min(i*block, len(content))]), first, i-1)
+		}
+	}
+	const own = "0000000000000000000000000000000000000000000000000000000000000000"
+	text := fmt.Sprintf("<?xml version=\"1.0\" ?>\n<bmap version=\"2.0\"><ImageSize> %d </ImageSize><BlockSize> %d </BlockSize><BlocksCount> %d </BlocksCount>"+
+		"<MappedBlocksCount> %d </MappedBlocksCount><ChecksumType> sha256 </ChecksumType><BmapFileChecksum> %s </BmapFileChecksum><BlockMap>\n%s</BlockMap></bmap>\n",
+		len(content), block, count, mapped, own, ranges.String())
+	text = strings.Replace(text, own, fmt.Sprintf("%x", sha256.Sum256([]byte(text))), 1)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0])+".bmap", []byte(text), 0o666))
 }

@@ -23,6 +23,7 @@ type pullOptions struct {
 	trustFlags
 	pull    catalog.PullOptions
 	maxSize byteSize
+	bmap    string
 }
 
 func newPull(a *app) *cobra.Command {
@@ -57,7 +58,13 @@ device), holds the running system, or is too small is refused in any case. Its
 first MiB is zero until the rest is on it and right, and so is the last MiB of a
 whole disk at first, where a copy of the old partition table may be: nothing
 boots from a part of an image. --read-back reads what was written from the
-device, past the cache, and compares. What breaks off begins anew the next time.`,
+device, past the cache, and compares. What breaks off begins anew the next time.
+
+Where the entry has the block map of a file (bmaptool's, as disk.raw.bmap beside
+disk.raw.gz), its ranges are checked by their digests, and all else for being
+zero. On a device, what the map says holds nothing is not written: it is zero if
+the device makes zeros by itself, and holds what it held before if not, which is
+said. --bmap none writes zeros there.`,
 		Example: `  caib catalog pull autosd
   caib catalog pull autosd disk.raw --version 1.4
   caib catalog pull autosd boards/ --partition boot --force
@@ -76,6 +83,8 @@ device, past the cache, and compares. What breaks off begins anew the next time.
 	flags.BoolVar(&o.pull.KeepCompressed, "keep-compressed", false, "write files as they are stored")
 	flags.Var(&o.maxSize, "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
 	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist; write to a device without a question, and to a partition")
+	o.bmap = "auto"
+	flags.Var(&choice{&o.bmap, []string{"auto", "none"}}, "bmap", "auto checks against the block map that the entry has of a file, and skips on a device what holds nothing; none ignores it")
 	flags.BoolVar(&o.pull.ReadBack, "read-back", false, "read what was written to a device, and compare")
 	o.trustFlags.register(flags)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
@@ -93,7 +102,7 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if err := o.direct(args); err != nil {
 		return err
 	}
-	o.pull.MaxSize = int64(o.maxSize)
+	o.pull.MaxSize, o.pull.NoBmap = int64(o.maxSize), o.bmap == "none"
 	catalogs, err := o.openVerified(ctx, &o.trustFlags)
 	if err != nil {
 		return err
@@ -119,6 +128,9 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	for _, file := range result.Files {
 		if file.Unfinished != "" {
 			o.note("%s holds no image now: its first MiB is zero, so that nothing boots from a part of one", file.Unfinished)
+		}
+		if file.LeftBytes > 0 && err == nil {
+			o.note("%s of %s hold what they held before: %q says that nothing is there (--bmap none writes zeros)", size(file.LeftBytes), file.File, file.Bmap)
 		}
 		for _, warning := range file.Warnings {
 			o.warn(warning)
@@ -179,6 +191,8 @@ func (o *pullOptions) pullHint(err error, item *entry.Item) error {
 		return err
 	case errors.Is(err, entry.ErrConflict):
 		return withHint(err, "give another DEST, or --force to replace what is there")
+	case errors.Is(err, catalog.ErrBmap):
+		return withHint(err, "--bmap none ignores the block map")
 	case errors.Is(err, entry.ErrMalformed):
 		return withHint(err, "`caib catalog verify %s` checks the entry; --keep-compressed writes a file as it is stored", item.Name)
 	case errors.Is(err, entry.ErrNotFound), errors.Is(err, entry.ErrInvalid):

@@ -79,6 +79,8 @@ func TestScripts(t *testing.T) {
 			"noise":      cmdNoise,
 			"begins":     cmdBegins,
 			"loop":       cmdLoop,
+			"hole":       cmdHole,
+			"bmap":       cmdBmap,
 		},
 		Condition:           holds,
 		RequireExplicitExec: true,
