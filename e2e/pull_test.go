@@ -151,8 +151,7 @@ func TestPullContainersForSkopeo(t *testing.T) {
 	}
 }
 
-// What a pull takes of memory does not depend on how much it writes: 64 MiB, and what
-// any command takes.
+// What a pull takes of memory does not depend on how much it writes: 64 MiB for all.
 func TestPullMemory(t *testing.T) {
 	t.Parallel()
 	size := int64(1 << 30)
@@ -186,8 +185,9 @@ func TestPullMemory(t *testing.T) {
 	least := peak("catalog", "get", "zeros")
 	got := peak("catalog", "pull", "zeros", dir)
 	t.Logf("%d MiB at most for %d MiB of content; %d MiB for get", got>>20, size>>20, least>>20)
-	if got-least > 64<<20 {
-		t.Errorf("%d MiB more than get takes, want at most 64", (got-least)>>20)
+	// What the system tells of a process is never less than its parent had.
+	if got > 64<<20 && got > least+8<<20 {
+		t.Errorf("%d MiB, want at most 64, or what get takes", got>>20)
 	}
 	if info, err := os.Stat(filepath.Join(dir, "zeros.raw")); err != nil || info.Size() != size || info.Sys().(*syscall.Stat_t).Blocks*512 > 1<<20 {
 		t.Errorf("got %v, %v, want %d bytes that are one hole", info, err, size)
