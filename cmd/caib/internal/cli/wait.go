@@ -66,7 +66,7 @@ func (a *app) newWaiting() *imageWait { return &imageWait{app: a, within: a.wait
 func (w *imageWait) options(options catalog.PublishOptions) catalog.PublishOptions {
 	left := w.within
 	if !w.until.IsZero() {
-		left = time.Until(w.until).Round(time.Millisecond)
+		left = w.until.Sub(w.app.system.Now()).Round(time.Millisecond)
 	}
 	if left > time.Minute {
 		left = left.Round(time.Second)
@@ -80,7 +80,7 @@ func (w *imageWait) options(options catalog.PublishOptions) catalog.PublishOptio
 // show tells people what is waited for: on a terminal on one line, elsewhere once.
 func (w *imageWait) show(reference string, since time.Duration) {
 	if w.until.IsZero() {
-		w.until = time.Now().Add(w.within - since)
+		w.until = w.app.system.Now().Add(w.within - since)
 	}
 	s := &w.app.system
 	switch {
