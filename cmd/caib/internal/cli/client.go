@@ -35,7 +35,7 @@ func (a *app) registryOptions() (registry.Options, error) {
 		plain = func(string) bool { return s.plainHTTP }
 	}
 	return registry.Options{
-		Getenv: a.system.Getenv, PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, AuthFile: s.authFile,
+		Getenv: a.system.Getenv, PlainHTTP: plain, InsecureTLS: s.insecure, CAFile: s.caFile, AuthFile: s.authFile, Mirrors: s.mirrors,
 		ServiceAccountHosts: s.serviceHosts, ServiceAccountToken: s.serviceToken,
 		UserAgent: "caib/" + version().Version, Logger: a.logger(),
 	}, nil
@@ -45,7 +45,7 @@ func (a *app) registryOptions() (registry.Options, error) {
 func (s *settings) atOption(err error) error {
 	var wrong *registry.Error
 	if errors.As(err, &wrong) {
-		return s.at(map[string]string{"CAFile": "ca-file", "AuthFile": "authfile"}[wrong.Option], err)
+		return s.at(map[string]string{"CAFile": "ca-file", "AuthFile": "authfile", "Mirrors": mirrorsKey}[wrong.Option], err)
 	}
 	return err
 }

@@ -13,11 +13,12 @@ import (
 
 // details prints everything about one entry for people: every reference can be
 // pasted as it is.
-func (a *app) details(item *entry.Item, wide bool) error {
+func (a *app) details(described *shownItem, wide bool) error {
+	item := described.Item
 	writer := tabwriter.NewWriter(a.system.Out, 0, 0, 2, ' ', 0)
 	shown := *item
 	shown.Verdict = a.signedCell(item.Verdict)
-	for _, field := range fields(&shown) {
+	for _, field := range fields(&shown, described.Location) {
 		if field[1] != "" {
 			fmt.Fprintf(writer, "%s:\t%s\n", field[0], oneLine.Replace(field[1]))
 		}
@@ -34,7 +35,7 @@ func (a *app) details(item *entry.Item, wide bool) error {
 			return err
 		}
 	}
-	for n, command := range a.settings.fetchLines(item) {
+	for n, command := range described.Commands {
 		if n == 0 {
 			fmt.Fprint(a.system.Out, "\nGet it with\n")
 		}
@@ -43,7 +44,7 @@ func (a *app) details(item *entry.Item, wide bool) error {
 	return nil
 }
 
-func fields(i *entry.Item) [][2]string {
+func fields(i *entry.Item, location string) [][2]string {
 	layers := fmt.Sprintf("%s in %d layers", size(i.SizeBytes), i.LayerCount)
 	if i.LayerCount == 1 {
 		layers = size(i.SizeBytes) + " in 1 layer"
@@ -58,7 +59,7 @@ func fields(i *entry.Item) [][2]string {
 	}
 	return [][2]string{
 		{"Name", i.Name}, {"Version", i.Version}, {"Description", i.Description},
-		{"Image", i.RegistryURL}, {"Digest", string(i.Digest)}, {"Size", layers},
+		{"Image", i.RegistryURL}, {"Location", location}, {"Digest", string(i.Digest)}, {"Size", layers},
 		{"Architecture", strings.Join(i.Architectures(), ", ")},
 		{"Distro", strings.TrimSpace(i.Distro + " " + i.DistroVersion)}, {"Kernel", i.KernelVersion},
 		{"Targets", targets(i.Targets)}, {"Build mode", i.BuildMode}, {"Format", i.Outline().Format},

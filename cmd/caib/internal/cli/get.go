@@ -28,8 +28,9 @@ func newGet(a *app) *cobra.Command {
 files to flash with references and checksums, what is attached to it, where it
 came from, and commands to paste: bootc switch, podman pull, oras pull, j
 storage flash. They name what was published, by digest, and carry what this
-command was told about the registry: plain HTTP, CA, credentials file. Of
-several catalogs, the first that has the entry answers.
+command was told about the registry: plain HTTP, CA, credentials file. Where
+mirrors are set, location is where the image is asked for first. Of several
+catalogs, the first that has the entry answers.
 
 Of an image, given by tag or digest, its entries are listed: every version in
 the catalogs that has this digest as its image, a platform or an artifact, and
@@ -82,20 +83,21 @@ func (o *getOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return trustHint(namesHint(err))
 	}
-	switch o.settings.output {
-	case "json":
-		return o.document("json", o.shown(&item))
-	case "table", "wide":
-		return o.details(&item, o.settings.output == "wide")
-	case "name":
+	if o.settings.output == "name" {
 		_, err := fmt.Fprintln(o.system.Out, item.Name)
 		return err
 	}
-	return o.document("yaml", o.shown(&item))
-}
-
-func (o *getOptions) shown(item *entry.Item) shownItem {
-	return shownItem{item, o.settings.fetchLines(item)}
+	shown := shownItem{Item: &item, Commands: o.settings.fetchLines(&item)}
+	if shown.Location, err = o.location(&item); err != nil {
+		return err
+	}
+	switch o.settings.output {
+	case "table", "wide":
+		return o.details(&shown, o.settings.output == "wide")
+	case "json":
+		return o.document("json", shown)
+	}
+	return o.document("yaml", shown)
 }
 
 // first asks each catalog in turn until one has what is asked for. A catalog

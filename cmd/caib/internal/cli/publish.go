@@ -192,7 +192,7 @@ func newPublish(a *app) *cobra.Command {
 	flags.BoolVar(&o.options.Inherit, "inherit", false, "take over description, tags, labels, targets and notes of the entry as it is; of the same image also what was verified")
 	flags.BoolVar(&o.options.NoAttach, "no-attach", false, "do not attach the entry to the image")
 	flags.BoolVar(&o.options.NoKeep, "no-keep", false, "put no tags that keep the image from clean-up")
-	a.registerWait(flags)
+	a.registerWait(flags, "wait for an image that is not pushed yet")
 	o.register(flags)
 	a.completeFlags(command)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -51,6 +52,13 @@ A transfer that breaks goes on where it broke. What an interrupted run has
 fetched stays in DEST.part, and the next run goes on from there. Without
 --timeout, a transfer takes as long as it takes, as long as bytes arrive.
 
+Mirrors are asked first (` + "`caib help registries`" + `), and the place that had a
+file is told. With --wait, an entry, or a version of it, that is not in the
+catalog yet is waited for: 10 minutes, or as long as --wait=DURATION says.
+
+With --server, the server's policy decides, and what it refuses is not fetched.
+The bytes come from the registry, by digest.
+
 A block device (on Linux) loses all that is on it: what that is, is shown, and
 the command asks for the device's name; without a terminal it needs --force, and
 so does a partition. One that is in use (mounted, swap space, a part of another
@@ -70,12 +78,17 @@ said. --bmap none writes zeros there.`,
   caib catalog pull autosd boards/ --partition boot --force
   caib catalog pull autosd - --artifact disk.raw.xz
   caib catalog pull autosd autosd.tar --platform linux/arm64
+  caib catalog pull autosd --version 1.5 --wait=30m
   caib catalog pull autosd --key release.pub -o json
   caib catalog pull autosd /dev/sdb --read-back`,
-		Args:              arguments("NAME", "[DEST]"),
+		Args:              pullArguments,
 		ValidArgsFunction: a.completePull,
 	}
-	flags := command.Flags()
+	o.register(command.Flags())
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
+}
+
+func (o *pullOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.pull.Version, "version", "", "the newest publication with this version")
 	flags.StringVar(&o.pull.Artifact, "artifact", "", "the file with this title alone")
 	flags.StringVar(&o.pull.Partition, "partition", "", "the file of this partition alone")
@@ -86,8 +99,8 @@ said. --bmap none writes zeros there.`,
 	o.bmap = "auto"
 	flags.Var(&choice{&o.bmap, []string{"auto", "none"}}, "bmap", "auto checks against the block map that the entry has of a file, and skips on a device what holds nothing; none ignores it")
 	flags.BoolVar(&o.pull.ReadBack, "read-back", false, "read what was written to a device, and compare")
+	o.registerWait(flags, "wait for a name, or a version, that is not in the catalog yet")
 	o.trustFlags.register(flags)
-	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 // completePull completes a name, and then a path.
@@ -107,9 +120,7 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	item, err := first(catalogs, func(c reader) (entry.Item, error) {
-		return c.Get(ctx, args[0], catalog.GetOptions{Version: o.pull.Version})
-	})
+	item, err := o.awaited(ctx, catalogs, args[0])
 	if err != nil {
 		return trustHint(namesHint(err))
 	}
@@ -145,7 +156,7 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if result.ReferenceNow != "" {
 		o.note("%s names something else now, %s: what was published as %q was pulled", item.RegistryURL, result.ReferenceNow, item.Name)
 	}
-	return o.printPulled(result)
+	return o.printPulled(result, fromElsewhere(&item, result.Files))
 }
 
 // direct says where to write to. What - stands for takes nothing but the file: the
@@ -207,7 +218,7 @@ type shownPull struct {
 	VerdictBy string `json:"verdictBy,omitempty"` // the server; "" for this command itself
 }
 
-func (o *pullOptions) printPulled(result catalog.PullResult) error {
+func (o *pullOptions) printPulled(result catalog.PullResult, elsewhere bool) error {
 	switch o.settings.output {
 	case "json", "yaml":
 		shown := shownPull{PullResult: result}
@@ -221,15 +232,22 @@ func (o *pullOptions) printPulled(result catalog.PullResult) error {
 		}
 		return nil
 	}
+	wide := o.settings.output == "wide"
 	header := []string{"FILE", "SIZE", "DIGEST", "SIGNED"}
-	if o.settings.output == "wide" {
-		header = append(header, "RESUMED", "SECONDS", "PLACE")
+	if wide {
+		header = append(header, "RESUMED", "SECONDS")
+	}
+	if wide || elsewhere {
+		header = append(header, "PLACE")
 	}
 	var rows [][]string
 	for _, file := range result.Files {
 		row := []string{shownPath(file.File), size(file.Bytes), file.Digest.String(), string(o.signedCell(result.Verdict))}
-		if o.settings.output == "wide" {
-			row = append(row, size(file.Resumed), fmt.Sprintf("%.1f", file.Seconds), file.Place)
+		if wide {
+			row = append(row, size(file.Resumed), fmt.Sprintf("%.1f", file.Seconds))
+		}
+		if wide || elsewhere {
+			row = append(row, file.Place)
 		}
 		rows = append(rows, row)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 var outputs = []string{"table", "wide", "json", "yaml", "name"}
@@ -30,6 +31,7 @@ type settings struct {
 	authFile     string
 	serviceHosts []string
 	serviceToken string
+	mirrors      []registry.Mirror
 	policy       string
 	timeout      time.Duration
 	output       string
@@ -50,7 +52,8 @@ type origin struct {
 }
 
 // allSettings are the settings: one row each. A name is that of a flag, and of a
-// key in the config file; with dots, it is a key in a mapping, and no flag.
+// key in the config file; with dots, it is a key in a mapping, and no flag, and
+// neither is mirrorsKey.
 var allSettings = []struct {
 	flag, env string
 	otherwise string // the default, in words
@@ -87,6 +90,9 @@ var allSettings = []struct {
 	{"service-account.token-file", "", "the token that a pod mounts", false, func(s *settings, f *pflag.FlagSet, name string) {
 		f.StringVar(&s.serviceToken, name, "", "file with that token")
 	}},
+	{mirrorsKey, "", "those of `registries.conf`", false, func(s *settings, f *pflag.FlagSet, name string) {
+		f.Var(mirrorList{&s.mirrors}, name, "where images can be had as well: PREFIX=LOCATION")
+	}},
 	{"policy", "CAIB_POLICY", "none: signatures are not checked", false, func(s *settings, f *pflag.FlagSet, name string) {
 		f.StringVar(&s.policy, name, "", "trust policy (YAML file) that what is read must satisfy [CAIB_POLICY]")
 	}},
@@ -110,7 +116,7 @@ var allSettings = []struct {
 // register gives a command the flags of all settings that have one.
 func (s *settings) register(flags *pflag.FlagSet) {
 	for _, source := range allSettings {
-		if !strings.Contains(source.flag, ".") {
+		if !strings.Contains(source.flag, ".") && source.flag != mirrorsKey {
 			source.define(s, flags, source.flag)
 		}
 	}

@@ -44,19 +44,19 @@ func (w waitFlag) Set(text string) error {
 	return nil
 }
 
-// imageWait is what a verb may wait for images that are not pushed yet, all together.
+// imageWait is what a verb may wait for what is not there yet, all together.
 type imageWait struct {
 	app    *app
 	until  time.Time // zero before any was missed
-	noted  string    // the image that was told of last
+	noted  string    // what was told of last
 	drawn  bool
 	within time.Duration
 }
 
 // registerWait gives a verb the flag --wait; what it says is added to the time that
 // the verb may take.
-func (a *app) registerWait(flags *pflag.FlagSet) {
-	flags.Var(waitFlag{&a.wait}, "wait", "wait for an image that is not pushed yet")
+func (a *app) registerWait(flags *pflag.FlagSet, help string) {
+	flags.Var(waitFlag{&a.wait}, "wait", help)
 	flags.Lookup("wait").NoOptDefVal = defaultWait.String()
 }
 
