@@ -51,11 +51,11 @@ func (b *transferBar) update(p catalog.PullProgress) {
 
 // draw begins a bar.
 func (b *transferBar) draw(p catalog.PullProgress) {
-	b.bars = mpb.New(mpb.WithOutput(raw(b.app.system.Err)), mpb.WithWidth(progressWidth), mpb.WithAutoRefresh())
+	b.bars = mpb.New(mpb.WithOutput(raw(b.app.system.Err)), mpb.WithAutoRefresh())
 	b.bar = b.bars.AddBar(p.Size,
 		mpb.PrependDecorators(decor.Name(harmless(p.Title)+" "), decor.CountersKibiByte("% .1f / % .1f")),
 		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f"), decor.Name(" "), decor.AverageETA(decor.ET_STYLE_GO)),
-		mpb.BarRemoveOnComplete())
+		mpb.BarWidth(progressWidth), mpb.BarRemoveOnComplete())
 	b.bar.SetCurrent(p.Begun)
 }
 
