@@ -59,7 +59,12 @@ func (p *puller) readBmap(ctx context.Context, job *pullJob, pulled *PulledFile)
 		return fmt.Errorf("%w: %s has %d bytes, too many for a block map", ErrBmap, p.describe(&of.artifact), of.descriptor.Size)
 	}
 	var text bytes.Buffer
-	if err := fetch.Blob(ctx, of.repository, of.descriptor, &text, fetch.Options{}); err != nil {
+	err := fetch.Blob(ctx, of.repository, of.descriptor, &text, fetch.Options{})
+	for of.another(ctx, err) {
+		text.Reset()
+		err = fetch.Blob(ctx, of.repository, of.descriptor, &text, fetch.Options{})
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", p.describe(&of.artifact), err)
 	}
 	m, err := bmap.Parse(text.Bytes())

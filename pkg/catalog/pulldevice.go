@@ -109,7 +109,7 @@ func (p *puller) writeDisk(ctx context.Context, job *pullJob, disk blockdevice.D
 		if w.Begun() {
 			pulled.Unfinished = job.path
 		}
-		return err
+		return job.fromPlace(err)
 	}
 	if reread != nil {
 		pulled.Warnings = append(pulled.Warnings, fmt.Sprintf("the kernel did not read the partition table of %s again (%v): take the device out and in again", job.path, reread))

@@ -214,6 +214,12 @@ var shared = []refusal{
 		s.write("proc/self/mountinfo", "")
 		s.mount("253:1", "/", "/dev/mapper/root")
 	}, force: true, want: "conflict: /dev/card holds the running system"},
+	{name: "below a partition of a RAID that the system runs from", change: func(s *tree) {
+		s.madeOf("md0", "9:0", "", "sdb1")
+		s.part("md0", "md0p1", "259:0", 1, 10)
+		s.write("proc/self/mountinfo", "")
+		s.mount("259:0", "/", "/dev/md0p1")
+	}, force: true, want: "conflict: /dev/card holds the running system"},
 	{name: "a running system with a number of its own", change: func(s *tree) {
 		s.write("proc/self/mountinfo", "")
 		s.mount("0:30", "/", "/dev/sdb1")

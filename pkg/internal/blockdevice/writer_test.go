@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -150,6 +151,9 @@ func TestAnImageOfAFewBytes(t *testing.T) {
 		}
 		if !bytes.Equal(disk.content[:size], image(2)[:size]) {
 			t.Errorf("%d bytes: the device does not hold them", size)
+		}
+		if _, err := w.Close(); err != nil || !slices.Contains(disk.log, "reread") || !bytes.Equal(disk.content[7*mib:], make([]byte, mib)) {
+			t.Errorf("%d bytes: the end of the device is not zero, or its table was not read: %v, %q", size, err, disk.log)
 		}
 	}
 }

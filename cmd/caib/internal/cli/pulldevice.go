@@ -13,6 +13,22 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
+// deviceHelp is what the help of pull says of devices and block maps.
+const deviceHelp = `A block device (on Linux) loses all that is on it: what that is, is shown, and
+the command asks for the device's name; without a terminal it needs --force, and
+so does a partition. One that is in use (mounted, swap space, a part of another
+device), holds the running system, or is too small is refused in any case. Its
+first MiB is zero until the rest is on it and right, and so is the last MiB of a
+whole disk at first, where a copy of the old partition table may be: nothing
+boots from a part of an image. --read-back reads what was written from the
+device, past the cache, and compares. What breaks off begins anew the next time.
+
+Where the entry has the block map of a file (bmaptool's, as disk.raw.bmap beside
+disk.raw.gz), its ranges are checked by their digests, and all else for being
+zero. On a device, what the map says holds nothing is not written: it is zero if
+the device makes zeros by itself, and holds what it held before if not, which is
+said. --bmap none writes zeros there.`
+
 var errNotWritten = errors.New("not written: the answer was not the device's name")
 
 // directDevice reports what a device as DEST needs, and --read-back.
