@@ -27,7 +27,8 @@ func newConflictError(name, image string) *ConflictError {
 	return &ConflictError{message, name, image, ""}
 }
 
-// newStaleRevisionError is the conflict of an edit of a revision that is no longer live.
+// newStaleRevisionError is the conflict of an edit, or a signature, of a revision that is
+// not the head.
 func newStaleRevisionError(name string, live digest.Digest) *ConflictError {
 	return &ConflictError{kinded.New(entry.ErrConflict, "%v: entry %q has another revision now: %s", entry.ErrConflict, name, live), name, "", live}
 }

@@ -22,6 +22,9 @@ type Signing struct {
 	Signer *trust.Signer
 	Format trust.Format // "" is trust.Bundle
 	Image  bool         // sign the image as well, in its own repository
+	// Match is the revision that somebody looked at: where another one is the head,
+	// Sign refuses with a *ConflictError. "" signs the head. Nothing else reads it.
+	Match digest.Digest
 }
 
 func (s *Signing) format() trust.Format {
@@ -209,6 +212,8 @@ func (c *Catalog) signHead(ctx context.Context, name string, options Signing) (S
 		return result, fmt.Errorf("entry %q: %w", name, entry.ErrNotFound)
 	case head.Later != "":
 		return result, head.CheckFormat()
+	case options.Match != "" && options.Match != head.Digest:
+		return result, newStaleRevisionError(name, head.Digest)
 	}
 	result.Tag = head.Tag.String()
 	if result.Signature, err = c.signRevision(ctx, &options, head); err != nil {

@@ -100,10 +100,8 @@ func (o *editOptions) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.match != "" {
-		if o.options.Match, err = digest.Parse(o.match); err != nil {
-			return fmt.Errorf("%w: --if-revision %q: want sha256: and 64 hexadecimal digits", entry.ErrInvalid, o.match)
-		}
+	if o.options.Match, err = parseMatch(o.match); err != nil {
+		return err
 	}
 	if o.options.Author, _, err = o.origin.resolve(o.app); err != nil {
 		return err
@@ -252,4 +250,16 @@ func both(flag string, kept, removed []string) error {
 		}
 	}
 	return nil
+}
+
+// parseMatch reads the value of --if-revision; "" is none.
+func parseMatch(text string) (digest.Digest, error) {
+	if text == "" {
+		return "", nil
+	}
+	match, err := digest.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("%w: --if-revision %q: want sha256: and 64 hexadecimal digits", entry.ErrInvalid, text)
+	}
+	return match, nil
 }

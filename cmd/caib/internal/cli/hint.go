@@ -185,7 +185,7 @@ func publishHint(err error) error {
 			return withHint(err, "`caib catalog publish IMAGE --name NAME` gives it a new state, `caib catalog remove NAME` ends it")
 		}
 		return withHint(err, "publish it under that name, or give it this one with `caib catalog publish IMAGE --name NAME --move`")
-	case isUnverified(err):
+	case unverified(err) != nil:
 		return baseHint(err)
 	case errors.Is(err, entry.ErrName):
 		return withHint(err, "give the entry another name with --name")
@@ -197,18 +197,23 @@ func publishHint(err error) error {
 	return err
 }
 
-// isUnverified reports whether a policy does not verify what an entry says now.
-func isUnverified(err error) bool {
+// unverified returns the refusal of a policy that does not verify what an entry says now;
+// nil for any other error.
+func unverified(err error) *trust.Error {
 	var refusal *trust.Error
-	return errors.As(err, &refusal) && refusal.Subject != trust.SubjectLatest && errors.Is(err, entry.ErrUntrusted)
+	if errors.As(err, &refusal) && refusal.Subject != trust.SubjectLatest && errors.Is(err, entry.ErrUntrusted) {
+		return refusal
+	}
+	return nil
 }
 
 // baseHint says what to do about an entry of which no signed revision is made.
 func baseHint(err error) error {
-	if !isUnverified(err) {
+	refusal := unverified(err)
+	if refusal == nil {
 		return err
 	}
-	return withHint(err, "look at what it says with `caib catalog get NAME` and `caib catalog history NAME`; if it is right, `caib catalog sign NAME` vouches for it; if not, publish the entry anew")
+	return withHint(err, "look at what it says with `caib catalog get NAME` and `caib catalog history NAME`; if it is right, `caib catalog sign NAME --if-revision %s` vouches for it; if not, publish the entry anew", refusal.Digest)
 }
 
 // isWrongPath reports whether a registry has no place for what was to be

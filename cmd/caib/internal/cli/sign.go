@@ -17,6 +17,7 @@ type signOptions struct {
 	all     bool
 	name    string
 	resume  bool
+	match   string
 }
 
 func newSign(a *app) *cobra.Command {
@@ -33,6 +34,10 @@ publication is attached to its image, its signatures are put there too. With
 With --all, every live entry is signed, or those whose names fit --name; one
 that cannot be signed does not stop the others. An interrupted run is taken up
 again by --resume: what it has signed is not checked again.
+
+A signature vouches for all that an entry says, and it is the newest revision that is
+signed, whoever published it meanwhile. --if-revision signs the one that you looked at
+(revision in "get -o json"), or nothing.
 
 With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
 Actions ("permissions: id-token: write") or GitLab ("id_tokens:
@@ -51,6 +56,7 @@ cosign, TUF_MIRROR and TUF_ROOT_JSON name another instance.`,
 	command.Flags().BoolVar(&o.all, "all", false, "sign every live entry")
 	command.Flags().StringVar(&o.name, "name", "", "with --all: only entries whose name fits this pattern; * stands for any characters")
 	command.Flags().BoolVar(&o.resume, "resume", false, "with --all: leave out what an interrupted run has signed")
+	command.Flags().StringVar(&o.match, "if-revision", "", "sign nothing unless this revision (its digest) is the newest")
 	o.signing.register(command.Flags(), true)
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
@@ -59,6 +65,13 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 	if !o.all && (o.name != "" || o.resume) {
 		return fmt.Errorf("%w: --name and --resume are for --all", entry.ErrInvalid)
 	}
+	match, err := parseMatch(o.match)
+	switch {
+	case err != nil:
+		return err
+	case match != "" && len(args) != 1:
+		return fmt.Errorf("%w: --if-revision is for one name", entry.ErrInvalid)
+	}
 	signing, err := o.signing.open(ctx, o.app)
 	if err != nil {
 		return err
@@ -66,6 +79,7 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 	if signing == nil {
 		return withHint(fmt.Errorf("%w: nothing signs", entry.ErrInvalid), "give --sign-key FILE, or --sign-keyless")
 	}
+	signing.Match = match
 	c, err := o.openOne(ctx)
 	if err != nil {
 		return err
