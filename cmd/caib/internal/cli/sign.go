@@ -106,6 +106,9 @@ func (o *signOptions) run(ctx context.Context, args []string) error {
 	if o.structured() {
 		failed = errors.Join(failed, o.document(o.settings.output, map[string]any{"items": results}))
 	}
+	if match != "" && errors.Is(failed, entry.ErrConflict) {
+		return withHint(failed, "look at it with `caib catalog get %s`, and sign that one", args[0])
+	}
 	return namesHint(failed)
 }
 
