@@ -248,8 +248,8 @@ func (p *puller) blob(ctx context.Context, job *pullJob, pulled *PulledFile) err
 	options.Store = target.Store()
 	pulled.Resumed += options.BegunSize
 	err = fetch.Blob(ctx, job.repository, job.descriptor, io.Discard, options)
-	if errors.Is(err, entry.ErrMalformed) && options.BegunSize > 0 {
-		pulled.Resumed -= options.BegunSize
+	for begun := options.BegunSize; errors.Is(err, entry.ErrMalformed) && (begun > 0 || job.another(ctx, err)); begun = 0 {
+		pulled.Resumed -= begun
 		if err = target.Restart(); err == nil {
 			options = p.fetchingBlob(pulled)
 			options.Store = target.Store()

@@ -56,9 +56,21 @@ func (job *pullJob) fromPlace(err error) error {
 	return err
 }
 
+// answered is where the last blob of an image came from.
+func (c *container) answered() string {
+	if len(c.blobs) == 0 {
+		return c.place
+	}
+	job := pullJob{repository: c.repository, descriptor: c.blobs[len(c.blobs)-1], place: c.place}
+	return job.answered()
+}
+
 // elsewhere reports whether all files came from elsewhere than their entry says: who
 // has mirrors may have nothing else.
 func (p *puller) elsewhere() bool {
+	if p.container != nil {
+		return p.container.answered() != p.container.place
+	}
 	for _, job := range p.jobs {
 		if job.answered() == job.place {
 			return false

@@ -211,3 +211,27 @@ func TestPullWithoutTheOrigin(t *testing.T) {
 		}
 	}
 }
+
+// A container comes from mirrors too, and liars cost a further question a blob.
+func TestPullContainerFromPlaces(t *testing.T) {
+	w := newWorld(t, true, nil)
+	item := w.publish(w.open(catalog.Options{}), w.push("os/autosd", "1", "1"), catalog.PublishOptions{}).Item
+	lying, whole := newReplica(t, flipLast), newReplica(t, nil)
+	for _, r := range []*replica{lying, whole} {
+		other := *w
+		other.host = r.host
+		other.push("copies/os/autosd", "1", "1")
+	}
+	client, warned := w.withMirrors(registry.Options{}, lying.host, whole.host)
+	dest := filepath.Join(t.TempDir(), "layout")
+	result, err := catalog.PullItem(t.Context(), client, &item, catalog.PullOptions{Dest: dest})
+	if err != nil || !strings.HasPrefix(result.Files[0].Place, whole.host) || !strings.Contains(warned.String(), lying.host) {
+		t.Errorf("%v, of %v, warned %q; want it from %s", err, result.Files, warned, whole.host)
+	}
+	unmirrored, _ := w.withMirrors(registry.Options{})
+	w.push("os/autosd", "1", "2")
+	result, err = catalog.PullItem(t.Context(), unmirrored, &item, catalog.PullOptions{Dest: dest + "2"})
+	if err != nil || result.ReferenceNow == "" {
+		t.Errorf("%v, without mirrors the tag names %q now", err, result.ReferenceNow)
+	}
+}

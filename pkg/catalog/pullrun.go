@@ -32,7 +32,7 @@ func (p *puller) run(ctx context.Context) (PullResult, error) {
 		start := time.Now()
 		file := PulledFile{Title: p.item.Name, Digest: c.manifests[0].Descriptor.Digest, SizeBytes: c.size, Place: c.place}
 		err := p.runContainer(ctx, &file)
-		file.Seconds = time.Since(start).Seconds()
+		file.Seconds, file.Place = time.Since(start).Seconds(), c.answered()
 		if err == nil || file.Part != "" {
 			result.Files = append(result.Files, file)
 		}
