@@ -146,6 +146,9 @@ func (p *puller) containerTarget() error {
 	c.path = cmp.Or(p.options.Dest, ".")
 	c.archive = strings.HasSuffix(strings.ToLower(c.path), ".tar")
 	info, err := os.Stat(c.path)
+	if err == nil && isDevice(info) || err != nil && belongsToDevices(c.path) {
+		return fmt.Errorf("%w: %s: a container is nothing for a device", entry.ErrInvalid, c.path)
+	}
 	if err == nil && info.IsDir() {
 		if _, err := os.Stat(filepath.Join(c.path, ocispec.ImageLayoutFile)); err != nil || !p.options.Force {
 			c.path, c.archive = filepath.Join(c.path, p.item.Name), false
