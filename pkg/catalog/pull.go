@@ -37,6 +37,10 @@ type PullOptions struct {
 	// Confirm is asked before a device is written to, after all that can be checked
 	// before. Its error ends the pull. nil is yes if Force is set, and no else.
 	Confirm func(ctx context.Context, device Device) error
+	// CacheDir is a directory for what was fetched by a run that did not end, which
+	// the next run goes on from, of what is written to a device or to Out; "" is that
+	// they begin anew. Files have it beside them.
+	CacheDir string
 	// NoBmap ignores block maps (bmaptool's) that the entry has of its files. They
 	// are checked against else, and a device keeps what it held where they say that
 	// there is nothing, unless it makes zeros by itself.

@@ -67,6 +67,7 @@ func (c *containerWorld) pull(broken func(http.ResponseWriter, int) bool) (catal
 // A container is whole or has no name either, and is gone on with blob by blob. The
 // first blob that is asked for is the config, which says what the image is.
 func TestPullContainer(t *testing.T) {
+	t.Parallel()
 	c := newContainerWorld(t)
 	var whole bytes.Buffer
 	if _, err := c.catalog.Pull(t.Context(), "boots", catalog.PullOptions{Out: &whole}); err != nil {
@@ -110,6 +111,7 @@ func TestPullContainer(t *testing.T) {
 }
 
 func TestPullContainerCanceled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, true, nil)
 	c := w.open(catalog.Options{})
 	w.publish(c, w.push("os/boots", "1", "1"), catalog.PublishOptions{Name: "boots"})

@@ -21,6 +21,7 @@ import (
 )
 
 func TestPullFiles(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	contents := map[string][]byte{"boot.img": noise(1, 300_000), "root.raw": append(make([]byte, 3<<20), noise(2, 100_000)...), "data.raw": noise(3, 70_000), "vbmeta": []byte("v")}
 	w.publishDisk("board",
@@ -63,6 +64,7 @@ func TestPullFiles(t *testing.T) {
 
 // Whatever is wrong with the bytes, no file gets its name.
 func TestPullRefusesWrongBytes(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	content := append(append(noise(1, 40_000), make([]byte, 100_000)...), noise(2, 40_000)...)
 	pick := rand.New(rand.NewPCG(1, 2))
@@ -74,7 +76,7 @@ func TestPullRefusesWrongBytes(t *testing.T) {
 			"nothing": {}, "shorter": stored[:len(stored)-1], "half": stored[:len(stored)/2], "longer": append(bytes.Clone(stored), 0),
 			"another": noise(9, len(stored)), "zeros": make([]byte, len(stored)),
 		}
-		for range 40 {
+		for range 15 {
 			at, bit := pick.IntN(len(stored)), pick.IntN(8)
 			flipped := bytes.Clone(stored)
 			flipped[at] ^= 1 << bit
@@ -97,6 +99,7 @@ func TestPullRefusesWrongBytes(t *testing.T) {
 }
 
 func TestPullRefusesWrongSizes(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	content := make([]byte, 1<<20)
 	for i, tt := range []struct {
@@ -132,6 +135,7 @@ func TestPullRefusesWrongSizes(t *testing.T) {
 
 // What breaks goes on, and nearly nothing is fetched twice.
 func TestPullGoesOnWithinARun(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	content := noise(1, 3<<20)
 	for _, compression := range []string{"", "gzip"} {
@@ -182,6 +186,7 @@ func (w *diskWorld) interrupted(after int, options catalog.PullOptions) (catalog
 }
 
 func TestPullGoesOnAcrossRuns(t *testing.T) {
+	t.Parallel()
 	content := noise(1, 3<<20)
 	for _, compression := range []string{"", "gzip"} {
 		w := newDiskWorld(t)
@@ -215,6 +220,7 @@ func TestPullGoesOnAcrossRuns(t *testing.T) {
 
 // What is on the disk may be damaged, or be of something else.
 func TestPullDoesNotTrustAPart(t *testing.T) {
+	t.Parallel()
 	content := noise(1, 1<<20)
 	for what, damage := range map[string]func(part []byte) []byte{
 		"altered": func(part []byte) []byte { part[1000] ^= 1; return part },
@@ -249,6 +255,7 @@ func TestPullDoesNotTrustAPart(t *testing.T) {
 }
 
 func TestPullRefusesTitles(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	for i, title := range []string{"../evil", "/tmp/evil", "..", "-rf", ".bashrc", "a/b", `a\b`, "CON", "evil.part"} {
 		name := fmt.Sprintf("disk%d", i)
@@ -279,6 +286,7 @@ func TestPullRefusesTitles(t *testing.T) {
 
 // What the policy refuses is not even asked for.
 func TestPullAsksThePolicyFirst(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	w.publishDisk("disk", diskFile{title: "disk.raw", content: noise(1, 1000)})
 	c := w.open(catalog.Options{Policy: trusting(t, team(t))})
@@ -294,6 +302,7 @@ func TestPullAsksThePolicyFirst(t *testing.T) {
 }
 
 func TestPullsMeet(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	content := noise(1, 1<<20)
 	w.publishDisk("disk", diskFile{title: "disk.raw", content: content})
@@ -327,6 +336,7 @@ func TestPullsMeet(t *testing.T) {
 }
 
 func TestOpenArtifact(t *testing.T) {
+	t.Parallel()
 	w := newDiskWorld(t)
 	content := noise(1, 1<<20)
 	w.publishDisk("disk", diskFile{title: "disk.raw.gz", compression: "gzip", content: content})

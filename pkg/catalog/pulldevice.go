@@ -100,7 +100,7 @@ func (p *puller) writeDisk(ctx context.Context, job *pullJob, disk blockdevice.D
 	}
 	w := blockdevice.NewWriter(disk, options)
 	defer func() { pulled.LeftBytes = w.Left() }()
-	pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), w)
+	pulled.Bytes, err = p.streamOnce(ctx, job, w, pulled)
 	if err == nil {
 		err = w.Commit(ctx)
 	}

@@ -51,7 +51,10 @@ type pullJob struct {
 func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repository, error), item *entry.Item, options PullOptions) (*puller, error) {
 	p := &puller{open: open, item: item, options: options}
 	if len(item.ArtifactRefs) == 0 || options.Platform != "" {
-		return p, p.planContainer(ctx)
+		if err := p.planContainer(ctx); err != nil {
+			return nil, err
+		}
+		return p, p.checkCache()
 	}
 	files, err := p.selected()
 	if err != nil {
@@ -67,7 +70,10 @@ func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repo
 		}
 		p.jobs = append(p.jobs, job)
 	}
-	return p, p.target()
+	if err := p.target(); err != nil {
+		return nil, err
+	}
+	return p, p.checkCache()
 }
 
 // selected are the files that are wanted, each once.

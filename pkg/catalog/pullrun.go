@@ -68,7 +68,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 		return err
 	}
 	if job.path == "" {
-		pulled.Bytes, err = p.stream(ctx, job, p.fetching(job, 0), p.options.Out)
+		pulled.Bytes, err = p.streamOnce(ctx, job, p.options.Out, pulled)
 		return job.fromPlace(err)
 	}
 	if job.device != nil {

@@ -28,7 +28,7 @@ type pullOptions struct {
 }
 
 func newPull(a *app) *cobra.Command {
-	o := &pullOptions{app: a}
+	o := &pullOptions{app: a, bmap: "auto"}
 	command := &cobra.Command{
 		Use:        pullVerb + " NAME [DEST]",
 		SuggestFor: []string{"fetch", "download", "flash"},
@@ -49,8 +49,9 @@ image layout: a directory of the entry's name, the directory DEST, or a tar
 (oci-archive) where DEST ends with .tar or is -.
 
 A transfer that breaks goes on where it broke. What an interrupted run has
-fetched stays in DEST.part, and the next run goes on from there. Without
---timeout, a transfer takes as long as it takes, as long as bytes arrive.
+fetched stays in DEST.part, and the next run goes on from there; for a device
+and for - it needs --cache DIR. Without --timeout, a transfer takes as long as
+it takes, as long as bytes arrive.
 
 Mirrors are asked first (` + "`caib help registries`" + `), and the place that had a
 file is told. With --wait, an entry, or a version of it, that is not in the
@@ -83,8 +84,8 @@ func (o *pullOptions) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.pull.KeepCompressed, "keep-compressed", false, "write files as they are stored")
 	flags.Var(&o.maxSize, "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
 	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist; write to a device without a question, and to a partition")
-	o.bmap = "auto"
 	flags.Var(&choice{&o.bmap, []string{"auto", "none"}}, "bmap", "auto checks against the block map that the entry has of a file, and skips on a device what holds nothing; none ignores it")
+	flags.StringVar(&o.pull.CacheDir, "cache", "", "a directory for what an interrupted run has fetched for a device or -, which the next run goes on from")
 	flags.BoolVar(&o.pull.ReadBack, "read-back", false, "read what was written to a device, and compare")
 	o.registerWait(flags, "wait for a name, or a version, that is not in the catalog yet")
 	o.trustFlags.register(flags)

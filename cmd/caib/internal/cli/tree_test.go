@@ -40,7 +40,7 @@ var contractFlags = map[string][]string{
 	"catalog":           {"profile", "catalog", "server", "token", "plain-http", "insecure", "ca-file", "authfile", "policy", "timeout", "output", "quiet", "verbose", "no-color"},
 	"list":              append([]string{"architecture", "distro", "target", "phase", "tags", "label", "sort", "latest", "limit", "as-of"}, demandFlags...),
 	"get":               append([]string{"version", "as-of"}, demandFlags...),
-	"pull":              append([]string{"version", "artifact", "partition", "platform", "keep-compressed", "max-size", "force"}, demandFlags...),
+	"pull":              append([]string{"version", "artifact", "partition", "platform", "keep-compressed", "max-size", "cache", "force"}, demandFlags...),
 	"publish":           {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
 	"add":               {"digest", "sign-key", "signature-format"},
 	"remove":            {"force", "reason", "sign-key", "signature-format"},
