@@ -35,7 +35,7 @@ func TestProblemOverTheWire(t *testing.T) {
 // Details say all that a server takes from others: what they do not say is listed
 // here.
 func TestDetailsSayPublishOptions(t *testing.T) {
-	unsaid := map[string]bool{"Name": true, "Author": true, "Sign": true, "SignImage": true, "Unsigned": true, "Init": true, "NotBootc": true /* Bootc says it */}
+	unsaid := map[string]bool{"Name": true, "Author": true, "Sign": true, "SignImage": true, "Unsigned": true, "Init": true, "NotBootc": true /* Bootc says it */, "Wait": true, "Waiting": true}
 	options := reflect.TypeFor[catalog.PublishOptions]()
 	details := reflect.TypeFor[api.Details]()
 	has := func(name string) bool { _, ok := details.FieldByName(name); return ok }

@@ -35,9 +35,9 @@ With --all, every live entry is signed, or those whose names fit --name; one
 that cannot be signed does not stop the others. An interrupted run is taken up
 again by --resume: what it has signed is not checked again.
 
-A signature vouches for all that an entry says, and it is the newest revision that is
-signed, whoever published it meanwhile. --if-revision signs the one that you looked at
-(revision in "get -o json"), or nothing.
+A signature vouches for all that an entry says, and the newest revision is
+signed, whoever published it meanwhile. --if-revision signs the one that you
+looked at ("revision" in "get -o json"), or nothing.
 
 With --sign-keyless the signer is who or what runs this: a pipeline in GitHub
 Actions ("permissions: id-token: write") or GitLab ("id_tokens:

@@ -61,7 +61,7 @@ var demandFlags = []string{
 }
 
 // contractKeys are the settings that have no flag.
-var contractKeys = []string{"service-account.hosts", "service-account.token-file"}
+var contractKeys = []string{"mirrors", "service-account.hosts", "service-account.token-file"}
 
 func tree() *cobra.Command { return newRoot(&app{system: System()}) }
 
@@ -261,7 +261,7 @@ func TestSources(t *testing.T) {
 		"catalog": "CAIB_CATALOG", "server": "CAIB_SERVER", "token": "CAIB_TOKEN", "plain-http": "CAIB_PLAIN_HTTP", "insecure": "CAIB_INSECURE", "ca-file": "CAIB_CA_FILE",
 		"authfile": "REGISTRY_AUTH_FILE", "policy": "CAIB_POLICY", "timeout": "CAIB_TIMEOUT", "output": "CAIB_OUTPUT",
 		"quiet": "", "verbose": "", "no-color": "NO_COLOR",
-		"profile": "CAIB_PROFILE", "service-account.hosts": "", "service-account.token-file": "",
+		"profile": "CAIB_PROFILE", "service-account.hosts": "", "service-account.token-file": "", "mirrors": "",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
