@@ -21,18 +21,21 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/pierrec/lz4/v4"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 )
 
 // storage serves the blobs of disk images in the place of their registry, with
 // ranges, and as a test wants it.
 type storage struct {
+	t    testing.TB
 	next http.Handler
 
-	mu     sync.Mutex
-	blobs  map[string][]byte // by digest
-	served int64             // bytes of blobs
-	asked  int
+	answering sync.WaitGroup // requests for blobs
+	mu        sync.Mutex
+	blobs     map[string][]byte // by digest
+	served    int64             // bytes of blobs
+	asked     int
 	// fault answers the nth request for a blob, from 1, instead; it reports whether
 	// it did. nil never does.
 	fault func(w http.ResponseWriter, r *http.Request, n int, content []byte) bool
@@ -49,7 +52,9 @@ func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.asked++
 	n, fault := s.asked, s.fault
+	s.answering.Add(1)
 	s.mu.Unlock()
+	defer s.answering.Done()
 	counted := &counting{ResponseWriter: w, storage: s}
 	if fault == nil || !fault(counted, r, n, content) {
 		http.ServeContent(counted, r, "", time.Time{}, bytes.NewReader(content))
@@ -76,6 +81,7 @@ func (s *storage) during(fault func(http.ResponseWriter, *http.Request, int, []b
 	s.fault, s.asked, s.served = fault, 0, 0
 	s.mu.Unlock()
 	step()
+	testwait.Return(s.t, "the answers to be counted", s.answering.Wait)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked, s.served
@@ -130,7 +136,7 @@ type diskWorld struct {
 
 func newDiskWorld(t testing.TB) *diskWorld {
 	t.Helper()
-	s := &storage{blobs: map[string][]byte{}}
+	s := &storage{t: t, blobs: map[string][]byte{}}
 	w := newWorld(t, true, func(next http.Handler) http.Handler { s.next = next; return s })
 	return &diskWorld{w, s, w.open(catalog.Options{})}
 }
