@@ -78,6 +78,14 @@ func (m *mirrored) later(d string, place *placed) {
 	}
 }
 
+// without asks a place no more: what it has is not the content.
+func (m *mirrored) without(d string, place *placed) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.trail(d)
+	t.left = slices.DeleteFunc(t.left, func(other *placed) bool { return other == place })
+}
+
 // each asks the places for a content until one answers. If none does, the error is
 // that of the last one, where the content was published: that a mirror lacks it or
 // cannot be asked says nothing about the content.
@@ -111,7 +119,11 @@ func (m *mirrored) each(ctx context.Context, d string, question func(Repository)
 
 // failed takes note of a place that did not answer.
 func (m *mirrored) failed(ctx context.Context, d string, place *placed, err error) {
-	m.later(d, place)
+	if errors.Is(err, entry.ErrMalformed) {
+		m.without(d, place)
+	} else {
+		m.later(d, place)
+	}
 	m.client.passOver(ctx, place, err)
 	if place != m.places[len(m.places)-1] && !errors.Is(err, entry.ErrNotFound) {
 		m.client.warn(ctx, []string{fmt.Sprintf("mirror %s is passed over: %v", place.base, err)})
@@ -224,19 +236,21 @@ func (m *mirrored) Answered(d digest.Digest) string {
 // Reject says that what was sent of a content, from its beginning on, is not right.
 // The place that sent the first of it is not asked for it any more; whether others
 // are left is reported. Where several have sent parts, the one that was right is
-// found by asking again.
+// found by asking again. Each round has a place less: with none to blame, there are
+// no others.
 func (m *mirrored) Reject(ctx context.Context, d digest.Digest, reason error) (others bool) {
 	m.mu.Lock()
 	t := m.trail(d.String())
-	guilty := t.last
-	if len(t.from) > 0 {
+	guilty, sent := t.last, len(t.from) > 0
+	if sent {
 		guilty = t.from[0]
 	}
 	t.from = nil
-	if n := slices.Index(t.left, guilty); n >= 0 {
+	n := slices.Index(t.left, guilty)
+	if n >= 0 {
 		t.left = slices.Delete(t.left, n, n+1)
 	}
-	others = len(t.left) > 0
+	others = len(t.left) > 0 && (n >= 0 || sent)
 	m.mu.Unlock()
 	if others && guilty != nil {
 		m.client.warn(ctx, []string{fmt.Sprintf("%s sent what is not right, another place is asked: %v", guilty.base, reason)})

@@ -140,6 +140,52 @@ func TestMirroredReject(t *testing.T) {
 	}
 }
 
+// Of places whose very answer is wrong, none is asked twice.
+func TestMirroredWrongBeforeTheBody(t *testing.T) {
+	const content = "the blob"
+	blob := describe("application/x", []byte(content))
+	mirror, origin := replica(t, "no", nil), replica(t, "none", nil)
+	m, _ := mirroredBy(t, quick(), mirror.host, origin.host)
+	for round := range 2 {
+		if _, _, err := readFrom(t, m, blob, 0); kind(err) != "malformed" {
+			t.Fatalf("round %d: %v, want malformed", round, err)
+		}
+		if m.(*mirrored).Reject(t.Context(), blob.Digest, io.ErrUnexpectedEOF) {
+			t.Errorf("round %d: there is another place than both", round)
+		}
+	}
+	if asked := len(mirror.requests()) + len(origin.requests()); asked != 2 {
+		t.Errorf("%d requests, want one to each place", asked)
+	}
+}
+
+// A place that sent the first bytes and then a wrong answer leaves the others to be
+// asked.
+func TestMirroredRejectWhoIsGone(t *testing.T) {
+	const content = "0123456789"
+	blob := describe("application/x", []byte(content))
+	asked := 0
+	mirror := replica(t, "", func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 {
+			w.Header().Set("Content-Length", "10")
+			io.WriteString(w, "xx")
+			abort(w)
+		}
+	})
+	origin := replica(t, content, nil)
+	m, _ := mirroredBy(t, quick(), mirror.host, origin.host)
+	_, _, _ = readFrom(t, m, blob, 0)
+	if got, _, err := readFrom(t, m, blob, 2); err != nil || !strings.HasSuffix(got, content[2:]) {
+		t.Fatalf("the rest: %q, %v", got, err)
+	}
+	if !m.(*mirrored).Reject(t.Context(), blob.Digest, io.ErrUnexpectedEOF) {
+		t.Fatal("the origin is not asked for all of it")
+	}
+	if got, _, err := readFrom(t, m, blob, 0); got != content || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 // Manifests are read where they are, and those that are not of the digest nowhere.
 // What tags name, the origin says alone.
 func TestMirroredManifest(t *testing.T) {
