@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,20 +54,17 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 	return entry.Query{}.Select(items).Items, failed
 }
 
-// catalogNamed is the catalog that an attachment names, else the one that its
-// document does: of the two, only the document is signed. What is no repository of
-// a registry is "", and so is this catalog: its log does not have what is attached.
+// catalogNamed is the catalog that the document of an attachment names: it is signed.
+// Only where that names none it is the one that the attachment itself names, which is
+// the word of whoever wrote it. What is no repository of a registry is "", and so is
+// this catalog: its log does not have what is attached.
 func (c *Catalog) catalogNamed(a *revision.Attachment) string {
-	for _, name := range []string{a.Catalog, a.Revision.Catalog()} {
-		ref, err := registry.ParseReference(name)
-		if err == nil && ref.Layout == "" && ref.Tag == "" && ref.Digest == "" {
-			if ref.Normal().Base() == c.normal {
-				return ""
-			}
-			return name
-		}
+	name := cmp.Or(a.Revision.Catalog(), a.Catalog)
+	ref, err := registry.ParseReference(name)
+	if err != nil || ref.Layout != "" || ref.Tag != "" || ref.Digest != "" || ref.Normal().Base() == c.normal {
+		return ""
 	}
-	return ""
+	return name
 }
 
 // maxAttachments bounds the referrers of an image among which entries are looked for.

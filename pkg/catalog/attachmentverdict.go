@@ -15,7 +15,8 @@ import (
 )
 
 // reportAttached says what the policy makes of an attachment, by the rule of the
-// catalog that its document names; of one that names none, by this catalog's. Looked at
+// catalog that its document names; one that names none is of no rule, because what the
+// attachment itself names is nobody's signed word. Looked at
 // are the signatures beside it and, of a revision of this catalog, those that stand
 // here; of the image, those in the repository that it was found in. No other catalog is
 // opened, so that there nothing but what is verified is known: the rest is unknown.
@@ -23,15 +24,17 @@ func (c *Catalog) reportAttached(ctx context.Context, a *revision.Attachment, be
 	e := c.newEvaluator(nil, zeroTime)
 	defer e.done(ctx)
 	rev, named := a.Revision, a.Revision.Catalog()
-	here := named == c.normal || named == "" && c.catalogNamed(a) == ""
+	here := named == c.normal
 	rule := e.rule(rev.Tag.Name)
-	if named != "" && !here {
+	if !here {
 		rule = e.policy.For(named, rev.Tag.Name)
 	}
 	unknown := func(format string, args ...any) trust.Report {
 		return trust.Report{Verdict: entry.VerdictUnknown, Reason: fmt.Sprintf(format, args...)}
 	}
 	switch {
+	case named == "":
+		return unknown("its document names no catalog, and what else names one is not signed")
 	case rule.Name == "":
 		return unknown("no rule of the policy is for entries of its catalog")
 	case !slices.Contains(rule.Require, trust.SubjectEntry):

@@ -126,7 +126,7 @@ func TestAttachmentsAreNotOfThisCatalog(t *testing.T) {
 	for _, item := range found.Attached {
 		named = append(named, item.Catalog)
 	}
-	if diff := cmp.Diff([]string{"", "", "", "other.example.com/catalog"}, named); diff != "" {
+	if diff := cmp.Diff([]string{"", "", "other.example.com/catalog", ""}, named); diff != "" {
 		t.Errorf("catalogs that attachments name (-want +got):\n%s", diff)
 	}
 }
