@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -177,7 +178,7 @@ func (p *puller) runContainer(ctx context.Context, pulled *PulledFile) (err erro
 	if err != nil {
 		return err
 	}
-	if err = p.layout(ctx, tree.Dir(), pulled); err == nil && c.archive {
+	if err = p.layout(ctx, tree, pulled); err == nil && c.archive {
 		err = tree.CommitFile(func(w io.Writer) error { return c.write(w, copyFrom(tree.Dir())) })
 	} else if err == nil {
 		err = tree.Commit()
@@ -203,11 +204,20 @@ func (p *puller) fetchingBlob(pulled *PulledFile) fetch.Options {
 	}}
 }
 
-// layout fills a directory. A blob that an earlier run left is hashed again.
-func (p *puller) layout(ctx context.Context, dir string, pulled *PulledFile) error {
+// layout fills a directory. A blob that an earlier run left is hashed again; all else
+// that is there is removed, before and after.
+func (p *puller) layout(ctx context.Context, tree *place.Tree, pulled *PulledFile) error {
 	c := p.container
+	names := c.names()
+	unfinished := slices.Clone(names)
 	for _, blob := range c.blobs {
-		path, err := makeBlobPath(dir, blob.Digest)
+		unfinished = append(unfinished, place.Unfinished(blobName(blob.Digest))...)
+	}
+	if err := tree.Clear(unfinished); err != nil {
+		return err
+	}
+	for _, blob := range c.blobs {
+		path, err := tree.Path(blobName(blob.Digest))
 		if err != nil {
 			return err
 		}
@@ -222,22 +232,33 @@ func (p *puller) layout(ctx context.Context, dir string, pulled *PulledFile) err
 		}
 	}
 	for _, m := range c.manifests {
-		path, err := makeBlobPath(dir, m.Descriptor.Digest)
-		if err == nil {
-			err = os.WriteFile(path, m.Content, 0o666)
-		}
-		if err != nil {
+		if err := tree.WriteFile(blobName(m.Descriptor.Digest), m.Content); err != nil {
 			return err
 		}
 	}
 	index, err := c.index()
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, ocispec.ImageIndexFile), index, 0o666)
+		err = tree.WriteFile(ocispec.ImageIndexFile, index)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, ocispec.ImageLayoutFile), []byte(layoutText), 0o666)
+		err = tree.WriteFile(ocispec.ImageLayoutFile, []byte(layoutText))
+	}
+	if err == nil {
+		err = tree.Clear(names)
 	}
 	return err
+}
+
+// names are those of the files that a layout consists of.
+func (c *container) names() []string {
+	names := []string{ocispec.ImageLayoutFile, ocispec.ImageIndexFile}
+	for _, m := range c.manifests {
+		names = append(names, blobName(m.Descriptor.Digest))
+	}
+	for _, blob := range c.blobs {
+		names = append(names, blobName(blob.Digest))
+	}
+	return names
 }
 
 // blob fetches one blob into a layout.
@@ -264,12 +285,6 @@ func (p *puller) blob(ctx context.Context, job *pullJob, pulled *PulledFile) err
 	}
 	target.Leave(err != nil && !errors.Is(err, entry.ErrMalformed))
 	return err
-}
-
-// makeBlobPath is where a layout has a blob, in a directory that is there.
-func makeBlobPath(dir string, d digest.Digest) (string, error) {
-	path := filepath.Join(dir, ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
-	return path, os.MkdirAll(filepath.Dir(path), 0o777)
 }
 
 // holds reports whether a file is a blob.

@@ -27,6 +27,9 @@ import (
 // Suffix ends the name of a file of stored bytes.
 const Suffix = ".part"
 
+// Unfinished are the names of what the next run goes on from with a file.
+func Unfinished(name string) []string { return []string{name + Suffix, name + Suffix + ".digest"} }
+
 // File is a file that is being made.
 type File struct {
 	path   string

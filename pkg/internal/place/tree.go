@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
@@ -21,6 +22,7 @@ type Tree struct {
 	force bool
 	marks string
 	lock  *flock.Flock
+	root  *os.Root // the directory, whatever has its name meanwhile
 }
 
 // BeginTree begins to make the directory at path; what an earlier run left is kept.
@@ -62,15 +64,39 @@ func (t *Tree) free() error {
 }
 
 func (t *Tree) begin() (err error) {
-	if info, err := os.Lstat(t.Dir()); err == nil && !info.IsDir() {
-		return fmt.Errorf("%w: %s is in the way: it is no directory", entry.ErrConflict, t.Dir())
-	}
 	if t.lock, err = acquire(t.path); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(t.Dir(), 0o777); err != nil {
+	if err := t.open(); err != nil {
 		t.Leave()
 		return explain(err)
+	}
+	return nil
+}
+
+// open makes the directory, or takes that of an earlier run: nobody else may have put
+// anything there.
+func (t *Tree) open() error {
+	made := os.Mkdir(t.Dir(), 0o700)
+	if made != nil && !errors.Is(made, fs.ErrExist) {
+		return made
+	}
+	info, err := os.Lstat(t.Dir())
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%w: %s is in the way: it is no directory", entry.ErrConflict, t.Dir())
+	}
+	if t.root, err = os.OpenRoot(t.Dir()); err != nil {
+		return err
+	}
+	opened, err := t.root.Stat(".")
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(info, opened) || made != nil && (!isOwn(opened) || isShared(opened)) {
+		return fmt.Errorf("%w: %s is in the way: others may have written to it; delete it, or pull to another directory", entry.ErrConflict, t.Dir())
 	}
 	return nil
 }
@@ -78,9 +104,87 @@ func (t *Tree) begin() (err error) {
 // Dir is the directory as long as it is being made.
 func (t *Tree) Dir() string { return t.path + Suffix }
 
+// Path returns the path of a file of the directory, by its name with slashes. The
+// directory that it is in is there.
+func (t *Tree) Path(name string) (string, error) {
+	return filepath.Join(t.Dir(), filepath.FromSlash(name)), explain(t.root.MkdirAll(path.Dir(name), 0o777))
+}
+
+// WriteFile writes a file of the directory; one that is there is replaced.
+func (t *Tree) WriteFile(name string, content []byte) error {
+	if _, err := t.Path(name); err != nil {
+		return err
+	}
+	if err := t.root.RemoveAll(name); err != nil {
+		return explain(err)
+	}
+	file, err := t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return explain(err)
+	}
+	_, err = file.Write(content)
+	return explain(errors.Join(err, file.Close()))
+}
+
+// Clear removes from the directory what is none of the files that have a name in it,
+// and what is no file. Leftovers have no part in what gets the name.
+func (t *Tree) Clear(names []string) error {
+	wanted := map[string]bool{}
+	for _, name := range names {
+		wanted[name] = true
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			wanted[dir+"/"] = true
+		}
+	}
+	return explain(fs.WalkDir(t.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil || name == ".":
+			return err
+		case e.IsDir() && wanted[name+"/"], e.Type().IsRegular() && wanted[name]:
+			return nil
+		}
+		if err := t.root.RemoveAll(name); err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	}))
+}
+
+// publish lets others read the directory as far as the process lets them read what
+// it makes.
+func (t *Tree) publish() error {
+	const usual = ".mode"
+	err := t.root.Mkdir(usual, 0o777)
+	if err != nil {
+		return err
+	}
+	info, err := t.root.Lstat(usual)
+	if err == nil {
+		err = t.root.Remove(usual)
+	}
+	if err == nil {
+		err = t.root.Chmod(".", info.Mode()&(fs.ModePerm|fs.ModeSetgid))
+	}
+	return errors.Join(err, t.closeRoot())
+}
+
+// closeRoot lets go of the directory: some systems rename none that is open.
+func (t *Tree) closeRoot() (err error) {
+	if t.root != nil {
+		err, t.root = t.root.Close(), nil
+	}
+	return err
+}
+
 // Commit gives the directory its name.
 func (t *Tree) Commit() error {
 	old := t.path + Suffix + ".old"
+	if err := t.publish(); err != nil {
+		return explain(err)
+	}
 	if t.force {
 		if err := os.Rename(t.path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return explain(err)
@@ -110,6 +214,7 @@ func (t *Tree) CommitFile(write func(io.Writer) error) error {
 		return explain(err)
 	}
 	settle(t.path)
+	_ = t.closeRoot()
 	return explain(os.RemoveAll(t.Dir()))
 }
 
@@ -136,6 +241,7 @@ func (t *Tree) Leave() (kept bool) {
 	if t.lock == nil {
 		return false
 	}
+	_ = t.closeRoot()
 	_, err := os.Lstat(t.Dir())
 	release(t.lock)
 	t.lock = nil
