@@ -155,6 +155,9 @@ func (e *edit) start(ctx context.Context, head *revision.Revision) (*ocilog.Merg
 	if _, err := e.unsigned(ctx, head); err != nil {
 		return nil, fmt.Errorf("edit %s: %w", e.name, err)
 	}
+	if e.options.Sign != nil && edits.Stated.Later == "" {
+		return nil, fmt.Errorf("edit %s: %w", e.name, newBuriedError(edits.Stated, head))
+	}
 	return nil, e.yield(ctx, edits, edits.Stated) // the writer of the head did not come to it
 }
 

@@ -50,6 +50,17 @@ func newHidingError(name string, own revision.Tag, before *revision.Revision) *C
 	return &ConflictError{message, name, "", ""}
 }
 
+// newBuriedError is for a publication of another image, or a removal, that an edit
+// hides: whoever edits next is not to sign it unseen.
+func newBuriedError(hidden, head *revision.Revision) *ConflictError {
+	what := "a removal"
+	if hidden.Document != nil {
+		what = "a publication of " + hidden.Document.Image.Digest.String()
+	}
+	message := kinded.New(entry.ErrConflict, "%v: the edit %s hides %s, %s, which is not signed unseen: remove the entry, and publish what is to be in it", entry.ErrConflict, head.Tag, hidden.Tag, what)
+	return &ConflictError{Message: message, Name: head.Tag.Name}
+}
+
 // newTwiceError is for an image that is live under two names now.
 func newTwiceError(name string, by *revision.Revision) *ConflictError {
 	image := by.Document.Image.Reference

@@ -26,8 +26,10 @@ const maxEdits = 256
 
 // EditsAfter reads what there is of a name after a base, from which last was made. own
 // are the revisions that count whatever Counter says. Head is to have last, and what
-// last hides: the edits between base and last. nil means that there is nothing after
-// the base.
+// last hides: the edits between base and last. Where there is a Counter, what is hidden
+// counts only if it names this catalog: others can copy here what was signed elsewhere,
+// and no reader ever saw it decide the name. nil means that there is nothing after the
+// base.
 func (v *View) EditsAfter(ctx context.Context, base, last revision.Tag, own map[revision.Tag]bool, counter Counter) (*Edits, error) {
 	all := v.of(last.Name)
 	tags := slices.DeleteFunc(slices.Clone(all), func(tag revision.Tag) bool { return tag.Compare(base) <= 0 })
@@ -36,6 +38,9 @@ func (v *View) EditsAfter(ctx context.Context, base, last revision.Tag, own map[
 		return nil, err
 	}
 	if counter != nil {
+		list = slices.DeleteFunc(list, func(r *revision.Revision) bool {
+			return r.Tag.Compare(last) < 0 && !own[r.Tag] && r.Later == "" && r.Catalog() != v.log.id
+		})
 		slices.Reverse(list) // the newest are asked about first
 		counts := counter.Count(ctx, list)
 		for i := range list {
