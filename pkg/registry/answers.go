@@ -87,7 +87,7 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 		asked = asked.Response.Request
 	}
 	path := asked.URL.Path
-	if !strings.HasPrefix(path, "/v2/") || strings.Contains(path, "/blobs/") {
+	if !strings.HasPrefix(path, "/v2/") || endpointOf(path) == toBlobs {
 		return nil
 	}
 	if mediaTypeOf(response.Header) == "text/html" && path != "/v2/" {
@@ -107,7 +107,7 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 	if !json.Valid(body) {
 		return errors.New("the answer is not JSON")
 	}
-	if strings.Contains(path, "/manifests/") {
+	if endpointOf(path) == toManifests {
 		if err := checkManifest(path, response.Header, body); err != nil {
 			return err
 		}
@@ -136,17 +136,26 @@ func checkManifest(path string, header http.Header, body []byte) error {
 	if err := checkKind(header, body); err != nil {
 		return err
 	}
-	reference := path[strings.LastIndex(path, "/manifests/")+len("/manifests/"):]
+	reference := path[strings.LastIndex(path, "/")+1:]
 	for _, text := range []string{reference, header.Get("Docker-Content-Digest")} {
-		want, err := digest.Parse(text)
-		if err != nil || !want.Algorithm().Available() {
-			continue
-		}
-		if got := want.Algorithm().FromBytes(body); got != want {
-			return fmt.Errorf("the manifest is altered: its digest is %s, not %s", got, want)
+		if _, err := checkDigest(text, body); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// checkDigest returns the digest that a text is, which the manifest must have; "" where
+// it is none.
+func checkDigest(text string, manifest []byte) (digest.Digest, error) {
+	want, err := digest.Parse(text)
+	if err != nil || !want.Algorithm().Available() {
+		return "", nil
+	}
+	if got := want.Algorithm().FromBytes(manifest); got != want {
+		return "", fmt.Errorf("the manifest is altered: its digest is %s, not %s", got, want)
+	}
+	return want, nil
 }
 
 // limiter bounds the requests under way to each host. A request is under way

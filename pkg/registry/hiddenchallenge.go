@@ -69,9 +69,10 @@ func isRepository(request *http.Request) bool {
 // may be shorter for strangers. On how an upload is given up nothing depends.
 func convincing(response *http.Response) bool {
 	path := response.Request.URL.Path
-	list := strings.HasSuffix(path, "/tags/list") || strings.Contains(path, "/referrers/")
+	endpoint := endpointOf(path)
+	list := endpoint == toTags || endpoint == toReferrers
 	status := response.StatusCode
-	givenUp := response.Request.Method == http.MethodDelete && strings.Contains(path, "/blobs/uploads/")
+	givenUp := response.Request.Method == http.MethodDelete && endpoint == toBlobs
 	return status < 400 && !list || givenUp || status == http.StatusTooManyRequests || status >= 500
 }
 

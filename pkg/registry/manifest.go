@@ -44,8 +44,11 @@ func (e *endpoint) manifest(ctx context.Context, reference string) (ocispec.Desc
 	descriptor := ocispec.Descriptor{Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
 	stored := false
 	for _, text := range []string{header.Get("Docker-Content-Digest"), reference} {
-		// The transport has checked the manifest against both.
-		if d, err := digest.Parse(text); err == nil && d.Algorithm().Available() {
+		d, err := checkDigest(text, manifest)
+		if err != nil {
+			return none, nil, fmt.Errorf("%w: %w", entry.ErrUnreachable, err)
+		}
+		if d != "" {
 			descriptor.Digest, stored = d, true
 		}
 	}
