@@ -35,6 +35,7 @@ var reproducible = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 type built struct {
 	before     *revision.Revision  // its newest publication under the name; nil for none
 	mismatches []revision.Mismatch // between what it says and what is published
+	override   bool                // asked for now, not carried over from another entry
 }
 
 // check reports what cannot be what a build says.
@@ -70,6 +71,9 @@ func (p *publication) recall(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := entry.CheckName(p.name); err != nil {
+		return err
+	}
 	if p.name != o.ImageBuild.Name {
 		o.Version = cmp.Or(o.Version, o.ImageBuild.Name)
 	}
@@ -92,15 +96,18 @@ func (p *publication) nameByReference(ctx context.Context, view *ocilog.View) er
 	found := ocilog.Deciding(ctx, counting.counter(), contenders, func(r *revision.Revision) bool {
 		return r.Document != nil && normalText(r.Document.Image.Reference) == reference
 	})
-	if len(found) == 1 {
+	switch {
+	case len(found) == 1:
 		p.name = found[0].Tag.Name
+	case counting.unknown() > 0:
+		return fmt.Errorf("%w: which entry build %s is a version of is not known: it could not be checked which of those with its reference the policy verifies", entry.ErrUnreachable, p.name)
 	}
 	return nil
 }
 
 // findBuild finds the newest publication of the build under the name since its last
 // removal, and takes its digests for those of the build. Under a policy only what it
-// verifies counts.
+// verifies counts; without one, who signs takes only their own word for it.
 func (p *publication) findBuild(ctx context.Context, view *ocilog.View) error {
 	history, err := view.HistoryOf(ctx, map[string]bool{p.name: true})
 	if err != nil {
@@ -114,7 +121,12 @@ func (p *publication) findBuild(ctx context.Context, view *ocilog.View) error {
 		switch {
 		case !isOf && rev.Tag.Op != revision.OpRemove, !counting.counts(ctx, rev):
 			continue
-		case isOf:
+		case isOf && p.catalog.policy() == nil && p.options.Sign != nil:
+			if own, err := p.catalog.signedWith(ctx, rev, p.options.Sign); err != nil || !own {
+				return err
+			}
+		}
+		if isOf {
 			p.built.before = rev
 			p.recallDigests(rev.Document)
 		}
@@ -240,7 +252,7 @@ func (p *publication) compareTimes(ref registry.Reference, image *inspect.Image,
 // overrides that.
 func (p *publication) mismatched(ref registry.Reference, field, image, build string) error {
 	m := revision.Mismatch{Field: field, Image: image, Publisher: build, Overridden: true}
-	if p.options.Override {
+	if p.built.override {
 		p.built.mismatches = append(p.built.mismatches, m)
 		return nil
 	}

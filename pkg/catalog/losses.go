@@ -138,20 +138,29 @@ func (c *Catalog) AcceptLoss(ctx context.Context, name string, options AcceptLos
 	return event, err
 }
 
+// signedWith reports whether a revision has a signature of a key. A keyless signer has
+// none that can be told from others'.
+func (c *Catalog) signedWith(ctx context.Context, rev *revision.Revision, sign *Signing) (bool, error) {
+	if sign.Signer.Keyless {
+		return false, nil
+	}
+	for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
+		signed, err := signature.Signed(ctx, c.repository, rev.Digest, format, sign.Signer.PublicKey().Key)
+		if signed || err != nil {
+			return signed, err
+		}
+	}
+	return false, nil
+}
+
 // checkOwnSignature returns an error if the head is to be signed once more, no policy says
 // whose it may be, and the key has not signed it before: it may be anybody's.
 func (c *Catalog) checkOwnSignature(ctx context.Context, head *revision.Revision, sign *Signing) error {
 	if head == nil || sign == nil || c.policy() != nil {
 		return nil
 	}
-	for _, format := range []trust.Format{trust.Bundle, trust.Legacy} {
-		signed, err := signature.Signed(ctx, c.repository, head.Digest, format, sign.Signer.PublicKey().Key)
-		if signed {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	if signed, err := c.signedWith(ctx, head, sign); signed || err != nil {
+		return err
 	}
 	return &trust.Error{
 		What: fmt.Sprintf("the head of entry %q", head.Tag.Name), Digest: head.Digest, Verdict: entry.VerdictUntrusted,

@@ -122,7 +122,11 @@ func (p *publication) identify(image string) error {
 	}
 	o := &p.options
 	p.ref, p.name = ref, cmp.Or(o.Name, o.ImageBuild.Name, defaultName(ref))
-	if err := entry.CheckName(p.name); err != nil {
+	name := p.name
+	if o.Name == "" && o.ImageBuild.Name != "" {
+		name = "any" // recall may find another one, and checks it
+	}
+	if err := entry.CheckName(name); err != nil {
 		return err
 	}
 	if err := o.ImageBuild.check(); err != nil {
@@ -133,7 +137,7 @@ func (p *publication) identify(image string) error {
 	}
 	// What is typed must be valid also where the image's word will replace it.
 	_, err = revision.Pack(&revision.Document{
-		Name: p.name, Version: cmp.Or(o.Version, o.ImageBuild.Name), Description: o.Description,
+		Name: name, Version: cmp.Or(o.Version, o.ImageBuild.Name), Description: o.Description,
 		Image: revision.Image{Reference: ref.String(), Digest: digest.FromString(""), MediaType: ocispec.MediaTypeImageManifest},
 		Tags:  o.Tags, Metadata: o.Metadata, Source: o.Source, Labels: o.Labels, Build: o.Build,
 		PublishedAt: entry.NewTime(time.UnixMilli(0)),

@@ -11,7 +11,7 @@ import (
 
 // PublishOptions say what a publication adds to what the image says of itself.
 type PublishOptions struct {
-	Name        string // "" is the last component of the image's repository
+	Name        string // "" is what ImageBuild says, else the last component of the image's repository
 	Version     string
 	Description string
 	Tags        []string
@@ -33,8 +33,8 @@ type PublishOptions struct {
 	ImageBuild ImageBuild
 	Source     entry.Source  // where the image comes from; zero is Manual, and External for Add
 	Digest     digest.Digest // pins the image: anything else is refused; "" does not
-	// Move ends the entries with other names that have the same image
-	// reference. Without it, such an entry is a conflict.
+	// Move ends the entries with other names that have the same image, by its
+	// reference and digest. Without it, such an entry is a conflict.
 	Move bool
 	// Inherit takes over from the live entry of that name its description, tags,
 	// labels, and targets with their notes, where nothing else is said; that a target
@@ -113,7 +113,7 @@ func (c *Catalog) publish(ctx context.Context, image string, options PublishOpti
 	if options.Source.Type == "" {
 		options.Source.Type = source
 	}
-	p := &publication{catalog: c, options: options, mustBeNew: mustBeNew}
+	p := &publication{catalog: c, options: options, mustBeNew: mustBeNew, built: built{override: options.Override}}
 	err := p.run(ctx, image)
 	return p.result, err
 }

@@ -36,7 +36,7 @@ func (c *Catalog) Republish(ctx context.Context, name string, options PublishOpt
 	if err := c.admitBase(ctx, view, head, options.Sign); err != nil {
 		return PublishResult{}, err
 	}
-	p := &publication{catalog: c, options: carryOverOptions(head.Document, options), before: head.Document}
+	p := &publication{catalog: c, options: carryOverOptions(head.Document, options), before: head.Document, built: built{override: options.Override}}
 	err = p.run(ctx, head.Document.Image.Reference)
 	return p.result, err
 }

@@ -203,11 +203,14 @@ func (r *pipelineRun) url(name string) string {
 	}
 	cut := address.User != nil
 	address.User = nil
-	if secretParameter.MatchString(address.RawQuery) || secretive(address.RawQuery) != "" {
+	if hasSecret(address.RawQuery) {
 		address.RawQuery, cut = "", true
 	}
-	if secretParameter.MatchString(address.Fragment) || secretive(address.Fragment) != "" {
+	if hasSecret(address.EscapedFragment()) {
 		address.Fragment, address.RawFragment, cut = "", "", true
+	}
+	if _, parameters, found := strings.Cut(address.Path, ";"); found && hasSecret(parameters) {
+		return r.omit(name, "it looks like a secret")
 	}
 	text := address.String()
 	switch reason := secretive(text); {
@@ -222,6 +225,13 @@ func (r *pipelineRun) url(name string) string {
 	return text
 }
 
+// hasSecret reports whether the query of a URL, or what is written like one, may have a
+// secret in it, spelled as it is or with escapes.
+func hasSecret(query string) bool {
+	plain, err := url.PathUnescape(query)
+	return err != nil || secretParameter.MatchString(query) || secretParameter.MatchString(plain) || secretive(plain) != ""
+}
+
 // secretParameter matches a query or fragment with a parameter that is named as
 // secrets are.
 var secretParameter = regexp.MustCompile(`(?i)(^|[&;?/])[^&;=]*(token|secret|passw|pwd|key|sig|auth|cred|session|jwt|code|private)[^&;=]*=`)
@@ -230,9 +240,12 @@ var secretParameter = regexp.MustCompile(`(?i)(^|[&;?/])[^&;=]*(token|secret|pas
 // GitHub, GitLab, OpenShift, AWS, Slack, JSON web tokens and private keys.
 var secretForm = regexp.MustCompile(`gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20}|gl[a-z]{2,5}-[A-Za-z0-9_-]{20}|sha256~[A-Za-z0-9_-]{20}|A(KI|SI)A[A-Z0-9]{16}|xox[a-z]-[A-Za-z0-9-]{10}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10}|-----BEGIN`)
 
+// userForm matches the user of a URL.
+var userForm = regexp.MustCompile(`://[^/?#\s]*@`)
+
 // secretive returns why a text may be a secret; "" if it does not look like one.
 func secretive(text string) string {
-	if secretForm.MatchString(text) {
+	if secretForm.MatchString(text) || userForm.MatchString(text) {
 		return "it looks like a secret"
 	}
 	return ""
