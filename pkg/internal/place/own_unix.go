@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// noFollow has a file opened only where its name is no link.
+const noFollow = syscall.O_NOFOLLOW
+
 // isOwn reports whether what has a name belongs to whoever runs this, and a file has
 // no other name by which somebody else may have it.
 func isOwn(info fs.FileInfo) bool {

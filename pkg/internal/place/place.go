@@ -135,12 +135,16 @@ func (f *File) open(digest string, size int64) error {
 		if err := remove(path); err != nil {
 			return err
 		}
-		if err := os.WriteFile(note, []byte(digest), 0o666); err != nil {
+		if err := remove(note); err != nil {
+			return err
+		}
+		write := func(w io.Writer) error { _, err := io.WriteString(w, digest); return err }
+		if err := writeFile(note, write); err != nil {
 			return err
 		}
 	}
 	var err error
-	if f.stored, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+	if f.stored, err = openOwn(path); err != nil {
 		return err
 	}
 	info, err := f.stored.Stat()
@@ -151,6 +155,28 @@ func (f *File) open(digest string, size int64) error {
 	}
 	f.keep = &holes{file: f.stored, at: f.begun}
 	return err
+}
+
+// openOwn opens a file that only whoever runs this may have open. Another one gives
+// way to a new one: who owns it, or has it by another name, could change it after it
+// was checked, or has it as something else.
+func openOwn(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|noFollow, 0)
+	if err == nil {
+		opened, err := file.Stat()
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		if named, err := os.Lstat(path); err == nil && os.SameFile(opened, named) && isOwn(opened) {
+			return file, nil
+		}
+		if err := errors.Join(file.Close(), remove(path)); err != nil {
+			return nil, err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 }
 
 // Begun returns the bytes that are stored already, and how many.
