@@ -54,7 +54,12 @@ func Begin(path, digest string, size int64, force bool) (*File, error) {
 	if f.lock, err = acquire(path); err != nil {
 		return nil, err
 	}
-	if err := f.open(digest, size); err != nil {
+	err = f.open(digest, size)
+	switch {
+	case errors.Is(err, entry.ErrConflict): // what is in the way stays, however short it is
+		release(f.lock)
+		return nil, err
+	case err != nil:
 		f.Leave(true)
 		return nil, explain(err)
 	}
@@ -131,7 +136,13 @@ func (f *File) open(digest string, size int64) error {
 			return err
 		}
 	}
-	if text, err := os.ReadFile(note); err != nil || string(text) != digest {
+	text, err := os.ReadFile(note)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("%w: %s is there, and no pull left it: move it away", entry.ErrConflict, path)
+		}
+	}
+	if err != nil || string(text) != digest {
 		if err := remove(path); err != nil {
 			return err
 		}
@@ -143,7 +154,6 @@ func (f *File) open(digest string, size int64) error {
 			return err
 		}
 	}
-	var err error
 	if f.stored, err = openOwn(path); err != nil {
 		return err
 	}

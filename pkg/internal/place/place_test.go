@@ -165,6 +165,21 @@ func TestWhatIsThereStays(t *testing.T) {
 	}
 }
 
+// A file that only looks like what is stored is somebody's own.
+func TestAPartWithoutItsDigestStays(t *testing.T) {
+	for _, text := range []string{"theirs", ""} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "disk")
+		if err := os.WriteFile(path+".part", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Begin(path, "d", 9, true); !errors.Is(err, entry.ErrConflict) || !strings.Contains(err.Error(), "disk.part is there") {
+			t.Errorf("got %v, want a conflict with the file", err)
+		}
+		check(t, dir, map[string]string{"disk.part": text})
+	}
+}
+
 // A file that comes into being meanwhile is not replaced either.
 func TestNobodysPlaceIsTaken(t *testing.T) {
 	dir := t.TempDir()
