@@ -347,7 +347,8 @@ func blobName(d digest.Digest) string {
 	return path.Join(ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
-// copyFrom copies blobs of a layout.
+// copyFrom copies blobs of a layout, and hashes them on the way: others may have
+// written to them since they were fetched.
 func copyFrom(dir string) func(ocispec.Descriptor, io.Writer) error {
 	return func(d ocispec.Descriptor, to io.Writer) error {
 		file, err := os.Open(filepath.Join(dir, filepath.FromSlash(blobName(d.Digest))))
@@ -355,7 +356,10 @@ func copyFrom(dir string) func(ocispec.Descriptor, io.Writer) error {
 			return err
 		}
 		defer file.Close()
-		_, err = io.Copy(to, file)
+		verifier := d.Digest.Verifier()
+		if _, err = io.Copy(io.MultiWriter(to, verifier), file); err == nil && !verifier.Verified() {
+			err = fmt.Errorf("%s: %w", file.Name(), fetch.ErrAltered)
+		}
 		return err
 	}
 }
