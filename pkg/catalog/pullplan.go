@@ -50,6 +50,9 @@ type pullJob struct {
 // long a file is, and nothing written.
 func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repository, error), item *entry.Item, options PullOptions) (*puller, error) {
 	p := &puller{open: open, item: item, options: options}
+	if err := checkDigests(item); err != nil {
+		return nil, err
+	}
 	if len(item.ArtifactRefs) == 0 || options.Platform != "" {
 		if err := p.planContainer(ctx); err != nil {
 			return nil, err
@@ -74,6 +77,30 @@ func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repo
 		return nil, err
 	}
 	return p, p.checkCache()
+}
+
+// checkDigests reports a digest of an item that is none: nothing could be checked
+// against it. Items of a server were never checked as documents are.
+func checkDigests(item *entry.Item) error {
+	digests := []digest.Digest{item.Digest}
+	for _, file := range item.ArtifactRefs {
+		digests = append(digests, file.Digest)
+	}
+	for _, platform := range item.PlatformVariants {
+		digests = append(digests, platform.Digest)
+	}
+	for _, d := range digests {
+		if err := d.Validate(); err != nil {
+			return fmt.Errorf("%w: the entry has the digest %q: %w", entry.ErrMalformed, d, err)
+		}
+	}
+	return nil
+}
+
+// isLink reports whether a path is that of a symbolic link.
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&fs.ModeSymlink != 0
 }
 
 // selected are the files that are wanted, each once.
@@ -150,6 +177,8 @@ func (p *puller) target() error {
 		return fmt.Errorf("%w: %w", entry.ErrInvalid, err)
 	case err != nil && os.IsPathSeparator(dest[len(dest)-1]):
 		return fmt.Errorf("%w: directory %s does not exist", entry.ErrInvalid, dest)
+	case err == nil && isDevice(info) && isLink(dest) && !belongsToDevices(dest):
+		return fmt.Errorf("%w: %s is a link to a device: name the device itself", entry.ErrInvalid, dest)
 	case err == nil && isDevice(info):
 		return p.intoDevice(dest)
 	case err != nil && belongsToDevices(dest):
