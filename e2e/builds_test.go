@@ -15,7 +15,6 @@ import (
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // scheduled is when the first build of a schedule was completed.
@@ -26,18 +25,7 @@ var scheduled = time.Date(2026, 2, 1, 3, 0, 0, 0, time.UTC)
 func (w *world) nightly(n int) (object string, made digest.Digest) {
 	w.t.Helper()
 	completed, reference := scheduled.AddDate(0, 0, n), w.on.image("autosd")+":nightly"
-	ref, err := registry.ParseReference(reference)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	client, err := registry.New(registry.Options{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	to, err := client.Open(ref)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	to, ref := w.repository(reference)
 	d, err := samples.Bootc(w.t.Context(), to, ref.Tag, samples.Build{
 		Distro: "autosd", Target: "rpi4", Architectures: []string{"arm64"}, Version: fmt.Sprint(n), Created: completed.Add(-time.Minute),
 	})

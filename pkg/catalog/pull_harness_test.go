@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -14,13 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/pierrec/lz4/v4"
 
+	"github.com/oci-catalog/caib/internal/testcompress"
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 )
@@ -162,7 +159,7 @@ func (w *diskWorld) publishDisk(name string, files ...diskFile) {
 	for _, f := range files {
 		stored := f.stored
 		if stored == nil {
-			stored = compressed(w.t, f.compression, f.content)
+			stored = testcompress.Bytes(w.t, f.compression, f.content)
 		}
 		d := ocispec.Descriptor{MediaType: "application/vnd.automotive.disk.raw", Digest: digest.FromBytes(stored), Size: int64(len(stored)), Annotations: map[string]string{}}
 		if f.compression != "" {
@@ -194,32 +191,6 @@ func (w *diskWorld) publishDisk(name string, files ...diskFile) {
 		w.t.Fatal(err)
 	}
 	w.publish(w.catalog, w.host+"/os/"+name+":1", catalog.PublishOptions{Name: name})
-}
-
-// compressed is content as a compression has it.
-func compressed(t testing.TB, compression string, content []byte) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	var w io.WriteCloser
-	switch compression {
-	case "":
-		return content
-	case "gzip":
-		w = gzip.NewWriter(&b)
-	case "zstd":
-		w, _ = zstd.NewWriter(&b) // no option to refuse
-	case "lz4":
-		w = lz4.NewWriter(&b)
-	default:
-		t.Fatalf("no compression %q", compression)
-	}
-	if _, err := w.Write(content); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
 }
 
 // noise is content that no compression makes shorter.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/oci-catalog/caib/internal/testcompress"
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -57,7 +58,7 @@ func TestPullFiles(t *testing.T) {
 	if _, err := w.catalog.Pull(t.Context(), "board", catalog.PullOptions{Dest: stored, KeepCompressed: true, Partition: "boot"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := filesIn(t, stored)["boot.img.gz"]; !bytes.Equal(got, compressed(t, "gzip", contents["boot.img"])) {
+	if got := filesIn(t, stored)["boot.img.gz"]; !bytes.Equal(got, testcompress.Bytes(t, "gzip", contents["boot.img"])) {
 		t.Errorf("as it is stored: got %d bytes that are not those", len(got))
 	}
 }
@@ -71,7 +72,7 @@ func TestPullRefusesWrongBytes(t *testing.T) {
 	for _, compression := range []string{"", "gzip", "zstd", "lz4"} {
 		name := "disk" + compression
 		w.publishDisk(name, diskFile{title: "disk.raw", compression: compression, content: content})
-		stored := compressed(t, compression, content)
+		stored := testcompress.Bytes(t, compression, content)
 		bodies := map[string][]byte{
 			"nothing": {}, "shorter": stored[:len(stored)-1], "half": stored[:len(stored)/2], "longer": append(bytes.Clone(stored), 0),
 			"another": noise(9, len(stored)), "zeros": make([]byte, len(stored)),
@@ -351,7 +352,7 @@ func TestOpenArtifact(t *testing.T) {
 	if got, err := read(); err != nil || !bytes.Equal(got, content) {
 		t.Errorf("got %d bytes, %v, want the content", len(got), err)
 	}
-	stored := compressed(t, "gzip", content)
+	stored := testcompress.Bytes(t, "gzip", content)
 	stored[4] ^= 1 // the time in the header: no decompressor looks at it
 	w.storage.during(answering(stored), func() {
 		if got, err := read(); !errors.Is(err, entry.ErrMalformed) || !bytes.Equal(got, content) {

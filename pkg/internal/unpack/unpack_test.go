@@ -13,10 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
-
+	"github.com/oci-catalog/caib/internal/testcompress"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -42,25 +39,10 @@ func packed(t *testing.T, compression string, content []byte, args ...string) []
 		}
 		return out
 	}
-	var b bytes.Buffer
-	var w io.WriteCloser
-	switch compression {
-	case "gzip":
-		w = gzip.NewWriter(&b)
-	case "zstd":
-		w, _ = zstd.NewWriter(&b) // no option to refuse
-	case "lz4":
-		w = lz4.NewWriter(&b)
-	default:
-		t.Skipf("%s is not installed", compression)
+	if compression == "xz" {
+		t.Skip("xz is not installed")
 	}
-	if _, err := w.Write(content); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return testcompress.Bytes(t, compression, content)
 }
 
 func unpackAll(compression string, from io.Reader) ([]byte, error) {
