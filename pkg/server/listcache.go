@@ -105,7 +105,11 @@ func (l *listCache) prepare(ctx context.Context, raws []string) {
 		if err != nil || !q.isLasting() || l.get(raw) != nil {
 			continue
 		}
-		if a, known, err := l.state.list(ctx, q); err == nil && known {
+		a, known, err := l.state.list(ctx, q)
+		if !known {
+			return // nor would others be: whoever asks has the registry asked again
+		}
+		if err == nil {
 			l.put(raw, a)
 		}
 	}

@@ -106,10 +106,14 @@ func (s *state) couldMatch(ctx context.Context, q entry.Query) (count int, known
 // claims returns what the publications of all refused names say that could be read,
 // of all catalogs together, and whether it is known of each. That is found out once.
 func (s *state) claims(ctx context.Context) (claims map[string][]entry.Outline, known bool) {
-	s.claiming.Lock()
-	defer s.claiming.Unlock()
-	if s.claimed != nil {
-		return s.claimed, true
+	select {
+	case s.claiming <- struct{}{}:
+		defer func() { <-s.claiming }()
+	case <-ctx.Done():
+		return nil, false
+	}
+	if found := s.claimed.Load(); found != nil {
+		return *found, true
 	}
 	names := map[serving.View]map[string]bool{}
 	for _, r := range s.refusals {
@@ -131,7 +135,7 @@ func (s *state) claims(ctx context.Context) (claims map[string][]entry.Outline, 
 	}
 	maps.DeleteFunc(claims, func(name string, _ []entry.Outline) bool { return unread[name] })
 	if known {
-		s.claimed = claims
+		s.claimed.Store(&claims)
 	}
 	return claims, known
 }

@@ -3,7 +3,8 @@ package server
 import (
 	"context"
 	"runtime"
-	"sync"
+	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,8 +28,8 @@ type state struct {
 
 	missing []string // catalogs that do not exist
 
-	claiming sync.Mutex // guards claimed
-	claimed  map[string][]entry.Outline
+	claiming chan struct{} // full while somebody finds out what is claimed
+	claimed  atomic.Pointer[map[string][]entry.Outline]
 
 	fromCache bool // from the disk, and checked against nothing yet
 }
@@ -36,7 +37,7 @@ type state struct {
 // newState makes the state that serves entries, with the lists prepared that were
 // asked of old.
 func newState(ctx context.Context, old *state, entries []*servedEntry, policy *trust.Policy, refused []*refusal, missing []string) *state {
-	s := &state{policy: policy, entries: entries, missing: missing, byKey: make(map[health.Key]*servedEntry, len(entries)), byName: make(map[string]*servedEntry, len(entries))}
+	s := &state{policy: policy, entries: entries, missing: missing, claiming: make(chan struct{}, 1), byKey: make(map[health.Key]*servedEntry, len(entries)), byName: make(map[string]*servedEntry, len(entries))}
 	for _, i := range entries {
 		s.byKey[i.key()] = i
 		if s.byName[i.name()] == nil {
@@ -44,6 +45,9 @@ func newState(ctx context.Context, old *state, entries []*servedEntry, policy *t
 		}
 	}
 	s.refuse(refused)
+	if old != nil && slices.EqualFunc(old.refusals, s.refusals, func(a, b *refusal) bool { return a.key == b.key && a.view == b.view }) {
+		s.claimed.Store(old.claimed.Load())
+	}
 	s.lists = newListCache(s)
 	if old != nil {
 		s.lists.prepare(ctx, old.lists.hot())

@@ -17,15 +17,17 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // app is one run of the command: where it talks to, and what it was told.
 type app struct {
-	system    Streams
-	settings  settings
-	onWarning func(text string) // told warnings; nil prints them
-	wait      time.Duration     // for images that are not pushed yet: it is added to the time of the verb
-	started   bool              // a verb began: errors before that are mistakes in the command line
+	system     Streams
+	settings   settings
+	onWarning  func(text string) // told warnings; nil prints them
+	wait       time.Duration     // for images that are not pushed yet: it is added to the time of the verb
+	registries *registry.Client  // by client
+	started    bool              // a verb began: errors before that are mistakes in the command line
 }
 
 // Main runs caib with the given arguments and returns its exit code. It never

@@ -14,14 +14,21 @@ import (
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
-// client makes the registry client that the settings describe.
+// client returns the registry client that the settings describe, one for the command.
 func (a *app) client() (*registry.Client, error) {
+	if a.registries != nil {
+		return a.registries, nil
+	}
 	options, err := a.registryOptions()
 	if err != nil {
 		return nil, err
 	}
 	client, err := registry.New(options)
-	return client, a.settings.atOption(err)
+	if err != nil {
+		return nil, a.settings.atOption(err)
+	}
+	a.registries = client
+	return client, nil
 }
 
 // registryOptions are the settings as package registry has them.

@@ -75,7 +75,8 @@ func (o *publishOptions) fitAll(builds []catalog.Build) error {
 	if len(builds) > 1 && o.digest != "" {
 		return refused("--digest is for one build, and %s holds %d", o.file, len(builds))
 	}
-	last, places := map[string]catalog.Build{}, map[string]string{}
+	type seen struct{ series, position string }
+	last, places := map[string]seen{}, map[string]string{}
 	for _, build := range builds {
 		// A name that is none is refused for its build.
 		name, _ := build.EntryName()
@@ -86,15 +87,13 @@ func (o *publishOptions) fitAll(builds []catalog.Build) error {
 		}
 		places[name+" "+build.Name] = build.Position
 		other, several := last[name]
-		if last[name] = build; !several {
-			continue
-		}
-		otherName, _ := other.EntryName()
+		last[name] = seen{series, build.Position}
 		switch {
-		case cmp.Or(otherName, "the image "+other.Container+other.Disk) != series:
-			return refused("--name %s is for one build or the versions of one entry, and those at %s and %s are of different ones", name, other.Position, build.Position)
+		case !several:
+		case other.series != series:
+			return refused("--name %s is for one build or the versions of one entry, and those at %s and %s are of different ones", name, other.position, build.Position)
 		case o.options.Version != "":
-			return refused("--version is for one build, and those at %s and %s are versions of %s", other.Position, build.Position, name)
+			return refused("--version is for one build, and those at %s and %s are versions of %s", other.position, build.Position, name)
 		}
 	}
 	return nil
