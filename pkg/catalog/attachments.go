@@ -17,6 +17,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // attachedElsewhere returns the items of those attachments of an image that the log
@@ -36,6 +37,12 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 	for _, rev := range history {
 		seen[rev.Digest] = true
 	}
+	var e *evaluator
+	images := map[string]trust.Check{} // of the image, by the name of the rule
+	if c.policy() != nil {
+		e = c.newEvaluator(nil, zeroTime)
+		defer e.done(ctx)
+	}
 	var items []entry.Item
 	for _, a := range beside.attachments {
 		if seen[a.Revision.Digest] {
@@ -44,8 +51,8 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 		seen[a.Revision.Digest] = true
 		item := a.Revision.Item()
 		item.Catalog = c.catalogNamed(a)
-		if c.policy() != nil {
-			report := c.reportAttached(ctx, a, beside.signatures[a.Revision.Digest], repository)
+		if e != nil {
+			report := e.reportAttached(ctx, a, beside.signatures[a.Revision.Digest], repository, images)
 			item.Verdict, item.Signers = report.Verdict, signersOf(report)
 			item.StatusMessage = "an attachment of the image says so: " + report.Reason
 		}

@@ -20,11 +20,10 @@ import (
 // are the signatures beside it and, of a revision of this catalog, those that stand
 // here; of the image, those in the repository that it was found in. No other catalog is
 // opened, so that there nothing but what is verified is known: the rest is unknown.
-func (c *Catalog) reportAttached(ctx context.Context, a *revision.Attachment, beside [][]jsontext.Value, repository registry.Repository) trust.Report {
-	e := c.newEvaluator(nil, zeroTime)
-	defer e.done(ctx)
+// images are the checks of the image so far, by the name of the rule.
+func (e *evaluator) reportAttached(ctx context.Context, a *revision.Attachment, beside [][]jsontext.Value, repository registry.Repository, images map[string]trust.Check) trust.Report {
 	rev, named := a.Revision, a.Revision.Catalog()
-	here := named == c.normal
+	here := named == e.normal
 	rule := e.rule(rev.Tag.Name)
 	if !here {
 		rule = e.policy.For(named, rev.Tag.Name)
@@ -43,13 +42,17 @@ func (c *Catalog) reportAttached(ctx context.Context, a *revision.Attachment, be
 	var checks []trust.Check
 	for _, what := range rule.Require {
 		if what == trust.SubjectImage {
-			check, _ := e.lookUp(ctx, rule, what, repository, rev.Document.Image.Digest)
+			check, ok := images[rule.Name]
+			if !ok {
+				check, _ = e.lookUp(ctx, rule, what, repository, rev.Document.Image.Digest)
+				images[rule.Name] = check
+			}
 			checks = append(checks, check)
 			continue
 		}
 		check, known := checkBeside(rule, rev, beside)
 		if check.Result != entry.VerdictVerified && here {
-			check, _ = e.lookUp(ctx, rule, what, c.repository, rev.Digest, known...)
+			check, _ = e.lookUp(ctx, rule, what, e.repository, rev.Digest, known...)
 		}
 		checks = append(checks, check)
 	}
