@@ -27,12 +27,12 @@ import (
 // maxFile bounds what is remembered of one policy, in bytes.
 const maxFile = 32 << 20
 
-// Memory remembers what was verified, in a directory of files, one a policy:
-// what one policy verified says nothing under another, so the file is named by
+// Memory remembers what was verified, in a directory of files, two a policy:
+// what one policy verified says nothing under another, so the files are named by
 // the policy's hash, and a line by the rule that applied. What is verified is
 // remembered for good; that something is not, because that can change, for a few
-// minutes and for those who ask for it. Any number of processes may
-// share the directory; a fault is a miss, never an error. The nil Memory
+// minutes and for those who ask for it, in the second file. Any number of processes
+// may share the directory; a fault is a miss, never an error. The nil Memory
 // remembers nothing. It is safe for concurrent use.
 type Memory struct {
 	dir string
@@ -46,8 +46,8 @@ type remembered struct {
 	known   map[key]trust.Check
 	unsaved []key // of known: what is not in the file
 
-	unverified map[unverifiedKey]unverified
-	changed    bool // unverified is not what is in its file
+	unverified map[unverifiedKey]unverified // nil until it is asked for
+	changed    bool                         // unverified is not what is in its file
 }
 
 type key struct {
@@ -96,13 +96,13 @@ func (m *Memory) Remember(rule trust.AppliedRule, check trust.Check) {
 	of.known[k] = check
 }
 
-// of returns what is known of a rule's policy, and reads its file once. The caller
-// holds the lock.
+// of returns what is known of a rule's policy, and reads the file of what was verified
+// once. The caller holds the lock.
 func (m *Memory) of(rule trust.AppliedRule) *remembered {
 	hash := rule.PolicyHash
 	of := m.policies[hash]
 	if of == nil {
-		of = &remembered{known: m.read(hash), unverified: m.readUnverified(hash)}
+		of = &remembered{known: m.read(hash)}
 		m.policies[hash] = of
 	}
 	return of

@@ -50,7 +50,7 @@ func (m *Memory) RecallUnverified(rule trust.AppliedRule, revision digest.Digest
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	found, ok := m.of(rule).unverified[unverifiedKey{rule.Name, revision}]
+	found, ok := m.unverifiedOf(rule).unverified[unverifiedKey{rule.Name, revision}]
 	if !ok || !found.holds(now) {
 		return trust.Report{}, false
 	}
@@ -66,7 +66,7 @@ func (m *Memory) RememberUnverified(rule trust.AppliedRule, revision digest.Dige
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	of := m.of(rule)
+	of := m.unverifiedOf(rule)
 	if len(of.unverified) >= maxUnverified {
 		maps.DeleteFunc(of.unverified, func(_ unverifiedKey, u unverified) bool { return !u.holds(now) })
 	}
@@ -74,6 +74,16 @@ func (m *Memory) RememberUnverified(rule trust.AppliedRule, revision digest.Dige
 		of.unverified[unverifiedKey{rule.Name, revision}] = unverified{rule.Name, revision, report, now}
 		of.changed = true
 	}
+}
+
+// unverifiedOf is of, and reads the file of what was not verified once, too. The caller
+// holds the lock.
+func (m *Memory) unverifiedOf(rule trust.AppliedRule) *remembered {
+	of := m.of(rule)
+	if of.unverified == nil {
+		of.unverified = m.readUnverified(rule.PolicyHash)
+	}
+	return of
 }
 
 func (u unverified) holds(now time.Time) bool {
