@@ -119,18 +119,25 @@ func (c *Catalog) screenedVersions(ctx context.Context, view *ocilog.View, heads
 // that is refused, and one for all of which nobody can tell.
 func (e *evaluator) admitVersions(history []*revision.Revision, reports map[*revision.Revision]trust.Report, matches func(*revision.Revision) bool) (admitted []*revision.Revision, refused []Head) {
 	var refusals, unknown []Head
-	isWanted := false // something so far matches
-	counting := slices.DeleteFunc(slices.Clone(history), func(rev *revision.Revision) bool {
-		if rev.Tag.Op != revision.OpRemove {
-			isWanted = isWanted || rev.Document != nil && matches(rev)
-			return false
+	var counting []*revision.Revision
+	isWanted := func(rev *revision.Revision) bool { return rev.Document != nil && matches(rev) }
+	endsWanted, looked := false, 0 // one of history[:looked] is wanted
+	for i, rev := range history {
+		var err error
+		if rev.Tag.Op == revision.OpRemove {
+			err = e.refusal(rev, reports[rev])
 		}
-		err := e.refusal(rev, reports[rev])
-		if isWanted && err != nil && errors.Is(err, entry.ErrUnreachable) {
-			unknown = append(unknown, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
+		if err == nil {
+			counting = append(counting, rev)
+			continue
 		}
-		return err != nil
-	})
+		if errors.Is(err, entry.ErrUnreachable) {
+			endsWanted, looked = endsWanted || slices.ContainsFunc(history[looked:i], isWanted), i
+			if endsWanted {
+				unknown = append(unknown, Head{Name: rev.Tag.Name, Revision: rev.Digest, Err: err})
+			}
+		}
+	}
 	publications := revision.Current(counting)
 	for _, rev := range eachVersion(publications) {
 		err := e.refusal(rev, reports[rev])
