@@ -16,6 +16,7 @@ import (
 
 	"github.com/oci-catalog/caib/e2e/registries"
 	"github.com/oci-catalog/caib/e2e/tools"
+	"github.com/oci-catalog/caib/internal/testwait"
 )
 
 // cutter is a proxy that ends answers with a blob after some bytes.
@@ -130,7 +131,9 @@ func TestKilledWhilePulling(t *testing.T) {
 			t.Fatal(err)
 		}
 		close(started)
-		if command.Wait() == nil {
+		var ended error
+		testwait.Return(t, "the pull to be killed", func() { ended = command.Wait() })
+		if ended == nil {
 			t.Fatalf("run %d was not killed", kill)
 		}
 		served := c.set(nil, nil)

@@ -10,46 +10,26 @@ import (
 
 	"github.com/oci-catalog/caib/e2e/faultproxy"
 	"github.com/oci-catalog/caib/e2e/registries"
-	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
-
-// pushMirrored pushes the sample disk image, the same one wherever it goes.
-func pushMirrored(t *testing.T, reference string) {
-	t.Helper()
-	ref, err := registry.ParseReference(reference)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := registry.New(registry.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	to, err := client.Open(ref)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := samples.Disk(t.Context(), to, ref.Tag, samples.Build{Distro: "autosd", Target: "rpi4", Architectures: []string{"arm64"}, Version: "1"}); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // A distribution as the mirror of another one: one that is down, one that lacks the
 // blob and one that lies cost a further question, and nothing else.
 func TestPullFromMirrors(t *testing.T) {
 	t.Parallel()
 	w, origin := behind(t, "distribution-3.1", faultproxy.Faults{})
-	pushMirrored(t, w.on.image("disk")+":1")
+	pushDisk(t, w.on.image("disk")+":1", registry.Options{})
 	w.ok("catalog", "publish", w.on.image("disk")+":1", "--name", "disk")
 	dir := t.TempDir()
 	w.ok("catalog", "pull", "disk", filepath.Join(dir, "want"))
 
 	whole, lacking := registries.Distribution3(t, false), registries.Distribution3(t, false)
-	pushMirrored(t, whole.Host+"/copies/os/disk:1")
+	pushDisk(t, whole.Host+"/copies/os/disk:1", registry.Options{})
 	lying := faultproxy.New(t, whole.Host, faultproxy.Faults{Rules: []*faultproxy.Rule{{Match: faultproxy.On("GET", "/blobs/"), Do: faultproxy.Action{Alter: true}}}})
 	const down = "127.0.0.1:1"
 	gone := faultproxy.Faults{Rules: []*faultproxy.Rule{{Match: faultproxy.On("GET", "/os/disk/"), Do: faultproxy.Action{Status: 503}}}}
+	origin.Requests() // those of what was pulled without mirrors
 	for n, tt := range []struct {
 		name    string
 		mirrors []string

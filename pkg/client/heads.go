@@ -22,26 +22,22 @@ func (c *Client) Heads(ctx context.Context) ([]catalog.Head, error) {
 	var heads []catalog.Head
 	for n := range answer.Items {
 		if item := &answer.Items[n]; c.catalog == "" || item.Catalog == c.catalog {
-			head := catalog.Head{Name: item.Name, Revision: item.Revision, Image: item.RegistryURL}
-			if first := twins[item]; first != nil {
-				head.Twin = first.Name
-			}
-			heads = append(heads, head)
+			heads = append(heads, catalog.Head{Name: item.Name, Revision: item.Revision, Image: item.RegistryURL, Twin: twins[item]})
 		}
 	}
 	return append(heads, c.withheld(answer.Refused)...), nil
 }
 
 // twinsOf returns, of the entries that have the image of an earlier one of their
-// catalog, that one.
-func twinsOf(items []entry.Item) map[*entry.Item]*entry.Item {
+// catalog, the name of that one.
+func twinsOf(items []entry.Item) map[*entry.Item]string {
 	byCatalog := map[string][]*entry.Item{}
 	for n := range items {
 		if item := &items[n]; item.Verdict == "" || item.Verdict == entry.VerdictVerified {
 			byCatalog[item.Catalog] = append(byCatalog[item.Catalog], item)
 		}
 	}
-	twins := map[*entry.Item]*entry.Item{}
+	twins := map[*entry.Item]string{}
 	for _, live := range byCatalog {
 		image := func(item *entry.Item) (revision.Image, bool) {
 			return revision.Image{Reference: item.RegistryURL, Digest: item.Digest}, true
@@ -51,7 +47,7 @@ func twinsOf(items []entry.Item) map[*entry.Item]*entry.Item {
 		}
 		for _, same := range revision.DuplicatesOf(live, image, earlier, normalText) {
 			for _, later := range same[1:] {
-				twins[later] = same[0]
+				twins[later] = same[0].Name
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -112,14 +111,11 @@ func routeQuery(q entry.Query) (query url.Values, whole bool) {
 		}
 		query.Set("signed", strings.Join(signed, ","))
 	}
-	whole = len(q.Targets)+len(q.Tags)+len(q.Labels)+len(q.Signed) <= maxRouteFilters && len(query.Encode()) < maxRouteQuery
-	if !whole {
-		return widened(query, slices.Collect(maps.Keys(query))...), false
-	}
+	fits := len(q.Targets)+len(q.Tags)+len(q.Labels)+len(q.Signed) <= maxRouteFilters && len(query.Encode()) < maxRouteQuery
 	var unfit []string
 	for name, values := range query {
 		checked := name == "name" || name == "search" // as Query.Check has them, the route does
-		if !checked && slices.ContainsFunc(values, func(value string) bool { return strings.Trim(value, routeAlphabet) != "" }) {
+		if !fits || !checked && slices.ContainsFunc(values, func(value string) bool { return strings.Trim(value, routeAlphabet) != "" }) {
 			unfit = append(unfit, name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/spf13/pflag"
@@ -92,11 +93,17 @@ func pipelineOf(getenv func(string) string) pipelineRun {
 	return run
 }
 
+// lazily is a pattern that is compiled where it is first used: most commands use none
+// of these.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
 var (
-	repositoryForm = regexp.MustCompile(`^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$`)
-	numberForm     = regexp.MustCompile(`^[0-9]{1,20}$`)
-	commitForm     = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
-	urlForm        = regexp.MustCompile(`^https?://[A-Za-z0-9.:_\[\]-]+([/?#][A-Za-z0-9!#$%&'()*+,./:;=?@\[\]_~-]*)?$`)
+	repositoryForm = lazily(`^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$`)
+	numberForm     = lazily(`^[0-9]{1,20}$`)
+	commitForm     = lazily(`^[0-9a-f]{7,64}$`)
+	urlForm        = lazily(`^https?://[A-Za-z0-9.:_\[\]-]+([/?#][A-Za-z0-9!#$%&'()*+,./:;=?@\[\]_~-]*)?$`)
 )
 
 func (r *pipelineRun) github() {
@@ -173,9 +180,9 @@ func (r *pipelineRun) text(name string) string {
 	return value
 }
 
-func (r *pipelineRun) matching(name string, form *regexp.Regexp, want string) string {
+func (r *pipelineRun) matching(name string, form func() *regexp.Regexp, want string) string {
 	value := r.text(name)
-	if value != "" && !form.MatchString(value) {
+	if value != "" && !form().MatchString(value) {
 		return r.omit(name, want)
 	}
 	return value
@@ -183,7 +190,7 @@ func (r *pipelineRun) matching(name string, form *regexp.Regexp, want string) st
 
 func (r *pipelineRun) commit(name string) string {
 	value := strings.ToLower(r.getenv(name))
-	if value != "" && !commitForm.MatchString(value) {
+	if value != "" && !commitForm().MatchString(value) {
 		return r.omit(name, "want 7 to 64 hexadecimal digits")
 	}
 	return value
@@ -216,7 +223,7 @@ func (r *pipelineRun) url(name string) string {
 	switch reason := secretive(text); {
 	case reason != "":
 		return r.omit(name, reason)
-	case len(text) > maxURL || !urlForm.MatchString(text):
+	case len(text) > maxURL || !urlForm().MatchString(text):
 		return r.omit(name, want)
 	}
 	if cut {
@@ -229,23 +236,23 @@ func (r *pipelineRun) url(name string) string {
 // secret in it, spelled as it is or with escapes.
 func hasSecret(query string) bool {
 	plain, err := url.PathUnescape(query)
-	return err != nil || secretParameter.MatchString(query) || secretParameter.MatchString(plain) || secretive(plain) != ""
+	return err != nil || secretParameter().MatchString(query) || secretParameter().MatchString(plain) || secretive(plain) != ""
 }
 
 // secretParameter matches a query or fragment with a parameter that is named as
 // secrets are.
-var secretParameter = regexp.MustCompile(`(?i)(^|[&;?/])[^&;=]*(token|secret|passw|pwd|key|sig|auth|cred|session|jwt|code|private)[^&;=]*=`)
+var secretParameter = lazily(`(?i)(^|[&;?/])[^&;=]*(token|secret|passw|pwd|key|sig|auth|cred|session|jwt|code|private)[^&;=]*=`)
 
 // secretForm matches what the tokens of well-known systems look like: those of
 // GitHub, GitLab, OpenShift, AWS, Slack, JSON web tokens and private keys.
-var secretForm = regexp.MustCompile(`gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20}|gl[a-z]{2,5}-[A-Za-z0-9_-]{20}|sha256~[A-Za-z0-9_-]{20}|A(KI|SI)A[A-Z0-9]{16}|xox[a-z]-[A-Za-z0-9-]{10}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10}|-----BEGIN`)
+var secretForm = lazily(`gh[pousr]_[A-Za-z0-9]{20}|github_pat_[A-Za-z0-9_]{20}|gl[a-z]{2,5}-[A-Za-z0-9_-]{20}|sha256~[A-Za-z0-9_-]{20}|A(KI|SI)A[A-Z0-9]{16}|xox[a-z]-[A-Za-z0-9-]{10}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10}|-----BEGIN`)
 
 // userForm matches the user of a URL.
-var userForm = regexp.MustCompile(`://[^/?#\s]*@`)
+var userForm = lazily(`://[^/?#\s]*@`)
 
 // secretive returns why a text may be a secret; "" if it does not look like one.
 func secretive(text string) string {
-	if secretForm.MatchString(text) || userForm.MatchString(text) {
+	if secretForm().MatchString(text) || userForm().MatchString(text) {
 		return "it looks like a secret"
 	}
 	return ""

@@ -13,7 +13,6 @@ import (
 
 	"github.com/oci-catalog/caib/examples/samples"
 	"github.com/oci-catalog/caib/internal/testwait"
-	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 // late is a registry to which an image is pushed as soon as its tag was asked for
@@ -32,21 +31,7 @@ func late(t *testing.T) (image string) {
 	t.Cleanup(server.Close)
 	image = strings.TrimPrefix(server.URL, "http://") + "/os/autosd:late"
 	push = func() {
-		ref, err := registry.ParseReference(image)
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		client, err := registry.New(registry.Options{})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		to, err := client.Open(ref)
-		if err == nil {
-			_, err = samples.Bootc(t.Context(), to, "late", samples.Build{Distro: "autosd", Architectures: []string{"arm64"}, Version: "1"})
-		}
-		if err != nil {
+		if _, err := pushSample("bootc", image, samples.Build{Distro: "autosd", Architectures: []string{"arm64"}, Version: "1"}); err != nil {
 			t.Error(err)
 		}
 	}
