@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/oci-catalog/caib/e2e/registries"
 	"github.com/oci-catalog/caib/e2e/tools"
@@ -26,6 +28,13 @@ func must(t testing.TB, dir, program string, args ...string) string {
 	return result.Stdout
 }
 
+// within ends a tool that hangs, long after any that works has ended.
+func within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // packInto writes a file as a real tool compresses it.
 func packInto(t testing.TB, path, from, program, debianPackage string) {
 	t.Helper()
@@ -39,7 +48,7 @@ func packInto(t testing.TB, path, from, program, debianPackage string) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	command := exec.Command(tools.Debian(t, program, debianPackage), "-c")
+	command := exec.CommandContext(within(t), tools.Debian(t, program, debianPackage), "-c")
 	command.Stdin, command.Stdout, command.Stderr = in, out, os.Stderr
 	if err := command.Run(); err != nil {
 		t.Fatalf("%s: %v", program, err)
@@ -61,7 +70,7 @@ func diskImages(t testing.TB, dir string) {
 	must(t, dir, tools.Debian(t, "truncate", "coreutils"), "-s", "32M", root)
 	must(t, dir, tools.Debian(t, "mkfs.ext4", "e2fsprogs"), "-q", "-F", "-d", tree, root)
 	must(t, dir, "truncate", "-s", "40M", disk)
-	label := exec.Command(tools.Debian(t, "sfdisk", "fdisk"), "-q", disk)
+	label := exec.CommandContext(within(t), tools.Debian(t, "sfdisk", "fdisk"), "-q", disk)
 	label.Stdin = strings.NewReader("label: gpt\nstart=2048, size=65536\n")
 	if out, err := label.CombinedOutput(); err != nil {
 		t.Fatalf("sfdisk: %v\n%s", err, out)
@@ -166,7 +175,7 @@ func TestPullMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	zstd := exec.Command(tools.Debian(t, "zstd", "zstd"), "-1", "-c")
+	zstd := exec.CommandContext(within(t), tools.Debian(t, "zstd", "zstd"), "-1", "-c")
 	zstd.Stdin, zstd.Stdout = io.LimitReader(zeros{}, size), out
 	if err := zstd.Run(); err != nil {
 		t.Fatal(err)
@@ -175,7 +184,7 @@ func TestPullMemory(t *testing.T) {
 	must(t, dir, tools.Oras(t), "push", "--plain-http", "--artifact-type", diskType+"raw", image, "zeros.raw.zst:"+diskType+"raw+zstd")
 	w.ok("catalog", "publish", image, "--name", "zeros")
 	peak := func(args ...string) int64 {
-		command := exec.Command(w.caib, args...)
+		command := exec.CommandContext(within(t), w.caib, args...)
 		command.Env = tools.Env(t, w.env)
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Fatalf("caib %v: %v\n%s", args, err, out)
