@@ -39,9 +39,9 @@ they name (` + "`attached: true`" + ` in YAML and JSON). An attachment is the wo
 whoever may write beside the image; the catalog that it names is not opened.
 Under a trust policy it is verified by the signatures beside it; where these
 prove nothing, its verdict is unknown, and -o name leaves it out, and says so on
-standard error. A tag
-stands for what it names now; through --server, which resolves no tags, for
-every version that was published from it, and attachments are not read.
+standard error. A tag stands for what it names now; through --server, which
+resolves no tags, for every version that was published from it, and attachments
+are not read.
 
 Under a trust policy, or with --verified, an entry whose signatures do not hold
 is refused, and of others it is shown who has signed them and, where a service

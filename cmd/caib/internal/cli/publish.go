@@ -141,9 +141,9 @@ attachment, a signature or a tag that is gone.
 
 Nothing is published that could not be pulled: every platform and layer is
 looked for first, and must have the size that its manifest says. An image that
-is published from the same reference under another name already is a conflict;
---move gives it the new one. Where the tag has moved on to another image since,
-both are entries, and a note says so.
+is published from the same reference under another name already, with the same
+digest, is a conflict; --move gives it the new name. Where the tag has moved on
+to another image since, both are entries, and a note says so.
 
 Signing is for a key (--sign-key), or in a pipeline for its identity
 (--sign-keyless): in GitHub Actions a job with "permissions: id-token: write",
