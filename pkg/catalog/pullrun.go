@@ -115,11 +115,6 @@ func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File,
 		if err := target.Restart(); err != nil {
 			return 0, err
 		}
-		if p.unpacks(job) {
-			if to, err = target.Unpacked(); err != nil {
-				return 0, err
-			}
-		}
 		options = p.fetching(job, 0)
 		options.Store = target.Store()
 		written, err = p.stream(ctx, job, options, to)

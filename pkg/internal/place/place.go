@@ -194,13 +194,14 @@ func (f *File) Begun() (io.Reader, int64) {
 	return io.NewSectionReader(f.stored, 0, f.begun), f.begun
 }
 
-// Restart forgets what is stored.
+// Restart forgets what is stored, and what was unpacked of it. The writers go on from
+// the beginning.
 func (f *File) Restart() error {
 	f.begun = 0
-	f.keep = &holes{file: f.stored}
+	*f.keep = holes{file: f.stored}
 	err := f.stored.Truncate(0)
 	if err == nil && f.out != nil {
-		f.write = &holes{file: f.out}
+		*f.write = holes{file: f.out}
 		err = f.out.Truncate(0)
 	}
 	return explain(err)

@@ -137,6 +137,30 @@ func TestWhatIsStoredIsOfOneBlob(t *testing.T) {
 	}
 }
 
+// Who makes a file anew goes on with the writers that are there.
+func TestWritersOutliveARestart(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "disk")
+	f := begin(t, path, "d", 5)
+	stored := f.Store()
+	unpacked, err := f.Unpacked()
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, stored, "wrong")
+	write(t, unpacked, "wrong content")
+	if err := f.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, stored, "right")
+	write(t, unpacked, "content")
+	check(t, dir, map[string]string{"disk.part": "right", "disk.part.digest": "d", "disk.part.lock": "", "disk.part.out": "content"})
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, dir, map[string]string{"disk": "content"})
+}
+
 func TestWhatIsThereStays(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "disk")
