@@ -59,8 +59,8 @@ func (p *puller) readBmap(ctx context.Context, job *pullJob, pulled *PulledFile)
 		return fmt.Errorf("%w: %s has %d bytes, too many for a block map", ErrBmap, p.describe(&of.artifact), of.descriptor.Size)
 	}
 	var text bytes.Buffer
-	err := fetch.Blob(ctx, of.repository, of.descriptor, &text, fetch.Options{})
-	for of.another(ctx, err) {
+	var err error
+	for again := true; again; again = of.another(ctx, err) {
 		text.Reset()
 		err = fetch.Blob(ctx, of.repository, of.descriptor, &text, fetch.Options{})
 	}

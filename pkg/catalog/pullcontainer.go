@@ -267,19 +267,12 @@ func (p *puller) blob(ctx context.Context, job *pullJob, pulled *PulledFile) err
 	if err != nil {
 		return err
 	}
-	options := p.fetchingBlob(pulled)
-	options.Begun, options.BegunSize = target.Begun()
-	options.Store = target.Store()
-	pulled.Resumed += options.BegunSize
-	err = fetch.Blob(ctx, job.repository, job.descriptor, io.Discard, options)
-	for begun := options.BegunSize; errors.Is(err, entry.ErrMalformed) && (begun > 0 || job.another(ctx, err)); begun = 0 {
-		pulled.Resumed -= begun
-		if err = target.Restart(); err == nil {
-			options = p.fetchingBlob(pulled)
-			options.Store = target.Store()
-			err = fetch.Blob(ctx, job.repository, job.descriptor, io.Discard, options)
-		}
-	}
+	counting, resumed := p.fetchingBlob(pulled).Progress, pulled.Resumed
+	err = job.untilRight(ctx, target, func(options fetch.Options) error {
+		options.Progress = counting
+		pulled.Resumed = resumed + options.BegunSize
+		return fetch.Blob(ctx, job.repository, job.descriptor, io.Discard, options)
+	})
 	if err == nil {
 		err = target.Commit()
 	}

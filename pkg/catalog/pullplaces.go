@@ -8,6 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/fetch"
+	"github.com/oci-catalog/caib/pkg/internal/place"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -34,8 +36,8 @@ func (o *opener) openMirrored(ref registry.Reference) (registry.Repository, erro
 // answered is where a file came from.
 func (job *pullJob) answered() string {
 	if places, ok := job.repository.(several); ok {
-		if place := places.Answered(job.descriptor.Digest); place != "" {
-			return place
+		if at := places.Answered(job.descriptor.Digest); at != "" {
+			return at
 		}
 	}
 	return job.place
@@ -46,6 +48,22 @@ func (job *pullJob) answered() string {
 func (job *pullJob) another(ctx context.Context, err error) bool {
 	places, ok := job.repository.(several)
 	return ok && errors.Is(err, entry.ErrMalformed) && ctx.Err() == nil && places.Reject(ctx, job.descriptor.Digest, err)
+}
+
+// untilRight fetches a file by step: from what an earlier run left of it on, and where
+// that turns out to be wrong, anew, from each place that there is.
+func (job *pullJob) untilRight(ctx context.Context, target *place.File, step func(fetch.Options) error) error {
+	for {
+		options := fetch.Options{Store: target.Store()}
+		options.Begun, options.BegunSize = target.Begun()
+		err := step(options)
+		if !errors.Is(err, entry.ErrMalformed) || options.BegunSize == 0 && !job.another(ctx, err) {
+			return err
+		}
+		if err := target.Restart(); err != nil {
+			return err
+		}
+	}
 }
 
 // fromPlace names the place in an error of bytes that cannot be taken back.

@@ -224,14 +224,21 @@ func TestPullContainerFromPlaces(t *testing.T) {
 	}
 	client, warned := w.withMirrors(registry.Options{}, lying.host, whole.host)
 	dest := filepath.Join(t.TempDir(), "layout")
-	result, err := catalog.PullItem(t.Context(), client, &item, catalog.PullOptions{Dest: dest})
+	counted := map[string]int64{}
+	count := func(dest string) func(catalog.PullProgress) {
+		return func(p catalog.PullProgress) { counted[dest] = p.Bytes }
+	}
+	result, err := catalog.PullItem(t.Context(), client, &item, catalog.PullOptions{Dest: dest, Progress: count("of liars too")})
 	if err != nil || !strings.HasPrefix(result.Files[0].Place, whole.host) || !strings.Contains(warned.String(), lying.host) {
 		t.Errorf("%v, of %v, warned %q; want it from %s", err, result.Files, warned, whole.host)
 	}
 	unmirrored, _ := w.withMirrors(registry.Options{})
 	w.push("os/autosd", "1", "2")
-	result, err = catalog.PullItem(t.Context(), unmirrored, &item, catalog.PullOptions{Dest: dest + "2"})
+	result, err = catalog.PullItem(t.Context(), unmirrored, &item, catalog.PullOptions{Dest: dest + "2", Progress: count("of none")})
 	if err != nil || result.ReferenceNow == "" {
 		t.Errorf("%v, without mirrors the tag names %q now", err, result.ReferenceNow)
+	}
+	if counted["of none"] == 0 || counted["of liars too"] != counted["of none"] {
+		t.Errorf("counted %v bytes, want as many each time", counted)
 	}
 }

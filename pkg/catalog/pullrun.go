@@ -99,26 +99,14 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 	return nil
 }
 
-// intoFile fetches a file, from what an earlier run left of it on. Where that turns
-// out to be wrong, it is fetched anew.
-func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File, to io.Writer, pulled *PulledFile) (int64, error) {
-	options := p.fetching(job, 0)
-	options.Begun, options.BegunSize = target.Begun()
-	options.Store = target.Store()
-	if options.BegunSize > 0 {
+// intoFile fetches a file, and writes what is in it.
+func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File, to io.Writer, pulled *PulledFile) (written int64, err error) {
+	err = job.untilRight(ctx, target, func(options fetch.Options) (err error) {
 		options.Progress = p.fetching(job, options.BegunSize).Progress
-	}
-	pulled.Resumed = options.BegunSize
-	written, err := p.stream(ctx, job, options, to)
-	for errors.Is(err, entry.ErrMalformed) && (pulled.Resumed > 0 || job.another(ctx, err)) {
-		pulled.Resumed = 0
-		if err := target.Restart(); err != nil {
-			return 0, err
-		}
-		options = p.fetching(job, 0)
-		options.Store = target.Store()
+		pulled.Resumed = options.BegunSize
 		written, err = p.stream(ctx, job, options, to)
-	}
+		return err
+	})
 	return written, err
 }
 
