@@ -88,7 +88,11 @@ func (p *publication) nameByReference(ctx context.Context, view *ocilog.View) er
 	}
 	counting := p.catalog.newCounting("")
 	defer counting.done(ctx)
-	contenders, err := view.Contenders(ctx, counting.counter(), "")
+	heads, err := view.Heads(ctx, zeroTime)
+	if err != nil {
+		return err
+	}
+	contenders, err := view.Contenders(ctx, counting.counter(), heads, "")
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (p *publication) compare(ctx context.Context) (err error) {
 			}
 		}
 	}
-	if err := p.meetImage(ctx); err != nil {
+	if err := p.meetImage(ctx, heads); err != nil {
 		return err
 	}
 	if p.old != nil && p.mustBeNew {
@@ -83,9 +83,10 @@ func (p *publication) meetHidden(ctx context.Context) error {
 
 // meetImage looks at what decides other names: one of them has the image if both the
 // reference and the digest are the same. Where only the reference is, its tag moved on.
-func (p *publication) meetImage(ctx context.Context) error {
+// heads are all that the log has.
+func (p *publication) meetImage(ctx context.Context, heads []*revision.Revision) error {
 	counter := p.counting.counter()
-	contenders, err := p.view.Contenders(ctx, counter, p.name)
+	contenders, err := p.view.Contenders(ctx, counter, heads, p.name)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	twins, err := c.twins(ctx, view)
+	twins, err := c.twins(ctx, view, all)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +64,13 @@ func (c *Catalog) Heads(ctx context.Context) ([]Head, error) {
 	return append(heads, c.refusedNames(ctx, view, removed, decided)...), nil
 }
 
-// twins returns, by name, the entries that had the image of an entry before it. Under a
-// policy, what it does not verify does not count, and hides nothing that it verifies.
-func (c *Catalog) twins(ctx context.Context, view *ocilog.View) (map[string]string, error) {
+// twins returns, by name, the entries among heads that had the image of an entry before
+// it. Under a policy, what it does not verify does not count, and hides nothing that it
+// verifies.
+func (c *Catalog) twins(ctx context.Context, view *ocilog.View, heads []*revision.Revision) (map[string]string, error) {
 	counting := c.newCounting("")
 	defer counting.done(ctx)
-	contenders, err := view.Contenders(ctx, counting.counter(), "")
+	contenders, err := view.Contenders(ctx, counting.counter(), heads, "")
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package ocilog
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
@@ -23,13 +22,10 @@ type Counter interface {
 
 // Contenders returns, of each name but one, the revisions among which is the one that
 // decides it for a Counter, in log order: the head alone, if that is known to count or
-// there is nothing before it, else all. The names are in no order.
-func (v *View) Contenders(ctx context.Context, counter Counter, except string) ([][]*revision.Revision, error) {
-	heads, err := v.Heads(ctx, time.Time{})
-	if err != nil {
-		return nil, err
-	}
-	heads = slices.DeleteFunc(heads, func(head *revision.Revision) bool {
+// there is nothing before it, else all. heads are those of now. The names are in no
+// order.
+func (v *View) Contenders(ctx context.Context, counter Counter, heads []*revision.Revision, except string) ([][]*revision.Revision, error) {
+	heads = slices.DeleteFunc(slices.Clone(heads), func(head *revision.Revision) bool {
 		return head.Tag.Name == except || counter != nil && counter.Never(head.Tag.Name)
 	})
 	var contenders [][]*revision.Revision

@@ -120,7 +120,11 @@ func (v *View) listsUnreadable(before *View) bool {
 // holder returns the earliest revision that decides another name, has the image, and is
 // not to be ended; nil for none.
 func (v *View) holder(ctx context.Context, s *Settling) (earliest *revision.Revision, err error) {
-	contenders, err := v.Contenders(ctx, s.Counter, s.Own.Tag.Name)
+	heads, err := v.Heads(ctx, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	contenders, err := v.Contenders(ctx, s.Counter, heads, s.Own.Tag.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -30,7 +30,11 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 	if err != nil {
 		return
 	}
-	contenders, err := view.Contenders(ctx, a.counter(), "")
+	heads, err := view.Heads(ctx, time.Time{})
+	if err != nil {
+		return
+	}
+	contenders, err := view.Contenders(ctx, a.counter(), heads, "")
 	if err != nil {
 		return
 	}
@@ -190,11 +194,15 @@ func (s *schedule) checkDuplicates(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	contenders, err := view.Contenders(ctx, cold.counter(), "")
+	heads, err := view.Heads(ctx, time.Time{})
 	if err != nil {
 		return
 	}
-	heads := Deciding(ctx, cold.counter(), contenders, func(*revision.Revision) bool { return true })
+	contenders, err := view.Contenders(ctx, cold.counter(), heads, "")
+	if err != nil {
+		return
+	}
+	deciding := Deciding(ctx, cold.counter(), contenders, func(*revision.Revision) bool { return true })
 	byImage := map[digest.Digest][]string{}
 	for _, name := range s.names {
 		all := s.repository.revisions(name, s.setting.policy)
@@ -205,7 +213,7 @@ func (s *schedule) checkDuplicates(ctx context.Context) {
 	}
 	delete(byImage, "")
 	found := map[string]bool{}
-	for _, same := range revision.Duplicates(heads, asIs) {
+	for _, same := range revision.Duplicates(deciding, asIs) {
 		for _, head := range same {
 			found[head.Tag.Name] = true
 		}
