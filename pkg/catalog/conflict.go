@@ -138,12 +138,7 @@ func (p *publication) noteMoved() {
 	if len(p.moved) == 0 {
 		return
 	}
-	last := p.moved[0]
-	for _, head := range p.moved[1:] {
-		if last.Tag.Compare(head.Tag) < 0 {
-			last = head
-		}
-	}
+	last := p.moved[len(p.moved)-1]
 	others := ""
 	if more := len(p.moved) - 1; more == 1 {
 		others = " (and one more entry with another digest)"

@@ -83,10 +83,10 @@ func Deciding(ctx context.Context, counter Counter, contenders [][]*revision.Rev
 			}
 		}
 	}
+	slices.SortFunc(asked, func(a, b *revision.Revision) int { return a.Tag.Compare(b.Tag) })
 	if counter == nil || len(asked) == 0 {
 		return asked
 	}
-	slices.SortFunc(asked, func(a, b *revision.Revision) int { return a.Tag.Compare(b.Tag) })
 	newest := map[string]*revision.Revision{} // by name, of those that are wanted and count
 	for i, counts := range counter.Count(ctx, asked) {
 		if counts {

@@ -119,7 +119,7 @@ func (v *View) listsUnreadable(before *View) bool {
 
 // holder returns the earliest revision that decides another name, has the image, and is
 // not to be ended; nil for none.
-func (v *View) holder(ctx context.Context, s *Settling) (earliest *revision.Revision, err error) {
+func (v *View) holder(ctx context.Context, s *Settling) (*revision.Revision, error) {
 	heads, err := v.Heads(ctx, time.Time{})
 	if err != nil {
 		return nil, err
@@ -129,11 +129,11 @@ func (v *View) holder(ctx context.Context, s *Settling) (earliest *revision.Revi
 		return nil, err
 	}
 	for _, holder := range Deciding(ctx, s.Counter, contenders, s.Same) {
-		if !slices.Contains(s.Ended, holder.Tag) && (earliest == nil || holder.Tag.Compare(earliest.Tag) < 0) {
-			earliest = holder
+		if !slices.Contains(s.Ended, holder.Tag) {
+			return holder, nil
 		}
 	}
-	return earliest, nil
+	return nil, nil
 }
 
 // tied returns another publication of the same name and time. Its publisher may
@@ -144,9 +144,6 @@ func (v *View) tied(ctx context.Context, s *Settling) (*revision.Revision, error
 		if tag.Millis == s.Own.Tag.Millis && tag.Op == revision.OpPublish && tag != s.Own.Tag {
 			same = append(same, tag)
 		}
-	}
-	if len(same) == 0 {
-		return nil, nil
 	}
 	return v.last(ctx, same, s.Counter)
 }
