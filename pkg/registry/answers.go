@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -87,7 +88,8 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 		asked = asked.Response.Request
 	}
 	path := asked.URL.Path
-	if !strings.HasPrefix(path, "/v2/") || endpointOf(path) == toBlobs {
+	leadsTo := endpointOf(path)
+	if !strings.HasPrefix(path, "/v2/") || leadsTo == toBlobs {
 		return nil
 	}
 	if mediaTypeOf(response.Header) == "text/html" && path != "/v2/" {
@@ -107,7 +109,7 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 	if !json.Valid(body) {
 		return errors.New("the answer is not JSON")
 	}
-	if endpointOf(path) == toManifests {
+	if leadsTo == toManifests {
 		if err := checkManifest(path, response.Header, body); err != nil {
 			return err
 		}
@@ -137,7 +139,7 @@ func checkManifest(path string, header http.Header, body []byte) error {
 		return err
 	}
 	reference := path[strings.LastIndex(path, "/")+1:]
-	for _, text := range []string{reference, header.Get("Docker-Content-Digest")} {
+	for _, text := range slices.Compact([]string{reference, header.Get("Docker-Content-Digest")}) {
 		if _, err := checkDigest(text, body); err != nil {
 			return err
 		}

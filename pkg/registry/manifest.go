@@ -44,6 +44,10 @@ func (e *endpoint) manifest(ctx context.Context, reference string) (ocispec.Desc
 	descriptor := ocispec.Descriptor{Digest: digest.FromBytes(manifest), Size: int64(len(manifest))}
 	stored := false
 	for _, text := range []string{header.Get("Docker-Content-Digest"), reference} {
+		if digest.Digest(text) == descriptor.Digest {
+			stored = true
+			continue
+		}
 		d, err := checkDigest(text, manifest)
 		if err != nil {
 			return none, nil, fmt.Errorf("%w: %w", entry.ErrUnreachable, err)
