@@ -131,23 +131,35 @@ func mayBeRange(err error) bool {
 // of which no more is read than tells a blob from an error. It returns the
 // blob's size; -1 is unknown.
 func (e *endpoint) blobSize(ctx context.Context, descriptor ocispec.Descriptor, ranged bool) (int64, error) {
-	header := http.Header{"Accept-Encoding": {"identity"}}
+	part := ""
 	if ranged {
-		header.Set("Range", "bytes=0-0")
+		part = "bytes=0-0"
 	}
-	response, err := e.ask(ctx, question{method: http.MethodGet, path: "blobs/" + descriptor.Digest.String(), header: header}, http.StatusOK, http.StatusPartialContent)
+	response, err := e.getBlob(ctx, descriptor.Digest, part)
 	if err != nil {
 		return 0, err
 	}
 	defer response.Body.Close() // not read to its end: the connection is given up
-	if mediaTypeOf(response.Header) == "text/html" {
-		return 0, fmt.Errorf("%w: the answer is an HTML page", entry.ErrUnreachable)
-	}
 	size := saidSize(response)
 	if !ranged && size != descriptor.Size && isAnotherObject(response, descriptor.Digest) {
 		return 0, fmt.Errorf("%w: the answer is JSON, and not the blob", entry.ErrUnreachable)
 	}
 	return size, nil
+}
+
+// getBlob asks for a blob, or for a part of it, by GET: "" is all of it. The caller
+// closes the body.
+func (e *endpoint) getBlob(ctx context.Context, d digest.Digest, part string) (*http.Response, error) {
+	header := http.Header{"Accept-Encoding": {"identity"}}
+	if part != "" {
+		header.Set("Range", part)
+	}
+	response, err := e.ask(ctx, question{method: http.MethodGet, path: "blobs/" + d.String(), header: header}, http.StatusOK, http.StatusPartialContent)
+	if err == nil && mediaTypeOf(response.Header) == "text/html" {
+		response.Body.Close()
+		return nil, fmt.Errorf("%w: the answer is an HTML page", entry.ErrUnreachable)
+	}
+	return response, err
 }
 
 // saidSize is the size of a whole blob as the headers of an answer say it; -1

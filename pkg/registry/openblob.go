@@ -43,11 +43,11 @@ func (e *endpoint) openBlob(ctx context.Context, descriptor ocispec.Descriptor, 
 	if err := checkOffset(descriptor, offset); err != nil {
 		return nil, 0, err
 	}
-	header := http.Header{"Accept-Encoding": {"identity"}}
+	part := ""
 	if offset > 0 {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+		part = fmt.Sprintf("bytes=%d-", offset)
 	}
-	response, err := e.ask(ctx, question{method: http.MethodGet, path: "blobs/" + descriptor.Digest.String(), header: header}, http.StatusOK, http.StatusPartialContent)
+	response, err := e.getBlob(ctx, descriptor.Digest, part)
 	if err != nil && offset > 0 && mayBeRange(err) && status(err) != http.StatusUnauthorized && status(err) != http.StatusForbidden {
 		return e.openBlob(ctx, descriptor, 0)
 	}
@@ -77,9 +77,6 @@ func checkOffset(descriptor ocispec.Descriptor, offset int64) error {
 func beginning(response *http.Response, descriptor ocispec.Descriptor, offset int64) (int64, error) {
 	if encoding := strings.ToLower(response.Header.Get("Content-Encoding")); encoding != "" && encoding != "identity" {
 		return 0, fmt.Errorf("%w: the blob comes in the encoding %q, which nobody asked for", entry.ErrUnreachable, encoding)
-	}
-	if mediaTypeOf(response.Header) == "text/html" {
-		return 0, fmt.Errorf("%w: the answer is an HTML page", entry.ErrUnreachable)
 	}
 	if size := saidSize(response); size >= 0 && size != descriptor.Size {
 		if response.StatusCode == http.StatusOK && isAnotherObject(response, descriptor.Digest) {
