@@ -90,7 +90,7 @@ func (p *puller) platform() (digest.Digest, error) {
 	var found []entry.Platform
 	var there []string
 	for _, v := range variants {
-		there = append(there, strings.Trim(strings.Join([]string{v.OS, v.Architecture, v.Variant}, "/"), "/"))
+		there = append(there, v.Name())
 		if (wanted[0] == "" || v.OS == wanted[0]) && v.Architecture == entry.Architecture(wanted[1]) && (len(wanted) == 2 || v.Variant == wanted[2]) {
 			found = append(found, v)
 		}

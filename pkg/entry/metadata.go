@@ -1,6 +1,10 @@
 package entry
 
-import "github.com/opencontainers/go-digest"
+import (
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
 
 // Metadata is what users filter by. It comes from the image where the image
 // says it, else from the publisher.
@@ -32,6 +36,11 @@ type Platform struct {
 	Digest       digest.Digest `json:"digest"`
 	SizeBytes    int64         `json:"sizeBytes,omitempty"`
 	LayerCount   int           `json:"layerCount,omitempty"`
+}
+
+// Name is OS/ARCH or OS/ARCH/VARIANT, without what is not known at either end.
+func (p Platform) Name() string {
+	return strings.Trim(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
 }
 
 // SourceType says where an entry came from.

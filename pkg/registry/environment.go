@@ -39,12 +39,21 @@ func podmanFiles(getenv func(string) string, sessions []string) []string {
 			files = append(files, file)
 		}
 	}
-	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
-		files = append(files, filepath.Join(dir, "containers", "auth.json"))
-	} else if home := getenv("HOME"); home != "" {
-		files = append(files, filepath.Join(home, ".config", "containers", "auth.json"))
+	if dir := podmanConfig(getenv); dir != "" {
+		files = append(files, filepath.Join(dir, "auth.json"))
 	}
 	return files
+}
+
+// podmanConfig is the directory of the user's configuration of podman; "" is none.
+func podmanConfig(getenv func(string) string) string {
+	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "containers")
+	}
+	if home := getenv("HOME"); home != "" {
+		return filepath.Join(home, ".config", "containers")
+	}
+	return ""
 }
 
 // sessionFiles are podman's files in the directories that Linux gives each user,

@@ -38,12 +38,8 @@ var (
 // oci:PATH[:TAG][@DIGEST]. Names without a registry are refused, never
 // completed. The error is an entry.ErrInvalid.
 func ParseReference(text string) (Reference, error) {
-	shown := text
-	if len(shown) > 80 {
-		shown = shown[:80] + "…"
-	}
 	invalid := func(reason string) (Reference, error) {
-		return Reference{}, fmt.Errorf("%w: reference %q: %s", entry.ErrInvalid, shown, reason)
+		return Reference{}, fmt.Errorf("%w: reference %q: %s", entry.ErrInvalid, cutText(text), reason)
 	}
 	if len(text) > maxReference || !plainPattern.MatchString(text) {
 		return invalid(fmt.Sprintf("want 1 to %d printable characters", maxReference))

@@ -62,10 +62,8 @@ func registriesFiles(getenv func(string) string, system string) (set string, fou
 		return path, nil
 	}
 	dirs := []string{system}
-	if dir := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
-		dirs = append(dirs, filepath.Join(dir, "containers"))
-	} else if home := getenv("HOME"); home != "" {
-		dirs = append(dirs, filepath.Join(home, ".config", "containers"))
+	if dir := podmanConfig(getenv); dir != "" {
+		dirs = append(dirs, dir)
 	}
 	for _, dir := range slices.Backward(dirs) { // the user's takes the place of the system's
 		path := filepath.Join(dir, "registries.conf")

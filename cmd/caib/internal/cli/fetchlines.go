@@ -53,8 +53,7 @@ func (s *settings) fetchLines(i *entry.Item) (all []fetchLine) {
 	}
 	if !isArtifact && len(i.PlatformVariants) > 1 {
 		for _, p := range i.PlatformVariants {
-			name := strings.Trim(strings.Join([]string{p.OS, p.Architecture, p.Variant}, "/"), "/")
-			add("podman", name, s.podmanPull(entry.Pinned(i.RegistryURL, p.Digest))...)
+			add("podman", p.Name(), s.podmanPull(entry.Pinned(i.RegistryURL, p.Digest))...)
 		}
 	}
 	for _, a := range i.ArtifactRefs {
