@@ -27,6 +27,9 @@ type mirrored struct {
 	trails map[string]*trail // by digest
 }
 
+// origin is the last place, where the content was published.
+func (m *mirrored) origin() *placed { return m.places[len(m.places)-1] }
+
 // trail is what is known of the places of one content.
 type trail struct {
 	left []*placed // to be asked, the next one first
@@ -68,24 +71,6 @@ func (m *mirrored) answered(d string, place *placed) {
 	m.trail(d).last = place
 }
 
-// later moves a place behind the others.
-func (m *mirrored) later(d string, place *placed) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.trail(d)
-	if n := slices.Index(t.left, place); n >= 0 {
-		t.left = append(slices.Delete(t.left, n, n+1), place)
-	}
-}
-
-// without asks a place no more: what it has is not the content.
-func (m *mirrored) without(d string, place *placed) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	t := m.trail(d)
-	t.left = slices.DeleteFunc(t.left, func(other *placed) bool { return other == place })
-}
-
 // each asks the places for a content until one answers. If none does, the error is
 // that of the last one, where the content was published: that a mirror lacks it or
 // cannot be asked says nothing about the content.
@@ -102,7 +87,7 @@ func (m *mirrored) each(ctx context.Context, d string, question func(Repository)
 			return err
 		}
 		m.failed(ctx, d, place, err)
-		if place == m.places[len(m.places)-1] {
+		if place == m.origin() {
 			decides = err
 		} else {
 			others = append(others, fmt.Sprintf("%s: %v", place.base, err))
@@ -114,18 +99,23 @@ func (m *mirrored) each(ctx context.Context, d string, question func(Repository)
 	case decides != nil:
 		return decides
 	}
-	return fmt.Errorf("%w: %s: %s has sent other bytes", entry.ErrMalformed, d, m.places[len(m.places)-1].base)
+	return fmt.Errorf("%w: %s: %s has sent other bytes", entry.ErrMalformed, d, m.origin().base)
 }
 
-// failed takes note of a place that did not answer.
+// failed takes note of a place that did not answer: it is asked last, or no more if
+// what it has is not the content.
 func (m *mirrored) failed(ctx context.Context, d string, place *placed, err error) {
-	if errors.Is(err, entry.ErrMalformed) {
-		m.without(d, place)
-	} else {
-		m.later(d, place)
+	m.mu.Lock()
+	t := m.trail(d)
+	if n := slices.Index(t.left, place); n >= 0 {
+		t.left = slices.Delete(t.left, n, n+1)
+		if !errors.Is(err, entry.ErrMalformed) {
+			t.left = append(t.left, place)
+		}
 	}
+	m.mu.Unlock()
 	m.client.passOver(ctx, place, err)
-	if place != m.places[len(m.places)-1] && !errors.Is(err, entry.ErrNotFound) {
+	if place != m.origin() && !errors.Is(err, entry.ErrNotFound) {
 		m.client.warn(ctx, []string{fmt.Sprintf("mirror %s is passed over: %v", place.base, err)})
 	}
 }
