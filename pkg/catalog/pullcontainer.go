@@ -37,7 +37,6 @@ type container struct {
 	tag        string // that it is called by in the layout
 	path       string // "" is PullOptions.Out
 	archive    bool
-	manifest   map[digest.Digest][]byte
 }
 
 // layoutText is what makes a directory an image layout.
@@ -56,7 +55,7 @@ func (p *puller) planContainer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("entry %q: %w", p.item.Name, err)
 	}
-	c := &container{place: ref.Base(), tag: cmp.Or(ref.Tag, "latest"), manifest: map[digest.Digest][]byte{}}
+	c := &container{place: ref.Base(), tag: cmp.Or(ref.Tag, "latest")}
 	if c.repository, err = p.open(ref); err != nil {
 		return err
 	}
@@ -112,7 +111,6 @@ func (c *container) list() error {
 	seen := map[digest.Digest]bool{}
 	for _, m := range c.manifests {
 		c.size += m.Descriptor.Size
-		c.manifest[m.Descriptor.Digest] = m.Content
 		var parsed ocispec.Manifest
 		if err := json.Unmarshal(m.Content, &parsed); err != nil {
 			return fmt.Errorf("%w: manifest %s: %v", entry.ErrMalformed, m.Descriptor.Digest, err)
