@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/zero"
 )
 
 // Disk is a device that is open, and nobody else's.
@@ -30,7 +31,6 @@ type Disk interface {
 
 const (
 	headSize   = 1 << 20 // what is written last
-	blockSize  = 4 << 10 // what is looked at for zeros at once
 	leastZero  = 1 << 20 // fewer zeros are written as others are
 	flushEvery = 8 << 20
 )
@@ -93,8 +93,8 @@ func (w *Writer) Write(p []byte) (written int, err error) {
 	}
 	w.extend(w.at + int64(len(p)-written))
 	for written < len(p) {
-		zero, n := isZero(p[written:], w.at), run(p[written:], w.at)
-		if !zero {
+		isZero, n := zero.Run(p[written:], w.at)
+		if !isZero {
 			err = w.endZeros()
 			if err == nil {
 				_, err = w.disk.WriteAt(p[written:written+n], w.at)
@@ -127,22 +127,6 @@ func (w *Writer) extend(to int64) {
 	w.written = append(w.written, extent{w.at, to})
 }
 
-// isZero reports whether p is zero as far as the block goes that it begins in.
-func isZero(p []byte, at int64) bool {
-	n := min(int(blockSize-at%blockSize), len(p))
-	return bytes.Equal(p[:n], zeros[:n])
-}
-
-// run is how long p goes on as it begins: zero, or not.
-func run(p []byte, at int64) int {
-	zero := isZero(p, at)
-	n := int(blockSize - at%blockSize)
-	for n < len(p) && isZero(p[n:], at+int64(n)) == zero {
-		n += blockSize
-	}
-	return min(n, len(p))
-}
-
 // endZeros writes the zeros that end at the writer's place.
 func (w *Writer) endZeros() error {
 	from, to := w.zero, w.at
@@ -166,7 +150,7 @@ func (w *Writer) writeZeros(from, to int64) error {
 
 // punch reports whether the device made a range zero by itself.
 func (w *Writer) punch(from, to int64) (done bool, err error) {
-	if w.cannot || to-from < leastZero || from%blockSize != 0 || to%blockSize != 0 {
+	if w.cannot || to-from < leastZero || from%zero.Block != 0 || to%zero.Block != 0 {
 		return false, nil
 	}
 	err = w.disk.Zero(from, to-from)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+
+	"github.com/oci-catalog/caib/pkg/internal/zero"
 )
 
 // Skipper is a writer that can go on behind bytes that hold nothing.
@@ -83,7 +85,7 @@ func (w *Writer) unmapped(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: it is longer than the %d bytes of its bmap", ErrMalformed, end)
 	}
 	p = p[:min(int64(len(p)), end-w.at)]
-	if !zero(p) {
+	if !zero.All(p) {
 		return 0, fmt.Errorf("%w: it has content between %d and %d, where its bmap has none", ErrMalformed, w.at, w.at+int64(len(p)))
 	}
 	if _, skips := w.to.(Skipper); skips {
@@ -109,17 +111,4 @@ func (w *Writer) End() error {
 		return fmt.Errorf("%w: it has %d bytes, and its bmap %d", ErrMalformed, w.at, w.m.size)
 	}
 	return w.skip()
-}
-
-var zeros [64 << 10]byte
-
-func zero(p []byte) bool {
-	for len(p) > 0 {
-		n := min(len(p), len(zeros))
-		if !bytes.Equal(p[:n], zeros[:n]) {
-			return false
-		}
-		p = p[n:]
-	}
-	return true
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/zero"
 )
 
 // names are what is in a directory.
@@ -282,7 +283,7 @@ func TestHoles(t *testing.T) {
 		if err != nil || !bytes.Equal(got, content) {
 			t.Errorf("pieces of %d: got %d bytes that are not the content, %v", chunk, len(got), err)
 		}
-		if used := allocated(t, path); chunk >= block && used > 200_000 {
+		if used := allocated(t, path); chunk >= zero.Block && used > 200_000 {
 			t.Errorf("pieces of %d: %d bytes are used, want holes", chunk, used)
 		}
 	}
