@@ -98,8 +98,8 @@ type PulledFile struct {
 // (registry.Client.Places), and gets its name once all of it is there and right:
 // bytes that are not, of a size or a digest that the entry does not say, are an
 // entry.ErrMalformed. A file that exists is an entry.ErrConflict. What is wrong with
-// a device is a DeviceError; its first MiB is written last, and zero until then. With an error, the
-// result says which files are whole, and what the next run goes on from.
+// a device is a DeviceError; its first MiB is written last, and zero until then. With
+// an error, the result says which files are whole, and what the next run goes on from.
 func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (PullResult, error) {
 	item, err := c.Get(ctx, name, GetOptions{Version: options.Version})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -110,8 +111,8 @@ func Blob(ctx context.Context, source Source, descriptor ocispec.Descriptor, to 
 	if err := t.run(ctx); err != nil {
 		return err
 	}
-	if got := fmt.Sprintf("%x", t.hash.Sum(nil)); got != descriptor.Digest.Encoded() {
-		return fmt.Errorf("fetch %s: %w: theirs is %s:%s", descriptor.Digest, ErrAltered, descriptor.Digest.Algorithm(), got)
+	if got := digest.NewDigest(descriptor.Digest.Algorithm(), t.hash); got != descriptor.Digest {
+		return fmt.Errorf("fetch %s: %w: theirs is %s", descriptor.Digest, ErrAltered, got)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func New(compression string, from io.Reader) (io.ReadCloser, error) {
 	release := func() {}
 	switch compression {
 	case "":
-		return &unpacked{source: source, rest: buffered, content: buffered, release: release}, nil
+		content = buffered
 	case "gzip":
 		content, err = gzip.NewReader(buffered)
 	case "xz":

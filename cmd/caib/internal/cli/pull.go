@@ -22,9 +22,8 @@ const pullVerb = "pull"
 type pullOptions struct {
 	*app
 	trustFlags
-	pull    catalog.PullOptions
-	maxSize byteSize
-	bmap    string
+	pull catalog.PullOptions
+	bmap string
 }
 
 func newPull(a *app) *cobra.Command {
@@ -82,7 +81,7 @@ func (o *pullOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.pull.Partition, "partition", "", "the file of this partition alone")
 	flags.StringVar(&o.pull.Platform, "platform", "", "the container for this platform: OS/ARCH, OS/ARCH/VARIANT or ARCH")
 	flags.BoolVar(&o.pull.KeepCompressed, "keep-compressed", false, "write files as they are stored")
-	flags.Var(&o.maxSize, "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
+	flags.Var((*byteSize)(&o.pull.MaxSize), "max-size", "the most that a file may have as it is written, such as 16GiB; what the entry says of it, and 64GiB where it says nothing")
 	flags.BoolVar(&o.pull.Force, "force", false, "replace files that exist; write to a device without a question, and to a partition")
 	flags.Var(&choice{&o.bmap, []string{"auto", "none"}}, "bmap", "auto checks against the block map that the entry has of a file, and skips on a device what holds nothing; none ignores it")
 	flags.StringVar(&o.pull.CacheDir, "cache", "", "a directory for what an interrupted run has fetched for a device or -, which the next run goes on from")
@@ -103,7 +102,7 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if err := o.direct(args); err != nil {
 		return err
 	}
-	o.pull.MaxSize, o.pull.NoBmap = int64(o.maxSize), o.bmap == "none"
+	o.pull.NoBmap = o.bmap == "none"
 	catalogs, err := o.openVerified(ctx, &o.trustFlags)
 	if err != nil {
 		return err
