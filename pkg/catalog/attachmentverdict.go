@@ -16,11 +16,11 @@ import (
 
 // reportAttached says what the policy makes of an attachment, by the rule of the
 // catalog that its document names; one that names none is of no rule, because what the
-// attachment itself names is nobody's signed word. Looked at
-// are the signatures beside it and, of a revision of this catalog, those that stand
-// here; of the image, those in the repository that it was found in. No other catalog is
-// opened, so that there nothing but what is verified is known: the rest is unknown.
-// images are the checks of the image so far, by the name of the rule.
+// attachment itself names is nobody's signed word. Looked at are the signatures beside
+// it and, of a revision of this catalog, those that stand here; of the image, those in
+// the repository that it was found in. No other catalog is opened, so that there nothing
+// but what is verified is known: the rest is unknown. images are the checks of the image
+// so far, by the name of the rule.
 func (e *evaluator) reportAttached(ctx context.Context, a *revision.Attachment, beside [][]jsontext.Value, repository registry.Repository, images map[string]trust.Check) trust.Report {
 	rev, named := a.Revision, a.Revision.Catalog()
 	here := named == e.normal
@@ -56,10 +56,9 @@ func (e *evaluator) reportAttached(ctx context.Context, a *revision.Attachment, 
 		}
 		checks = append(checks, check)
 	}
-	report := rule.Report(checks...)
+	report, foreign := judge(rule, rev, checks)
 	switch {
-	case report.Verdict == entry.VerdictVerified && !admits(rule, named):
-		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: entry.VerdictUntrusted, Digest: rev.Digest, Reason: foreignOrigin(rev)})...)
+	case foreign:
 	case report.Verdict == entry.VerdictVerified && here:
 		report.Reason = "its signatures hold, and the log of this catalog does not have it"
 	case report.Verdict == entry.VerdictVerified:

@@ -107,9 +107,9 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 			e.vouch(revision)
 		}
 	}
-	report := rule.Report(checks...)
-	if report.Verdict == entry.VerdictVerified && !admits(rule, revision.Catalog()) {
-		return rule.Report(append(checks, trust.Check{Subject: trust.SubjectOrigin, Result: entry.VerdictUntrusted, Digest: revision.Digest, Reason: foreignOrigin(revision)})...)
+	report, foreign := judge(rule, revision, checks)
+	if foreign {
+		return report
 	}
 	if e.doubtful[revision.Tag.Name] && (report.Verdict == entry.VerdictVerified || rule.Warn) {
 		if check := e.latest(ctx, revision.Tag.Name, revision.Tag); check.Result != entry.VerdictVerified {
@@ -117,6 +117,17 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 		}
 	}
 	return report
+}
+
+// judge makes a report of the checks of a revision. foreign reports whether these would
+// verify it, had it been published where its rule wants.
+func judge(rule trust.AppliedRule, rev *revision.Revision, checks []trust.Check) (report trust.Report, foreign bool) {
+	report = rule.Report(checks...)
+	if report.Verdict != entry.VerdictVerified || admits(rule, rev.Catalog()) {
+		return report, false
+	}
+	origin := trust.Check{Subject: trust.SubjectOrigin, Result: entry.VerdictUntrusted, Digest: rev.Digest, Reason: foreignOrigin(rev)}
+	return rule.Report(append(checks, origin)...), true
 }
 
 // confirm notes that a revision is verified: it is missed once it is absent.
