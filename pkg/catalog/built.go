@@ -195,24 +195,22 @@ func isOverridden(d *revision.Document, disk bool) bool {
 	})
 }
 
-// ofImage is the field of a mismatch of the image itself.
-func ofImage(field string) string { return field }
-
 // inspectBuilt reads an image that was built: by the digest that its build made, or
-// else by its reference, if that can still name what the build made. field makes
-// fields of mismatches.
-func (p *publication) inspectBuilt(ctx context.Context, from registry.Repository, ref registry.Reference, made digest.Digest, field func(string) string) (*inspect.Image, error) {
+// else by its reference, if that can still name what the build made. of begins the
+// fields of mismatches: it is "" for the image itself, and revision.OfDisk for its disk
+// image.
+func (p *publication) inspectBuilt(ctx context.Context, from registry.Repository, ref registry.Reference, made digest.Digest, of string) (*inspect.Image, error) {
 	if made == "" || ref.Digest != "" {
 		image, err := inspect.Inspect(ctx, from, ref)
 		switch {
 		case err != nil:
 			return nil, err
 		case made != "" && image.Descriptor.Digest != made:
-			return image, p.mismatched(ref, field(revision.MismatchDigest), image.Descriptor.Digest.String(), made.String())
+			return image, p.mismatched(ref, of+revision.MismatchDigest, image.Descriptor.Digest.String(), made.String())
 		case ref.Digest != "":
 			return image, nil
 		}
-		return image, p.compareTimes(ref, image, field)
+		return image, p.compareTimes(ref, image, of)
 	}
 	pinned := ref
 	pinned.Digest = made
@@ -223,12 +221,12 @@ func (p *publication) inspectBuilt(ctx context.Context, from registry.Repository
 	if image, err = inspect.Inspect(ctx, from, ref); err != nil {
 		return nil, err
 	}
-	return image, p.mismatched(ref, field(revision.MismatchDigest), image.Descriptor.Digest.String(), made.String())
+	return image, p.mismatched(ref, of+revision.MismatchDigest, image.Descriptor.Digest.String(), made.String())
 }
 
 // compareTimes refuses an image that was created after its build was completed: its
 // tag has moved since. What proves nothing is noted.
-func (p *publication) compareTimes(ref registry.Reference, image *inspect.Image, field func(string) string) error {
+func (p *publication) compareTimes(ref registry.Reference, image *inspect.Image, of string) error {
 	made, at := &p.options.ImageBuild, image.Observed.CreatedAt
 	began, completed := made.StartedAt, made.CompletedAt
 	doubt := ""
@@ -240,7 +238,7 @@ func (p *publication) compareTimes(ref registry.Reference, image *inspect.Image,
 	case at == nil:
 		doubt = "the image does not say when it was created"
 	case at.Sub(completed.Time) > clockSlack:
-		return p.mismatched(ref, field(revision.MismatchCreated), at.Format(time.RFC3339), completed.Format(time.RFC3339))
+		return p.mismatched(ref, of+revision.MismatchCreated, at.Format(time.RFC3339), completed.Format(time.RFC3339))
 	case at.Before(reproducible):
 		doubt = fmt.Sprintf("the image says that it was created at %s, as reproducible ones do", at.Format(time.RFC3339))
 	case !began.IsZero() && began.Sub(at.Time) > clockSlack:

@@ -154,7 +154,7 @@ func (p *publication) inspect(ctx context.Context) (err error) {
 	if p.repository, err = p.catalog.opener.open(p.ref); err != nil {
 		return err
 	}
-	if p.image, err = p.inspectBuilt(ctx, p.repository, p.ref, p.options.ImageBuild.Digest, ofImage); err != nil {
+	if p.image, err = p.inspectBuilt(ctx, p.repository, p.ref, p.options.ImageBuild.Digest, ""); err != nil {
 		return err
 	}
 	p.warnOfImage(p.image)

@@ -11,17 +11,16 @@ import (
 const (
 	MismatchDigest  = "digest"
 	MismatchCreated = "createdAt" // and when the build was completed
-	ofDisk          = "disk."
 )
 
-// OfDisk is the field of such a mismatch for the disk image that was built with the
+// OfDisk begins the field of such a mismatch for the disk image that was built with the
 // image.
-func OfDisk(field string) string { return ofDisk + field }
+const OfDisk = "disk."
 
 // IsOfBuild reports whether a mismatch is between an image and what its build says, and
 // not about the metadata; disk, whether that image is the disk image beside another.
 func (m *Mismatch) IsOfBuild() (is, disk bool) {
-	field, disk := strings.CutPrefix(m.Field, ofDisk)
+	field, disk := strings.CutPrefix(m.Field, OfDisk)
 	return field == MismatchDigest || field == MismatchCreated, disk
 }
 
