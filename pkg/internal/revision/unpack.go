@@ -104,13 +104,16 @@ func Unpack(tag Tag, manifest []byte) (*Revision, error) {
 }
 
 // document returns the embedded document, checked against its descriptor.
-func (m *manifestView) document() ([]byte, error) {
-	if len(m.Layers) != 1 || m.Layers[0].MediaType != m.ArtifactType {
-		return nil, fmt.Errorf("want exactly one layer, of type %s", m.ArtifactType)
+func (m *manifestView) document() ([]byte, error) { return m.embedded(m.ArtifactType, "document") }
+
+// embedded returns what the only layer embeds, checked against its descriptor.
+func (m *manifestView) embedded(mediaType, what string) ([]byte, error) {
+	if len(m.Layers) != 1 || m.Layers[0].MediaType != mediaType {
+		return nil, fmt.Errorf("want exactly one layer, of type %s", mediaType)
 	}
 	layer := m.Layers[0]
 	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
-		return nil, fmt.Errorf("the embedded document is not the one that its descriptor names")
+		return nil, fmt.Errorf("the embedded %s is not the one that its descriptor names", what)
 	}
 	return layer.Data, nil
 }
@@ -175,14 +178,11 @@ func UnpackAttachment(manifest []byte) ([]byte, error) {
 	if err := json.Unmarshal(manifest, &view); err != nil {
 		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrMalformed, err)
 	}
-	if len(view.Layers) != 1 || view.Layers[0].MediaType != MediaTypeRevision {
-		return nil, fmt.Errorf("%w: attachment: want exactly one layer, of type %s", entry.ErrMalformed, MediaTypeRevision)
+	text, err := view.embedded(MediaTypeRevision, "manifest")
+	if err != nil {
+		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrMalformed, err)
 	}
-	layer := view.Layers[0]
-	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
-		return nil, fmt.Errorf("%w: attachment: the embedded manifest is not the one that its descriptor names", entry.ErrMalformed)
-	}
-	return layer.Data, nil
+	return text, nil
 }
 
 // Catalog returns the catalog that a revision says it was written in, in normal
@@ -260,15 +260,12 @@ func ReadSignatures(manifest []byte) (*BesideSignatures, error) {
 	if err := json.Unmarshal(manifest, &view); err != nil {
 		return nil, fmt.Errorf("%w: signatures: %v", entry.ErrMalformed, err)
 	}
-	if len(view.Layers) != 1 || view.Layers[0].MediaType != MediaTypeSignatures {
-		return nil, fmt.Errorf("%w: signatures: want exactly one layer, of type %s", entry.ErrMalformed, MediaTypeSignatures)
-	}
-	layer := view.Layers[0]
-	if layer.Size != int64(len(layer.Data)) || layer.Digest != digest.FromBytes(layer.Data) {
-		return nil, fmt.Errorf("%w: signatures: the embedded layer is not the one that its descriptor names", entry.ErrMalformed)
+	text, err := view.embedded(MediaTypeSignatures, "layer")
+	if err != nil {
+		return nil, fmt.Errorf("%w: signatures: %v", entry.ErrMalformed, err)
 	}
 	beside := &BesideSignatures{Subject: view.Subject.Digest}
-	if err := json.Unmarshal(layer.Data, beside); err != nil {
+	if err := json.Unmarshal(text, beside); err != nil {
 		return nil, fmt.Errorf("%w: signatures: %v", entry.ErrMalformed, err)
 	}
 	return beside, nil
