@@ -17,11 +17,12 @@ type ImageEntries struct {
 	// removal that has the digest as its image, a platform or an artifact.
 	Items []entry.Item
 	// Attached are those that attachments of the image tell of, and this catalog's
-	// log does not have. Catalog is the one that the attachment names, "" if it names
-	// none, or this one. All of it is the word of whoever may write beside the image, but
-	// for what a policy verifies by the signatures beside it: the catalog that it names
-	// was not opened, and whether such an entry is still live only that knows. What
-	// could not be evaluated is entry.VerdictUnknown; StatusMessage says why.
+	// log does not have. Catalog is the one that the document names or else the
+	// attachment itself, "" if they name none, or this one. All of it is the word of
+	// whoever may write beside the image, but for what a policy verifies by the
+	// signatures beside it: the catalog that it names was not opened, and whether such an
+	// entry is still live only that knows. What could not be evaluated is
+	// entry.VerdictUnknown; StatusMessage says why.
 	Attached []entry.Item
 	// Refused are as in Page: those of the names that may have the image.
 	Refused []Head

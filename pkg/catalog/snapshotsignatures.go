@@ -77,7 +77,8 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manif
 	if policy == nil && !c.collects.Load() {
 		return nil
 	}
-	if s, ok := ctx.Value(snapshotLookupsKey{}).(*snapshotLookups); ok {
+	s, isBounded := ctx.Value(snapshotLookupsKey{}).(*snapshotLookups)
+	if isBounded {
 		if verdict := s.verdicts[manifest]; s.bounds.isSpent() || verdict != "" && verdict != entry.VerdictVerified {
 			return nil
 		}
@@ -87,7 +88,7 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manif
 	found := signature.Find(ctx, store, manifest).Signatures
 	if len(found) > 0 && store.used <= enough {
 		store.giveBack()
-	} else if s, ok := ctx.Value(snapshotLookupsKey{}).(*snapshotLookups); ok {
+	} else if isBounded {
 		s.bounds.strangers.Add(1)
 	}
 	if policy == nil {

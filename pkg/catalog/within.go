@@ -99,7 +99,7 @@ func (e *evaluator) past(ctx context.Context, histories [][]*revision.Revision) 
 	reports := make(map[*revision.Revision]trust.Report, len(all))
 	unseen := 0
 	for i, rev := range all {
-		if reports[rev] = evaluated[i]; !isLookedUp[i] && evaluated[i].Verdict == entry.VerdictUnknown {
+		if reports[rev] = evaluated[i]; !isLookedUp[i] {
 			unseen++
 		}
 	}

@@ -138,15 +138,12 @@ func (e *Edits) sort(list []*revision.Revision, last revision.Tag) {
 		e.Stated = list[stated]
 	}
 	for i, r := range list {
-		switch {
-		case i <= stated && r.Tag != last, e.base(r) == nil:
-		case within[r]:
-			e.after = append(e.after, r)
-		default:
-			e.after = append(e.after, r)
-			if r.Tag.Compare(last) <= 0 {
-				e.apart = append(e.apart, r)
-			}
+		if i <= stated && r.Tag != last || e.base(r) == nil {
+			continue
+		}
+		e.after = append(e.after, r)
+		if !within[r] && r.Tag.Compare(last) <= 0 {
+			e.apart = append(e.apart, r)
 		}
 	}
 }

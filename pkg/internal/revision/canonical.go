@@ -140,8 +140,8 @@ func elementNames(all []any, key string) (places map[string]int, ok bool) {
 
 // SameContent reports whether two documents say the same, apart from when, where, by
 // whom and by which build they were published, and which signatures were there:
-// publishing one over the other changes nothing. An image that is published is often signed
-// afterwards.
+// publishing one over the other changes nothing. An image that is published is often
+// signed afterwards.
 func SameContent(one, other *Document) bool {
 	a, b := *one, *other
 	a.PublishedAt, b.PublishedAt = entry.Time{}, entry.Time{}
