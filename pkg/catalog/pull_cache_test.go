@@ -40,15 +40,25 @@ func TestPullCache(t *testing.T) {
 	if found := filesIn(t, cache); len(found) > 0 {
 		t.Errorf("%d files are left in the cache", len(found))
 	}
-	part := interrupted()
-	if err := os.WriteFile(part, noise(9, 300_000), 0o600); err != nil {
-		t.Fatal(err)
+	spoil := func(from int) {
+		t.Helper()
+		part := interrupted()
+		text := read(t, part)
+		copy(text[from:], noise(9, len(text)))
+		if err := os.WriteFile(part, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	pull := func() (err error) {
 		out.Reset()
 		w.storage.during(nil, func() { _, err = w.catalog.Pull(t.Context(), "disk", options) })
 		return err
 	}
+	spoil(0)
+	if err := pull(); err != nil || !bytes.Equal(out.Bytes(), content) {
+		t.Errorf("a part that is wrong from its beginning: got %v and %d bytes, want that it begins anew", err, out.Len())
+	}
+	spoil(200_000)
 	if err := pull(); !errors.Is(err, entry.ErrMalformed) || len(filesIn(t, cache)) > 0 {
 		t.Errorf("a part that is wrong: got %v, want a malformed one, and that it is forgotten", err)
 	}

@@ -20,28 +20,80 @@ func (p *puller) checkCache() error {
 	return fmt.Errorf("%w: cache %s: only what is written to a device or to an output is stored there; beside a file, it is in its .part", entry.ErrInvalid, p.options.CacheDir)
 }
 
-// streamOnce is stream to what takes each byte once, and has no room for stored bytes:
-// they are in the cache, if there is one. Those that an earlier run left are written
-// first; that they are wrong is known only at the end, and then they are forgotten.
-func (p *puller) streamOnce(ctx context.Context, job *pullJob, to io.Writer, pulled *PulledFile) (int64, error) {
-	if p.options.CacheDir == "" {
-		return p.stream(ctx, job, p.fetching(job, 0), to)
+// errWritten: what was written cannot be taken back.
+var errWritten = errors.New("it cannot be taken back")
+
+// restarter is written what a file holds.
+type restarter interface {
+	io.Writer
+	// Restart goes back to the beginning, or is errWritten.
+	Restart() error
+}
+
+// output is what takes each byte once.
+type output struct {
+	to      io.Writer
+	written bool
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.written = o.written || len(p) > 0
+	return o.to.Write(p)
+}
+
+func (o *output) Restart() error {
+	if o.written {
+		return errWritten
 	}
-	if err := os.MkdirAll(p.options.CacheDir, 0o700); err != nil {
-		return 0, fmt.Errorf("%w: cache: %w", entry.ErrInvalid, err)
+	return nil
+}
+
+// cached has the stored bytes of what has no room for them in the cache, if there is
+// one.
+type cached struct {
+	stored *place.File // nil is none
+	to     restarter
+}
+
+func (c *cached) Begun() (io.Reader, int64) {
+	if c.stored == nil {
+		return nil, 0
 	}
-	d := job.descriptor.Digest
-	path := filepath.Join(p.options.CacheDir, d.Algorithm().String()+"-"+d.Encoded())
-	stored, err := place.Begin(path, d.String(), job.descriptor.Size, true)
-	if err != nil {
-		return 0, err
+	return c.stored.Begun()
+}
+
+func (c *cached) Store() io.Writer {
+	if c.stored == nil {
+		return nil
 	}
-	begun, size := stored.Begun()
-	options := p.fetching(job, size)
-	options.Begun, options.BegunSize, options.Store = begun, size, stored.Store()
-	pulled.Resumed = size
-	written, err := p.stream(ctx, job, options, to)
-	if stored.Leave(err != nil && !errors.Is(err, entry.ErrMalformed)) {
+	return c.stored.Store()
+}
+
+func (c *cached) Restart() error {
+	if err := c.to.Restart(); err != nil || c.stored == nil {
+		return err
+	}
+	return c.stored.Restart()
+}
+
+// streamCached is stream to what has no room for stored bytes: they are in the cache,
+// if there is one. Those that an earlier run left are written first; that they are
+// wrong is known only at the end, and then they are forgotten.
+func (p *puller) streamCached(ctx context.Context, job *pullJob, to restarter, pulled *PulledFile) (written int64, err error) {
+	target := &cached{to: to}
+	path := ""
+	if p.options.CacheDir != "" {
+		if err := os.MkdirAll(p.options.CacheDir, 0o700); err != nil {
+			return 0, fmt.Errorf("%w: cache: %w", entry.ErrInvalid, err)
+		}
+		d := job.descriptor.Digest
+		path = filepath.Join(p.options.CacheDir, d.Algorithm().String()+"-"+d.Encoded())
+		if target.stored, err = place.Begin(path, d.String(), job.descriptor.Size, true); err != nil {
+			return 0, err
+		}
+	}
+	written, err = p.intoFile(ctx, job, target, to, pulled)
+	if target.stored != nil && target.stored.Leave(err != nil && !errors.Is(err, entry.ErrMalformed)) {
 		pulled.Part = path + place.Suffix
 	}
 	return written, err

@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -19,6 +20,13 @@ type Device = blockdevice.Info
 // DeviceError says why a device is not written to, or that it does not hold what was
 // written to it.
 type DeviceError = blockdevice.Error
+
+// isDeviceError reports whether an error is one of a device, and says nothing of what
+// is written to it.
+func isDeviceError(err error) bool {
+	_, found := errors.AsType[*DeviceError](err)
+	return found
+}
 
 // isDevice reports whether a file is a block device.
 func isDevice(info fs.FileInfo) bool {
@@ -100,7 +108,7 @@ func (p *puller) writeDisk(ctx context.Context, job *pullJob, disk blockdevice.D
 	}
 	w := blockdevice.NewWriter(disk, options)
 	defer func() { pulled.LeftBytes = w.Left() }()
-	pulled.Bytes, err = p.streamOnce(ctx, job, w, pulled)
+	pulled.Bytes, err = p.streamCached(ctx, job, w, pulled)
 	if err == nil {
 		err = w.Commit(ctx)
 	}

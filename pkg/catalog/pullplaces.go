@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/fetch"
-	"github.com/oci-catalog/caib/pkg/internal/place"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -50,26 +50,42 @@ func (job *pullJob) another(ctx context.Context, err error) bool {
 	return ok && errors.Is(err, entry.ErrMalformed) && ctx.Err() == nil && places.Reject(ctx, job.descriptor.Digest, err)
 }
 
+// attempts is what a file is written to: one place's bytes after another's, until they
+// are right.
+type attempts interface {
+	// Begun returns the stored bytes that are there, and how many.
+	Begun() (io.Reader, int64)
+	// Store returns the writer of stored bytes; nil is nowhere.
+	Store() io.Writer
+	// Restart forgets what is stored, and what was written of it.
+	Restart() error
+}
+
 // untilRight fetches a file by step: from what an earlier run left of it on, and where
 // that turns out to be wrong, anew, from each place that there is.
-func (job *pullJob) untilRight(ctx context.Context, target *place.File, step func(fetch.Options) error) error {
+func (job *pullJob) untilRight(ctx context.Context, target attempts, step func(fetch.Options) error) error {
 	for {
 		options := fetch.Options{Store: target.Store()}
 		options.Begun, options.BegunSize = target.Begun()
 		err := step(options)
-		if !errors.Is(err, entry.ErrMalformed) || options.BegunSize == 0 && !job.another(ctx, err) {
+		if !errors.Is(err, entry.ErrMalformed) || isDeviceError(err) {
 			return err
 		}
-		if err := target.Restart(); err != nil {
+		if restart := target.Restart(); errors.Is(restart, errWritten) {
+			return fmt.Errorf("%w, and what was written cannot be taken back", err)
+		} else if restart != nil {
+			return restart
+		}
+		if options.BegunSize == 0 && !job.another(ctx, err) {
 			return err
 		}
 	}
 }
 
-// fromPlace names the place in an error of bytes that cannot be taken back.
+// fromPlace names the place in an error of bytes that were not right.
 func (job *pullJob) fromPlace(err error) error {
-	if at := job.answered(); errors.Is(err, entry.ErrMalformed) && at != job.place {
-		return fmt.Errorf("%w; it came from %s, and of what was written nothing can be taken back", err, at)
+	if at := job.answered(); errors.Is(err, entry.ErrMalformed) && !isDeviceError(err) && at != job.place {
+		return fmt.Errorf("%w; it came from %s", err, at)
 	}
 	return err
 }

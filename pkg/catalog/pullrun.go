@@ -68,7 +68,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 		return err
 	}
 	if job.path == "" {
-		pulled.Bytes, err = p.streamOnce(ctx, job, p.options.Out, pulled)
+		pulled.Bytes, err = p.streamCached(ctx, job, &output{to: p.options.Out}, pulled)
 		return job.fromPlace(err)
 	}
 	if job.device != nil {
@@ -100,7 +100,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 }
 
 // intoFile fetches a file, and writes what is in it.
-func (p *puller) intoFile(ctx context.Context, job *pullJob, target *place.File, to io.Writer, pulled *PulledFile) (written int64, err error) {
+func (p *puller) intoFile(ctx context.Context, job *pullJob, target attempts, to io.Writer, pulled *PulledFile) (written int64, err error) {
 	err = job.untilRight(ctx, target, func(options fetch.Options) (err error) {
 		options.Progress = p.fetching(job, options.BegunSize).Progress
 		pulled.Resumed = options.BegunSize
@@ -140,13 +140,18 @@ func (p *puller) content(ctx context.Context, job *pullJob, options fetch.Option
 	}
 	r, w := io.Pipe()
 	fetched := make(chan error, 1)
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
 	go func() {
-		err := fetch.Blob(ctx, job.repository, job.descriptor, w, options)
+		err := fetch.Blob(within, job.repository, job.descriptor, w, options)
 		w.CloseWithError(err) // nil is the end: only then the bytes are right
 		fetched <- err
 	}()
 	written, err := p.convert(job, to, r)
 	r.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // nobody reads on
+	if err != nil {
+		cancel() // nor waits for more
+	}
 	return written, cmp.Or(err, <-fetched)
 }
 

@@ -161,8 +161,11 @@ func (m *mirrored) StatBlob(ctx context.Context, descriptor ocispec.Descriptor) 
 	return m.each(ctx, descriptor.Digest.String(), func(r Repository) error { return r.StatBlob(ctx, descriptor) })
 }
 
-// OpenBlob implements Repository. Where a place breaks without having sent a byte,
-// the next call asks another one first.
+// leastSent is how many bytes a place sends before it breaks, to be asked to go on.
+const leastSent = 1 << 10
+
+// OpenBlob implements Repository. Where a place breaks without having sent leastSent
+// bytes, the next call asks another one first.
 func (m *mirrored) OpenBlob(ctx context.Context, descriptor ocispec.Descriptor, offset int64) (content io.ReadCloser, from int64, err error) {
 	d := descriptor.Digest.String()
 	err = m.each(ctx, d, func(r Repository) error {
@@ -178,7 +181,8 @@ func (m *mirrored) OpenBlob(ctx context.Context, descriptor ocispec.Descriptor, 
 	if offset == 0 {
 		t.from = nil
 	}
-	return &mirroredBody{ReadCloser: content, ctx: ctx, of: m, d: d, place: t.last}, from, nil
+	least := int(min(descriptor.Size-from, leastSent))
+	return &mirroredBody{ReadCloser: content, ctx: ctx, of: m, d: d, place: t.last, least: least}, from, nil
 }
 
 // mirroredBody is what a place sends.
@@ -188,19 +192,31 @@ type mirroredBody struct {
 	of    *mirrored
 	d     string
 	place *placed
-	sent  bool
+	sent  int // bytes
+	least int // of them, before it may break
 }
 
 func (b *mirroredBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	switch {
-	case n > 0 && !b.sent:
-		b.sent = true
+	if n > 0 && b.sent == 0 {
 		b.of.sent(b.d, b.place)
-	case err != nil && !b.sent:
-		b.of.failed(b.ctx, b.d, b.place, err)
+	}
+	if b.sent += n; err != nil && b.sent < b.least {
+		b.broken(err)
 	}
 	return n, err
+}
+
+// broken notes that a place broke. That nobody wants the body any more says nothing of
+// the place, unless it is because too little came.
+func (b *mirroredBody) broken(err error) {
+	if cause := context.Cause(b.ctx); cause != nil {
+		if !errors.Is(cause, entry.ErrUnreachable) {
+			return
+		}
+		err = cause
+	}
+	b.of.failed(context.WithoutCancel(b.ctx), b.d, b.place, err)
 }
 
 // sent remembers that a place has sent bytes of a content.

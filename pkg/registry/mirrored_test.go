@@ -2,6 +2,8 @@ package registry
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -10,6 +12,8 @@ import (
 	"testing"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // replica is a registry of one blob that answers as a test wants.
@@ -92,15 +96,15 @@ func TestMirroredOpenBlob(t *testing.T) {
 	}
 }
 
-// A place that breaks without a byte comes last; one that broke after some is asked
-// to go on.
+// A place that breaks with next to nothing comes last; one that broke after more is
+// asked to go on.
 func TestMirroredGoesOnElsewhere(t *testing.T) {
-	const content = "0123456789"
+	content := strings.Repeat("0123456789", 1000)
 	blob := describe("application/x", []byte(content))
-	for sent, want := range map[string]string{"": "origin", "01": "first"} {
+	for sent, want := range map[int]string{0: "origin", 1: "origin", leastSent - 1: "origin", leastSent: "first"} {
 		first := replica(t, content, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", "10")
-			io.WriteString(w, sent)
+			w.Header().Set("Content-Length", "10000")
+			io.WriteString(w, content[:sent])
 			abort(w)
 		})
 		origin := replica(t, content, nil)
@@ -109,9 +113,43 @@ func TestMirroredGoesOnElsewhere(t *testing.T) {
 			t.Fatalf("of a broken answer: %v", err)
 		}
 		before := len(first.requests())
-		_, _, _ = readFrom(t, m, blob, int64(len(sent)))
+		_, _, _ = readFrom(t, m, blob, int64(sent))
 		if asked := len(first.requests()) > before; asked != (want == "first") {
-			t.Errorf("after %q the broken place is asked again: %t", sent, asked)
+			t.Errorf("after %d bytes the broken place is asked again: %t", sent, asked)
+		}
+	}
+}
+
+// A place of which too little came is left; whoever stopped reading says nothing of it.
+func TestMirroredLeavesWhatStalls(t *testing.T) {
+	content := strings.Repeat("0123456789", 1000)
+	blob := describe("application/x", []byte(content))
+	stalled := fmt.Errorf("%w: it stalls", entry.ErrUnreachable)
+	for cause, leaves := range map[error]bool{stalled: true, context.Canceled: false} {
+		first := replica(t, content, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "10000")
+			io.WriteString(w, content[:10])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		})
+		origin := replica(t, content, nil)
+		m, log := mirroredBy(t, quick(), first.host, origin.host)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		body, _, err := m.OpenBlob(ctx, blob, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(body, make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		cancel(cause)
+		if n, err := body.Read(make([]byte, 10)); err == nil {
+			t.Errorf("%v: %d bytes more, want an error", cause, n)
+		}
+		body.Close()
+		left := m.(*mirrored).left(blob.Digest.String())
+		if left[0].base != first.host+"/copies/team/image" != leaves || strings.Contains(log.String(), "it stalls") != leaves {
+			t.Errorf("%v: %s is asked next, warned %q", cause, left[0].base, log)
 		}
 	}
 }

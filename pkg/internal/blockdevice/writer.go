@@ -69,6 +69,15 @@ func NewWriter(disk Disk, options Options) *Writer {
 	return &Writer{disk: disk, options: options, size: disk.Info().SizeBytes, zero: headSize, flushed: headSize, sum: sha256.New()}
 }
 
+// Restart goes back to the beginning: what was written was not right. The first MiB of
+// the device is zero, if it was begun.
+func (w *Writer) Restart() error {
+	w.head, w.at, w.left, w.written = w.head[:0], 0, 0, nil
+	w.zero, w.flushed = headSize, headSize
+	w.sum.Reset()
+	return nil
+}
+
 // Left is how many bytes were skipped, and hold what they held before.
 func (w *Writer) Left() int64 { return w.left }
 

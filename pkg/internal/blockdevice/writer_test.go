@@ -298,3 +298,29 @@ func TestWhatIsSkippedIsZeroOrLeft(t *testing.T) {
 		}
 	}
 }
+
+// What was written and was not right is written over, and so are zeros where it had
+// something.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	disk := newMemory(16 * mib)
+	w := NewWriter(disk, Options{ReadBack: true})
+	written(t, w, bytes.Repeat([]byte("lie!"), 9*mib/4))
+	if err := w.Skip(2 * mib); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(disk.content[:mib], make([]byte, mib)) {
+		t.Error("after what was not right, the first MiB is not zero")
+	}
+	want := slices.Concat(image(2), make([]byte, 3*mib), image(1), make([]byte, 4*mib))
+	written(t, w, want)
+	if err := w.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(disk.content[:len(want)], want) || w.Left() != 0 {
+		t.Errorf("the device holds something else than what was written last, or %d bytes are left", w.Left())
+	}
+}

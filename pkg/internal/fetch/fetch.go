@@ -31,11 +31,11 @@ type Source interface {
 
 // Options say how a blob is transferred.
 type Options struct {
-	// Stall is how long no byte may come before the transfer counts as broken; 0
-	// is 60s.
+	// Stall is how long less than Least bytes may come before the transfer counts as
+	// broken; 0 is 60s.
 	Stall time.Duration
-	// Attempts bounds how often in a row a transfer breaks without a new byte; 0 is
-	// 10.
+	// Attempts bounds how often in a row a transfer breaks with less than Least new
+	// bytes; 0 is 10.
 	Attempts int
 	// Backoff is the wait after the first break, doubled up to 30s; 0 is 200ms.
 	Backoff time.Duration
@@ -59,6 +59,10 @@ type altered struct{}
 func (altered) Error() string        { return "malformed: the bytes are not those of the digest" }
 func (altered) Is(target error) bool { return target == entry.ErrMalformed }
 
+// Least is how many bytes are progress. Who sends less in a minute, be it a byte now
+// and then, sends nothing that anybody could wait for.
+const Least = 1 << 10
+
 const (
 	stall      = 60 * time.Second
 	attempts   = 10
@@ -70,7 +74,10 @@ const (
 	chunkSize = 256 << 10
 )
 
-var errStalled = fmt.Errorf("%w: no byte came any more", entry.ErrUnreachable)
+// stalled is the error of a transfer of which too little came.
+func stalled(within time.Duration) error {
+	return fmt.Errorf("%w: it stalls: less than %d bytes came in %s", entry.ErrUnreachable, Least, within)
+}
 
 // transfer is a blob under way.
 type transfer struct {
@@ -172,7 +179,7 @@ func (t *transfer) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return interrupted(ctx)
 		}
-		if t.done > before {
+		if t.done-before >= Least {
 			failures, refused = 0, 0
 		}
 		failures++
@@ -217,12 +224,18 @@ func (t *transfer) piece(ctx context.Context) error {
 		return err
 	}
 	defer content.Close()
-	watch := time.AfterFunc(t.options.Stall, func() { cancel(errStalled) })
+	watch := time.AfterFunc(t.options.Stall, func() { cancel(stalled(t.options.Stall)) })
 	defer watch.Stop()
+	left, came := t.options.Stall, 0 // of the time that Least bytes may take, and of them
 	read := func(most int64) (int, error) {
-		watch.Reset(t.options.Stall)
+		watch.Reset(left)
+		start := time.Now()
 		n, err := content.Read(t.buffer[:min(most, chunkSize)])
 		watch.Stop() // writing has all the time it needs
+		left -= time.Since(start)
+		if came += n; came >= Least {
+			left, came = t.options.Stall, 0
+		}
 		if err != nil && ctx.Err() == nil && within.Err() != nil {
 			err = context.Cause(within)
 		}

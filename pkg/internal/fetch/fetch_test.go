@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,30 +132,54 @@ func TestBlob(t *testing.T) {
 	}
 }
 
-// A byte now and then is no stall, and no time is too long.
+// dripping is a source that sends so many bytes at a time, each after a while.
+func dripping(opened *int, bytes int, every time.Duration, size int64) sourceFunc {
+	return func(ctx context.Context, offset int64) (io.ReadCloser, int64, error) {
+		*opened++
+		slow := readFunc(func(p []byte) (int, error) {
+			select {
+			case <-time.After(every):
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+			n := min(bytes, len(p))
+			clear(p[:n])
+			return n, nil
+		})
+		return io.NopCloser(io.LimitReader(slow, size-offset)), offset, nil
+	}
+}
+
+// As long as there is progress, no time is too long.
 func TestSlowIsNotBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		content := make([]byte, 1000)
+		content := make([]byte, 1000*Least)
 		opened := 0
-		source := sourceFunc(func(ctx context.Context, _ int64) (io.ReadCloser, int64, error) {
-			opened++
-			slow := readFunc(func(p []byte) (int, error) {
-				select {
-				case <-time.After(stall - time.Second):
-				case <-ctx.Done():
-					return 0, ctx.Err()
-				}
-				p[0] = 0
-				return 1, nil
-			})
-			return io.NopCloser(io.LimitReader(slow, 1000)), 0, nil
-		})
 		start := time.Now()
+		source := dripping(&opened, Least/2, stall/2-time.Second, int64(len(content)))
 		if err := Blob(t.Context(), source, describe(content), io.Discard, Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if opened != 1 || time.Since(start) < 10*time.Hour {
 			t.Errorf("opened %d times in %s, want once for all of it", opened, time.Since(start))
+		}
+	})
+}
+
+// A byte now and then is no progress: it ends, and says where. Time that a writer
+// takes does not count.
+func TestDripping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		content := make([]byte, 100*Least)
+		opened := 0
+		var got bytes.Buffer
+		slowly := writeFunc(func(p []byte) (int, error) { time.Sleep(time.Hour); return got.Write(p) })
+		err := Blob(t.Context(), dripping(&opened, 1, time.Second, int64(len(content))), describe(content), slowly, Options{})
+		if want := fmt.Sprintf("at %d of %d bytes: unreachable: it stalls", got.Len(), len(content)); !errors.Is(err, entry.ErrUnreachable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want unreachable, %s", err, want)
+		}
+		if opened != attempts || got.Len() < attempts*50 {
+			t.Errorf("opened %d times for %d bytes, want %d times with a minute of bytes each", opened, got.Len(), attempts)
 		}
 	})
 }

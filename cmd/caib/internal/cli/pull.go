@@ -50,7 +50,8 @@ image layout: a directory of the entry's name, the directory DEST, or a tar
 A transfer that breaks goes on where it broke. What an interrupted run has
 fetched stays in DEST.part, and the next run goes on from there; for a device
 and for - it needs --cache DIR. Without --timeout, a transfer takes as long as
-it takes, as long as bytes arrive.
+it takes, but less than 1 KiB in a minute counts as broken: another place is
+asked where there is one, and ten times in a row is the end (exit 8).
 
 Mirrors are asked first (` + "`caib help registries`" + `), and the place that had a
 file is told. With --wait, an entry, or a version of it, that is not in the
