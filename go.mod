@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/BurntSushi/toml v1.6.0
+	github.com/SaveTheRbtz/zstd-seekable-format-go/pkg v0.10.0
 	github.com/coreos/go-oidc/v3 v3.20.0
 	github.com/cpuguy83/go-md2man/v2 v2.0.7
 	github.com/digitorus/pkcs7 v0.0.0-20230818184609-3a137a874352

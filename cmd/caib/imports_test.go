@@ -55,6 +55,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/revision", "pkg/entry schema"},
 	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/registry"},
 	{"pkg/internal/unpack", "pkg/entry"},
+	{"pkg/internal/archive", "pkg/entry pkg/internal/fetch pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/registry"},
 	{"pkg/trust", "schema pkg/entry pkg/internal/bounded pkg/internal/normal pkg/internal/signature pkg/registry"},
 
 	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/gate pkg/internal/normal pkg/registry"},

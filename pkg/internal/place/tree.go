@@ -201,19 +201,9 @@ func (t *Tree) Commit() error {
 
 // CommitFile gives the file its name that write makes of the directory.
 func (t *Tree) CommitFile(write func(io.Writer) error) error {
-	out := t.path + Suffix + ".out"
-	err := remove(out)
-	if err == nil {
-		err = writeFile(out, write)
+	if err := writeOut(t.path, t.force, write); err != nil {
+		return err
 	}
-	if err == nil {
-		err = rename(out, t.path, t.force)
-	}
-	if err != nil {
-		_ = remove(out)
-		return explain(err)
-	}
-	settle(t.path)
 	_ = t.closeRoot()
 	return explain(os.RemoveAll(t.Dir()))
 }
