@@ -97,7 +97,8 @@ type PulledFile struct {
 // fetched by its digest, of the first of its places that has it
 // (registry.Client.Places), and gets its name once all of it is there and right:
 // bytes that are not, of a size or a digest that the entry does not say, are an
-// entry.ErrMalformed. A file that exists is an entry.ErrConflict. What is wrong with
+// entry.ErrMalformed. More than there is room for is an entry.ErrNoRoom: before
+// anything is fetched, as far as it is known then. A file that exists is an entry.ErrConflict. What is wrong with
 // a device is a DeviceError; its first MiB is written last, and zero until then. With
 // an error, the result says which files are whole, and what the next run goes on from.
 func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (PullResult, error) {

@@ -43,15 +43,24 @@ func (p *puller) withoutBmaps() (jobs []*pullJob) {
 	return jobs
 }
 
-// readBmap reads the block map that the entry has of a file, which is as trusted as
-// the file itself: both are fetched by their digests.
-func (p *puller) readBmap(ctx context.Context, job *pullJob, pulled *PulledFile) error {
+// bmapOf is the block map that the entry has of a file; nil is none that is asked for.
+func (p *puller) bmapOf(job *pullJob) *entry.ArtifactRef {
 	written := !p.options.KeepCompressed || job.artifact.Compression == "" && !isSparse(job)
 	found := slices.IndexFunc(p.item.ArtifactRefs, func(file entry.ArtifactRef) bool { return isBmapOf(&file, &job.artifact) })
 	if p.options.NoBmap || !written || found < 0 {
 		return nil
 	}
-	of := &pullJob{artifact: p.item.ArtifactRefs[found]}
+	return &p.item.ArtifactRefs[found]
+}
+
+// readBmap reads the block map that the entry has of a file, which is as trusted as
+// the file itself: both are fetched by their digests.
+func (p *puller) readBmap(ctx context.Context, job *pullJob, pulled *PulledFile) error {
+	found := p.bmapOf(job)
+	if found == nil {
+		return nil
+	}
+	of := &pullJob{artifact: *found}
 	if err := p.locate(ctx, of); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -18,6 +17,12 @@ func (p *puller) checkCache() error {
 		return nil
 	}
 	return fmt.Errorf("%w: cache %s: only what is written to a device or to an output is stored there; beside a file, it is in its .part", entry.ErrInvalid, p.options.CacheDir)
+}
+
+// cachePath is where stored bytes are.
+func (p *puller) cachePath(job *pullJob) string {
+	d := job.descriptor.Digest
+	return filepath.Join(p.options.CacheDir, d.Algorithm().String()+"-"+d.Encoded())
 }
 
 // errWritten: what was written cannot be taken back.
@@ -83,17 +88,16 @@ func (p *puller) streamCached(ctx context.Context, job *pullJob, to restarter, p
 	target := &cached{to: to}
 	path := ""
 	if p.options.CacheDir != "" {
-		if err := os.MkdirAll(p.options.CacheDir, 0o700); err != nil {
-			return 0, fmt.Errorf("%w: cache: %w", entry.ErrInvalid, err)
+		if err := place.MakeDir(p.options.CacheDir); err != nil {
+			return 0, fmt.Errorf("cache: %w", err)
 		}
-		d := job.descriptor.Digest
-		path = filepath.Join(p.options.CacheDir, d.Algorithm().String()+"-"+d.Encoded())
-		if target.stored, err = place.Begin(path, d.String(), job.descriptor.Size, true); err != nil {
+		path = p.cachePath(job)
+		if target.stored, err = place.Begin(path, job.descriptor.Digest.String(), job.descriptor.Size, true); err != nil {
 			return 0, err
 		}
 	}
 	written, err = p.intoFile(ctx, job, target, to, pulled)
-	if target.stored != nil && target.stored.Leave(err != nil && !errors.Is(err, entry.ErrMalformed)) {
+	if target.stored != nil && target.stored.Leave(err != nil && !isWrong(err)) {
 		pulled.Part = path + place.Suffix
 	}
 	return written, err

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -274,14 +273,19 @@ func (p *puller) blob(ctx context.Context, job *pullJob, pulled *PulledFile) err
 	if err == nil {
 		err = target.Commit()
 	}
-	target.Leave(err != nil && !errors.Is(err, entry.ErrMalformed))
+	target.Leave(err != nil && !isWrong(err))
 	return err
+}
+
+// isSized reports whether a file has a size.
+func isSized(path string, size int64) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() == size
 }
 
 // holds reports whether a file is a blob.
 func holds(path string, blob ocispec.Descriptor) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Size() != blob.Size {
+	if !isSized(path, blob.Size) {
 		return false
 	}
 	file, err := os.Open(path)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/fetch"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
@@ -47,7 +46,7 @@ func (job *pullJob) answered() string {
 // and another place is to be asked for all of it.
 func (job *pullJob) another(ctx context.Context, err error) bool {
 	places, ok := job.repository.(several)
-	return ok && errors.Is(err, entry.ErrMalformed) && ctx.Err() == nil && places.Reject(ctx, job.descriptor.Digest, err)
+	return ok && isWrong(err) && ctx.Err() == nil && places.Reject(ctx, job.descriptor.Digest, err)
 }
 
 // attempts is what a file is written to: one place's bytes after another's, until they
@@ -68,7 +67,7 @@ func (job *pullJob) untilRight(ctx context.Context, target attempts, step func(f
 		options := fetch.Options{Store: target.Store()}
 		options.Begun, options.BegunSize = target.Begun()
 		err := step(options)
-		if !errors.Is(err, entry.ErrMalformed) || isDeviceError(err) {
+		if !isWrong(err) {
 			return err
 		}
 		if restart := target.Restart(); errors.Is(restart, errWritten) {
@@ -84,7 +83,7 @@ func (job *pullJob) untilRight(ctx context.Context, target attempts, step func(f
 
 // fromPlace names the place in an error of bytes that were not right.
 func (job *pullJob) fromPlace(err error) error {
-	if at := job.answered(); errors.Is(err, entry.ErrMalformed) && !isDeviceError(err) && at != job.place {
+	if at := job.answered(); isWrong(err) && at != job.place {
 		return fmt.Errorf("%w; it came from %s", err, at)
 	}
 	return err

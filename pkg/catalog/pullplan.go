@@ -57,7 +57,7 @@ func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repo
 		if err := p.planContainer(ctx); err != nil {
 			return nil, err
 		}
-		return p, p.checkCache()
+		return p, cmp.Or(p.checkCache(), p.room())
 	}
 	files, err := p.selected()
 	if err != nil {
@@ -76,7 +76,7 @@ func newPuller(ctx context.Context, open func(registry.Reference) (registry.Repo
 	if err := p.target(); err != nil {
 		return nil, err
 	}
-	return p, p.checkCache()
+	return p, cmp.Or(p.checkCache(), p.room())
 }
 
 // checkDigests reports a digest of an item that is none: nothing could be checked

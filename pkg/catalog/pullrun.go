@@ -74,6 +74,9 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 	if job.device != nil {
 		return p.writeDevice(ctx, job, pulled)
 	}
+	if err := p.mappedRoom(job); err != nil {
+		return err
+	}
 	target, err := place.Begin(job.path, job.descriptor.Digest.String(), job.descriptor.Size, p.options.Force)
 	if err != nil {
 		return err
@@ -90,7 +93,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 		err = target.Commit()
 	}
 	if err != nil {
-		if target.Leave(!errors.Is(err, entry.ErrMalformed)) {
+		if target.Leave(!isWrong(err)) {
 			pulled.Part = job.path + place.Suffix
 		}
 		return err

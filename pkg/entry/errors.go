@@ -93,6 +93,9 @@ var (
 	// ErrLaterFormat: the entry's head is of a later version of the format than
 	// this code reads. It is an ErrMalformed.
 	ErrLaterFormat error = &reason{text: "of a later format", kind: ErrMalformed}
+	// ErrNoRoom: a disk has less room than what is to be written to it. It is an
+	// ErrMalformed, but says nothing about the bytes.
+	ErrNoRoom error = &reason{text: "no room", kind: ErrMalformed}
 )
 
 type reason struct {

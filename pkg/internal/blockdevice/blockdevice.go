@@ -74,7 +74,7 @@ func (i *Info) Check(size int64, force bool) error {
 	case len(i.uses) > 0:
 		return refuse(i.Path, entry.ErrConflict, "is in use: %s", sentence(i.uses))
 	case size > i.SizeBytes:
-		return refuse(i.Path, entry.ErrInvalid, "is too small: it has %d bytes, and the image %d", i.SizeBytes, size)
+		return refuse(i.Path, entry.ErrNoRoom, "is too small: it has %d bytes, and the image %d", i.SizeBytes, size)
 	case i.Partition && !force:
 		return &Error{Path: i.Path, Force: true, Err: fmt.Errorf("%w: %s is a part of another device", entry.ErrInvalid, i.Path)}
 	}

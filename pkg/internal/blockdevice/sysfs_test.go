@@ -173,7 +173,7 @@ type refusal struct {
 var alone = []refusal{
 	{name: "nobody uses it"},
 	{name: "just large enough", size: 4000 * sector},
-	{name: "too small", size: 4000*sector + 1, force: true, want: "invalid: /dev/card is too small: it has 2048000 bytes, and the image 2048001"},
+	{name: "too small", size: 4000*sector + 1, force: true, want: "no room: /dev/card is too small: it has 2048000 bytes, and the image 2048001"},
 	{name: "no medium", change: func(s *tree) { s.write("sys/devices/sdb/size", "0\n") }, force: true, want: "invalid: /dev/card has no medium"},
 	{name: "read-only", change: func(s *tree) { s.write("sys/devices/sdb/ro", "1\n") }, force: true, want: "invalid: /dev/card is read-only"},
 	{name: "a partition", number: "8:17", want: "invalid: /dev/card is a part of another device"},

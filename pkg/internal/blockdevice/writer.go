@@ -81,7 +81,7 @@ func (w *Writer) Restart() error {
 // Left is how many bytes were skipped, and hold what they held before.
 func (w *Writer) Left() int64 { return w.left }
 
-// Write writes the next bytes. More than the device has are an entry.ErrMalformed.
+// Write writes the next bytes. More than the device has are an entry.ErrNoRoom.
 func (w *Writer) Write(p []byte) (written int, err error) {
 	if err := w.room(int64(len(p))); err != nil {
 		return 0, err
@@ -122,7 +122,7 @@ func (w *Writer) Write(p []byte) (written int, err error) {
 // room reports that the device has less than n more bytes.
 func (w *Writer) room(n int64) error {
 	if n > w.size-w.at {
-		return refuse(w.disk.Info().Path, entry.ErrMalformed, "is too small: it has %d bytes, and the image more", w.size)
+		return refuse(w.disk.Info().Path, entry.ErrNoRoom, "is too small: it has %d bytes, and the image more", w.size)
 	}
 	return nil
 }

@@ -60,6 +60,14 @@ type span struct {
 // Size is how long the image is, in bytes.
 func (m *Map) Size() int64 { return m.size }
 
+// Mapped is how much of the image holds something, in bytes.
+func (m *Map) Mapped() (bytes int64) {
+	for _, r := range m.ranges {
+		bytes += r.to - r.from
+	}
+	return bytes
+}
+
 // parser takes a map apart.
 type parser struct {
 	path   []string // of elements, from the root

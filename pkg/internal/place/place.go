@@ -18,6 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/gofrs/flock"
 
@@ -40,6 +41,15 @@ type File struct {
 	keep   *holes
 	out    *os.File // nil: the file is what is stored
 	write  *holes
+}
+
+// MakeDir makes a directory for files, which nobody else reads, where there is none.
+func MakeDir(path string) error {
+	err := os.MkdirAll(path, 0o700)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("%w: %w", entry.ErrInvalid, err)
+	}
+	return explain(err)
 }
 
 // Begin begins to make the file at path from a blob with a digest and a size. A file
@@ -67,7 +77,7 @@ func Begin(path, digest string, size int64, force bool) (*File, error) {
 }
 
 // Free reports what is in the way of a file: with force, only what is no regular
-// file.
+// file. What force replaces is an fs.ErrExist.
 func Free(path string, force bool) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -78,10 +88,21 @@ func Free(path string, force bool) error {
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("%w: %s is there and is no regular file", entry.ErrConflict, path)
 	case !force:
-		return fmt.Errorf("%w: %s exists already", entry.ErrConflict, path)
+		return exists(path, "")
 	}
 	return nil
 }
+
+// exists is the error of what is there and would be replaced by force. It is an
+// fs.ErrExist, which no other conflict is.
+func exists(path, since string) error {
+	return fmt.Errorf("%w: %s %w already%s", entry.ErrConflict, path, existing{}, since)
+}
+
+type existing struct{}
+
+func (existing) Error() string        { return "exists" }
+func (existing) Is(target error) bool { return target == fs.ErrExist }
 
 // acquire takes the lock of whoever makes what is at a path. Whoever had it may have
 // deleted it meanwhile, and somebody else have made another one: only the one that
@@ -259,7 +280,7 @@ func rename(from, to string, force bool) error {
 		}
 		return os.Rename(from, to)
 	}
-	return fmt.Errorf("%w: %s exists already, since a moment ago", entry.ErrConflict, to)
+	return exists(to, ", since a moment ago")
 }
 
 // settle makes a new name outlast a power loss, where the system can.
@@ -314,7 +335,9 @@ func explain(err error) error {
 	switch {
 	case err == nil || entry.Code(err) != "":
 		return err
-	case errors.Is(err, fs.ErrPermission):
+	case isFull(err):
+		return fmt.Errorf("%w: %w", entry.ErrNoRoom, err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: %w", entry.ErrUnauthorized, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: %w", entry.ErrInvalid, err)

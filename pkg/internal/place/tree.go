@@ -52,13 +52,14 @@ func (t *Tree) free() error {
 		return nil
 	case err != nil:
 		return explain(err)
-	case !t.force:
-		return fmt.Errorf("%w: %s exists already", entry.ErrConflict, t.path)
 	case !info.IsDir():
 		return fmt.Errorf("%w: %s is there and is no directory", entry.ErrConflict, t.path)
 	}
 	if _, err := os.Lstat(filepath.Join(t.path, t.marks)); err != nil {
 		return fmt.Errorf("%w: %s is there and has no %s: it is something else, and stays", entry.ErrConflict, t.path, t.marks)
+	}
+	if !t.force {
+		return exists(t.path, "")
 	}
 	return nil
 }

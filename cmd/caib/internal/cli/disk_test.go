@@ -133,12 +133,49 @@ var loops = sync.OnceValue(func() error {
 	return detach()
 })
 
-// holds decides the conditions of scripts: [loop] is that there are loop devices.
-func holds(condition string) (bool, error) {
-	if condition != "loop" {
-		return false, fmt.Errorf("unknown condition %q", condition)
+// cmdMemory is `memory DIR KIB`: a file system of so many KiB on a directory.
+// `memory DIR ro` makes it read-only.
+func cmdMemory(ts *testscript.TestScript, _ bool, args []string) {
+	var size int64
+	if len(args) != 2 {
+		ts.Fatalf("usage: memory DIR KIB|ro")
 	}
-	return loops() == nil, nil
+	if args[1] == "ro" {
+		ts.Check(ts.Exec("mount", "-o", "remount,ro", args[0]))
+		return
+	}
+	_, err := fmt.Sscan(args[1], &size)
+	ts.Check(err)
+	ts.Check(os.MkdirAll(ts.MkAbs(args[0]), 0o700))
+	unmount, err := testloop.MountMemory(ts.MkAbs(args[0]), size<<10)
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(unmount()) })
+}
+
+// mounts reports why nothing can be mounted here; nil is that it can.
+var mounts = sync.OnceValue(func() error {
+	dir, err := os.MkdirTemp("", "mount")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(dir)
+	unmount, err := testloop.MountMemory(dir, 1<<20)
+	if err != nil {
+		return err
+	}
+	return unmount()
+})
+
+// holds decides the conditions of scripts: [loop] is that there are loop devices,
+// [mount] that file systems can be mounted.
+func holds(condition string) (bool, error) {
+	switch condition {
+	case "loop":
+		return loops() == nil, nil
+	case "mount":
+		return mounts() == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", condition)
 }
 
 // cmdHole is `hole FILE AT KIB`: so many zeros from an offset on, both in KiB.

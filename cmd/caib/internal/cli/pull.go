@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
@@ -46,6 +47,10 @@ the suffix; holes stay holes.
 A container, of an entry without disk images or with --platform, becomes an OCI
 image layout: a directory of the entry's name, the directory DEST, or a tar
 (oci-archive) where DEST ends with .tar or is -.
+
+What does not fit is refused before anything is fetched, as far as sizes are
+known (an image with holes may need less than it has: its block map says so),
+with exit status 9, as is what fills the disk: what was fetched stays.
 
 A transfer that breaks goes on where it broke. What an interrupted run has
 fetched stays in DEST.part, and the next run goes on from there; for a device
@@ -188,8 +193,14 @@ func (o *pullOptions) pullHint(err error, item *entry.Item) error {
 		return deviceHint(err, device)
 	case errors.As(err, &answer):
 		return err
-	case errors.Is(err, entry.ErrConflict):
+	case errors.Is(err, entry.ErrNoRoom):
+		return withHint(err, "make room, and the same command goes on from what is there; or give another DEST")
+	case errors.Is(err, fs.ErrExist) && errors.Is(err, entry.ErrConflict):
 		return withHint(err, "give another DEST, or --force to replace what is there")
+	case errors.Is(err, entry.ErrConflict):
+		return withHint(err, "give another DEST")
+	case errors.Is(err, entry.ErrUnauthorized) && errors.As(err, new(*fs.PathError)):
+		return withHint(err, "give a DEST that may be written to")
 	case errors.Is(err, catalog.ErrBmap):
 		return withHint(err, "--bmap none ignores the block map")
 	case errors.Is(err, entry.ErrMalformed):

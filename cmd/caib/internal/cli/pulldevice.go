@@ -81,8 +81,10 @@ func deviceHint(err error, device *catalog.DeviceError) error {
 		return withHint(err, "`lsblk %s` shows what uses it: unmount it, or name another device", device.Path)
 	case errors.Is(err, entry.ErrUnauthorized):
 		return withHint(err, "devices are written to by root, or by members of the group that `ls -l %s` shows", device.Path)
+	case errors.Is(err, entry.ErrNoRoom):
+		return withHint(err, "`lsblk` shows larger devices, if there are any")
 	case errors.Is(err, entry.ErrMalformed):
-		return withHint(err, "the device is broken, or smaller than it says, or too small: take another one")
+		return withHint(err, "the device is broken, or or smaller than it says: take another one")
 	}
 	return withHint(err, "`lsblk` shows the devices there are")
 }

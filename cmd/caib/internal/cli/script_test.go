@@ -79,6 +79,7 @@ func TestScripts(t *testing.T) {
 			"noise":      cmdNoise,
 			"begins":     cmdBegins,
 			"loop":       cmdLoop,
+			"memory":     cmdMemory,
 			"hole":       cmdHole,
 			"bmap":       cmdBmap,
 		},

@@ -1,0 +1,166 @@
+package catalog_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oci-catalog/caib/internal/testloop"
+	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
+)
+
+// noRoom checks that a pull was refused before anything was fetched.
+func noRoom(t *testing.T, what string, err error, asked int) {
+	t.Helper()
+	if !errors.Is(err, entry.ErrNoRoom) || entry.Code(err) != "malformed" || !strings.Contains(err.Error(), "bytes more are needed there, and ") {
+		t.Errorf("%s: got %v, want that there is no room, and how much", what, err)
+	}
+	if asked > 0 {
+		t.Errorf("%s: blobs were asked for %d times, want never", what, asked)
+	}
+}
+
+// What does not fit is refused before a byte is fetched, where that is known.
+func TestPullKnowsTheRoom(t *testing.T) {
+	t.Parallel()
+	disk := testloop.Memory(t, 1<<20)
+	w := newDiskWorld(t)
+	holes := append(noise(1, 200_000), make([]byte, 2<<20)...)
+	w.publishDisk("stored", diskFile{title: "disk.raw", content: noise(1, 1_500_000)})
+	w.publishDisk("unpacked", diskFile{title: "disk.raw.gz", compression: "gzip", content: holes})
+	w.publishDisk("several", diskFile{title: "a.raw", content: noise(1, 600_000)}, diskFile{title: "b.raw", content: noise(2, 600_000)})
+	for _, name := range []string{"stored", "unpacked", "several"} {
+		var err error
+		asked, _ := w.storage.during(nil, func() { _, err = w.catalog.Pull(t.Context(), name, catalog.PullOptions{Dest: disk.Dir}) })
+		noRoom(t, name, err, asked)
+		if found := filesIn(t, disk.Dir); len(found) > 0 {
+			t.Errorf("%s: %d files are left", name, len(found))
+		}
+	}
+	var err error
+	asked, _ := w.storage.during(nil, func() {
+		_, err = w.catalog.Pull(t.Context(), "stored", catalog.PullOptions{Out: &bytes.Buffer{}, CacheDir: filepath.Join(disk.Dir, "cache")})
+	})
+	noRoom(t, "a cache", err, asked)
+	for _, name := range []string{"stored", "unpacked", "several"} {
+		disk.Remount("size=16m")
+		if _, err := w.catalog.Pull(t.Context(), name, catalog.PullOptions{Dest: disk.Dir}); err != nil {
+			t.Errorf("%s, with room: %v", name, err)
+		}
+		for file := range filesIn(t, disk.Dir) {
+			if err := os.Remove(filepath.Join(disk.Dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// What an earlier run left needs no room again.
+func TestPullCountsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	disk := testloop.Memory(t, 4<<20)
+	w := newDiskWorld(t)
+	w.publishDisk("disk", diskFile{title: "disk.raw", content: noise(1, 3_000_000)})
+	if _, err := w.interrupted(2_000_000, catalog.PullOptions{Dest: disk.Dir}); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	disk.Remount("size=3100k")
+	w.storage.during(nil, func() {
+		if _, err := w.catalog.Pull(t.Context(), "disk", catalog.PullOptions{Dest: disk.Dir}); err != nil {
+			t.Errorf("got %v, want that the rest fits", err)
+		}
+	})
+}
+
+// Of what fills the disk all that was fetched stays, and the next run goes on from it.
+func TestPullOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	content := append(noise(1, 300_000), bytes.Repeat([]byte("again"), 600_000)...)
+	disks := map[string]func(testing.TB, int64) *testloop.Disk{"memory": testloop.Memory, "ext4": testloop.Ext4}
+	for name, newDisk := range disks {
+		for _, tt := range []struct {
+			name string
+			file diskFile
+			into func(*catalog.PullOptions, string)
+		}{
+			{"stored, a file", diskFile{title: "disk.raw", content: noise(1, 3_000_000)}, func(o *catalog.PullOptions, dir string) { o.Dest = filepath.Join(dir, "disk.raw") }},
+			{"stored, a directory", diskFile{title: "disk.raw", content: noise(1, 3_000_000)}, func(o *catalog.PullOptions, dir string) { o.Dest = dir }},
+			{"unpacked", diskFile{title: "disk.raw", compression: "gzip", content: content, stated: -1}, func(o *catalog.PullOptions, dir string) { o.Dest = dir }},
+		} {
+			t.Run(name+", "+tt.name, func(t *testing.T) {
+				t.Parallel()
+				disk := newDisk(t, 5<<20)
+				w := newDiskWorld(t)
+				w.publishDisk("disk", tt.file)
+				var options catalog.PullOptions
+				tt.into(&options, disk.Dir)
+				ballast := filepath.Join(disk.Dir, "ballast")
+				w.fullDisk(t, options, func() { fill(t, ballast, 1<<20) }, disk.Dir)
+				if err := os.Remove(ballast); err != nil {
+					t.Fatal(err)
+				}
+				var result catalog.PullResult
+				var err error
+				w.storage.during(nil, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+				if err != nil || result.Files[0].Resumed == 0 {
+					t.Fatalf("with room: got %+v, %v, want that it went on", result.Files, err)
+				}
+				if found := filesIn(t, disk.Dir); !bytes.Equal(found["disk.raw"], tt.file.content) {
+					t.Errorf("with room: %d bytes that are not the file", len(found["disk.raw"]))
+				}
+			})
+		}
+	}
+}
+
+// fullDisk runs a pull of the entry disk while something else fills the disk of a
+// directory.
+func (w *diskWorld) fullDisk(t *testing.T, options catalog.PullOptions, fills func(), dir string) {
+	t.Helper()
+	var result catalog.PullResult
+	var err error
+	w.storage.during(func(_ http.ResponseWriter, _ *http.Request, n int, _ []byte) bool {
+		if n == 1 {
+			fills()
+		}
+		return false
+	}, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+	if !errors.Is(err, entry.ErrNoRoom) {
+		t.Fatalf("got %v, want that there is no room", err)
+	}
+	part := filepath.Join(dir, "disk.raw.part")
+	if len(result.Files) != 1 || result.Files[0].Part != part {
+		t.Errorf("got %+v, want that %s is kept", result.Files, part)
+	}
+	for name := range filesIn(t, dir) {
+		if name != "ballast" && name != "disk.raw.part" && name != "disk.raw.part.digest" {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+// fill writes a file that leaves so many bytes on its disk, or fewer.
+func fill(t *testing.T, path string, leaves int64) {
+	t.Helper()
+	file, err := os.Create(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer file.Close()
+	size, block := int64(0), noise(7, 64<<10)
+	for {
+		n, err := file.Write(block)
+		if size += int64(n); err != nil {
+			break
+		}
+	}
+	if err := file.Truncate(max(size-leaves, 0)); err != nil {
+		t.Error(err)
+	}
+}
