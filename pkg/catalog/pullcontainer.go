@@ -60,7 +60,7 @@ func (p *puller) planContainer(ctx context.Context) error {
 	}
 	ref.Tag, ref.Digest = "", chosen
 	if c.manifests, err = inspect.Manifests(ctx, c.repository, ref); err != nil {
-		return err
+		return malformedIfAltered(err)
 	}
 	if err := c.list(); err != nil {
 		return fmt.Errorf("entry %q: %w", p.item.Name, err)

@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 	"github.com/oci-catalog/caib/pkg/internal/bmap"
 	"github.com/oci-catalog/caib/pkg/internal/place"
 	"github.com/oci-catalog/caib/pkg/internal/unpack"
@@ -149,7 +150,7 @@ func (p *puller) locate(ctx context.Context, job *pullJob) error {
 func sizeOf(ctx context.Context, repository registry.Repository, manifest, layer digest.Digest) (int64, error) {
 	_, text, err := repository.Manifest(ctx, manifest.String())
 	if err != nil {
-		return 0, err
+		return 0, malformedIfAltered(err)
 	}
 	var found ocispec.Manifest
 	if err := json.Unmarshal(text, &found); err != nil {
@@ -161,6 +162,15 @@ func sizeOf(ctx context.Context, repository registry.Repository, manifest, layer
 		}
 	}
 	return 0, fmt.Errorf("%w: manifest %s has no layer %s", entry.ErrMalformed, manifest, layer)
+}
+
+// malformedIfAltered gives the error of a manifest that has not its digest the kind
+// that it has with files: who pulls is told the same of all bytes that are wrong.
+func malformedIfAltered(err error) error {
+	if errors.Is(err, absence.ErrAltered) {
+		return fmt.Errorf("%w: %v", entry.ErrMalformed, err)
+	}
+	return err
 }
 
 // target says where each file is written to, and reports what is in the way.

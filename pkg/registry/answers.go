@@ -19,6 +19,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 const (
@@ -107,7 +108,11 @@ func checkAnswer(request *http.Request, response *http.Response) error {
 		return fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 	}
 	if !json.Valid(body) {
-		return errors.New("the answer is not JSON")
+		err := errors.New("the answer is not JSON")
+		if leadsTo == toManifests && saidKind(response.Header) != "" {
+			return hinting{err, absence.ErrAltered}
+		}
+		return err
 	}
 	if leadsTo == toManifests {
 		if err := checkManifest(path, response.Header, body); err != nil {
@@ -155,7 +160,7 @@ func checkDigest(text string, manifest []byte) (digest.Digest, error) {
 		return "", nil
 	}
 	if got := want.Algorithm().FromBytes(manifest); got != want {
-		return "", fmt.Errorf("the manifest is altered: its digest is %s, not %s", got, want)
+		return "", hinting{fmt.Errorf("the manifest is altered: its digest is %s, not %s", got, want), absence.ErrAltered}
 	}
 	return want, nil
 }

@@ -1,13 +1,17 @@
 package registry
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // What is no answer is asked for again; when it stays none, nothing can be
@@ -20,6 +24,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		w.Header().Set("Docker-Content-Digest", right.Digest.String())
 		answer(w, 200, right.MediaType, string(body))
 	}
+	altered := []string{"not JSON", "nothing", "two values", "an altered manifest"}
 	for _, tt := range []struct {
 		name string
 		bad  http.HandlerFunc
@@ -53,7 +58,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 				}
 				never := serve(t, tt.bad)
 				_, body, err = open(t, never.host, quick()).Manifest(t.Context(), reference)
-				if kind(err) != "unreachable" || body != nil || len(never.requests()) < 4 {
+				if kind(err) != "unreachable" || body != nil || len(never.requests()) < 4 || errors.Is(err, absence.ErrAltered) != slices.Contains(altered, tt.name) {
 					t.Errorf("after only bad answers: %s, %v after %v", body, err, never.requests())
 				}
 			})

@@ -17,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // errRefused is what a registry answers that finds something wrong with what it
@@ -88,6 +89,9 @@ func (r *remoteRepository) classifyFailure(operation string, err error) error {
 	failed := fmt.Errorf("%s: %w: %s", operation, entry.ErrUnreachable, said)
 	if isTimeout(err) {
 		failed = hinting{failed, context.DeadlineExceeded}
+	}
+	if errors.Is(err, absence.ErrAltered) {
+		failed = hinting{failed, absence.ErrAltered}
 	}
 	return r.answered(cause, nil, failed)
 }

@@ -23,6 +23,8 @@ var (
 	// somebody who is about to write that there is no Referrers API, and
 	// nothing in its place.
 	ErrNoReferrersAPI = errors.New("no Referrers API")
+	// ErrAltered: what came as a manifest is none, or not the one of its digest.
+	ErrAltered = errors.New("altered")
 )
 
 // Reader resolves and reads manifests, as a registry.Repository does.

@@ -78,9 +78,11 @@ func Check(ctx context.Context, from Source, ref registry.Reference) (ocispec.De
 }
 
 // Manifests reads the manifest or index that ref names and what lies below it, each
-// once, the first first. It looks for no layers.
+// once, the first first. It reads no configs, and looks for no layers.
 func Manifests(ctx context.Context, from Source, ref registry.Reference) (all []Manifest, err error) {
-	root, err := newLook(from, ref).walk(ctx)
+	look := newLook(from, ref)
+	look.noConfigs = true
+	root, err := look.walk(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
@@ -94,6 +96,8 @@ type look struct {
 	ref   registry.Reference
 	image *Image
 	blobs map[digest.Digest]int64 // every distinct blob, with its size
+
+	noConfigs bool // that are read
 }
 
 func newLook(from Source, ref registry.Reference) *look {

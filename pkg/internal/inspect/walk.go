@@ -196,7 +196,7 @@ func (l *look) fetch(ctx context.Context, nodes []*node) error {
 	return group.Wait()
 }
 
-// read parses a manifest with its config, or an index.
+// read parses a manifest with its config, where that is wanted, or an index.
 func (l *look) read(ctx context.Context, n *node, body []byte) error {
 	n.body = body
 	switch {
@@ -220,7 +220,7 @@ func (l *look) read(ctx context.Context, n *node, body []byte) error {
 			return fmt.Errorf("%w: manifest: a descriptor with size %d and digest %q", entry.ErrMalformed, d.Size, d.Digest)
 		}
 	}
-	if !isConfig(n.manifest.Config.MediaType) || n.isAttestation() {
+	if l.noConfigs || !isConfig(n.manifest.Config.MediaType) || n.isAttestation() {
 		return nil
 	}
 	text, err := l.from.Blob(ctx, plain(n.manifest.Config))
