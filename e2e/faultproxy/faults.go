@@ -63,6 +63,14 @@ type Action struct {
 	CutClean   bool          // cut the body, with a length that agrees
 	Alter      bool          // change one byte of the body
 	RedirectTo string        // answer 307 to the same path at this host (blobs in object storage)
+
+	// Of answers to GET that are 200 or 206:
+	CutAt  func(size int) int       // end the connection after so many bytes of the body
+	Change func(body []byte) []byte // send what it returns instead; it does not keep or change the body
+	Header map[string]string        // set these headers; with a Transfer-Encoding there is no length
+
+	NoRange bool             // the registry sees no Range
+	Handle  http.HandlerFunc // answers instead
 }
 
 // On matches a method and a part of the path; an empty method is any.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,7 +22,7 @@ const maxBody = 64 << 20
 // Proxy is a running proxy.
 type Proxy struct {
 	Host     string // 127.0.0.1:PORT
-	upstream string
+	Upstream string // the registry, HOST:PORT
 	client   *http.Transport
 
 	mu      sync.Mutex
@@ -33,7 +34,7 @@ type Proxy struct {
 // New starts a proxy before the registry at upstream, until the test ends.
 func New(t testing.TB, upstream string, faults Faults) *Proxy {
 	t.Helper()
-	p := &Proxy{upstream: upstream, client: &http.Transport{}, faults: faults, written: map[string]time.Time{}}
+	p := &Proxy{Upstream: upstream, client: &http.Transport{}, faults: faults, written: map[string]time.Time{}}
 	server := httptest.NewServer(p)
 	t.Cleanup(func() {
 		server.CloseClientConnections()
@@ -53,6 +54,13 @@ func (p *Proxy) Set(faults Faults) {
 		rule.acted = 0
 	}
 	p.faults = faults
+}
+
+// Acted reports whether each of the rules in force has acted.
+func (p *Proxy) Acted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.ContainsFunc(p.faults.Rules, func(rule *Rule) bool { return rule.acted == 0 })
 }
 
 // Requests returns what was asked since the last call: METHOD PATH STATUS.
@@ -91,6 +99,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.note(r, 0)
 		reset(w)
 		return
+	}
+	if action.Handle != nil {
+		p.note(r, 0)
+		action.Handle(w, r)
+		return
+	}
+	if action.NoRange {
+		r.Header.Del("Range")
 	}
 	a := instead(r, action)
 	if a == nil {
@@ -181,7 +197,7 @@ func (p *Proxy) lags(repository, tag string, faults Faults) bool {
 
 // forward sends a request to the registry as if the proxy's host were its own.
 func (p *Proxy) forward(method, uri, host string, header http.Header, body []byte) (*answer, error) {
-	request, err := http.NewRequest(method, "http://"+p.upstream+uri, bytes.NewReader(body))
+	request, err := http.NewRequest(method, "http://"+p.Upstream+uri, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -220,12 +236,27 @@ func send(w http.ResponseWriter, r *http.Request, a *answer, action Action) {
 	for key, values := range a.header {
 		w.Header()[key] = values
 	}
-	if r.Method != http.MethodHead {
+	cutAt := -1
+	if r.Method == http.MethodGet && (a.status == http.StatusOK || a.status == http.StatusPartialContent) {
+		if action.Change != nil {
+			body = action.Change(body)
+		}
+		for key, value := range action.Header {
+			w.Header().Set(key, value)
+		}
+		if action.CutAt != nil {
+			cutAt = action.CutAt(len(body))
+		}
+	}
+	if spoil && action.Cut {
+		cutAt = len(body) / 2
+	}
+	if r.Method != http.MethodHead && w.Header().Get("Transfer-Encoding") == "" {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	}
 	w.WriteHeader(a.status)
-	if spoil && action.Cut {
-		_, _ = w.Write(body[:len(body)/2])
+	if cutAt >= 0 {
+		_, _ = w.Write(body[:cutAt])
 		if f, ok := w.(http.Flusher); ok {
 			f.Flush()
 		}

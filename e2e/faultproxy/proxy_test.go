@@ -1,6 +1,7 @@
 package faultproxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -112,6 +113,53 @@ func TestSpoiltBodies(t *testing.T) {
 	}
 	if r := b.want(http.StatusOK, b.get("/v2/r/manifests/a")); r.body != manifest {
 		t.Errorf("afterwards: %s", r.body)
+	}
+}
+
+// What an action does to answers, it does to those of ranges too.
+func TestSpoiltRanges(t *testing.T) {
+	b := newBench(t, Faults{})
+	path := "/v2/r/blobs/" + b.upload("the content")
+	b.proxy.Set(Faults{Rules: []*Rule{
+		{Times: 1, Do: Action{CutAt: func(size int) int { return size - 1 }}},
+		{Times: 1, Do: Action{Change: bytes.ToUpper, Header: map[string]string{"Content-Range": "bytes 1-2/3"}}},
+		{Times: 1, Do: Action{NoRange: true, Header: map[string]string{"Transfer-Encoding": "chunked"}}},
+		{Times: 1, Do: Action{Handle: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }}},
+		{Match: On(http.MethodPut, ""), Do: Action{Reset: true}},
+	}})
+	type seen struct {
+		status               int
+		body, length, extent string
+		cut                  bool
+	}
+	for _, want := range []seen{
+		{http.StatusPartialContent, "conten", "7", "bytes 4-10/11", true},
+		{http.StatusPartialContent, "CONTENT", "7", "bytes 1-2/3", false},
+		{http.StatusOK, "the content", "", "", false},
+		{http.StatusTeapot, "", "0", "", false},
+	} {
+		if b.proxy.Acted() {
+			t.Error("every rule has acted, and one did not")
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+b.proxy.Host+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Range", "bytes=4-10")
+		response, err := b.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		got := seen{response.StatusCode, string(body), response.Header.Get("Content-Length"), response.Header.Get("Content-Range"), err != nil}
+		if got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+	b.proxy.Set(Faults{Rules: []*Rule{{Do: Action{NoRange: true}}}})
+	if b.get(path); !b.proxy.Acted() {
+		t.Error("the only rule has acted, and is said to have not")
 	}
 }
 
