@@ -25,6 +25,8 @@ type compaction struct {
 	tail    []revision.Tag
 	next    snapshot
 	written map[revision.Tag]bool // into the segments that are new
+	// copied finds those of the tail that another log has at hand; nil finds none.
+	copied func(context.Context, []revision.Tag) (map[revision.Tag]*CopyItem, error)
 
 	writer  *segmentWriter // of the segment under way
 	tags    []revision.Tag // in it
@@ -109,13 +111,23 @@ func (c *compaction) addSegment(ctx context.Context, d ocispec.Descriptor) error
 
 // addTail writes the records of the tail, some fetched at a time.
 func (c *compaction) addTail(ctx context.Context) error {
-	for some := range slices.Chunk(c.tail, 4*c.log.options.Parallel) {
+	size, items := 4*c.log.options.Parallel, map[revision.Tag]*CopyItem(nil)
+	if c.copied != nil {
+		size = copyBatch
+	}
+	for some := range slices.Chunk(c.tail, size) {
+		if c.copied != nil {
+			var err error
+			if items, err = c.copied(ctx, some); err != nil {
+				return err
+			}
+		}
 		made := make([]line, len(some))
 		group, within := errgroup.WithContext(ctx)
 		group.SetLimit(c.log.options.Parallel)
 		for i, tag := range some {
 			group.Go(func() (err error) {
-				made[i], err = c.log.tailLine(within, tag)
+				made[i], err = c.log.tailLine(within, tag, items[tag])
 				return err
 			})
 		}
@@ -134,9 +146,16 @@ func (c *compaction) addTail(ctx context.Context) error {
 	return nil
 }
 
-// tailLine makes the record of a revision. One without text is not to be had, or
-// fits into no record: it is not UTF-8.
-func (l *Log) tailLine(ctx context.Context, tag revision.Tag) (line, error) {
+// tailLine makes the record of a revision, of which a copy may have all there is: nil is
+// none. One without text is not to be had, or fits into no record: it is not UTF-8.
+func (l *Log) tailLine(ctx context.Context, tag revision.Tag, copied *CopyItem) (line, error) {
+	if copied != nil {
+		n, err := newLine(tag, copied.Manifest, union(copied.Signatures, l.SnapshotSignatures(tag))...)
+		if err != nil {
+			return line{}, nil
+		}
+		return n, nil
+	}
 	manifest, err := l.Manifest(ctx, tag)
 	if errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrNotFound) {
 		return line{}, nil

@@ -112,9 +112,18 @@ func (f *fact) claim(i int) digest.Digest {
 	return f.segments[i/2]
 }
 
-// fromSegments takes what snapshots have records of, and returns the rest. A claim
-// that turns out to be false is dropped; one that could not be looked into stays.
+// fromSegments decodes what snapshots have records of, and returns the rest.
 func (v *View) fromSegments(ctx context.Context, from blobs, want []revision.Tag, found map[revision.Tag]*revision.Revision) (missing []revision.Tag) {
+	return v.eachRecord(ctx, from, want, func(o validRecord) {
+		v.decode(o.tag, o.digest, o.manifest, found)
+		v.log.recordSignatures(o.tag, o.signatures)
+	})
+}
+
+// eachRecord calls take with the valid records that snapshots have of some tags, and
+// returns the rest. A claim that turns out to be false is dropped; one that could not be
+// looked into stays.
+func (v *View) eachRecord(ctx context.Context, from blobs, want []revision.Tag, take func(validRecord)) (missing []revision.Tag) {
 	for round := 0; len(want) > 0 && ctx.Err() == nil && round < maxClaims; round++ {
 		claimed := map[digest.Digest]map[revision.Tag]bool{}
 		for _, tag := range want {
@@ -136,8 +145,7 @@ func (v *View) fromSegments(ctx context.Context, from blobs, want []revision.Tag
 				if f, _ := v.log.known.get(o.tag); f.digest != "" && f.digest != o.digest {
 					continue // another manifest of the same hash: what was seen first counts
 				}
-				v.decode(o.tag, o.digest, o.manifest, found)
-				v.log.recordSignatures(o.tag, o.signatures)
+				take(o)
 				delete(tags, o.tag)
 			}
 			for tag := range tags {
@@ -211,8 +219,14 @@ func (k *knowledge) disclaim(tag revision.Tag, d digest.Digest) {
 	}
 }
 
-// fromTarget fetches tags one by one, some at a time.
+// fromTarget fetches and decodes tags one by one, some at a time.
 func (v *View) fromTarget(ctx context.Context, want []revision.Tag, found map[revision.Tag]*revision.Revision) error {
+	return v.eachFetched(ctx, want, func(tag revision.Tag, sum digest.Digest, manifest []byte) { v.decode(tag, sum, manifest, found) })
+}
+
+// eachFetched calls take with the manifests of some tags, one at a time. Tags that are not
+// there, or hold another manifest than they were made for, are noted.
+func (v *View) eachFetched(ctx context.Context, want []revision.Tag, take func(revision.Tag, digest.Digest, []byte)) error {
 	var mu sync.Mutex
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(v.log.options.Parallel)
@@ -231,7 +245,7 @@ func (v *View) fromTarget(ctx context.Context, want []revision.Tag, found map[re
 			case err != nil:
 				return err
 			}
-			v.decode(tag, sum, manifest, found)
+			take(tag, sum, manifest)
 			return nil
 		})
 	}

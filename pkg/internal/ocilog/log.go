@@ -135,14 +135,19 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 	if err := l.awaitVisible(ctx, packed); err != nil {
 		return err
 	}
-	l.known.cacheManifest(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
-	l.known.record(packed.Tag, packed.Descriptor.Digest, valid)
-	l.known.saw(packed.Tag)
+	l.wrote(packed, valid)
 	if sign != nil {
 		l.confirmOwn(ctx, packed)
 	}
 	_ = l.Save(ctx) // it is published; the next reading says what could not be written down
 	return nil
+}
+
+// wrote notes a revision that the registry shows.
+func (l *Log) wrote(packed *revision.Packed, what kind) {
+	l.known.cacheManifest(packed.Tag, packed.Descriptor.Digest, packed.Manifest)
+	l.known.record(packed.Tag, packed.Descriptor.Digest, what)
+	l.known.saw(packed.Tag)
 }
 
 // confirmOwn notes it if what was just signed has the signatures that the policy in

@@ -52,24 +52,7 @@ func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, err
 	if known.Tag == tag {
 		return known, nil
 	}
-	manifest, ok := l.statusCache.read()
-	if !ok || !tag.Names(digest.FromBytes(manifest)) {
-		var err error
-		if _, manifest, err = l.target.Manifest(ctx, tag.String()); err != nil {
-			return Statuses{}, err
-		}
-		if sum := digest.FromBytes(manifest); !tag.Names(sum) {
-			return Statuses{}, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrMalformed, sum)
-		}
-	}
-	var parsed ocispec.Manifest
-	if err := json.Unmarshal(manifest, &parsed); err != nil {
-		return Statuses{}, fmt.Errorf("%w: %v", entry.ErrMalformed, err)
-	}
-	if parsed.ArtifactType != revision.MediaTypeStatus || len(parsed.Layers) != 1 || parsed.Layers[0].MediaType != revision.MediaTypeStatuses {
-		return Statuses{}, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrMalformed, revision.MediaTypeStatus)
-	}
-	blob, err := l.target.Blob(ctx, parsed.Layers[0])
+	manifest, _, blob, err := l.fetchStatuses(ctx, tag)
 	if err != nil {
 		return Statuses{}, err
 	}
@@ -80,6 +63,28 @@ func (l *Log) readStatuses(ctx context.Context, tag revision.Tag) (Statuses, err
 	l.statusCache.write(manifest)
 	l.setStatuses(found)
 	return found, nil
+}
+
+// fetchStatuses returns a status artifact: its manifest, and its one layer.
+func (l *Log) fetchStatuses(ctx context.Context, tag revision.Tag) (manifest []byte, layer ocispec.Descriptor, blob []byte, err error) {
+	manifest, ok := l.statusCache.read()
+	if !ok || !tag.Names(digest.FromBytes(manifest)) {
+		if _, manifest, err = l.target.Manifest(ctx, tag.String()); err != nil {
+			return nil, layer, nil, err
+		}
+		if sum := digest.FromBytes(manifest); !tag.Names(sum) {
+			return nil, layer, nil, fmt.Errorf("%w: the manifest's digest is %s", entry.ErrMalformed, sum)
+		}
+	}
+	var parsed ocispec.Manifest
+	if err := json.Unmarshal(manifest, &parsed); err != nil {
+		return nil, layer, nil, fmt.Errorf("%w: %v", entry.ErrMalformed, err)
+	}
+	if parsed.ArtifactType != revision.MediaTypeStatus || len(parsed.Layers) != 1 || parsed.Layers[0].MediaType != revision.MediaTypeStatuses {
+		return nil, layer, nil, fmt.Errorf("%w: want artifact type %s with one layer", entry.ErrMalformed, revision.MediaTypeStatus)
+	}
+	blob, err = l.target.Blob(ctx, parsed.Layers[0])
+	return manifest, parsed.Layers[0], blob, err
 }
 
 func (l *Log) setStatuses(read Statuses) {
