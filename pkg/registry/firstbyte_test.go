@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -65,4 +67,51 @@ func TestNetworkWaitsForAnswers(t *testing.T) {
 	if base := network.base; base.ResponseHeaderTimeout != 0 || base.TLSHandshakeTimeout != 0 {
 		t.Errorf("the answer may take %s, the handshake %s; want no bound but the deadline", base.ResponseHeaderTimeout, base.TLSHandshakeTimeout)
 	}
+}
+
+// What is sent for longer than an answer may take is not cut off, as long as the
+// registry takes it, or waits for it itself.
+func TestSlowUploads(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		sends, takes time.Duration // that each of eight pieces needs
+		want         string
+	}{
+		{"sent slowly", 20 * time.Minute, 0, ""},
+		{"taken slowly", 0, 4 * time.Minute, ""},
+		{"not taken", 0, 6 * time.Minute, "no answer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				through := &patience{roundTripper(func(r *http.Request) (*http.Response, error) {
+					for piece := make([]byte, 1); ; {
+						if _, err := r.Body.Read(piece); errors.Is(err, io.EOF) {
+							return respond(r, 201, strings.NewReader("")), nil
+						}
+						if err := pause.For(r.Context(), tt.takes); err != nil {
+							return nil, err
+						}
+					}
+				})}
+				body := &slowReader{strings.NewReader("12345678"), tt.sends}
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://registry.example.com/", body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := through.RoundTrip(request); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v, want %q", err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+type slowReader struct {
+	io.Reader
+	wait time.Duration
+}
+
+func (r *slowReader) Read(p []byte) (int, error) {
+	time.Sleep(r.wait)
+	return r.Reader.Read(p)
 }
