@@ -166,7 +166,8 @@ func checkDigest(text string, manifest []byte) (digest.Digest, error) {
 }
 
 // limiter bounds the requests under way to each host. A request is under way
-// until its body is closed.
+// until its body is closed. Uploads that are read from another repository, perhaps of
+// the same host, are counted by themselves: they wait for other requests.
 type limiter struct {
 	base  http.RoundTripper
 	most  int
@@ -178,10 +179,14 @@ func newLimiter(base http.RoundTripper, most int) *limiter {
 }
 
 func (l *limiter) RoundTrip(request *http.Request) (*http.Response, error) {
-	slot, ok := l.slots.Get(request.URL.Host)
+	key, most := request.URL.Host, l.most
+	if request.GetBody != nil && once(request) {
+		key, most = "upload to "+key, max(1, most/4)
+	}
+	slot, ok := l.slots.Get(key)
 	if !ok {
-		slot = make(chan struct{}, l.most)
-		if first, ok, _ := l.slots.PeekOrAdd(request.URL.Host, slot); ok {
+		slot = make(chan struct{}, most)
+		if first, ok, _ := l.slots.PeekOrAdd(key, slot); ok {
 			slot = first
 		}
 	}

@@ -24,6 +24,7 @@ type Client struct {
 	dates     *dates
 	layouts   *lru.Cache[string, *layout]   // by path: what is known of one is known wherever it is opened
 	endpoints *lru.Cache[string, *endpoint] // by host/repository
+	unmounted *lru.Cache[string, bool]      // host/repository<repository: what cannot be mounted from where
 	small     *lru.Cache[string, bool]      // hosts that do not serve large pages
 	warned    *lru.Cache[string, bool]      // problems
 
@@ -58,7 +59,7 @@ func New(options Options) (*Client, error) {
 	}
 	c := &Client{
 		options: options, secrets: &secrets{}, layouts: recent[*layout](maxLayouts), endpoints: recent[*endpoint](maxEndpoints),
-		small: recent[bool](maxHosts), warned: recent[bool](maxWarned), mirroring: &placeRules{}, passedOver: recent[time.Time](maxHosts),
+		small: recent[bool](maxHosts), unmounted: recent[bool](maxEndpoints), warned: recent[bool](maxWarned), mirroring: &placeRules{}, passedOver: recent[time.Time](maxHosts),
 	}
 	for _, mirror := range options.Mirrors {
 		rule, err := mirror.endpoint()
@@ -122,7 +123,7 @@ func (c *Client) endpoint(ref Reference, named string) *endpoint {
 	if known, ok := c.endpoints.Get(key); ok {
 		return known
 	}
-	made := &endpoint{scheme: "https", host: host, repository: ref.Repository, small: c.small, dates: c.dates, backoff: c.options.Backoff}
+	made := &endpoint{scheme: "https", host: host, repository: ref.Repository, small: c.small, unmounted: c.unmounted, dates: c.dates, backoff: c.options.Backoff}
 	if plain {
 		made.scheme = "http"
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,10 +119,11 @@ func refusedTo(err error) bool {
 }
 
 func (l *login) try(request *http.Request, repository string, actions []string) (*http.Response, error) {
-	a := &attempt{actions: actions}
+	further := auth.GetScopesForHost(request.Context(), l.host) // for another repository, which a blob is mounted from
+	a := &attempt{actions: slices.Concat(actions, further)}
 	for {
 		ctx := context.WithValue(request.Context(), attemptKey{}, a)
-		ctx = auth.WithScopesForHost(ctx, l.host, auth.ScopeRepository(repository, actions...))
+		ctx = auth.AppendScopesForHost(ctx, l.host, auth.ScopeRepository(repository, actions...))
 		again, err := rewound(request, ctx)
 		if err != nil {
 			return nil, err

@@ -56,13 +56,18 @@ func (r *remoteRepository) upload(ctx context.Context, descriptor ocispec.Descri
 	if err != nil {
 		return err
 	}
-	query := session.Query()
+	return r.putBlob(ctx, session, descriptor, question{body: blob})
+}
+
+// putBlob ends an upload that was begun by sending all of a blob, the body of a
+// question.
+func (r *remoteRepository) putBlob(ctx context.Context, session *url.URL, descriptor ocispec.Descriptor, q question) error {
+	whole := *session
+	query := whole.Query()
 	query.Set("digest", descriptor.Digest.String())
-	session.RawQuery = query.Encode()
-	response, err := r.write(ctx, question{
-		method: http.MethodPut, whole: session.String(), body: blob,
-		header: http.Header{"Content-Type": {"application/octet-stream"}},
-	})
+	whole.RawQuery = query.Encode()
+	q.method, q.whole, q.header = http.MethodPut, whole.String(), http.Header{"Content-Type": {"application/octet-stream"}}
+	response, err := r.write(ctx, q)
 	if err != nil || response.StatusCode == http.StatusCreated {
 		return err
 	}

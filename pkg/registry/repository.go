@@ -34,6 +34,12 @@ type Repository interface {
 
 	// PushBlob writes a blob. Writing what is there already succeeds.
 	PushBlob(ctx context.Context, descriptor ocispec.Descriptor, content []byte) error
+	// CopyBlob writes a blob that another repository has, of any size, and returns
+	// how many bytes were transferred: none of a blob that is there, or that the
+	// registry of both repositories has taken over from the other one. Bytes that are
+	// not those of the digest are an entry.ErrMalformed, and are not stored. A
+	// repository that wraps another one says so by a method Unwrap() Repository.
+	CopyBlob(ctx context.Context, descriptor ocispec.Descriptor, from Repository) (moved int64, err error)
 	// PushManifest writes a manifest under a tag, or under its digest alone,
 	// once its blobs are there.
 	PushManifest(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, reference string) error

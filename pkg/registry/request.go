@@ -27,6 +27,7 @@ type endpoint struct {
 	repository   string
 	login        *login
 	small        *lru.Cache[string, bool] // hosts that do not serve large pages
+	unmounted    *lru.Cache[string, bool] // what cannot be mounted from where
 	dates        *dates
 	backoff      time.Duration // the first wait of several
 
@@ -41,6 +42,8 @@ type question struct {
 	whole  string // the whole URL of an upload, instead of a path
 	header http.Header
 	body   []byte
+	stream *blobStream // instead of body
+	from   string      // the repository that a blob is to be mounted from; "" is none
 }
 
 // address is the URL of something in the repository.
@@ -87,9 +90,18 @@ func (e *endpoint) send(ctx context.Context, q question) (*http.Response, error)
 	if q.body != nil {
 		body = bytes.NewReader(q.body)
 	}
+	if q.from != "" {
+		ctx = auth.WithScopesForHost(ctx, e.host, auth.ScopeRepository(q.from, auth.ActionPull))
+	}
+	if q.stream != nil {
+		ctx = context.WithValue(ctx, onceKey{}, true)
+	}
 	request, err := http.NewRequestWithContext(ctx, q.method, address, body)
 	if err != nil {
 		return nil, err
+	}
+	if q.stream != nil {
+		request.GetBody, request.ContentLength = q.stream.body, q.stream.descriptor.Size
 	}
 	for key, values := range q.header {
 		request.Header[key] = values

@@ -13,7 +13,7 @@ import (
 // attempt is what one request to a registry knows of its own login. It travels
 // in the request's context; one goroutine uses it.
 type attempt struct {
-	actions   []string    // what the token must allow
+	actions   []string    // what the token must allow; a whole scope is of another repository
 	looked    bool        // a token was looked for before the first sending
 	sent      string      // the token of the first sending; "" is none
 	answering string      // the scheme of the challenge that is answered
@@ -131,11 +131,13 @@ func (t *tokenCache) forget() {
 	t.cache, t.good = auth.NewCache(), nil
 }
 
-// actionsOf reads the actions of a list of scopes. Each repository has tokens
-// of its own, so whichever repository a scope names, it is ours.
+// actionsOf reads the actions of a list of scopes, and each of the scopes. Each
+// repository has tokens of its own, so whichever repository a scope names, its
+// actions are taken for ours.
 func actionsOf(scopes string) (actions []string) {
 	for scope := range strings.FieldsSeq(scopes) {
 		if strings.HasPrefix(scope, "repository:") {
+			actions = append(actions, scope)
 			actions = append(actions, strings.Split(scope[strings.LastIndexByte(scope, ':')+1:], ",")...)
 		}
 	}
