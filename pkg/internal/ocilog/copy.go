@@ -38,6 +38,10 @@ type CopyOptions struct {
 	// error keeps back the revision, and what would follow of its name. It may be called
 	// from several goroutines at once; nil does nothing.
 	Before func(ctx context.Context, item *CopyItem) error
+	// Late is called for each head that the destination has already, with those of its
+	// signatures that snapshots of the source carry and snapshots of the destination do
+	// not. It may be called from several goroutines at once; nil does nothing.
+	Late func(ctx context.Context, item *CopyItem) error
 	// Copied is told of each revision once the destination shows it. It may be called
 	// from several goroutines at once; nil ignores them.
 	Copied func(tag revision.Tag)
@@ -53,6 +57,9 @@ type CopyItem struct {
 	// Signatures are those that snapshots and the cache of the source have. They prove
 	// nothing, and none at all says nothing.
 	Signatures []jsontext.Value
+	Carried    bool // a snapshot of the source has the revision
+	// Signed: snapshots of the source carry signatures, of this revision or of others.
+	Signed bool
 
 	put func(context.Context) error
 }

@@ -67,6 +67,7 @@ type copier struct {
 	segments blobs       // of the source
 	empty    atomic.Bool // the destination has the empty blob
 	present  int
+	signed   bool        // snapshots of the source carry signatures
 
 	mu       sync.Mutex
 	copied   int
@@ -84,6 +85,9 @@ func (c *copier) run(ctx context.Context) error {
 		if err := c.step(ctx, tags, step < copyRest); err != nil {
 			return err
 		}
+	}
+	if err := c.passLate(ctx); err != nil {
+		return err
 	}
 	if c.plan.Status != (revision.Tag{}) {
 		if err := c.copyStatus(ctx); err != nil {
@@ -152,6 +156,7 @@ func (c *copier) step(ctx context.Context, tags []revision.Tag, must bool) error
 		if err != nil {
 			return err
 		}
+		c.noteSigned(items)
 		err = eachOf(ctx, c.plan.options.Parallel, some, func(ctx context.Context, tag revision.Tag) error {
 			item := items[tag]
 			switch {
@@ -208,7 +213,21 @@ func (c *copier) add(items map[revision.Tag]*CopyItem, o validRecord) {
 	found := map[revision.Tag]*revision.Revision{}
 	v.decode(o.tag, o.digest, o.manifest, found)
 	if r := found[o.tag]; r != nil {
-		items[o.tag] = &CopyItem{Revision: r, Manifest: o.manifest, Signatures: union(o.signatures, v.log.Signatures(o.tag))}
+		f, _ := v.log.known.get(o.tag)
+		items[o.tag] = &CopyItem{
+			Revision: r, Manifest: o.manifest, Carried: len(f.segments) > 0,
+			Signatures: union(o.signatures, v.log.Signatures(o.tag)),
+		}
+	}
+}
+
+// noteSigned notes whether the source is known to have signatures.
+func (c *copier) noteSigned(items map[revision.Tag]*CopyItem) {
+	for _, item := range items {
+		c.signed = c.signed || len(item.Signatures) > 0
+	}
+	for _, item := range items {
+		item.Signed = c.signed
 	}
 }
 
