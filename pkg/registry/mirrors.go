@@ -27,6 +27,21 @@ func ParseMirror(text string) (Mirror, error) {
 	return mirror, err
 }
 
+// Rewrite returns the repository of an image at the mirror, with its digest and no
+// tag. ok is false for an image that the prefix does not stand for.
+func (m Mirror) Rewrite(ref Reference) (at Reference, ok bool, err error) {
+	rule, err := m.endpoint()
+	if err != nil || ref.Layout != "" {
+		return Reference{}, false, err
+	}
+	matched := matches(rule.prefix, ref.Normal().Base())
+	if matched < 0 {
+		return Reference{}, false, nil
+	}
+	at, err = rule.rewritten(ref, matched)
+	return at, true, err
+}
+
 // endpoint checks a mirror.
 func (m Mirror) endpoint() (endpointRule, error) {
 	prefix, err := parsePrefix(m.Prefix)
