@@ -67,7 +67,7 @@ type copier struct {
 	segments blobs       // of the source
 	empty    atomic.Bool // the destination has the empty blob
 	present  int
-	signed   bool        // snapshots of the source carry signatures
+	signed   bool // snapshots of the source carry signatures
 
 	mu       sync.Mutex
 	copied   int
