@@ -52,7 +52,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/bmap", "pkg/entry pkg/internal/zero"},
 	{"pkg/internal/gate", "pkg/entry pkg/internal/normal pkg/registry"},
 	{"pkg/internal/place", "pkg/entry pkg/internal/zero"},
-	{"pkg/internal/revision", "pkg/entry schema"},
+	{"pkg/internal/revision", "pkg/entry pkg/internal/normal schema"},
 	{"pkg/internal/signature", "pkg/entry pkg/internal/absence pkg/internal/referrertag pkg/registry"},
 	{"pkg/internal/unpack", "pkg/entry"},
 	{"pkg/internal/archive", "pkg/entry pkg/internal/fetch pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/registry"},

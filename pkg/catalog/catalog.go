@@ -75,7 +75,8 @@ type Catalog struct {
 	inForce    atomic.Pointer[trust.Policy] // Options.Policy, or the last that a server set
 	writers    keylock.Locks                // one writer at a time decides about a name or an image; others meet in the log (SPEC section 5)
 	warnings   *warner
-	collects   atomic.Bool // something was signed: the next snapshot looks for signatures
+	collects   atomic.Bool             // something was signed: the next snapshot looks for signatures
+	weighed    atomic.Pointer[weighed] // the locations that were read last
 
 	mu   sync.Mutex
 	view *ocilog.View // the last read; nil when a write made it stale

@@ -94,8 +94,8 @@ type PulledFile struct {
 
 // Pull writes the files of an entry. The policy decides first: of an entry that it
 // refuses nothing is fetched, and the error is that of Get. Then each file is
-// fetched by its digest, of the first of its places that has it
-// (registry.Client.Places), and gets its name once all of it is there and right:
+// fetched by its digest, of the first of its places that has it (Locations, and
+// registry.Client.Places), and gets its name once all of it is there and right:
 // bytes that are not, of a size or a digest that the entry does not say, are an
 // entry.ErrMalformed. More than there is room for is an entry.ErrNoRoom: before
 // anything is fetched, as far as it is known then. A file that exists is an entry.ErrConflict. What is wrong with
@@ -106,13 +106,14 @@ func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (P
 	if err != nil {
 		return PullResult{}, err
 	}
-	return pull(ctx, c.opener.openMirrored, &item, options)
+	return pull(ctx, c.mirroredIn(ctx), &item, options)
 }
 
 // PullItem is Pull of an item that the caller got and trusts, such as one of an
 // index server; options.Version does not matter.
 func PullItem(ctx context.Context, client *registry.Client, item *entry.Item, options PullOptions) (PullResult, error) {
-	return pull(ctx, client.OpenMirrored, item, options)
+	open := func(ref registry.Reference) (registry.Repository, error) { return client.OpenMirrored(ref) }
+	return pull(ctx, open, item, options)
 }
 
 // OpenArtifact returns the content of one file of an entry as Pull writes it. What
@@ -125,7 +126,7 @@ func (c *Catalog) OpenArtifact(ctx context.Context, name string, options PullOpt
 	}
 	r, w := io.Pipe()
 	options.Dest, options.Out = "", w
-	p, err := newPuller(ctx, c.opener.openMirrored, &item, options)
+	p, err := newPuller(ctx, c.mirroredIn(ctx), &item, options)
 	if err != nil {
 		return nil, err
 	}

@@ -22,14 +22,15 @@ type several interface {
 	Reject(ctx context.Context, d digest.Digest, reason error) (others bool)
 }
 
-// openMirrored opens a repository to read from by digest, wherever its content is.
-// The gate lets through what others named; the mirrors the reader named.
-func (o *opener) openMirrored(ref registry.Reference) (registry.Repository, error) {
+// openMirrored opens a repository to read from by digest, wherever its content is: in
+// copies, which are let through already, too. The gate lets through what others named;
+// the mirrors the reader named.
+func (o *opener) openMirrored(ref registry.Reference, copies ...registry.Reference) (registry.Repository, error) {
 	ref, err := o.pass(ref)
 	if err != nil {
 		return nil, err
 	}
-	return o.client.OpenMirrored(ref)
+	return o.client.OpenMirrored(ref, copies...)
 }
 
 // answered is where a file came from.

@@ -35,12 +35,13 @@ type place struct {
 }
 
 // Places returns where an image can be had, in the order in which OpenMirrored asks:
-// by Options.Mirrors, by the mirrors of registries.conf, and then where its
-// reference says, or where registries.conf has moved that. Each has the digest of
-// the reference, and no tag. Nothing is asked. An image that registries.conf blocks,
-// and a file of CONTAINERS_REGISTRIES_CONF that is wrong, are an entry.ErrInvalid.
-func (c *Client) Places(ref Reference) ([]Reference, error) {
-	places, err := c.places(ref)
+// by Options.Mirrors, by the mirrors of registries.conf, in copies that the caller
+// knows of, and then where its reference says, or where registries.conf has moved
+// that. Each has the digest of the reference, and no tag. Nothing is asked. An image
+// that registries.conf blocks, and a file of CONTAINERS_REGISTRIES_CONF that is wrong,
+// are an entry.ErrInvalid.
+func (c *Client) Places(ref Reference, copies ...Reference) ([]Reference, error) {
+	places, err := c.places(ref, copies)
 	refs := make([]Reference, len(places))
 	for n, place := range places {
 		refs[n] = place.ref
@@ -48,11 +49,35 @@ func (c *Client) Places(ref Reference) ([]Reference, error) {
 	return refs, err
 }
 
-func (c *Client) places(ref Reference) ([]place, error) {
-	origin := ref
-	origin.Tag = ""
+// places returns the places of an image, the origin last.
+func (c *Client) places(ref Reference, copies []Reference) ([]place, error) {
+	all, origin, err := c.configured(ref)
+	if err != nil {
+		return nil, err
+	}
+	for _, at := range copies {
+		if at.Normal().Base() == origin.ref.Normal().Base() {
+			continue
+		}
+		at.Tag, at.Digest = "", ref.Digest
+		all = appendPlace(all, place{ref: at})
+	}
+	return appendPlace(all, origin), nil
+}
+
+// appendPlace adds a place, unless it is there.
+func appendPlace(all []place, at place) []place {
+	if slices.ContainsFunc(all, func(p place) bool { return p.ref.Normal().Base() == at.ref.Normal().Base() }) {
+		return all
+	}
+	return append(all, at)
+}
+
+// configured returns the places of an image that the reader named, and its origin.
+func (c *Client) configured(ref Reference) (all []place, origin place, err error) {
 	if ref.Layout != "" {
-		return []place{{ref: origin}}, nil
+		ref.Tag = ""
+		return nil, place{ref: ref}, nil
 	}
 	c.mirroring.once.Do(func() {
 		set, found := registriesFiles(c.options.Getenv, systemContainers)
@@ -61,14 +86,13 @@ func (c *Client) places(ref Reference) ([]place, error) {
 		})
 	})
 	if c.mirroring.err != nil {
-		return nil, c.mirroring.err
+		return nil, place{}, c.mirroring.err
 	}
 	repository := ref.Normal().Base()
-	var all []place
 	add := func(rule *endpointRule, matched int) error {
 		at, err := rule.rewritten(ref, matched)
-		if err == nil && !slices.ContainsFunc(all, func(p place) bool { return p.ref.Normal().Base() == at.Normal().Base() }) {
-			all = append(all, place{at, rule.insecure})
+		if err == nil {
+			all = appendPlace(all, place{at, rule.insecure})
 		}
 		return err
 	}
@@ -76,31 +100,35 @@ func (c *Client) places(ref Reference) ([]place, error) {
 		rule := &c.mirroring.mirrors[n]
 		if matched := matches(rule.prefix, repository); matched >= 0 {
 			if err := add(rule, matched); err != nil {
-				return nil, &Error{Option: "Mirrors", Err: err}
+				return nil, place{}, &Error{Option: "Mirrors", Err: err}
 			}
 		}
 	}
 	rule, matched := longestMatch(c.mirroring.rules, repository)
 	if rule == nil {
-		return all, add(&endpointRule{}, 0)
+		rule = &registryRule{}
 	}
 	if rule.blocked {
-		return nil, fmt.Errorf("%w: %s: %s blocks %s", entry.ErrInvalid, repository, rule.file, rule.prefix)
+		return nil, place{}, fmt.Errorf("%w: %s: %s blocks %s", entry.ErrInvalid, repository, rule.file, rule.prefix)
 	}
-	for _, from := range append(slices.Clone(rule.mirrors), rule.from) {
+	for _, from := range rule.mirrors {
 		if err := add(&from, matched); err != nil {
-			return nil, fmt.Errorf("%s: %w", rule.file, err)
+			return nil, place{}, fmt.Errorf("%s: %w", rule.file, err)
 		}
 	}
-	return all, nil
+	origin.insecure = rule.from.insecure
+	if origin.ref, err = rule.from.rewritten(ref, max(matched, 0)); err != nil {
+		return nil, place{}, fmt.Errorf("%s: %w", rule.file, err)
+	}
+	return all, origin, nil
 }
 
 // OpenMirrored opens the repository that ref names for reading by digest. Each of
-// its places is asked in turn until one has what is wanted (Places); what else is
+// its places is asked in turn until one has what is wanted (see Places); what else is
 // asked, such as what a tag names, the last of them is. That a mirror has nothing is
 // no news; of any other failure of it, Options.Logger is warned once.
-func (c *Client) OpenMirrored(ref Reference) (Repository, error) {
-	places, err := c.places(ref)
+func (c *Client) OpenMirrored(ref Reference, copies ...Reference) (Repository, error) {
+	places, err := c.places(ref, copies)
 	if err != nil {
 		return nil, err
 	}

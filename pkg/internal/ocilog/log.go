@@ -73,10 +73,11 @@ type Log struct {
 	memory     *semaphore.Weighted    // of segments that are being read
 
 	// Guarded by known.mu.
-	snapshots []*snapshot      // that were read, or are in the cache; oldest first
-	newest    revision.Tag     // the newest snapshot that was seen
-	forgotten map[string]int64 // see State
-	statuses  Statuses         // the newest ones read
+	snapshots []*snapshot                // that were read, or are in the cache; oldest first
+	newest    revision.Tag               // the newest snapshot that was seen
+	forgotten map[string]int64           // see State
+	statuses  Statuses                   // the newest ones read
+	locations map[revision.Tag]Locations // of artifacts that were read and are whole
 }
 
 // New makes the log of a target. id is the normal form of its reference: it
@@ -116,6 +117,20 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 	if err := l.checkClock(); err != nil {
 		return err
 	}
+	if err := l.push(ctx, packed, sign); err != nil {
+		return err
+	}
+	l.wrote(packed, valid)
+	if sign != nil {
+		l.confirmOwn(ctx, packed)
+	}
+	_ = l.Save(ctx) // it is published; the next reading says what could not be written down
+	return nil
+}
+
+// push writes an artifact, signs it, puts it under its tag, and returns once the
+// registry shows that.
+func (l *Log) push(ctx context.Context, packed *revision.Packed, sign func(context.Context) error) error {
 	for _, blob := range packed.Blobs {
 		if err := l.target.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
 			return err
@@ -132,15 +147,7 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 	if err := l.target.PushManifest(ctx, packed.Descriptor, packed.Manifest, packed.Tag.String()); err != nil {
 		return err
 	}
-	if err := l.awaitVisible(ctx, packed); err != nil {
-		return err
-	}
-	l.wrote(packed, valid)
-	if sign != nil {
-		l.confirmOwn(ctx, packed)
-	}
-	_ = l.Save(ctx) // it is published; the next reading says what could not be written down
-	return nil
+	return l.awaitVisible(ctx, packed)
 }
 
 // wrote notes a revision that the registry shows.

@@ -22,6 +22,7 @@ type View struct {
 	beyond    []revision.Tag        // of revisions and artifacts beside the log: dated too far ahead
 	snapshots []revision.Tag        // that the registry lists, in log order
 	statuses  []revision.Tag        // of status artifacts, oldest first
+	locations []revision.Tag        // of locations artifacts, oldest first
 	cached    bool                  // from the cache: the registry was not asked
 
 	mu      sync.Mutex
@@ -83,12 +84,13 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 	v := l.emptyView()
 	v.all = listed
 	horizon := l.horizon()
-	var beyond [3][]revision.Tag
+	var beyond [4][]revision.Tag
 	revisions, snapshots := revision.ParseTags(listed)
 	v.listed, beyond[0] = upTo(revisions, horizon)
 	v.snapshots, beyond[1] = upTo(snapshots, horizon)
 	v.statuses, beyond[2] = upTo(revision.ParseStatusTags(listed), horizon)
-	v.beyond = slices.Concat(beyond[1], beyond[2])
+	v.locations, beyond[3] = upTo(revision.ParseLocationsTags(listed), horizon)
+	v.beyond = slices.Concat(beyond[1], beyond[2], beyond[3])
 	for _, tag := range beyond[0] {
 		if f, ok := l.known.get(tag); ok && f.verified {
 			v.listed = append(v.listed, tag)

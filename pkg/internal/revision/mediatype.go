@@ -20,6 +20,9 @@ const (
 	// MediaTypeStatus is a status artifact, MediaTypeStatuses its layer.
 	MediaTypeStatus   = "application/vnd.caib.catalog.status.v1"
 	MediaTypeStatuses = "application/vnd.caib.catalog.statuses.v1+jsonl+zstd"
+	// MediaTypeLocations is a locations artifact, MediaTypeLocationLines its layer.
+	MediaTypeLocations     = "application/vnd.caib.catalog.locations.v1"
+	MediaTypeLocationLines = "application/vnd.caib.catalog.locations.v1+jsonl"
 )
 
 const (

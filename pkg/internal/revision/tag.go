@@ -22,6 +22,9 @@ const (
 	OpSnapshot Op = 's'
 )
 
+// OpLocations is the operation of locations artifacts, which are not of the log.
+const OpLocations Op = 'l'
+
 // String returns the operation's word.
 func (o Op) String() string {
 	switch o {
@@ -31,6 +34,8 @@ func (o Op) String() string {
 		return "remove"
 	case OpSnapshot:
 		return "snapshot"
+	case OpLocations:
+		return "locations"
 	}
 	return "unknown"
 }
@@ -41,6 +46,10 @@ const SnapshotName = "_snapshot"
 // StatusName is in the place of the entry's name in the tags of status
 // artifacts (SPEC section 17). They are not of the log.
 const StatusName = "_status"
+
+// LocationsName is in the place of the entry's name in the tags of locations
+// artifacts (SPEC section 21). They are not of the log.
+const LocationsName = "_locations"
 
 const (
 	timeDigits = 9  // base 36: until the year 5188
@@ -75,6 +84,25 @@ func SnapshotTag(at entry.Time, manifest digest.Digest) Tag {
 // ParseTag reads a tag of the log. ok is false for every other tag: they are
 // people's own, or other tools', and none of ours.
 func ParseTag(text string) (tag Tag, ok bool) {
+	if tag, ok = splitTag(text); !ok {
+		return Tag{}, false
+	}
+	switch tag.Op {
+	case OpPublish, OpRemove:
+		ok = entry.CheckName(tag.Name) == nil
+	case OpSnapshot:
+		ok = tag.Name == SnapshotName
+	default:
+		ok = false
+	}
+	if !ok {
+		return Tag{}, false
+	}
+	return tag, true
+}
+
+// splitTag reads what has the form of a tag, whatever its name and operation.
+func splitTag(text string) (tag Tag, ok bool) {
 	rest, last, found := cutLast(text)
 	if !found || len(last) != 1+hashDigits || strings.Trim(last[1:], hexadecimal) != "" {
 		return Tag{}, false
@@ -84,17 +112,7 @@ func ParseTag(text string) (tag Tag, ok bool) {
 		return Tag{}, false
 	}
 	millis, err := strconv.ParseInt(stamp, 36, 64)
-	if err != nil {
-		return Tag{}, false
-	}
-	tag = Tag{Name: name, Millis: millis, Op: Op(last[0]), Hash: last[1:]}
-	switch tag.Op {
-	case OpPublish, OpRemove:
-		return tag, entry.CheckName(name) == nil
-	case OpSnapshot:
-		return tag, name == SnapshotName
-	}
-	return Tag{}, false
+	return Tag{Name: name, Millis: millis, Op: Op(last[0]), Hash: last[1:]}, err == nil
 }
 
 func cutLast(text string) (before, after string, found bool) {
@@ -159,15 +177,27 @@ func StatusTag(at entry.Time, manifest digest.Digest) Tag {
 
 // ParseStatusTags returns the tags of status artifacts among those of a
 // repository, oldest first.
-func ParseStatusTags(listed []string) []Tag {
+func ParseStatusTags(listed []string) []Tag { return parseBeside(listed, StatusName, OpSnapshot) }
+
+// LocationsTag names the manifest of a locations artifact.
+func LocationsTag(at entry.Time, manifest digest.Digest) Tag {
+	return NewTag(LocationsName, at, OpLocations, manifest)
+}
+
+// ParseLocationsTags returns the tags of locations artifacts among those of a
+// repository, oldest first.
+func ParseLocationsTags(listed []string) []Tag {
+	return parseBeside(listed, LocationsName, OpLocations)
+}
+
+// parseBeside returns the tags of one kind of artifacts beside the log, oldest first.
+func parseBeside(listed []string, name string, op Op) []Tag {
 	var found []Tag
 	for _, text := range listed {
-		rest, is := strings.CutPrefix(text, StatusName+".")
-		if !is {
+		if !strings.HasPrefix(text, name+".") {
 			continue
 		}
-		if tag, ok := ParseTag(SnapshotName + "." + rest); ok {
-			tag.Name = StatusName
+		if tag, ok := splitTag(text); ok && tag.Name == name && tag.Op == op {
 			found = append(found, tag)
 		}
 	}

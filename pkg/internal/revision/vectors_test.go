@@ -39,6 +39,11 @@ type vectors struct {
 		Revision, Manifest, Digest string
 		Catalog                    string // in normal form; "" is not said
 	}
+	Locations []struct {
+		What, At, Layer, Tag, Manifest, Digest string
+		Valid                                  bool
+		Locations                              []revision.Location
+	}
 	Revisions []struct{ What, Tag, Manifest, Verdict string }
 	Replays   []struct {
 		Listed    []string
@@ -153,6 +158,41 @@ func TestVectors(t *testing.T) {
 		back, err := revision.UnpackAttachment([]byte(tt.Manifest))
 		if err != nil || !bytes.Equal(back, []byte(tt.Revision)) {
 			t.Errorf("attachment: %v, %s", err, back)
+		}
+	}
+}
+
+func TestVectorsOfLocations(t *testing.T) {
+	all := readVectors(t).Locations
+	if len(all) == 0 {
+		t.Fatal("there are none")
+	}
+	for _, tt := range all {
+		tags := revision.ParseLocationsTags([]string{tt.Tag})
+		if len(tags) != 1 || tags[0].String() != tt.Tag {
+			t.Fatalf("%s: the tag %s is read as %v", tt.What, tt.Tag, tags)
+		}
+		read, err := revision.UnpackLocations(tags[0], []byte(tt.Manifest))
+		if !tt.Valid {
+			if !errors.Is(err, entry.ErrMalformed) {
+				t.Errorf("%s: %+v, %v; want an ErrMalformed", tt.What, read, err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(revision.MergeLocations(tt.Locations), read); err != nil || diff != "" {
+			t.Errorf("%s: %v, %s", tt.What, err, diff)
+		}
+		var at entry.Time
+		if err := at.UnmarshalText([]byte(tt.At)); err != nil {
+			t.Fatal(err)
+		}
+		packed, err := revision.PackLocations(tt.Locations, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{string(packed.Blobs[1].Content), string(packed.Manifest), packed.Descriptor.Digest.String(), packed.Tag.String()}
+		if diff := cmp.Diff([]string{tt.Layer, tt.Manifest, tt.Digest, tt.Tag}, got); diff != "" {
+			t.Errorf("%s: %s", tt.What, diff)
 		}
 	}
 }

@@ -1,0 +1,4 @@
+package catalog
+
+// WriteLocations is what copies write.
+var WriteLocations = (*Catalog).writeLocations
