@@ -22,7 +22,8 @@ type plan struct {
 	caib                        string
 	runs, entries, many, signed int
 	only                        string
-	rounds                      int
+	rounds, pulls               int
+	mib                         int64
 	each, endure                time.Duration
 }
 
@@ -33,8 +34,10 @@ func main() {
 	flag.IntVar(&p.entries, "entries", 1000, "entries on distribution 3.1")
 	flag.IntVar(&p.many, "many", 10_000, "entries on the in-process registry")
 	flag.IntVar(&p.signed, "signed", 200, "signed entries to verify")
-	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, trust, serve or startup")
+	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, trust, serve, pull or startup")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each load on the index server")
+	flag.IntVar(&p.pulls, "pulls", 5, "counted pulls of each kind")
+	flag.Int64Var(&p.mib, "mib", 1024, "MiB of the disk that is pulled")
 	flag.DurationVar(&p.each, "each", 3*time.Second, "how long each load lasts")
 	flag.DurationVar(&p.endure, "endure", time.Minute, "how long the load with 1,000 connections lasts")
 	flag.Parse()
@@ -78,6 +81,7 @@ func (p *plan) run(ctx context.Context, role []string) error {
 		{"scale", func() error { return b.atScale(p.many) }},
 		{"trust", func() error { return b.trust(p.signed, p.entries) }},
 		{"serve", func() error { return b.serve(p.many) }},
+		{"pull", func() error { return b.pull(p.pulls, p.mib) }},
 		{"startup", b.startUp},
 	} {
 		if p.only != "" && p.only != part.name {
@@ -117,11 +121,20 @@ func (b *bench) fill(catalog string, args ...string) (entries int, err error) {
 	return strconv.Atoi(strings.TrimSpace(string(output)))
 }
 
+// buildOras builds the oras command, and returns its path.
+func (b *bench) buildOras() (path string, err error) {
+	path = filepath.Join(b.dir, "oras")
+	if output, err := exec.CommandContext(b.ctx, "go", "build", "-o", path, "oras.land/oras/cmd/oras").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build oras: %w\n%s", err, output)
+	}
+	return path, nil
+}
+
 // startUp compares `caib version` with `oras version`.
 func (b *bench) startUp() error {
-	oras := filepath.Join(b.dir, "oras")
-	if output, err := exec.CommandContext(b.ctx, "go", "build", "-o", oras, "oras.land/oras/cmd/oras").CombinedOutput(); err != nil {
-		return fmt.Errorf("build oras: %w\n%s", err, output)
+	oras, err := b.buildOras()
+	if err != nil {
+		return err
 	}
 	fmt.Printf("\nStart-up\n")
 	return b.compare(3*b.runs,
