@@ -114,7 +114,7 @@ func readHead(manifest []byte) (h head) {
 	if json.Unmarshal(manifest, &h) != nil {
 		return head{}
 	}
-	if h.ArtifactType == "" && h.Config != nil {
+	if h.ArtifactType == "" && h.Subject != nil && h.Config != nil {
 		h.ArtifactType = h.Config.MediaType
 	}
 	return h

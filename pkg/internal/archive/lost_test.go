@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
 
@@ -157,7 +158,7 @@ func TestParallelCallers(t *testing.T) {
 			t.Errorf("the slow one: %v", err)
 		}
 	})
-	<-begun
+	testwait.Receive(t, "the slow source to be asked", begun)
 	var others sync.WaitGroup
 	for i := range 8 {
 		others.Go(func() {
@@ -173,9 +174,9 @@ func TestParallelCallers(t *testing.T) {
 			}
 		})
 	}
-	others.Wait()
+	testwait.Return(t, "the others, whom the slow one keeps waiting", others.Wait)
 	close(wait)
-	all.Wait()
+	testwait.Return(t, "the slow one", all.Wait)
 	must(t, w.Close(t.Context()))
 	r := opened(t, out.Bytes())
 	if tags, err := r.Tags(t.Context()); err != nil || len(tags) != 160 || len(r.Contents.Blobs) != 161 {
@@ -191,7 +192,7 @@ func TestParallelCallers(t *testing.T) {
 			}
 		})
 	}
-	readers.Wait()
+	testwait.Return(t, "the readers", readers.Wait)
 }
 
 // Whoever waits for the turn waits no longer than its context.
