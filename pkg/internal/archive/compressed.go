@@ -126,11 +126,8 @@ func checkFrames(table seekable.SeekTable, size int64) error {
 	end := uint64(0)
 	for id := range table.NumFrames() {
 		frame, _ := table.EntryByID(id)
-		if last := id == table.NumFrames()-1; frame.DecompressedSize == 0 || frame.DecompressedSize > frameSize || !last && frame.DecompressedSize != frameSize {
-			return altered("frame %d is of %d bytes", id, frame.DecompressedSize)
-		}
-		if frame.CompressedSize > 2*frameSize {
-			return altered("frame %d takes %d bytes", id, frame.CompressedSize)
+		if last := id == table.NumFrames()-1; frame.CompressedSize > 2*frameSize || frame.DecompressedSize > frameSize || !last && frame.DecompressedSize != frameSize {
+			return altered("frame %d takes %d bytes, and is of %d", id, frame.CompressedSize, frame.DecompressedSize)
 		}
 		end = frame.CompressedOffset + uint64(frame.CompressedSize)
 	}

@@ -147,6 +147,9 @@ func TestHostileContents(t *testing.T) {
 	} {
 		refused(t, what, forge(t, f.whole, contents))
 	}
+	member := file(t, f.name, f.blob)
+	twice := slices.Concat(f.layout, member, member, file(t, indexName, f.index))
+	refused(t, "a blob that is there twice", forge(t, twice, contentsText(f.blobText+","+f.blobText, f.indexText)))
 }
 
 // sparse makes a member one with a map of holes, in the old GNU form.
@@ -210,12 +213,13 @@ func TestBombs(t *testing.T) {
 		return binary.LittleEndian.AppendUint32(append(entries, 1<<7), 0x8F92EAB1)
 	}
 	for what, table := range map[string][]byte{
-		"a frame that says how large it is": table(uint32(len(bomb)), 64<<20, 1),
-		"a frame that lies":                 table(uint32(len(bomb)), frameSize, 1),
-		"a frame of nothing":                table(uint32(len(bomb)), 0, 1),
-		"frames that overlap":               table(uint32(len(bomb)), frameSize, 1000),
-		"a frame without an end":            table(1<<31, frameSize, 1),
-		"no frame":                          table(0, 0, 0),
+		"a frame that says how large it is":   table(uint32(len(bomb)), 64<<20, 1),
+		"a frame that lies":                   table(uint32(len(bomb)), frameSize, 1),
+		"a frame of nothing":                  table(uint32(len(bomb)), 0, 1),
+		"frames that overlap":                 table(uint32(len(bomb)), frameSize, 1000),
+		"a frame without an end":              table(1<<31, frameSize, 1),
+		"no frame":                            table(0, 0, 0),
+		"a frame that takes more than it has": table(2*frameSize+1, frameSize, 1),
 	} {
 		text := append(bytes.Clone(bomb), table...)
 		text = append(text, sumFrame(newHash(text))...)
@@ -225,6 +229,23 @@ func TestBombs(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 32<<20 {
 			t.Errorf("%s: %d bytes of memory, want less than the 64 MiB of the frame", what, grown)
+		}
+	}
+}
+
+// A file that others write to, after it was checked, is checked again.
+func TestWhatIsReadIsCheckedAgain(t *testing.T) {
+	s := newSample(t, 300)
+	text := archived(t, false, options(), func(w *Writer) { s.write(t, w) })
+	r := opened(t, text)
+	for _, content := range [][]byte{s.layerContent, s.imageText} {
+		text[bytes.Index(text, content)] ^= 1
+	}
+	_, blob := r.Blob(t.Context(), s.layer)
+	_, _, manifest := r.Manifest(t.Context(), imageTag)
+	for i, err := range []error{blob, manifest} {
+		if !errors.Is(err, entry.ErrMalformed) {
+			t.Errorf("read %d: got %v, want malformed", i, err)
 		}
 	}
 }
