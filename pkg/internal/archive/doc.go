@@ -1,6 +1,6 @@
 // Package archive keeps a repository in one file: a tar of an OCI image layout that
 // is written once, from the beginning to the end, and read at random (SPEC section
-// 21). skopeo, podman, buildah and oras read it too.
+// 22). skopeo, podman, buildah and oras read it too.
 //
 //	err := archive.Create("backup.tar.zst", false, archive.Options{Catalog: name}, func(w *archive.Writer) error {
 //		return copyTo(w) // a registry.Repository

@@ -7,7 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// The encoding of headers is a stored format (SPEC section 21): every version of Go
+// The encoding of headers is a stored format (SPEC section 22): every version of Go
 // has to make the same.
 func TestHeadersAreAsTheyWere(t *testing.T) {
 	long, err := blobName(digest.SHA512.FromString("x"))
