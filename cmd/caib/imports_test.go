@@ -60,6 +60,7 @@ var arrows = []struct{ name, imports string }{
 
 	{"pkg/internal/health", "pkg/entry pkg/internal/absence pkg/internal/gate pkg/internal/normal pkg/registry"},
 	{"pkg/internal/imagebuild", "pkg/entry"},
+	{"pkg/internal/imagecopy", "pkg/entry pkg/internal/absence pkg/internal/keylock pkg/internal/referrertag pkg/registry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/atomicfile pkg/internal/pause pkg/internal/revision"},
 	{"pkg/internal/serving", "pkg/entry pkg/internal/gate pkg/trust"},
