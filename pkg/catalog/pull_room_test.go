@@ -2,12 +2,17 @@ package catalog_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/internal/testloop"
 	"github.com/oci-catalog/caib/pkg/catalog"
@@ -116,6 +121,109 @@ func TestPullOnAFullDisk(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A layout, and the tar of one, too: as far as what they need is known, and where
+// something else fills the disk.
+func TestPullContainerOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	for dest, sizes := range map[string][2]string{"layout": {"2m", "3m"}, "disk.tar": {"4m", "5m"}} { // too little and just enough
+		t.Run(dest, func(t *testing.T) {
+			t.Parallel()
+			disk := testloop.Memory(t, 1<<20)
+			disk.Remount("size=" + sizes[0])
+			w := newDiskWorld(t)
+			w.publishContainer("disk", noise(1, 1_000_000), noise(2, 1_200_000))
+			options := catalog.PullOptions{Dest: filepath.Join(disk.Dir, dest)}
+			var result catalog.PullResult
+			var err error
+			asked, _ := w.storage.during(nil, func() { _, err = w.catalog.Pull(t.Context(), "disk", options) })
+			noRoom(t, dest, err, asked)
+			if found := filesIn(t, disk.Dir); len(found) > 0 {
+				t.Errorf("%d files are left", len(found))
+			}
+			disk.Remount("size=" + sizes[1])
+			ballast := filepath.Join(disk.Dir, "ballast")
+			w.storage.during(func(_ http.ResponseWriter, _ *http.Request, n int, _ []byte) bool {
+				if n == 2 {
+					fill(t, ballast, 800_000)
+				}
+				return false
+			}, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+			if !errors.Is(err, entry.ErrNoRoom) || len(result.Files) != 1 || result.Files[0].Part != options.Dest+".part" {
+				t.Fatalf("got %+v, %v, want that there is no room, and a part", result.Files, err)
+			}
+			if err := os.Remove(ballast); err != nil {
+				t.Fatal(err)
+			}
+			_, served := w.storage.during(nil, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+			if err != nil || result.Files[0].Resumed < 1_500_000 || served > 700_000 {
+				t.Errorf("with room: got %+v, %v, and %d bytes were served, want that it went on", result.Files, err, served)
+			}
+		})
+	}
+}
+
+// The tar needs room that its layout did not.
+func TestPullTarOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	disk := testloop.Memory(t, 8<<20)
+	w := newDiskWorld(t)
+	w.publishContainer("disk", noise(1, 2_000_000))
+	options := catalog.PullOptions{Dest: filepath.Join(disk.Dir, "disk.tar")}
+	ballast := filepath.Join(disk.Dir, "ballast")
+	var result catalog.PullResult
+	var err error
+	w.storage.during(func(_ http.ResponseWriter, _ *http.Request, n int, _ []byte) bool {
+		if n == 1 {
+			fill(t, ballast, 2_500_000)
+		}
+		return false
+	}, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+	if !errors.Is(err, entry.ErrNoRoom) || len(result.Files) != 1 {
+		t.Fatalf("got %+v, %v, want that there is no room, and a part", result.Files, err)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	asked, _ := w.storage.during(nil, func() { _, err = w.catalog.Pull(t.Context(), "disk", options) })
+	if found := filesIn(t, disk.Dir); err != nil || asked > 0 || len(found) != 1 || len(found["disk.tar"]) < 2_000_000 {
+		t.Errorf("with room: got %v, %d requests and %d files, want the tar, and no blob fetched again", err, asked, len(found))
+	}
+}
+
+// publishContainer publishes an image with layers, which the storage serves.
+func (w *diskWorld) publishContainer(name string, layers ...[]byte) {
+	w.t.Helper()
+	config := []byte(`{"architecture":"arm64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}`)
+	to, err := w.client.Open(parse(w.t, w.host+"/os/"+name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	push := func(mediaType string, content []byte) ocispec.Descriptor {
+		d := ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
+		if err := to.PushBlob(w.t.Context(), d, content); err != nil {
+			w.t.Fatal(err)
+		}
+		return d
+	}
+	manifest := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Config: push(ocispec.MediaTypeImageConfig, config)}
+	for _, layer := range layers {
+		d := push(ocispec.MediaTypeImageLayer, layer)
+		manifest.Layers = append(manifest.Layers, d)
+		w.storage.mu.Lock()
+		w.storage.blobs[d.Digest.String()] = layer
+		w.storage.mu.Unlock()
+	}
+	text, err := json.Marshal(manifest)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	d := ocispec.Descriptor{MediaType: manifest.MediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
+	if err := to.PushManifest(w.t.Context(), d, text, "1"); err != nil {
+		w.t.Fatal(err)
+	}
+	w.publish(w.catalog, w.host+"/os/"+name+":1", catalog.PublishOptions{Name: name})
 }
 
 // fullDisk runs a pull of the entry disk while something else fills the disk of a

@@ -141,16 +141,20 @@ func (p *puller) containerTarget() error {
 	if p.options.Out != nil {
 		return nil
 	}
-	c.path = cmp.Or(p.options.Dest, ".")
-	c.archive = strings.HasSuffix(strings.ToLower(c.path), ".tar")
+	dest := cmp.Or(p.options.Dest, ".")
+	c.path = filepath.Clean(dest)
+	c.archive = strings.HasSuffix(strings.ToLower(dest), ".tar") // and no slash
 	info, err := os.Stat(c.path)
 	if err == nil && isDevice(info) || err != nil && belongsToDevices(c.path) {
 		return fmt.Errorf("%w: %s: a container is nothing for a device", entry.ErrInvalid, c.path)
 	}
 	if err == nil && info.IsDir() {
 		if _, err := os.Stat(filepath.Join(c.path, ocispec.ImageLayoutFile)); err != nil || !p.options.Force {
-			c.path, c.archive = filepath.Join(c.path, p.item.Name), false
+			c.path = filepath.Join(c.path, p.item.Name)
+		} else if c.path, err = filepath.Abs(c.path); err != nil { // "." has no name to put others beside
+			return fmt.Errorf("%w: %w", entry.ErrInvalid, err)
 		}
+		c.archive = false
 	}
 	if reason := unsafeName(p.item.Name); reason != "" {
 		return fmt.Errorf("%w: entry %q is no name for a directory: %s", entry.ErrInvalid, p.item.Name, reason)
@@ -180,6 +184,7 @@ func (p *puller) runContainer(ctx context.Context, pulled *PulledFile) (err erro
 	} else if err == nil {
 		err = tree.Commit()
 	}
+	err = tree.Because(err)
 	if tree.Leave() && err != nil {
 		pulled.Part = tree.Dir()
 	}

@@ -6,14 +6,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/oci-catalog/caib/internal/testloop"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -221,5 +224,84 @@ func tool(t *testing.T, name string, args ...string) {
 	}
 	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+// What lets nobody read past the cache is read when the cache is empty, and only then.
+func TestLoopIsNotReadFromTheCache(t *testing.T) {
+	t.Parallel()
+	device, file := testloop.New(t, 16*mib)
+	disk := openLoop(t, device).(*blockDisk)
+	defer disk.Close()
+	disk.direct = false
+	p := make([]byte, 4096)
+	if _, err := disk.ReadAt(p, mib); !errors.Is(err, entry.ErrInvalid) || !strings.Contains(err.Error(), "cannot be read past the cache") {
+		t.Errorf("got %v, want that it cannot be read past the cache", err)
+	}
+	if _, err := disk.file.ReadAt(p, mib); err != nil { // it is in the cache now
+		t.Fatal(err)
+	}
+	fill(t, file, 16*mib)
+	if err := disk.Drop(); err != nil {
+		t.Fatal(err)
+	}
+	if !disk.dropped {
+		t.Skip("the cache cannot be emptied here")
+	}
+	if _, err := disk.ReadAt(p, mib); err != nil || !bytes.HasPrefix(p, []byte("old!")) {
+		t.Errorf("got %q, %v, want what is below the device", p[:4], err)
+	}
+}
+
+// A device that has less than it says, as one that is thin, or a forged card.
+func TestLoopWithoutRoom(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(testloop.Memory(t, 4*mib).Dir, "device")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 32*mib); err != nil {
+		t.Fatal(err)
+	}
+	device, detach, err := testloop.Attach(file)
+	if err != nil {
+		t.Skipf("no loop device can be made here: %v", err)
+	}
+	defer func() {
+		if err := detach(); err != nil {
+			t.Error(err)
+		}
+	}()
+	w := NewWriter(openLoop(t, device), Options{})
+	content := noise(24 * mib)
+	for len(content) > 0 && err == nil {
+		_, err = w.Write(content[:mib])
+		content = content[mib:]
+	}
+	if err == nil {
+		err = w.Commit(context.Background())
+	}
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Path != device {
+		t.Errorf("got %v, want an error of the device", err)
+	}
+	t.Log(err)
+	_, _ = w.Close()
+}
+
+func TestErrorsOfDevices(t *testing.T) {
+	t.Parallel()
+	for errno, want := range map[syscall.Errno]string{
+		unix.EIO: "was taken out, or is broken", unix.ENODEV: "was taken out, or is broken", unix.ENXIO: "was taken out, or is broken",
+		unix.ENOSPC: "has less than it says",
+	} {
+		var refused *Error
+		err := explain("/dev/test", fmt.Errorf("write: %w", errno))
+		if !errors.As(err, &refused) || !strings.Contains(err.Error(), "/dev/test "+want) || !errors.Is(err, errno) {
+			t.Errorf("%v: got %v, want %q", errno, err, want)
+		}
+	}
+	if err := explain("/dev/test", nil); err != nil {
+		t.Errorf("of none: %v", err)
 	}
 }

@@ -38,19 +38,21 @@ func number(device uint64) string {
 // starts again.
 const blkGetDiskSeq = 0x80081280
 
-// direct is as much as is read past the cache at once, and what its offsets are
+// directSize is as much as is read past the cache at once, and what its offsets are
 // multiples of.
 const (
-	direct      = 1 << 20
+	directSize  = 1 << 20
 	directBlock = 4 << 10
 )
 
 // blockDisk is a device that is open.
 type blockDisk struct {
-	info   *Info
-	file   *os.File
-	past   *os.File // to read past the cache; nil until it is needed
-	buffer []byte   // for that, at the beginning of a page
+	info    *Info
+	file    *os.File
+	direct  bool     // it is read past the cache
+	dropped bool     // the cache was emptied
+	past    *os.File // to read past the cache; nil until it is needed
+	buffer  []byte   // for that, at the beginning of a page
 }
 
 // Open opens a device that nobody uses, and keeps others from using it. That it is
@@ -67,7 +69,7 @@ func Open(info *Info) (Disk, error) {
 	case err != nil:
 		return nil, err
 	}
-	d := &blockDisk{info: info, file: file}
+	d := &blockDisk{info: info, file: file, direct: true}
 	if err := d.same(); err != nil {
 		file.Close()
 		return nil, err
@@ -99,7 +101,25 @@ func (d *blockDisk) same() error {
 
 func (d *blockDisk) Info() *Info { return d.info }
 
-func (d *blockDisk) WriteAt(p []byte, at int64) (int, error) { return d.file.WriteAt(p, at) }
+func (d *blockDisk) WriteAt(p []byte, at int64) (int, error) {
+	n, err := d.file.WriteAt(p, at)
+	return n, d.explain(err)
+}
+
+// explain says of errors of the device that they are, as an Error.
+func (d *blockDisk) explain(err error) error { return explain(d.info.Path, err) }
+
+func explain(path string, err error) error {
+	for _, lost := range []error{unix.EIO, unix.ENXIO, unix.ENODEV, unix.ENOMEDIUM, unix.EREMOTEIO} {
+		if errors.Is(err, lost) {
+			return &Error{Path: path, Err: fmt.Errorf("%s was taken out, or is broken: %w", path, err)}
+		}
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		return &Error{Path: path, Err: fmt.Errorf("%w: %s has less than it says: %w", entry.ErrNoRoom, path, err)}
+	}
+	return err
+}
 
 // Zero makes a range zero where the device does that by itself. Ranges are those of
 // whole blocks.
@@ -108,7 +128,7 @@ func (d *blockDisk) Zero(at, n int64) error {
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL) {
 		return errors.ErrUnsupported
 	}
-	return err
+	return d.explain(err)
 }
 
 // Flush begins to write out a range, and waits for what was begun before it.
@@ -119,29 +139,48 @@ func (d *blockDisk) Flush(at, n int64) error {
 		err = unix.SyncFileRange(fd, before, at-before, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
 		_ = unix.Fadvise(fd, before, at-before, unix.FADV_DONTNEED) // the memory is for others
 	}
-	return err
+	return d.explain(err)
 }
 
-func (d *blockDisk) Sync() error { return d.file.Sync() }
+func (d *blockDisk) Sync() error { return d.explain(d.file.Sync()) }
 
 // Drop empties the kernel's cache of the device. Who may not do that has it emptied
 // as far as nobody else uses it.
 func (d *blockDisk) Drop() error {
 	_, err := unix.IoctlRetInt(int(d.file.Fd()), unix.BLKFLSBUF)
+	d.dropped = err == nil
 	if errors.Is(err, os.ErrPermission) || errors.Is(err, unix.ENOTTY) {
 		err = unix.Fadvise(int(d.file.Fd()), 0, 0, unix.FADV_DONTNEED)
 	}
-	return err
+	return d.explain(err)
 }
 
-// ReadAt reads past the cache where the device lets it.
-func (d *blockDisk) ReadAt(p []byte, at int64) (read int, err error) {
+// ReadAt reads past the cache, or after it was emptied where the device does not let
+// it. Where neither can be, what is read says nothing about the device.
+func (d *blockDisk) ReadAt(p []byte, at int64) (int, error) {
+	if !d.direct {
+		if !d.dropped {
+			return 0, refuse(d.info.Path, entry.ErrInvalid, "cannot be read past the cache")
+		}
+		n, err := d.file.ReadAt(p, at)
+		return n, d.explain(err)
+	}
+	n, err := d.readDirect(p, at)
+	if errors.Is(err, unix.EINVAL) { // the device lets nobody, or not in blocks of this size
+		d.direct = false
+		return d.ReadAt(p, at)
+	}
+	return n, d.explain(err)
+}
+
+func (d *blockDisk) readDirect(p []byte, at int64) (read int, err error) {
 	if d.past == nil {
 		path := fmt.Sprintf("/proc/self/fd/%d", d.file.Fd()) // the same device, whatever the path leads to
 		if d.past, err = os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0); err != nil {
-			return d.file.ReadAt(p, at)
+			d.past = nil
+			return 0, err
 		}
-		if d.buffer, err = unix.Mmap(-1, 0, direct, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON); err != nil {
+		if d.buffer, err = unix.Mmap(-1, 0, directSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON); err != nil {
 			return 0, err
 		}
 	}
@@ -149,7 +188,7 @@ func (d *blockDisk) ReadAt(p []byte, at int64) (read int, err error) {
 		start := (at + int64(read)) / directBlock * directBlock
 		skip := int(at + int64(read) - start)
 		want := (skip + len(p) - read + directBlock - 1) / directBlock * directBlock
-		n, err := d.past.ReadAt(d.buffer[:min(want, direct)], start)
+		n, err := d.past.ReadAt(d.buffer[:min(want, directSize)], start)
 		if n <= skip {
 			return read, cmp.Or(err, io.ErrUnexpectedEOF)
 		}

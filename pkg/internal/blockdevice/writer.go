@@ -215,6 +215,15 @@ func (w *Writer) begin() error {
 	if w.begun {
 		return nil
 	}
+	if w.options.ReadBack { // what cannot be read back is known before anything is lost
+		err := w.disk.Drop()
+		if err == nil {
+			_, err = w.disk.ReadAt(make([]byte, min(headSize, w.size)), 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	w.begun = true
 	err := w.blank()
 	if end := w.size - headSize; err == nil && end > headSize && !w.disk.Info().Partition {

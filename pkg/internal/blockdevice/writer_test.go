@@ -23,7 +23,8 @@ type memory struct {
 	log     []string
 	zeroes  bool                     // it makes ranges zero by itself
 	spoil   func(p []byte, at int64) // changes what is read; nil does not
-	fail    string                   // the entry of the log that fails
+	fail    string                   // the entry of the log that fails, once the device is begun
+	unread  bool                     // it fails before, too
 }
 
 var errBroken = errors.New("input/output error")
@@ -37,7 +38,7 @@ func (m *memory) note(format string, args ...any) error {
 	if len(m.log) == 0 || m.log[len(m.log)-1] != entry {
 		m.log = append(m.log, entry)
 	}
-	if entry == m.fail {
+	if entry == m.fail && (m.unread || slices.Contains(m.log, "zeros at 0")) {
 		return errBroken
 	}
 	return nil
@@ -112,6 +113,7 @@ func TestTheFirstMiBIsWrittenLast(t *testing.T) {
 		t.Fatal(reread, err)
 	}
 	want := []string{
+		"drop", "read at 0", // it can be read back
 		"zeros at 0", "sync", "zeros at 7", "sync", // nothing to boot from
 		"data at 1", "data at 2", "data at 3",
 		"sync", "drop", "read at 1", "read at 2", "read at 3", // all of it is there
@@ -199,6 +201,17 @@ func TestAFailureLeavesNothingToBootFrom(t *testing.T) {
 				t.Error("the first MiB is not zero")
 			}
 		})
+	}
+}
+
+// What cannot be read back is not written to.
+func TestADeviceThatCannotBeReadBack(t *testing.T) {
+	t.Parallel()
+	disk := newMemory(8 * mib)
+	disk.fail, disk.unread = "read at 0", true
+	w := NewWriter(disk, Options{ReadBack: true})
+	if _, err := w.Write(image(4)); !errors.Is(err, errBroken) || w.Begun() || !bytes.Equal(disk.content, bytes.Repeat([]byte{'o'}, 8*mib)) {
+		t.Errorf("got %v, want that nothing was written", err)
 	}
 }
 

@@ -18,5 +18,11 @@ func isOwn(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Geteuid() && (info.IsDir() || stat.Nlink == 1)
 }
 
+// isRemoved reports whether a file that is open has no name any more.
+func isRemoved(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}
+
 // isShared reports whether others may write to a directory.
 func isShared(info fs.FileInfo) bool { return info.Mode()&0o022 != 0 }

@@ -33,14 +33,17 @@ func Unfinished(name string) []string { return []string{name + Suffix, name + Su
 
 // File is a file that is being made.
 type File struct {
-	path   string
-	force  bool
-	begun  int64
-	lock   *flock.Flock
-	stored *os.File
-	keep   *holes
-	out    *os.File // nil: the file is what is stored
-	write  *holes
+	path  string
+	force bool
+	begun int64
+	// unwatched are bytes that were stored since it was seen that they are where they
+	// belong.
+	unwatched int
+	lock      *flock.Flock
+	stored    *os.File
+	keep      *holes
+	out       *os.File // nil: the file is what is stored
+	write     *holes
 }
 
 // MakeDir makes a directory for files, which nobody else reads, where there is none.
@@ -121,9 +124,7 @@ func acquire(made string) (*flock.Flock, error) {
 		if !held {
 			return nil, fmt.Errorf("%w: somebody else is fetching %s at this moment", entry.ErrConflict, made)
 		}
-		own, err := lock.Stat()
-		named, missing := os.Lstat(path)
-		if err == nil && missing == nil && os.SameFile(own, named) {
+		if isNamed(lock) {
 			return lock, nil
 		}
 		lock.Close()
@@ -131,8 +132,32 @@ func acquire(made string) (*flock.Flock, error) {
 	return nil, fmt.Errorf("%w: %s cannot be locked", entry.ErrConflict, path)
 }
 
+// isNamed reports whether a lock that is held is the one that has the name.
+func isNamed(lock *flock.Flock) bool {
+	own, err := lock.Stat()
+	named, missing := os.Lstat(lock.Path())
+	return err == nil && missing == nil && os.SameFile(own, named)
+}
+
+// gone reports that what is made under a lock is no longer where it was: what has its
+// names now is somebody else's.
+func gone(lock *flock.Flock) error {
+	if isNamed(lock) {
+		return nil
+	}
+	stays := "what was fetched is where the directory is now"
+	if own, err := lock.Stat(); err == nil && isRemoved(own) {
+		stays = "what was fetched is gone with it"
+	}
+	return fmt.Errorf("%s is gone, or another file has its name: its directory was removed, moved or unmounted meanwhile, and %s", lock.Path(), stays)
+}
+
 // release gives the lock back.
 func release(lock *flock.Flock) {
+	if !isNamed(lock) {
+		_ = lock.Close()
+		return
+	}
 	err := remove(lock.Path()) // while it is held: whoever waits for it sees that it has no name
 	_ = lock.Close()
 	if err != nil { // some systems remove no file that is open
@@ -228,8 +253,22 @@ func (f *File) Restart() error {
 	return explain(err)
 }
 
-// Store returns the writer of stored bytes, behind those that are there.
-func (f *File) Store() io.Writer { return f.keep }
+// Store returns the writer of stored bytes, behind those that are there. It says soon
+// that they are no longer where they were.
+func (f *File) Store() io.Writer { return storing{f} }
+
+type storing struct{ f *File }
+
+func (s storing) Write(p []byte) (int, error) {
+	const often = 1 << 20
+	if s.f.unwatched += len(p); s.f.unwatched >= often {
+		s.f.unwatched = 0
+		if err := gone(s.f.lock); err != nil {
+			return 0, err
+		}
+	}
+	return s.f.keep.Write(p)
+}
 
 // Unpacked returns the writer of the file where it is not what is stored.
 func (f *File) Unpacked() (io.Writer, error) {
@@ -252,6 +291,9 @@ func (f *File) Commit() error {
 	err := file.Sync()
 	if err == nil {
 		err = f.close()
+	}
+	if err == nil {
+		err = gone(f.lock)
 	}
 	if err == nil {
 		err = rename(name, f.path, f.force)
@@ -310,6 +352,11 @@ func (f *File) Leave(keep bool) (kept bool) {
 	}
 	_ = f.close()
 	part := f.path + Suffix
+	if !isNamed(f.lock) { // nothing of it is here
+		release(f.lock)
+		f.lock = nil
+		return false
+	}
 	_ = remove(part + ".out")
 	if info, err := os.Lstat(part); keep && err == nil && info.Size() > 0 {
 		kept = true

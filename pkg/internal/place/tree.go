@@ -33,7 +33,7 @@ func BeginTree(path, marks string, force bool) (*Tree, error) {
 	if err := t.free(); err != nil {
 		return nil, err
 	}
-	return t, t.begin()
+	return t, t.begin(t.mend)
 }
 
 // BeginArchive begins to make the file at path from a directory.
@@ -42,7 +42,7 @@ func BeginArchive(path string, force bool) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{path: path, force: force}
-	return t, t.begin()
+	return t, t.begin(t.open)
 }
 
 func (t *Tree) free() error {
@@ -64,15 +64,44 @@ func (t *Tree) free() error {
 	return nil
 }
 
-func (t *Tree) begin() (err error) {
+func (t *Tree) begin(open func() error) (err error) {
 	if t.lock, err = acquire(t.path); err != nil {
 		return err
 	}
-	if err := t.open(); err != nil {
+	if err := open(); err != nil {
 		t.Leave()
 		return explain(err)
 	}
 	return nil
+}
+
+// mend is open, after what a run that ended within Commit left is as it was before, or
+// after it.
+func (t *Tree) mend() error {
+	info, err := os.Lstat(t.old())
+	if errors.Is(err, fs.ErrNotExist) {
+		return t.open()
+	}
+	if err != nil {
+		return err
+	}
+	_, missing := os.Lstat(t.path)
+	_, unmarked := os.Lstat(filepath.Join(t.old(), t.marks))
+	switch {
+	case !info.IsDir() || !isOwn(info), missing != nil && unmarked != nil:
+		return fmt.Errorf("%w: %s is in the way: move it away", entry.ErrConflict, t.old())
+	case missing == nil:
+		err = os.RemoveAll(t.old())
+	default:
+		err = os.Rename(t.old(), t.path)
+	}
+	if err == nil {
+		err = t.free()
+	}
+	if err == nil {
+		err = t.open()
+	}
+	return err
 }
 
 // open makes the directory, or takes that of an earlier run: nobody else may have put
@@ -123,8 +152,18 @@ func (t *Tree) WriteFile(name string, content []byte) error {
 	if err != nil {
 		return explain(err)
 	}
-	_, err = file.Write(content)
+	if _, err = file.Write(content); err == nil {
+		err = file.Sync()
+	}
 	return explain(errors.Join(err, file.Close()))
+}
+
+// Because returns why an error came to be, where that is that the directory is gone.
+func (t *Tree) Because(err error) error {
+	if missing := gone(t.lock); err != nil && missing != nil {
+		return missing
+	}
+	return err
 }
 
 // Clear removes from the directory what is none of the files that have a name in it,
@@ -180,28 +219,53 @@ func (t *Tree) closeRoot() (err error) {
 	return err
 }
 
+// old is what a directory that is replaced is called for a moment.
+func (t *Tree) old() string { return t.path + Suffix + ".old" }
+
+// settle makes the names in the directory outlast a power loss, where the system can.
+func (t *Tree) settle() {
+	_ = fs.WalkDir(t.root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			if dir, err := t.root.Open(name); err == nil {
+				_ = dir.Sync()
+				_ = dir.Close()
+			}
+		}
+		return err
+	})
+}
+
 // Commit gives the directory its name.
 func (t *Tree) Commit() error {
-	old := t.path + Suffix + ".old"
+	if err := gone(t.lock); err != nil {
+		return err
+	}
+	t.settle()
 	if err := t.publish(); err != nil {
 		return explain(err)
 	}
-	if t.force {
-		if err := os.Rename(t.path, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return explain(err)
-		}
-	} else if err := t.free(); err != nil {
+	if err := t.free(); err != nil {
 		return err
 	}
+	replaced := os.Rename(t.path, t.old())
+	if replaced != nil && !errors.Is(replaced, fs.ErrNotExist) {
+		return explain(replaced)
+	}
 	if err := os.Rename(t.Dir(), t.path); err != nil {
+		if replaced == nil {
+			err = errors.Join(err, os.Rename(t.old(), t.path))
+		}
 		return explain(err)
 	}
 	settle(t.path)
-	return explain(os.RemoveAll(old))
+	return explain(os.RemoveAll(t.old()))
 }
 
 // CommitFile gives the file its name that write makes of the directory.
 func (t *Tree) CommitFile(write func(io.Writer) error) error {
+	if err := gone(t.lock); err != nil {
+		return err
+	}
 	if err := writeOut(t.path, t.force, write); err != nil {
 		return err
 	}
@@ -234,7 +298,8 @@ func (t *Tree) Leave() (kept bool) {
 	}
 	_ = t.closeRoot()
 	_, err := os.Lstat(t.Dir())
+	kept = err == nil && isNamed(t.lock)
 	release(t.lock)
 	t.lock = nil
-	return err == nil
+	return kept
 }

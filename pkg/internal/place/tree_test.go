@@ -2,6 +2,7 @@ package place
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -97,4 +98,73 @@ func TestATreeOfOthersIsInTheWay(t *testing.T) {
 			t.Errorf("%s: the lock is left", name)
 		}
 	}
+}
+
+// A run may end between the two renames that replace a directory, or behind them.
+func TestWhatIsReplacedIsNotLost(t *testing.T) {
+	marked := func(t *testing.T, dir, text string) {
+		t.Helper()
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "mark"), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for what, leave := range map[string]func(t *testing.T, path string){
+		"before the second": func(t *testing.T, path string) { marked(t, path+".part.old", "old") },
+		"behind the second": func(t *testing.T, path string) {
+			marked(t, path, "old")
+			if err := os.Mkdir(path+".part.old", 0o700); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "layout")
+		leave(t, path)
+		if _, err := BeginTree(path, "mark", false); what != "before the second" && !errors.Is(err, fs.ErrExist) {
+			t.Errorf("%s: got %v, want that it exists", what, err)
+		}
+		tree, err := BeginTree(path, "mark", true)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		check(t, path, map[string]string{"mark": "old"})
+		if err := tree.WriteFile("mark", []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := tree.Commit(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		tree.Leave()
+		check(t, path, map[string]string{"mark": "new"})
+		if got := names(t, filepath.Dir(path)); len(got) != 1 {
+			t.Errorf("%s: there are %q, want the directory alone", what, got)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "layout")
+	if err := os.Mkdir(path+".part.old", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := BeginTree(path, "mark", true); !errors.Is(err, entry.ErrConflict) || errors.Is(err, fs.ErrExist) {
+		t.Errorf("somebody's own: got %v, want a conflict that force does not end", err)
+	}
+}
+
+// What is replaced has its name again where the other cannot take it.
+func TestAFailedRenameIsUndone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "layout")
+	if err := errors.Join(os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "mark"), []byte("old"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	tree, err := BeginTree(path, "mark", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Leave()
+	if err := os.Rename(path+".part", path+".elsewhere"); err != nil {
+		t.Skip(err)
+	}
+	if err := tree.Commit(); err == nil {
+		t.Error("it was committed")
+	}
+	check(t, path, map[string]string{"mark": "old"})
 }

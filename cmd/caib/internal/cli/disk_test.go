@@ -23,7 +23,7 @@ import (
 
 // cmdDisk is `disk REF FILE...`: a raw disk image of files, under their names. One
 // whose name ends in .gz is compressed; of one that begins with unstated, the image
-// does not say how long it is then.
+// does not say how long it is then; one with .tar is a tar, as far as the image says.
 func cmdDisk(ts *testscript.TestScript, _ bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: disk REF FILE...")
@@ -50,6 +50,9 @@ func cmdDisk(ts *testscript.TestScript, _ bool, args []string) {
 			_, _ = w.Write(content)
 			ts.Check(w.Close())
 			mediaType, stored = format+"+gzip", buffer.Bytes()
+		}
+		if strings.Contains(file, ".tar") {
+			mediaType = strings.Replace(mediaType, format, ocispec.MediaTypeImageLayer, 1)
 		}
 		layer := push(mediaType, stored)
 		layer.Annotations = map[string]string{
