@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // layout is an OCI image layout directory (image-spec 1.1). oras-go has one
@@ -199,7 +200,7 @@ func (l *layout) read(want digest.Digest, most int64) ([]byte, error) {
 	}
 	blob = blob[:n]
 	if got := want.Algorithm().FromBytes(blob); got != want {
-		return nil, fmt.Errorf("%w: blob %s is altered: its digest is %s", entry.ErrUnreachable, want, got)
+		return nil, fmt.Errorf("%w: blob %s is %w: its digest is %s", entry.ErrUnreachable, want, absence.ErrAltered, got)
 	}
 	return blob, nil
 }

@@ -11,6 +11,7 @@ import (
 	"oras.land/oras-go/v2/content"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/absence"
 )
 
 // remoteRepository is a repository of an OCI registry.
@@ -59,9 +60,12 @@ func (r *remoteRepository) blob(ctx context.Context, descriptor ocispec.Descript
 	}
 	defer response.Body.Close()
 	if length := response.ContentLength; length >= 0 && length != descriptor.Size {
-		return nil, &transferError{fmt.Errorf("a body of %d bytes, where %d are wanted", length, descriptor.Size)}
+		return nil, &transferError{fmt.Errorf("%w: %w: a body of %d bytes, where %d are wanted", entry.ErrUnreachable, absence.ErrAltered, length, descriptor.Size)}
 	}
 	blob, err := content.ReadAll(response.Body, descriptor)
+	if errors.Is(err, content.ErrMismatchedDigest) || errors.Is(err, content.ErrTrailingData) {
+		err = fmt.Errorf("%w: %w: %w", entry.ErrUnreachable, absence.ErrAltered, err)
+	}
 	if err != nil {
 		return nil, &transferError{err}
 	}

@@ -27,6 +27,7 @@ type compaction struct {
 	written map[revision.Tag]bool // into the segments that are new
 	// copied finds those of the tail that another log has at hand; nil finds none.
 	copied func(context.Context, []revision.Tag) (map[revision.Tag]*CopyItem, error)
+	fresh  bool // no new segment has the digest of one that was damaged: not every registry takes it again
 
 	writer  *segmentWriter // of the segment under way
 	tags    []revision.Tag // in it
@@ -191,6 +192,11 @@ func (c *compaction) add(ctx context.Context, n line) error {
 		var err error
 		if c.writer, err = newSegmentWriter(); err != nil {
 			return err
+		}
+		if c.fresh {
+			if err := c.writer.add(nil); err != nil { // an empty line, which readers skip
+				return err
+			}
 		}
 	}
 	c.written[n.tag] = true

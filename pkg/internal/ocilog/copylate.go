@@ -27,7 +27,7 @@ func (c *copier) passLate(ctx context.Context) error {
 	heads = slices.DeleteFunc(heads, func(tag revision.Tag) bool { return items[tag] == nil || len(items[tag].Signatures) == 0 })
 	to := c.plan.to
 	have := map[revision.Tag][]jsontext.Value{}
-	c.plan.view.eachRecord(ctx, &heldBlobs{blobs: to.target}, slices.Clone(heads), func(o validRecord) { have[o.tag] = o.signatures })
+	c.plan.view.log.eachRecord(ctx, &heldBlobs{blobs: to.target}, slices.Clone(heads), func(o validRecord) { have[o.tag] = o.signatures })
 	if ctx.Err() != nil {
 		return timedOut(ctx)
 	}

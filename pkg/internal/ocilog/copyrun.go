@@ -204,7 +204,7 @@ func (c *copier) atHand(ctx context.Context, want []revision.Tag, items map[revi
 			missing = append(missing, tag)
 		}
 	}
-	return v.eachRecord(ctx, c.segments, missing, func(o validRecord) { c.add(items, o) })
+	return v.log.eachRecord(ctx, c.segments, missing, func(o validRecord) { c.add(items, o) })
 }
 
 // add decodes a revision, and makes the item of it.

@@ -114,7 +114,7 @@ func (f *fact) claim(i int) digest.Digest {
 
 // fromSegments decodes what snapshots have records of, and returns the rest.
 func (v *View) fromSegments(ctx context.Context, from blobs, want []revision.Tag, found map[revision.Tag]*revision.Revision) (missing []revision.Tag) {
-	return v.eachRecord(ctx, from, want, func(o validRecord) {
+	return v.log.eachRecord(ctx, from, want, func(o validRecord) {
 		v.decode(o.tag, o.digest, o.manifest, found)
 		v.log.recordSignatures(o.tag, o.signatures)
 	})
@@ -123,11 +123,11 @@ func (v *View) fromSegments(ctx context.Context, from blobs, want []revision.Tag
 // eachRecord calls take with the valid records that snapshots have of some tags, and
 // returns the rest. A claim that turns out to be false is dropped; one that could not be
 // looked into stays.
-func (v *View) eachRecord(ctx context.Context, from blobs, want []revision.Tag, take func(validRecord)) (missing []revision.Tag) {
+func (l *Log) eachRecord(ctx context.Context, from blobs, want []revision.Tag, take func(validRecord)) (missing []revision.Tag) {
 	for round := 0; len(want) > 0 && ctx.Err() == nil && round < maxClaims; round++ {
 		claimed := map[digest.Digest]map[revision.Tag]bool{}
 		for _, tag := range want {
-			f, _ := v.log.known.get(tag)
+			f, _ := l.known.get(tag)
 			if len(f.segments) == 0 {
 				missing = append(missing, tag)
 				continue
@@ -140,9 +140,9 @@ func (v *View) eachRecord(ctx context.Context, from blobs, want []revision.Tag, 
 		}
 		want = nil
 		for d, tags := range claimed {
-			records, err := v.log.openRecords(ctx, from, d, tags)
+			records, err := l.openRecords(ctx, from, d, tags)
 			for _, o := range records {
-				if f, _ := v.log.known.get(o.tag); f.digest != "" && f.digest != o.digest {
+				if f, _ := l.known.get(o.tag); f.digest != "" && f.digest != o.digest {
 					continue // another manifest of the same hash: what was seen first counts
 				}
 				take(o)
@@ -153,7 +153,7 @@ func (v *View) eachRecord(ctx context.Context, from blobs, want []revision.Tag, 
 					missing = append(missing, tag)
 					continue
 				}
-				v.log.known.disclaim(tag, d)
+				l.known.disclaim(tag, d)
 				want = append(want, tag)
 			}
 		}

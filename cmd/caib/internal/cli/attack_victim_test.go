@@ -240,10 +240,22 @@ func (v *victim) revisions(name string) (found []crafted) {
 	return found
 }
 
-// push writes manifests under their tags, whatever is there.
+// push writes manifests under their tags, whatever is there, and what they embed.
 func (v *victim) push(to registry.Repository, all ...crafted) {
 	v.t.Helper()
 	for _, r := range all {
+		var manifest ocispec.Manifest
+		if err := json.Unmarshal(r.manifest, &manifest); err != nil {
+			v.t.Fatal(err)
+		}
+		for _, d := range append(manifest.Layers, ocispec.DescriptorEmptyJSON) {
+			if digest.FromBytes(d.Data) != d.Digest {
+				continue
+			}
+			if err := to.PushBlob(v.t.Context(), d, d.Data); err != nil {
+				v.t.Fatal(err)
+			}
+		}
 		if err := to.PushManifest(v.t.Context(), describe(r.manifest), r.manifest, r.tag); err != nil {
 			v.t.Fatal(err)
 		}

@@ -73,6 +73,7 @@ func TestScripts(t *testing.T) {
 			"envkey":     cmdEnvKey,
 			"keyserver":  cmdKeyServer,
 			"untag":      cmdUntag,
+			"damage":     cmdDamage,
 			"shown":      cmdShown,
 			"block":      cmdBlock,
 			"disk":       cmdDisk,

@@ -19,7 +19,7 @@ import (
 var topicTexts embed.FS
 
 // topicNames are the topics in the order in which help lists them.
-var topicNames = []string{"settings", "logins", "registries", "builds", "pipelines", "signing", "policies", "servers", "exit-codes"}
+var topicNames = []string{"settings", "logins", "registries", "builds", "pipelines", "signing", "policies", "servers", "recovery", "exit-codes"}
 
 // textWidth is the width of a terminal that help is written for.
 const textWidth = 80

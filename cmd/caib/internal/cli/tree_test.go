@@ -50,6 +50,7 @@ var contractFlags = map[string][]string{
 	"import-key-pair":   {"key", "output-key-prefix", "force"},
 	"sign":              {"sign-key", "sign-keyless", "sign-image", "signing-config", "trusted-root", "identity-token", "signature-format"},
 	"verify":            append([]string{"all", "resume"}, demandFlags...),
+	"repair":            {"apply", "no-attach", "no-keep"},
 
 	"login-check": {"push"},
 }
@@ -120,7 +121,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog accept-loss", "caib catalog add", "caib catalog edit", "caib catalog generate-key-pair", "caib catalog get", "caib catalog history", "caib catalog import-key-pair", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog pull", "caib catalog remove", "caib catalog serve", "caib catalog sign", "caib catalog verify",
+		"caib catalog accept-loss", "caib catalog add", "caib catalog edit", "caib catalog generate-key-pair", "caib catalog get", "caib catalog history", "caib catalog import-key-pair", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog pull", "caib catalog remove", "caib catalog repair", "caib catalog serve", "caib catalog sign", "caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}

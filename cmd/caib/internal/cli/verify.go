@@ -46,9 +46,10 @@ verdict an entry.
 An entry stands for a digest. That the tag that it was published by has moved is
 said, and is an error only with --strict-reference.
 
-With --all, images that are live under two names are an error as well: they are
-named, with the command that ends one. An interrupted run is taken up again by
---resume: what was found in order is not checked again.`,
+With --all, the log itself is checked as well: every revision, live or not, and
+the newest snapshot; and images that are live under two names are an error: they
+are named, with the command that ends one. An interrupted run is taken up again
+by --resume: what was found in order is not checked again.`,
 		Example: `  caib catalog verify autosd
   caib catalog verify autosd --key release.pub --require both
   caib catalog verify --all --policy policy.yaml -o json
@@ -103,9 +104,11 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	if !o.all && len(catalogs) > 1 {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
 	}
-	err = o.printVerified(jobs, hidden(unlisted), twice)
+	damage, unsure := o.examineLogs(ctx, catalogs)
+	err = o.printVerified(jobs, hidden(unlisted), twice, damage)
 	o.tellTwins(twice)
-	failed := errors.Join(twice...)
+	o.tellTwins(unsure)
+	failed := errors.Join(errors.Join(twice...), errors.Join(unsure...))
 	for _, job := range jobs {
 		failed = errors.Join(failed, job.err)
 	}
@@ -201,7 +204,7 @@ func hidden(err error) int {
 	return 0
 }
 
-func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int, twice []error) error {
+func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int, twice []error, damage []catalog.Finding) error {
 	switch o.settings.output {
 	case "json", "yaml":
 		items := []catalog.Verification{}
@@ -213,6 +216,9 @@ func (o *verifyOptions) printVerified(jobs []*verifyJob, hidden int, twice []err
 		found := map[string]any{"items": items, "total": len(items), "summary": summary(jobs, hidden)}
 		if len(twice) > 0 {
 			found["duplicates"] = problems(twice)
+		}
+		if len(damage) > 0 {
+			found["damage"] = damage
 		}
 		return o.document(o.settings.output, found)
 	case "name":
