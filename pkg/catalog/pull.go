@@ -14,8 +14,9 @@ import (
 // all files of the live entry into the current directory.
 type PullOptions struct {
 	Version string // as GetOptions.Version
-	// Dest is a directory that exists, for files under their titles, the path of
-	// one file, or a block device; "" is the current directory.
+	// Dest is a directory that exists, for files under their titles and for the files
+	// of tars, the path of one file, or a block device; "" is the current directory.
+	// Of a tar, a file and a device, and Out, are written the one file in it.
 	Dest string
 	// Out is written the content of one file, instead of Dest. It has been written
 	// all of it, or a part, before an error says that it is wrong.
@@ -28,7 +29,7 @@ type PullOptions struct {
 	// Dest, one of the entry's name in a directory that is there, or a tar
 	// (oci-archive) where Dest ends with .tar, and into Out.
 	Platform string
-	// KeepCompressed leaves files as they are stored.
+	// KeepCompressed leaves files as they are stored, tars too.
 	KeepCompressed bool
 	// MaxSize bounds a file as it is written, in bytes. 0 is what the entry says of
 	// it, and 64 GiB where it says nothing.
@@ -73,19 +74,21 @@ type PullResult struct {
 
 // PulledFile is a file that was pulled, or begun.
 type PulledFile struct {
-	File      string        `json:"file,omitempty"` // its path; "" in PullOptions.Out, and where it is not whole
-	Title     string        `json:"title,omitempty"`
-	Partition string        `json:"partition,omitempty"`
-	Digest    digest.Digest `json:"digest"`              // of the bytes as they are stored
-	SizeBytes int64         `json:"sizeBytes"`           // of them
-	Bytes     int64         `json:"bytes"`               // that were written
-	Resumed   int64         `json:"resumed"`             // bytes that an earlier run had fetched
-	Seconds   float64       `json:"seconds"`             // that it took
-	Place     string        `json:"place"`               // the repository that it came from
-	Bmap      string        `json:"bmap,omitempty"`      // the title of the block map that it was checked against
-	LeftBytes int64         `json:"leftBytes,omitempty"` // of a device that hold what they held: the block map says that they hold nothing
-	ReadBack  bool          `json:"readBack,omitempty"`  // the device holds what was written
-	Warnings  []string      `json:"warnings,omitempty"`  // what went less than well after it was written
+	File      string `json:"file,omitempty"` // its path; "" in PullOptions.Out, and where it is not whole
+	Title     string `json:"title,omitempty"`
+	Partition string `json:"partition,omitempty"`
+	// Members are the files of a tar that was unpacked into the directory File.
+	Members   []PulledMember `json:"members,omitempty"`
+	Digest    digest.Digest  `json:"digest"`              // of the bytes as they are stored
+	SizeBytes int64          `json:"sizeBytes"`           // of them
+	Bytes     int64          `json:"bytes"`               // that were written
+	Resumed   int64          `json:"resumed"`             // bytes that an earlier run had fetched
+	Seconds   float64        `json:"seconds"`             // that it took
+	Place     string         `json:"place"`               // the repository that it came from
+	Bmap      string         `json:"bmap,omitempty"`      // the title of the block map that it was checked against
+	LeftBytes int64          `json:"leftBytes,omitempty"` // of a device that hold what they held: the block map says that they hold nothing
+	ReadBack  bool           `json:"readBack,omitempty"`  // the device holds what was written
+	Warnings  []string       `json:"warnings,omitempty"`  // what went less than well after it was written
 	// Unfinished is a device that has been written to, and has no image now: its
 	// first MiB is zero, as far as the device could be written to.
 	Unfinished string `json:"unfinished,omitempty"`

@@ -119,6 +119,8 @@ func (s *short) Write(p []byte) (int, error) {
 type diskFile struct {
 	title, partition string
 	compression      string
+	tar              bool   // the content is one
+	format           string // of the whole artifact; "" is raw
 	content          []byte
 	stored           []byte // nil: the content, compressed
 	stated           int64  // decompressed-size; 0 is its own, -1 is none
@@ -162,6 +164,12 @@ func (w *diskWorld) publishDisk(name string, files ...diskFile) {
 			stored = testcompress.Bytes(w.t, f.compression, f.content)
 		}
 		d := ocispec.Descriptor{MediaType: "application/vnd.automotive.disk.raw", Digest: digest.FromBytes(stored), Size: int64(len(stored)), Annotations: map[string]string{}}
+		if f.format != "" {
+			manifest.ArtifactType = "application/vnd.automotive.disk." + f.format
+		}
+		if f.tar {
+			d.MediaType = "application/vnd.oci.image.layer.v1.tar"
+		}
 		if f.compression != "" {
 			d.MediaType += "+" + f.compression
 		}

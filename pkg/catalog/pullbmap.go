@@ -45,7 +45,7 @@ func (p *puller) withoutBmaps() (jobs []*pullJob) {
 
 // bmapOf is the block map that the entry has of a file; nil is none that is asked for.
 func (p *puller) bmapOf(job *pullJob) *entry.ArtifactRef {
-	written := !p.options.KeepCompressed || job.artifact.Compression == "" && !isSparse(job)
+	written := !p.options.KeepCompressed || job.artifact.Compression == "" && !isSparse(job) && !isTar(job)
 	found := slices.IndexFunc(p.item.ArtifactRefs, func(file entry.ArtifactRef) bool { return isBmapOf(&file, &job.artifact) })
 	if p.options.NoBmap || !written || found < 0 {
 		return nil

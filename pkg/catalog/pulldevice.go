@@ -10,8 +10,6 @@ import (
 	"runtime"
 	"strings"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/blockdevice"
 )
@@ -42,9 +40,6 @@ func belongsToDevices(path string) bool {
 	return err == nil && runtime.GOOS == "linux" && strings.HasPrefix(full, "/dev/") && !strings.HasPrefix(full, "/dev/shm/")
 }
 
-// tarType begins the media types of files that are tars.
-const tarType = ocispec.MediaTypeImageLayer
-
 // rawFormats are those of files that a device can hold as they are.
 var rawFormats = map[string]bool{"": true, "raw": true, "img": true, "iso": true}
 
@@ -58,8 +53,8 @@ func (p *puller) intoDevice(path string) error {
 	switch {
 	case p.options.KeepCompressed && job.artifact.Compression != "":
 		return &DeviceError{Path: path, Err: fmt.Errorf("%w: %s is compressed, and nothing boots from what is", entry.ErrInvalid, name)}
-	case strings.HasPrefix(job.artifact.Type, tarType):
-		return fmt.Errorf("%w: %s: %s is a tar, and nothing boots from one: pull it to a directory, and write what is in it", entry.ErrInvalid, path, name)
+	case p.options.KeepCompressed && isTar(job):
+		return &DeviceError{Path: path, Err: fmt.Errorf("%w: %s is a tar, and nothing boots from one", entry.ErrInvalid, name)}
 	case !rawFormats[job.artifact.Format] && !(isSparse(job) && p.unpacks(job)) && !p.options.Force:
 		return &DeviceError{Path: path, Force: true, Err: fmt.Errorf("%w: %s has the format %s, which is for files: nothing boots from a device that holds it", entry.ErrInvalid, name, job.artifact.Format)}
 	}
@@ -78,7 +73,7 @@ func (p *puller) contentSize(job *pullJob) int64 {
 		return job.bmap.Size()
 	case !p.unpacks(job):
 		return job.descriptor.Size
-	case isSparse(job):
+	case isSparse(job), isTar(job):
 		return 0
 	}
 	return job.artifact.DecompressedSize

@@ -31,6 +31,7 @@ type puller struct {
 	item    *entry.Item
 	options PullOptions
 	jobs    []*pullJob
+	named   map[string]bool // paths in a directory, in lower case: some file systems make no difference
 
 	container    *container // instead of jobs
 	pulledBefore int64      // bytes of the container that are there
@@ -43,6 +44,7 @@ type pullJob struct {
 	place      string
 	descriptor ocispec.Descriptor
 	path       string  // "" is PullOptions.Out
+	dir        string  // for the files of a tar; path is where its stored bytes are
 	device     *Device // where path is one
 	bmap       *bmap.Map
 }
@@ -224,18 +226,25 @@ func (p *puller) single(room string) error {
 
 // intoDirectory gives each file a path in a directory.
 func (p *puller) intoDirectory(dir string) error {
-	taken := map[string]bool{}
+	p.named = map[string]bool{}
 	for _, job := range p.jobs {
 		name := p.fileName(&job.artifact)
+		intoMembers := isTar(job) && p.unpacks(job)
+		if intoMembers {
+			name, job.dir = archive(name), dir
+		}
 		if reason := unsafeName(name); reason != "" {
 			return fmt.Errorf("%w: the title %q is no name for a file: %s", entry.ErrMalformed, name, reason)
 		}
-		key := strings.ToLower(name) // some file systems make no difference
-		if taken[key] {
+		job.path = filepath.Join(dir, name)
+		key := strings.ToLower(job.path)
+		if p.named[key] {
 			return fmt.Errorf("%w: two files have the title %q", entry.ErrMalformed, name)
 		}
-		taken[key] = true
-		job.path = filepath.Join(dir, name)
+		p.named[key] = true
+		if intoMembers {
+			continue
+		}
 		if err := place.Free(job.path, p.options.Force); err != nil {
 			return err
 		}

@@ -64,6 +64,9 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 	if limit := p.options.MaxSize; limit > 0 && max(job.descriptor.Size, job.artifact.DecompressedSize) > limit {
 		return fmt.Errorf("%w: it has %d bytes, and %d are allowed", entry.ErrMalformed, max(job.descriptor.Size, job.artifact.DecompressedSize), limit)
 	}
+	if job.dir != "" {
+		return p.writeMembers(ctx, job, pulled)
+	}
 	if err := p.readBmap(ctx, job, pulled); err != nil {
 		return err
 	}
@@ -93,7 +96,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 		err = target.Commit()
 	}
 	if err != nil {
-		if target.Leave(!isWrong(err)) {
+		if target.Leave(!isWrong(err) && !errors.Is(err, ErrSeveral)) {
 			pulled.Part = job.path + place.Suffix
 		}
 		return err
@@ -115,7 +118,7 @@ func (p *puller) intoFile(ctx context.Context, job *pullJob, target attempts, to
 
 // unpacks reports whether a file is written otherwise than it is stored.
 func (p *puller) unpacks(job *pullJob) bool {
-	return (job.artifact.Compression != "" || isSparse(job)) && !p.options.KeepCompressed
+	return (job.artifact.Compression != "" || isSparse(job) || isTar(job)) && !p.options.KeepCompressed
 }
 
 // isSparse reports whether a file is one of Android's sparse images.
@@ -141,6 +144,11 @@ func (p *puller) content(ctx context.Context, job *pullJob, options fetch.Option
 		}
 		return job.descriptor.Size, fetch.Blob(ctx, job.repository, job.descriptor, to, options)
 	}
+	return p.piped(ctx, job, options, func(from io.Reader) (int64, error) { return p.convert(job, to, from) })
+}
+
+// piped fetches a file and has what is stored read to its end.
+func (p *puller) piped(ctx context.Context, job *pullJob, options fetch.Options, read func(io.Reader) (int64, error)) (int64, error) {
 	r, w := io.Pipe()
 	fetched := make(chan error, 1)
 	within, cancel := context.WithCancel(ctx)
@@ -150,7 +158,7 @@ func (p *puller) content(ctx context.Context, job *pullJob, options fetch.Option
 		w.CloseWithError(err) // nil is the end: only then the bytes are right
 		fetched <- err
 	}()
-	written, err := p.convert(job, to, r)
+	written, err := read(r)
 	r.CloseWithError(cmp.Or(err, io.ErrClosedPipe)) // nobody reads on
 	if err != nil {
 		cancel() // nor waits for more
@@ -160,17 +168,30 @@ func (p *puller) content(ctx context.Context, job *pullJob, options fetch.Option
 
 // convert writes what a stored file holds, and reads it to its end.
 func (p *puller) convert(job *pullJob, to io.Writer, from io.Reader) (int64, error) {
-	unpacked, err := unpack.New(job.artifact.Compression, from)
+	content, end, err := p.decompress(job, from)
 	if err != nil {
 		return 0, err
 	}
-	defer unpacked.Close()
-	stated, most := job.artifact.DecompressedSize, cmp.Or(p.options.MaxSize, maxPulled)
-	var content io.Reader = &sized{from: unpacked, most: cmp.Or(stated, most), want: stated}
+	defer end()
+	most := cmp.Or(p.options.MaxSize, maxPulled)
+	if isTar(job) {
+		content = unpack.Only(content, most)
+	}
 	if isSparse(job) {
 		content = &sized{from: unpack.Expand(content), most: most}
 	}
 	return io.CopyBuffer(plain{to}, content, make([]byte, 256<<10))
+}
+
+// decompress undoes the compression of a stored file. Whoever has read it calls end.
+func (p *puller) decompress(job *pullJob, from io.Reader) (content io.Reader, end func(), err error) {
+	unpacked, err := unpack.New(job.artifact.Compression, from)
+	if err != nil {
+		return nil, nil, err
+	}
+	stated := job.artifact.DecompressedSize
+	most := cmp.Or(stated, p.options.MaxSize, maxPulled)
+	return &sized{from: unpacked, most: most, want: stated}, func() { _ = unpacked.Close() }, nil
 }
 
 // sized reads no more than a bound, and ends only where the size is right.

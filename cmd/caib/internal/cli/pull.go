@@ -42,7 +42,11 @@ DEST is a directory that exists (the current one), for all files under their
 titles; the path of one file; a block device; or - for standard output, where
 only the exit status tells whether the bytes were right. Compressed files (gzip,
 xz, zstd, lz4) are decompressed, Android's sparse images expanded, and both lose
-the suffix; holes stay holes.
+the suffix; holes stay holes. Of a tar, by its media type, a directory gets the
+files; another DEST gets the one file in it. A tar of another type stays a tar,
+without its compression: nothing but its name says that it is one. What is no
+regular file, and a name that leads elsewhere, are refused (exit 9).
+--keep-compressed leaves all as it is stored.
 
 A container, of an entry without disk images or with --platform, becomes an OCI
 image layout: a directory of the entry's name, the directory DEST, or a tar
@@ -201,6 +205,8 @@ func (o *pullOptions) pullHint(err error, item *entry.Item) error {
 		return withHint(err, "give another DEST")
 	case errors.Is(err, entry.ErrUnauthorized) && errors.As(err, new(*fs.PathError)):
 		return withHint(err, "give a DEST that may be written to")
+	case errors.Is(err, catalog.ErrSeveral):
+		return withHint(err, "give a directory as DEST for its files, or --keep-compressed for the tar")
 	case errors.Is(err, catalog.ErrBmap):
 		return withHint(err, "--bmap none ignores the block map")
 	case errors.Is(err, entry.ErrMalformed):
@@ -226,7 +232,7 @@ func (o *pullOptions) printPulled(result catalog.PullResult, elsewhere bool) err
 		}
 		return o.document(o.settings.output, shown)
 	case "name":
-		for _, file := range result.Files {
+		for _, file := range withMembers(result.Files) {
 			fmt.Fprintln(o.system.Out, shownPath(file.File))
 		}
 		return nil
@@ -240,7 +246,7 @@ func (o *pullOptions) printPulled(result catalog.PullResult, elsewhere bool) err
 		header = append(header, "PLACE")
 	}
 	var rows [][]string
-	for _, file := range result.Files {
+	for _, file := range withMembers(result.Files) {
 		row := []string{shownPath(file.File), size(file.Bytes), file.Digest.String(), string(o.signedCell(result.Verdict))}
 		if wide {
 			row = append(row, size(file.Resumed), fmt.Sprintf("%.1f", file.Seconds))
@@ -251,6 +257,21 @@ func (o *pullOptions) printPulled(result catalog.PullResult, elsewhere bool) err
 		rows = append(rows, row)
 	}
 	return o.rows(header, rows)
+}
+
+// withMembers has the files of a tar in the place of the directory that they are in.
+func withMembers(files []catalog.PulledFile) (all []catalog.PulledFile) {
+	for _, file := range files {
+		for _, member := range file.Members {
+			one := file
+			one.File, one.Bytes = member.File, member.Bytes
+			all = append(all, one)
+		}
+		if len(file.Members) == 0 {
+			all = append(all, file)
+		}
+	}
+	return all
 }
 
 func shownPath(path string) string {
