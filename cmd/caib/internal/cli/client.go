@@ -84,15 +84,20 @@ func (a *app) plainTransport() (*http.Transport, error) {
 	return transport, a.settings.atOption(err)
 }
 
-// openWith opens every catalog of the settings under a policy; nil is none.
-func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
+// catalogOptions are the settings as package catalog has them.
+func (a *app) catalogOptions(policy *trust.Policy) (catalog.Options, error) {
 	client, err := a.client()
-	if err != nil {
-		return nil, err
-	}
-	options := catalog.Options{
+	return catalog.Options{
 		Getenv: a.system.Getenv, Registry: client, Author: a.system.author(), Now: a.system.Now, Policy: policy, Recheck: a.system.recheck,
 		Warn: func(w catalog.Warning) { a.warn(w.Err.Error()) },
+	}, err
+}
+
+// openWith opens every catalog of the settings under a policy; nil is none.
+func (a *app) openWith(policy *trust.Policy) ([]*catalog.Catalog, error) {
+	options, err := a.catalogOptions(policy)
+	if err != nil {
+		return nil, err
 	}
 	var opened []*catalog.Catalog
 	for i, reference := range a.settings.catalogs {

@@ -17,7 +17,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
-// pullVerb is the one verb beside serve that takes as long as it takes.
+// pullVerb is a verb that takes as long as it takes.
 const pullVerb = "pull"
 
 type pullOptions struct {

@@ -121,7 +121,24 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 	})
 	slices.Sort(verbs)
 	want := []string{
-		"caib catalog accept-loss", "caib catalog add", "caib catalog edit", "caib catalog generate-key-pair", "caib catalog get", "caib catalog history", "caib catalog import-key-pair", "caib catalog list", "caib catalog login-check", "caib catalog policy test", "caib catalog publish", "caib catalog pull", "caib catalog remove", "caib catalog repair", "caib catalog serve", "caib catalog sign", "caib catalog verify",
+		"caib catalog accept-loss",
+		"caib catalog add",
+		"caib catalog copy",
+		"caib catalog edit",
+		"caib catalog generate-key-pair",
+		"caib catalog get",
+		"caib catalog history",
+		"caib catalog import-key-pair",
+		"caib catalog list",
+		"caib catalog login-check",
+		"caib catalog policy test",
+		"caib catalog publish",
+		"caib catalog pull",
+		"caib catalog remove",
+		"caib catalog repair",
+		"caib catalog serve",
+		"caib catalog sign",
+		"caib catalog verify",
 		"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 		"caib config view", "caib help", "caib version",
 	}

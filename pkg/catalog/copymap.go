@@ -1,0 +1,63 @@
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// copyMap says where the images of a copy go (SPEC section 20).
+type copyMap struct {
+	rules []registry.Mirror // that the user gave, the longest prefix first
+	to    registry.Reference
+	below string // HOST or HOST/PATH, where images go that no rule is for
+}
+
+// newCopyMap makes the map of copies into a catalog. Where rules name no other place,
+// images go below what the catalog's repository is in, and into a layout itself.
+func newCopyMap(to registry.Reference, rules []registry.Mirror) (*copyMap, error) {
+	m := &copyMap{rules: slices.Clone(rules), to: to}
+	if to.Layout != "" {
+		if len(rules) > 0 {
+			return nil, fmt.Errorf("%w: a directory holds the images of its catalog itself: they are mapped to no other place", entry.ErrInvalid)
+		}
+		return m, nil
+	}
+	slices.SortStableFunc(m.rules, func(a, b registry.Mirror) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
+	m.below = path.Dir(to.Normal().Base())
+	return m, nil
+}
+
+// target returns the repository that an image is copied to, and what tells readers.
+func (m *copyMap) target(image registry.Reference) (at registry.Reference, tells revision.Location, err error) {
+	image = image.Normal()
+	prefix, rest := image.Registry, image.Repository
+	if image.Layout != "" {
+		prefix, rest = image.Base(), ""
+	}
+	if m.to.Layout != "" {
+		return m.to, revision.Location{Prefix: prefix + "/", At: []string{revision.OwnLayout}}, nil
+	}
+	for _, rule := range m.rules {
+		at, ok, err := rule.Rewrite(image)
+		if ok || err != nil {
+			at.Digest = ""
+			return at, revision.Location{Prefix: strings.TrimRight(rule.Prefix, "/") + "/", At: []string{strings.TrimRight(rule.Location, "/") + "/"}}, err
+		}
+	}
+	below := m.below
+	if image.Layout != "" {
+		below = path.Join(below, strings.ToLower(filepath.Base(image.Layout)))
+	}
+	if at, err = registry.ParseReference(path.Join(below, rest)); err != nil {
+		return at, tells, fmt.Errorf("%s has no place at the destination, give it one with a map: %w", image.Base(), err)
+	}
+	return at, revision.Location{Prefix: prefix + "/", At: []string{below + "/"}}, nil
+}
