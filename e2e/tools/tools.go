@@ -25,6 +25,7 @@ var (
 	oras = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
 	// Those of the module above this one use what only that module may import.
 	fill      = sync.OnceValues(func() (string, error) { return build("fill", "..", "./pkg/internal/fill") })
+	copyImage = sync.OnceValues(func() (string, error) { return build("copyimage", "..", "./pkg/internal/copyimage") })
 	imageSign = sync.OnceValues(func() (string, error) { return build("imagesign", "..", "./pkg/internal/imagesign") })
 	// Those of sigstore are programs of a module of their own, below this one.
 	cosign2 = sync.OnceValues(func() (string, error) {
@@ -46,6 +47,9 @@ func Caib(t testing.TB) string { t.Helper(); return must(t, caib) }
 
 // Fill builds the program that fills catalogs, and returns its path.
 func Fill(t testing.TB) string { t.Helper(); return must(t, fill) }
+
+// CopyImage builds the program that copies an image as caib does, and returns its path.
+func CopyImage(t testing.TB) string { t.Helper(); return must(t, copyImage) }
 
 // ImageSign builds the program that signs images and checks their signatures as
 // caib does, and returns its path.

@@ -2,12 +2,14 @@ package imagecopy
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
 )
 
@@ -53,9 +55,6 @@ func (r *run) copyBlob(ctx context.Context, d ocispec.Descriptor) error {
 
 // moveBlob copies a blob when there is room for one more.
 func (r *run) moveBlob(ctx context.Context, d ocispec.Descriptor) (int64, error) {
-	if d.Digest == ocispec.DescriptorEmptyJSON.Digest { // many registries have none
-		return 0, r.to.PushBlob(ctx, ocispec.DescriptorEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
-	}
 	rooms := []chan struct{}{r.slots}
 	if d.Size > large {
 		rooms = []chan struct{}{r.large, r.slots}
@@ -68,7 +67,11 @@ func (r *run) moveBlob(ctx context.Context, d ocispec.Descriptor) (int64, error)
 			return 0, context.Cause(ctx)
 		}
 	}
-	return r.to.CopyBlob(ctx, d, &counted{r.from, r.Copier})
+	moved, err := r.to.CopyBlob(ctx, d, &counted{r.from, r.Copier})
+	if empty := ocispec.DescriptorEmptyJSON; errors.Is(err, entry.ErrNotFound) && d.Digest == empty.Digest { // many registries have none
+		return 0, r.to.PushBlob(ctx, empty, empty.Data)
+	}
+	return moved, err
 }
 
 // counted is a source whose bytes are counted.

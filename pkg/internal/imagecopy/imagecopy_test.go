@@ -193,6 +193,26 @@ func TestCopyOfWhatIsNotThere(t *testing.T) {
 	}
 }
 
+// The empty configuration is the same everywhere, and not everywhere stored.
+func TestCopyWithoutTheEmptyConfiguration(t *testing.T) {
+	t.Parallel()
+	source := newHost(t, true)
+	from, to := source.open(t, "team/image"), newLayout(t)
+	b := builder{t, from}
+	root := b.manifest(ocispec.Manifest{}, "1", "layer")
+	source.answer(func(w http.ResponseWriter, r *http.Request) bool {
+		empty := strings.HasSuffix(r.URL.Path, "/blobs/"+ocispec.DescriptorEmptyJSON.Digest.String())
+		if empty {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		return empty
+	})
+	copyImage(t, New(Options{Catalog: catalog}), from, to, root.Digest)
+	if text, err := to.Blob(t.Context(), ocispec.DescriptorEmptyJSON); err != nil || string(text) != "{}" {
+		t.Errorf("got %q, %v, want an empty object", text, err)
+	}
+}
+
 // More than any image has is refused, and no index is read without end.
 func TestCopyBounds(t *testing.T) {
 	t.Parallel()
