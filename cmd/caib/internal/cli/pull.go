@@ -51,8 +51,8 @@ regular file, and a name that leads elsewhere, are refused (exit 9).
 A container, of an entry without disk images or with --platform, becomes an OCI
 image layout: a directory of the entry's name, the directory DEST, or a tar
 (oci-archive) where DEST ends with .tar or is -. One in Docker's own format
-keeps it, and its digest: skopeo finds it as oci:DIR or oci-archive:FILE, without
-a tag.
+keeps it, and its digest: skopeo finds it as oci:DIR or oci-archive:FILE,
+without a tag.
 
 What does not fit is refused before anything is fetched, as far as sizes are
 known (an image with holes may need less than it has: its block map says so),
