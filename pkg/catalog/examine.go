@@ -57,6 +57,7 @@ type Examination struct {
 	Findings  []Finding `json:"findings"`
 
 	catalog *Catalog
+	options ExamineOptions
 	log     *ocilog.Examination
 	mu      sync.Mutex
 }
@@ -79,10 +80,14 @@ func (c *Catalog) Examine(ctx context.Context, options ExamineOptions) (*Examina
 		return nil, err
 	}
 	c.warnOf(found.View.Warnings())
-	x := &Examination{Catalog: c.Reference(), Revisions: found.Revisions, Findings: []Finding{}, catalog: c, log: found}
+	x := &Examination{Catalog: c.Reference(), Revisions: found.Revisions, Findings: []Finding{}, catalog: c, options: options, log: found}
 	x.addLog(ctx)
 	if !options.LogOnly {
 		x.examineDuplicates(ctx)
+		x.examineOwnReferrers(ctx)
+		if err := x.examineSignatures(ctx, x.examineImages(ctx, options)); err != nil {
+			return nil, err
+		}
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -131,7 +136,9 @@ const (
 	turnRevision
 	turnSignature
 	turnImage
-	turnReferrers
+	turnAttachedSignatures // beside what is attached
+	turnReferrers          // after all that may be put back
+
 	turnSnapshot
 	turnNever
 )

@@ -26,6 +26,27 @@ import (
 // nothing. An error means that ctx ended.
 func (x *Examination) Repair(ctx context.Context) error {
 	x.catalog.opener.expectPush(x.catalog.reference)
+	if err := x.repair(ctx); err != nil || !x.isClearer() {
+		return err
+	}
+	// What was damaged may have been in the way of what could not be answered.
+	again, err := x.catalog.Examine(ctx, x.options)
+	if err != nil {
+		return err
+	}
+	err = again.repair(ctx)
+	x.Findings = append(slices.DeleteFunc(x.Findings, func(f Finding) bool { return !f.Mended }), again.Findings...)
+	return err
+}
+
+// isClearer reports whether more might be found out now: something was mended, and of
+// something nothing is known.
+func (x *Examination) isClearer() bool {
+	return slices.ContainsFunc(x.Findings, func(f Finding) bool { return f.Mended }) &&
+		slices.ContainsFunc(x.Findings, func(f Finding) bool { return f.State == stateUnknown })
+}
+
+func (x *Examination) repair(ctx context.Context) error {
 	x.sort()
 	logMended := false
 	for i := range x.Findings {
@@ -183,16 +204,21 @@ func (c *Catalog) missingSignatures(ctx context.Context, name string, d digest.D
 	if evidence.Err != nil {
 		return nil, evidence.Err
 	}
+	return c.lacking(name, d, evidence, known), nil
+}
+
+// lacking is missingSignatures, given what the registry has.
+func (c *Catalog) lacking(name string, d digest.Digest, evidence signature.Evidence, known []jsontext.Value) (missing []signature.Signature) {
 	var there []jsontext.Value
 	for _, one := range evidence.Signatures {
 		there = append(there, compactText(one.JSON()))
 	}
-	var missing []signature.Signature
 	for _, text := range known {
 		one, ok := signature.Parse(text)
 		if !ok || slices.ContainsFunc(there, func(other jsontext.Value) bool { return bytes.Equal(other, compactText(text)) }) {
 			continue
 		}
+		there = append(there, compactText(text)) // each once
 		if _, err := one.Open(d); err != nil {
 			continue
 		}
@@ -204,7 +230,7 @@ func (c *Catalog) missingSignatures(ctx context.Context, name string, d digest.D
 		}
 		missing = append(missing, one)
 	}
-	return missing, nil
+	return missing
 }
 
 // compactText is a JSON text without what means nothing in it.

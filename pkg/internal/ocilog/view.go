@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -105,6 +108,19 @@ func (l *Log) newView(ctx context.Context, listed []string) *View {
 
 // Lists reports whether the registry listed a tag, of the log or not.
 func (v *View) Lists(tag string) bool { return slices.Contains(v.all, tag) }
+
+// Subjects returns the digests of which the registry lists a fallback index of
+// referrers (SPEC section 9).
+func (v *View) Subjects() (subjects []digest.Digest) {
+	for _, tag := range v.all {
+		if hex, ok := strings.CutPrefix(tag, "sha256-"); ok {
+			if d := digest.NewDigestFromEncoded(digest.SHA256, hex); d.Validate() == nil {
+				subjects = append(subjects, d)
+			}
+		}
+	}
+	return subjects
+}
 
 // tryBeyond bounds the revisions dated too far ahead that are read.
 const tryBeyond = 64
