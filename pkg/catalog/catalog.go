@@ -77,6 +77,7 @@ type Catalog struct {
 	warnings   *warner
 	collects   atomic.Bool             // something was signed: the next snapshot looks for signatures
 	weighed    atomic.Pointer[weighed] // the locations that were read last
+	away       sync.Map                // hosts of images that did not answer, and when
 
 	mu   sync.Mutex
 	view *ocilog.View // the last read; nil when a write made it stale

@@ -1,6 +1,8 @@
 package catalog_test
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -236,4 +240,116 @@ func rename(t *testing.T, from, to string) {
 	if err := os.Rename(from, to); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// With a copy, the origin can be switched off: where the image is asked for is shown,
+// it is verified with its attachment and its signatures, and its tag is not known.
+func TestVerifyWithoutTheOrigin(t *testing.T) {
+	owner := team(t)
+	p := &placed{world: newWorld(t, true, nil), t: t, origin: newReplica(t, nil)}
+	server := httptest.NewServer(p.origin)
+	t.Cleanup(server.Close)
+	host := strings.TrimPrefix(server.URL, "http://")
+	pushDisk(t, p.client, host+"/os/disk")
+	sign := *owner
+	sign.Image = true
+	policy, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{owner.Signer.PublicKey()}, Require: []trust.Subject{trust.SubjectEntry, trust.SubjectImage}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := p.publish(p.open(catalog.Options{}), host+"/os/disk:1", catalog.PublishOptions{Name: "disk", Sign: &sign}).Item
+	copyRepository(t, p.client, host+"/os/disk", p.host+"/copies/os/disk", item.Digest)
+	if err := catalog.WriteLocations(p.open(catalog.Options{}), t.Context(), []revision.Location{{Prefix: host + "/", At: []string{p.host + "/copies/"}}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	c := p.open(catalog.Options{Policy: policy})
+	got, err := c.Get(t.Context(), "disk", catalog.GetOptions{})
+	if want := p.host + "/copies/os/disk@" + item.Digest.String(); err != nil || got.Location != want || got.Verdict != entry.VerdictVerified {
+		t.Fatalf("get: %v, location %q, verdict %q; want %q, verified", err, got.Location, got.Verdict, want)
+	}
+	v, err := c.Verify(t.Context(), "disk", catalog.VerifyOptions{})
+	if err != nil || v.Verdict != entry.VerdictVerified {
+		t.Fatalf("verify: %v, %+v", err, v)
+	}
+	results := map[trust.Subject]catalog.Outcome{}
+	for _, check := range v.Checks {
+		results[check.What] = check.Result
+		if check.What == catalog.CheckDigest && !strings.Contains(check.Reason, p.host+"/copies/os/disk") {
+			t.Errorf("the digest was found %q; want that it says where", check.Reason)
+		}
+	}
+	for what, want := range map[trust.Subject]catalog.Outcome{catalog.CheckDigest: catalog.OK, catalog.CheckContent: catalog.OK, catalog.CheckAttachment: catalog.OK, catalog.CheckReference: catalog.Unknown} {
+		if results[what] != want {
+			t.Errorf("%s is %s, want %s: %+v", what, results[what], want, v.Checks)
+		}
+	}
+	asked := 0
+	for _, request := range p.counter.during(func() { _, err = c.Verify(t.Context(), "disk", catalog.VerifyOptions{}) }) {
+		if strings.HasSuffix(request, "/v2/os/disk/manifests/1") {
+			asked++
+		}
+	}
+	if err != nil || asked > 0 {
+		t.Errorf("%v, and the origin was asked %d times again", err, asked)
+	}
+}
+
+// copyRepository copies an image and what refers to it from one repository to another.
+func copyRepository(t *testing.T, client *registry.Client, from, to string, image digest.Digest) {
+	t.Helper()
+	source, err := client.Open(parse(t, from))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := client.Open(parse(t, to))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var put func(d digest.Digest, subject *ocispec.Descriptor)
+	put = func(d digest.Digest, subject *ocispec.Descriptor) {
+		descriptor, manifest, err := source.Manifest(t.Context(), d.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed struct {
+			Config            *ocispec.Descriptor
+			Layers, Manifests []ocispec.Descriptor
+		}
+		if err := json.Unmarshal(manifest, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		for _, child := range parsed.Manifests {
+			put(child.Digest, nil)
+		}
+		blobs := parsed.Layers
+		if parsed.Config != nil {
+			blobs = append(blobs, *parsed.Config)
+		}
+		for _, blob := range blobs {
+			content, err := source.Blob(t.Context(), blob)
+			if err == nil {
+				err = target.PushBlob(t.Context(), blob, content)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if subject != nil {
+			err = target.PushReferrer(t.Context(), descriptor, manifest, *subject)
+		} else {
+			err = target.PushManifest(t.Context(), descriptor, manifest, d.String())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		referrers, err := source.Referrers(t.Context(), descriptor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, referrer := range referrers {
+			put(referrer.Digest, &descriptor)
+		}
+	}
+	put(image, nil)
 }

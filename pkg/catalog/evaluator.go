@@ -234,6 +234,10 @@ func (e *evaluator) image(ctx context.Context, rule trust.AppliedRule, image rev
 	}
 	ref, err := registry.ParseReference(image.Reference)
 	if err == nil {
+		if check := e.imageInCopies(ctx, rule, ref, image.Digest); check.Result == entry.VerdictVerified {
+			e.verdicts.Remember(rule, check)
+			return check
+		}
 		var repository registry.Repository
 		if repository, err = e.opener.open(ref); err == nil {
 			check, _ := e.lookUp(ctx, rule, trust.SubjectImage, repository, image.Digest)
@@ -248,6 +252,24 @@ func (e *evaluator) image(ctx context.Context, rule trust.AppliedRule, image rev
 		return recalled
 	}
 	return trust.Check{Subject: trust.SubjectImage, Result: entry.VerdictUnknown, Digest: image.Digest, Reason: err.Error()}
+}
+
+// imageInCopies checks the signatures of an image where the catalog has copies of it.
+// That they prove nothing there says nothing.
+func (e *evaluator) imageInCopies(ctx context.Context, rule trust.AppliedRule, ref registry.Reference, d digest.Digest) (check trust.Check) {
+	if e.offline {
+		return check
+	}
+	for _, at := range e.copiesOf(ctx, ref) {
+		repository, err := e.opener.openAgain(at)
+		if err != nil {
+			continue
+		}
+		if check, _ = e.lookUp(ctx, rule, trust.SubjectImage, repository, d); check.Result == entry.VerdictVerified {
+			break
+		}
+	}
+	return check
 }
 
 // lookUp checks the signatures in a repository, and asks for no more of them

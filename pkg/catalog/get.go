@@ -41,6 +41,9 @@ func (c *Catalog) Get(ctx context.Context, name string, options GetOptions) (ent
 		}
 		item, err = c.get(ctx, view, name, options)
 	}
+	if err == nil {
+		item.Location = c.location(ctx, &item)
+	}
 	c.warnOf(view.Warnings())
 	return item, err
 }

@@ -144,14 +144,19 @@ func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
 	}
 }
 
-// look checks the image where it is: the digest, and beside it what the tag names.
+// look checks the image where it can be had: the digest, and beside it what the tag
+// names where it was published.
 func (v *verification) look(ctx context.Context) error {
 	image := v.revision.Document.Image
 	ref, err := registry.ParseReference(image.Reference)
 	if err != nil {
 		return err
 	}
-	repository, err := v.opener.openAgain(ref)
+	origin, err := v.opener.openAgain(ref)
+	if err != nil {
+		return err
+	}
+	repository, elsewhere, err := v.placesOf(ctx, ref, origin)
 	if err != nil {
 		return err
 	}
@@ -159,9 +164,7 @@ func (v *verification) look(ctx context.Context) error {
 	var unnamed error
 	var asking sync.WaitGroup
 	if ref.Tag != "" || ref.Digest == "" {
-		tagged := ref
-		tagged.Digest = ""
-		asking.Go(func() { named, unnamed = absence.Confirm(ctx, repository, tagged.Target()) })
+		asking.Go(func() { named, unnamed = v.namedNow(ctx, ref, origin, elsewhere) })
 	} else {
 		named.Digest = image.Digest // a digest names what it names
 	}
@@ -172,6 +175,12 @@ func (v *verification) look(ctx context.Context) error {
 	}
 	asking.Wait()
 	there := v.check(CheckDigest, image.Digest, err)
+	if at := v.answeredBy(repository, image.Digest, ref); there && at != nil {
+		v.Checks[len(v.Checks)-1].Reason = "at " + at.Base()
+		if repository, err = v.opener.openAgain(*at); err != nil {
+			return err
+		}
+	}
 	v.reference(image, named.Digest, unnamed)
 	if !there {
 		return nil

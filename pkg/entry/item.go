@@ -38,7 +38,8 @@ type Item struct {
 	ScheduleName     string            `json:"scheduleName,omitempty"`
 	Labels           map[string]string `json:"labels,omitempty"`
 	ArtifactRefs     []ArtifactRef     `json:"artifactRefs,omitempty"`
-	DownloadURL      string            `json:"downloadUrl"` // where to fetch the first artifact, else the image: by digest
+	DownloadURL      string            `json:"downloadUrl"`        // where to fetch the first artifact, else the image: by digest
+	Location         string            `json:"location,omitempty"` // where the image is asked for first, by digest; empty where it was published
 	IsMultiArch      bool              `json:"isMultiArch"`
 	PlatformVariants []Platform        `json:"platformVariants,omitempty"`
 	Referrers        []ReferrerRef     `json:"referrers,omitempty"`

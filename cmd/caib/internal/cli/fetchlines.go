@@ -21,7 +21,7 @@ type fetchLine struct {
 // shownItem is an item as get shows it: with what fetches it.
 type shownItem struct {
 	*entry.Item
-	Location string      `json:"location,omitempty"` // where this reader's mirrors have the image, by digest; "" where it was published
+	Location string      `json:"location,omitempty"` // where the image is asked for first, by digest; "" where it was published
 	Commands []fetchLine `json:"commands,omitempty"`
 }
 

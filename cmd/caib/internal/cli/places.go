@@ -42,8 +42,11 @@ func (m mirrorList) Set(text string) error {
 }
 
 // location is where an image is asked for first, by digest; "" where it was
-// published.
+// published. An index server knows neither this reader's mirrors nor its logins.
 func (a *app) location(item *entry.Item) (string, error) {
+	if item.Location != "" {
+		return item.Location, nil
+	}
 	ref, err := registry.ParseReference(item.RegistryURL)
 	if err != nil {
 		return "", nil // as it was published, it is no place
