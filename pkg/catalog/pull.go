@@ -109,7 +109,12 @@ func (c *Catalog) Pull(ctx context.Context, name string, options PullOptions) (P
 	if err != nil {
 		return PullResult{}, err
 	}
-	return pull(ctx, c.mirroredIn(ctx), &item, options)
+	return c.PullItem(ctx, &item, options)
+}
+
+// PullItem is Pull of an item that Get of this catalog returned.
+func (c *Catalog) PullItem(ctx context.Context, item *entry.Item, options PullOptions) (PullResult, error) {
+	return pull(ctx, c.mirroredIn(ctx), item, options)
 }
 
 // PullItem is Pull of an item that the caller got and trusts, such as one of an

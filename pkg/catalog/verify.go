@@ -164,7 +164,8 @@ func (v *verification) look(ctx context.Context) error {
 	var unnamed error
 	var asking sync.WaitGroup
 	if ref.Tag != "" || ref.Digest == "" {
-		asking.Go(func() { named, unnamed = v.namedNow(ctx, ref, origin, elsewhere) })
+		tagged := ref
+		asking.Go(func() { named, unnamed = v.namedNow(ctx, tagged, origin, elsewhere) })
 	} else {
 		named.Digest = image.Digest // a digest names what it names
 	}

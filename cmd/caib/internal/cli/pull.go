@@ -22,6 +22,7 @@ const pullVerb = "pull"
 
 type pullOptions struct {
 	*app
+	from reader // that has the entry
 	trustFlags
 	pull catalog.PullOptions
 	bmap string
@@ -110,6 +111,19 @@ func (a *app) completePull(command *cobra.Command, args []string, typed string) 
 	return a.completeNames(command, args, typed)
 }
 
+// pullItem pulls an item from its catalog, which knows of copies, or where a server
+// answered for that, from where the item says.
+func (o *pullOptions) pullItem(ctx context.Context, item *entry.Item) (catalog.PullResult, error) {
+	if c, ok := o.from.(*catalog.Catalog); ok {
+		return c.PullItem(ctx, item, o.pull)
+	}
+	client, err := o.client()
+	if err != nil {
+		return catalog.PullResult{}, err
+	}
+	return catalog.PullItem(ctx, client, item, o.pull)
+}
+
 func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if err := o.direct(args); err != nil {
 		return err
@@ -126,14 +140,10 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	if err := o.reachable(&item); err != nil {
 		return err
 	}
-	client, err := o.client()
-	if err != nil {
-		return err
-	}
 	o.pull.Confirm = o.confirmDevice
 	bar := o.newTransferBar()
 	o.pull.Progress = bar.update
-	result, err := catalog.PullItem(ctx, client, &item, o.pull)
+	result, err := o.pullItem(ctx, &item)
 	bar.clear()
 	for _, file := range result.Files {
 		if file.Unfinished != "" {

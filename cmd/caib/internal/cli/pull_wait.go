@@ -24,6 +24,7 @@ func pullArguments(command *cobra.Command, args []string) error {
 func (o *pullOptions) awaited(ctx context.Context, catalogs []reader, name string) (item entry.Item, err error) {
 	get := func(ctx context.Context) error {
 		item, err = first(catalogs, func(c reader) (entry.Item, error) {
+			o.from = c
 			return c.Get(ctx, name, catalog.GetOptions{Version: o.pull.Version})
 		})
 		return err

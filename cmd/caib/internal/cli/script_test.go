@@ -30,6 +30,7 @@ import (
 //	caib ARG...              run it; the exit code must be 0
 //	exits CODE caib ARG...   run it; the exit code must be CODE
 //	clock TIME               set the clock, which stands still
+//	locate REPOSITORY PREFIX PLACE  write where the images below a prefix can be had as well
 //	terminal [in] [out] [err]  the streams that are terminals from now on
 //	serve NAME [ARG...]      run a server over the catalog of the environment; $NAME is its URL
 //	answer TEXT...           the lines on the standard input of the next run
@@ -83,6 +84,7 @@ func TestScripts(t *testing.T) {
 			"memory":     cmdMemory,
 			"hole":       cmdHole,
 			"bmap":       cmdBmap,
+			"locate":     cmdLocate,
 		},
 		Condition:           holds,
 		RequireExplicitExec: true,

@@ -53,6 +53,7 @@ var contractFlags = map[string][]string{
 	"repair":            {"apply", "no-attach", "no-keep"},
 
 	"login-check": {"push"},
+	"mirrors":     demandFlags,
 }
 
 // demandFlags are those of every command that can demand signatures.
@@ -131,6 +132,7 @@ func TestEveryVerbIsDescribed(t *testing.T) {
 		"caib catalog import-key-pair",
 		"caib catalog list",
 		"caib catalog login-check",
+		"caib catalog mirrors",
 		"caib catalog policy test",
 		"caib catalog publish",
 		"caib catalog pull",
