@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -121,6 +122,7 @@ type diskFile struct {
 	compression      string
 	tar              bool   // the content is one
 	format           string // of the whole artifact; "" is raw
+	kind             string // of the file; "" is raw
 	content          []byte
 	stored           []byte // nil: the content, compressed
 	stated           int64  // decompressed-size; 0 is its own, -1 is none
@@ -163,7 +165,7 @@ func (w *diskWorld) publishDisk(name string, files ...diskFile) {
 		if stored == nil {
 			stored = testcompress.Bytes(w.t, f.compression, f.content)
 		}
-		d := ocispec.Descriptor{MediaType: "application/vnd.automotive.disk.raw", Digest: digest.FromBytes(stored), Size: int64(len(stored)), Annotations: map[string]string{}}
+		d := ocispec.Descriptor{MediaType: "application/vnd.automotive.disk." + cmp.Or(f.kind, "raw"), Digest: digest.FromBytes(stored), Size: int64(len(stored)), Annotations: map[string]string{}}
 		if f.format != "" {
 			manifest.ArtifactType = "application/vnd.automotive.disk." + f.format
 		}

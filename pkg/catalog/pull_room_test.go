@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -119,6 +120,72 @@ func TestPullOnAFullDisk(t *testing.T) {
 					t.Errorf("with room: %d bytes that are not the file", len(found["disk.raw"]))
 				}
 			})
+		}
+	}
+}
+
+// What was fetched for a device that has less than it says is in the cache, for another
+// one.
+func TestPullToADeviceWithoutRoom(t *testing.T) {
+	t.Parallel()
+	disk := testloop.Memory(t, 4<<20)
+	file := filepath.Join(disk.Dir, "device")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 32<<20); err != nil {
+		t.Fatal(err)
+	}
+	device, detach, err := testloop.Attach(file)
+	if err != nil {
+		t.Skipf("no loop device can be made here: %v", err)
+	}
+	defer func() {
+		if err := detach(); err != nil {
+			t.Error(err)
+		}
+	}()
+	w := newDiskWorld(t)
+	content := noise(1, 12<<20)
+	w.publishDisk("disk", diskFile{title: "disk.raw", content: content})
+	w.publishDisk("large", diskFile{title: "disk.raw", content: noise(2, 33<<20)})
+	options := catalog.PullOptions{Dest: device, Force: true, CacheDir: t.TempDir()}
+	asked, _ := w.storage.during(nil, func() { _, err = w.catalog.Pull(t.Context(), "large", options) })
+	if !errors.Is(err, entry.ErrNoRoom) || asked > 0 {
+		t.Errorf("known before: got %v after %d requests, want that there is no room, after none", err, asked)
+	}
+	var result catalog.PullResult
+	w.storage.during(nil, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+	var refused *catalog.DeviceError
+	if !errors.As(err, &refused) || len(result.Files) != 1 || result.Files[0].Unfinished != device || filepath.Dir(result.Files[0].Part) != options.CacheDir {
+		t.Fatalf("got %+v, %v, want an error of the device, and a part in the cache", result.Files, err)
+	}
+	disk.Remount("size=40m")
+	_, served := w.storage.during(nil, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
+	if err != nil || result.Files[0].Resumed == 0 || served > int64(len(content))-result.Files[0].Resumed {
+		t.Fatalf("with room: got %+v, %v, and %d bytes were served, want that it went on", result.Files, err, served)
+	}
+	if found, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(found, content) {
+		t.Errorf("the device does not hold the image, %v", err)
+	}
+}
+
+// A file that is kept as it is stored keeps its name.
+func TestPullKeepsTheNameOfWhatIsStored(t *testing.T) {
+	t.Parallel()
+	w := newDiskWorld(t)
+	for i, file := range []diskFile{
+		{title: "system.simg", content: []byte("stored"), kind: "simg"},
+		{title: "system.simg.gz", content: []byte("stored"), kind: "simg", compression: "gzip"},
+		{title: "system.img.zst", content: []byte("stored"), kind: "simg", compression: "zstd"},
+	} {
+		name, dir := fmt.Sprintf("disk%d", i), t.TempDir()
+		w.publishDisk(name, file)
+		if _, err := w.catalog.Pull(t.Context(), name, catalog.PullOptions{Dest: dir, KeepCompressed: true}); err != nil {
+			t.Errorf("%s: %v", file.title, err)
+		}
+		if found := filesIn(t, dir); len(found) != 1 || len(found[file.title]) == 0 {
+			t.Errorf("%s: got %d files, and none of that name", file.title, len(found))
 		}
 	}
 }

@@ -74,6 +74,7 @@ func Open(info *Info) (Disk, error) {
 		file.Close()
 		return nil, err
 	}
+	_ = file.Sync() // it says what failed before, which is none of what is written now
 	return d, nil
 }
 

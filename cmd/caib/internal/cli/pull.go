@@ -147,7 +147,7 @@ func (o *pullOptions) run(ctx context.Context, args []string) error {
 	bar.clear()
 	for _, file := range result.Files {
 		if file.Unfinished != "" {
-			o.note("%s holds no image now: its first MiB is zero, so that nothing boots from a part of one", file.Unfinished)
+			o.note("%s holds no image now: its first MiB is zero, as far as it could be written to, so that nothing boots from a part of one", file.Unfinished)
 		}
 		if file.LeftBytes > 0 && err == nil {
 			o.note("%s of %s hold what they held before: %q says that nothing is there (--bmap none writes zeros)", size(file.LeftBytes), file.File, file.Bmap)
