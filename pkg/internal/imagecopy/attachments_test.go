@@ -1,8 +1,12 @@
 package imagecopy
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -163,14 +167,27 @@ func TestSignatureTags(t *testing.T) {
 // Signature tags that lead to each other, or to the image, are each followed once.
 func TestSignatureTagsInACircle(t *testing.T) {
 	t.Parallel()
-	from, to := newHost(t, true).open(t, "team/image"), newHost(t, true).open(t, "copies/image")
+	source := newHost(t, true)
+	from, to := source.open(t, "team/image"), newHost(t, true).open(t, "copies/image")
 	b := builder{t, from}
 	root, other := b.manifest(ocispec.Manifest{}, "1", "one"), b.manifest(ocispec.Manifest{}, "2", "two")
 	b.manifest(ocispec.Manifest{}, referrertag.Index(root.Digest)+".sig", "two")
 	b.manifest(ocispec.Manifest{}, referrertag.Index(other.Digest)+".sig", "one")
 	b.manifest(ocispec.Manifest{}, referrertag.Index(root.Digest)+".att", "one")
+	source.requests()
 	if got := copyImage(t, New(Options{Catalog: catalog}), from, to, root.Digest); got.Referrers != 3 || got.Manifests != 1 {
 		t.Errorf("got %+v, want one manifest and three attachments", got)
+	}
+	resolved := map[string]int{}
+	for _, asked := range source.requests() {
+		if strings.HasPrefix(asked, "HEAD ") {
+			resolved[asked]++
+		}
+	}
+	for asked, times := range resolved {
+		if times > 1 {
+			t.Errorf("%s was asked for %d times, want once", asked, times)
+		}
 	}
 }
 
@@ -182,5 +199,38 @@ func TestReferrersHaveTheirOwnTag(t *testing.T) {
 	copyImage(t, New(Options{Catalog: catalog}), from, to, s.root.Digest)
 	if found, err := to.Resolve(t.Context(), referrertag.Keep(catalog, s.sbom.Digest)); err != nil || found.Digest != s.sbom.Digest {
 		t.Errorf("got %s, %v, want the SBOM", found.Digest, err)
+	}
+}
+
+// Some registries refuse an artifact whose subject they do not have.
+func TestSubjectsComeFirst(t *testing.T) {
+	t.Parallel()
+	destination := newHost(t, true)
+	from, to := newHost(t, true).open(t, "team/image"), destination.open(t, "copies/image")
+	s := pushSample(t, from)
+	var mu sync.Mutex
+	there := map[digest.Digest]bool{}
+	destination.answer(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") {
+			return false
+		}
+		text, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(text))
+		var said manifest
+		if err == nil {
+			err = json.Unmarshal(text, &said)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil || said.Subject != nil && !there[said.Subject.Digest] {
+			w.WriteHeader(http.StatusBadRequest)
+			return true
+		}
+		there[digest.FromBytes(text)] = true
+		return false
+	})
+	got := copyImage(t, New(Options{Catalog: catalog}), from, to, s.root.Digest)
+	if got.Referrers != s.attachments || len(got.Warnings) > 0 {
+		t.Errorf("got %+v, want %d attachments", got, s.attachments)
 	}
 }
