@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -92,9 +91,11 @@ type CopyName struct {
 	Present int   // tags that it has already
 	Kept    error // why nothing of it is copied; nil where it is
 
-	tags    []revision.Tag // at the source, in log order
-	removal revision.Tag   // the last one; zero for none
-	floor   revision.Tag   // nothing before it is copied
+	tags   []revision.Tag         // at the source, in log order
+	first  [copyRest]revision.Tag // by step; zero for none
+	floor  revision.Tag           // nothing else before it is copied
+	lost   revision.Tag           // a later removal than the last one, of which nobody knows what it was; zero for none
+	wanted []revision.Tag         // first, and the rest, newest first
 }
 
 // A copy writes in steps: nothing of a step begins before the one before it is done.
@@ -198,41 +199,27 @@ func (p *CopyPlan) keepBackRefused(ctx context.Context) error {
 	})
 }
 
-// checkPresent looks whether the destination has what it lists of the revisions that
-// decide: where it does not, what would follow would be shown in their place.
+// checkPresent keeps those names back of which the destination has another revision
+// under the tag that decides.
 func (p *CopyPlan) checkPresent(ctx context.Context) error {
-	heads := map[revision.Tag]digest.Digest{}
-	for _, n := range p.copied() {
-		heads[n.Head.Tag] = n.Head.Digest
-	}
-	return p.compare(ctx, heads)
-}
-
-// compare keeps back the names of which the destination has other revisions under some
-// tags, and finds out which of those it lists are not there.
-func (p *CopyPlan) compare(ctx context.Context, wanted map[revision.Tag]digest.Digest) error {
 	var listed []revision.Tag
-	for tag := range wanted {
-		if p.have[tag] {
-			listed = append(listed, tag)
+	for _, n := range p.copied() {
+		if p.have[n.Head.Tag] {
+			listed = append(listed, n.Head.Tag)
 		}
 	}
-	slices.SortFunc(listed, revision.Tag.Compare)
 	found, err := p.view.revisions(ctx, listed)
 	if err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
 	for _, tag := range listed {
+		n := p.byName[tag.Name]
 		var overwritten *OverwrittenError
 		switch r := found[tag]; {
-		case r != nil && r.Digest == wanted[tag]:
-		case r == nil && !errors.As(p.view.whyNone(tag), &overwritten):
-			delete(p.have, tag) // it is listed, and not there
-		default:
-			if overwritten == nil {
-				overwritten = &OverwrittenError{Tag: tag, Now: r.Digest, Then: wanted[tag]}
-			}
-			p.byName[tag.Name].Kept = fmt.Errorf("destination: %w", overwritten)
+		case r != nil && r.Digest != n.Head.Digest:
+			n.Kept = fmt.Errorf("destination: %w", &OverwrittenError{tag, r.Digest, n.Head.Digest})
+		case r == nil && errors.As(p.view.whyNone(tag), &overwritten):
+			n.Kept = fmt.Errorf("destination: %w", overwritten)
 		}
 	}
 	return nil
@@ -257,7 +244,7 @@ func (v *View) whyUncertain(tag revision.Tag) error {
 	if why := v.whyNone(tag); why != nil {
 		return why
 	}
-	return fmt.Errorf("%w: its latest revision (%s, of %s) is no longer in the registry", entry.ErrUnreachable, tag, tag.Time())
+	return fmt.Errorf("%w: its revision %s, of %s, is no longer in the registry", entry.ErrUnreachable, tag, tag.Time())
 }
 
 // whyNone returns why a tag holds no revision; nil where that is not known.

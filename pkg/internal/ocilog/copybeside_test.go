@@ -73,15 +73,16 @@ func TestCopyLeavesOutTheFarFuture(t *testing.T) {
 func TestCopyOnlyWhatStands(t *testing.T) {
 	from, to := newMemory(), newMemory()
 	fill(t, from, &clock{}, 40)
-	gone, hidden := "entry-0003", "entry-0004"
-	for tag := range from.tags {
-		if strings.HasPrefix(tag, gone+".") {
+	gone, hidden, superseded := "entry-0003", "entry-0004", "entry-0005"
+	put(t, from, publication(t, superseded, after(100), "2"))
+	for tag, sum := range from.tags {
+		if strings.HasPrefix(tag, gone+".") || strings.HasPrefix(tag, superseded+".") && sum != publication(t, superseded, after(100), "2").Descriptor.Digest {
 			delete(from.tags, tag)
 		}
 	}
 	from.hide = func(tag string) bool { return strings.HasPrefix(tag, hidden+".") }
-	if result := mustCopy(t, from, to, CopyOptions{}); result.Copied != 39 || len(result.Kept) != 0 {
-		t.Errorf("result %+v, want 39 copied", result)
+	if result := mustCopy(t, from, to, CopyOptions{}); result.Copied != 39 || len(to.revisionTags()) != 39 || len(result.Kept) != 0 {
+		t.Errorf("result %+v, and %d tags, want 39 copied", result, len(to.revisionTags()))
 	}
 	if gone, hidden := shownVersion(t, to, gone), shownVersion(t, to, hidden); gone != "" || hidden != "1" {
 		t.Errorf("the version %q of what is gone is shown, and %q of what the list leaves out", gone, hidden)
@@ -237,5 +238,157 @@ func TestPlanCopyWritesNothing(t *testing.T) {
 	}
 	if slices.Contains(n.Write, all[3].Tag) {
 		t.Error("what the destination has is to be written")
+	}
+}
+
+// A removal of which nobody knows any more what it was ends what came before it all the
+// same: that is not copied, and said.
+func TestCopyLeavesOutWhatALostRemovalEnded(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		options CopyOptions
+	}{{"all", CopyOptions{}}, {"of many versions", CopyOptions{Versions: 3}}} {
+		t.Run(tt.name, func(t *testing.T) {
+			from, to := newMemory(), newMemory()
+			all := lived(t, "a")
+			put(t, from, all...)
+			from.overwrite(all[1].Tag)
+			result := mustCopy(t, from, to, tt.options)
+			var got []string
+			for tag := range to.revisionTags() {
+				got = append(got, tag)
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff([]string{all[2].Tag.String(), all[3].Tag.String(), all[4].Tag.String()}, got); diff != "" {
+				t.Error(diff)
+			}
+			if len(result.Kept) != 1 || result.Kept[0].Tag != all[1].Tag || !errors.Is(result.Kept[0].Err, entry.ErrMalformed) {
+				t.Errorf("kept back %+v, want the removal %s", result.Kept, all[1].Tag)
+			}
+		})
+	}
+}
+
+// What the destination lists and does not have is written.
+func TestCopyWritesWhatIsOnlyListed(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	all := lived(t, "a")
+	put(t, from, all...)
+	head := all[4].Tag.String()
+	to.tags[head] = all[4].Descriptor.Digest
+	gone := true
+	to.failOn = func(operation, reference string) error {
+		if reference == head && operation == "push manifest" {
+			gone = false
+		}
+		if reference == head && gone {
+			return fmt.Errorf("%s: %w", head, entry.ErrNotFound)
+		}
+		return nil
+	}
+	result := mustCopy(t, from, to, CopyOptions{})
+	if diff := cmp.Diff(from.revisionTags(), to.revisionTags()); diff != "" || gone || result.Copied != 5 {
+		t.Errorf("result %+v: %s", result, diff)
+	}
+}
+
+// A snapshot of the destination hides from who copies that its tags hold other bytes. A
+// reader that does not go by it must not be shown what is older.
+func TestCopyBelievesNoSnapshotOfTheDestination(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	all := lived(t, "a")
+	put(t, from, all...)
+	mustCopy(t, from, to, CopyOptions{Versions: 1})
+	to.overwrite(all[4].Tag)
+	result := mustCopy(t, from, to, CopyOptions{})
+	if len(result.Kept) != 1 || !errors.Is(result.Kept[0].Err, entry.ErrMalformed) || result.Copied != 0 {
+		t.Errorf("result %+v, want a kept back", result)
+	}
+}
+
+// What a destination lost is no reason not to copy into it: that is how it comes back.
+func TestCopyIntoWhatWasLost(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	fill(t, from, &clock{}, 40)
+	view, err := newLog(from, "from", Options{}).Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	destination := newLog(to, "to", Options{})
+	for range 2 {
+		if result, err := Copy(t.Context(), view, destination, CopyOptions{}); err != nil || result.Copied != 40 {
+			t.Fatalf("%d revisions are copied, error %v, want 40", result.Copied, err)
+		}
+		clear(to.tags)
+	}
+}
+
+// A destination with another clock takes nothing that its readers take for the far future,
+// nor a copy by somebody whose clock is wrong.
+func TestCopyMindsTheDestinationsClock(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	put(t, from, publication(t, "a", after(0), "1"), publication(t, "a", after(10), "2"))
+	ahead := func() time.Time { return after(0).Add(-maxAhead + 5*time.Second) }
+	view, err := newLog(from, "from", Options{Now: func() time.Time { return after(20) }}).Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := Copy(t.Context(), view, newLog(to, "to", Options{Now: ahead}), CopyOptions{})
+	if err != nil || len(result.Kept) != 1 || result.Copied != 0 || !errors.Is(result.Kept[0].Err, entry.ErrInvalid) {
+		t.Errorf("result %+v, error %v, want a kept back", result, err)
+	}
+	late := clockedMemory{to, after(0).Add(2 * maxSkew)}
+	var wrong *ClockError
+	if _, err = Copy(t.Context(), view, newLog(late, "to", Options{Now: func() time.Time { return after(0) }}), CopyOptions{}); !errors.As(err, &wrong) {
+		t.Errorf("error %v, want a *ClockError", err)
+	}
+	if len(to.tags) != 0 {
+		t.Errorf("the destination has %v, want nothing", to.tags)
+	}
+}
+
+// clockedMemory is a repository of a registry that says what time it is.
+type clockedMemory struct {
+	*memory
+	at time.Time
+}
+
+func (d clockedMemory) Date() time.Time { return d.at }
+
+// What only a policy lets decide is copied with what decides for readers without one, and
+// that comes before anything older.
+func TestCopyOfTheVerifiedFuture(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	all := lived(t, "a")
+	far := publication(t, "a", time.Now().Add(2*maxAhead), "5")
+	put(t, from, append(all, far)...)
+	signed := Options{HasEntrySignatures: func(_ context.Context, r *revision.Revision) bool { return r.Digest == far.Descriptor.Digest }}
+	view, err := newLog(from, "from", signed).Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := to.pushes()
+	if _, err := Copy(t.Context(), view, newLog(to, "to", signed), CopyOptions{Versions: 1, Parallel: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{far.Tag.String(), all[4].Tag.String(), all[1].Tag.String()}, *got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Somebody may overwrite a tag at the moment it is written.
+func TestCopyNoticesAnOverwrittenTag(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	all := lived(t, "a")
+	put(t, from, append(all, lived(t, "b")...)...)
+	to.failOn = func(operation, reference string) error {
+		if operation == "resolve" && reference == all[4].Tag.String() {
+			to.overwrite(all[4].Tag)
+		}
+		return nil
+	}
+	result := mustCopy(t, from, to, CopyOptions{})
+	if len(result.Kept) != 1 || result.Kept[0].Tag != all[4].Tag || !errors.Is(result.Kept[0].Err, entry.ErrConflict) || result.Copied != 5 {
+		t.Errorf("result %+v, want all of b copied, and a kept back", result)
 	}
 }

@@ -2,12 +2,15 @@ package ocilog
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
-	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
@@ -32,7 +35,13 @@ func (p *CopyPlan) choose(ctx context.Context) error {
 		return err
 	}
 	for _, n := range p.copied() {
-		p.order(n, near[n.Name])
+		p.pick(n, near[n.Name])
+	}
+	if err := p.confirm(ctx); err != nil {
+		return err
+	}
+	for _, n := range p.copied() {
+		p.fill(n)
 	}
 	slices.SortFunc(p.steps[copyRest], func(a, b revision.Tag) int { return b.Compare(a) })
 	return nil
@@ -71,19 +80,17 @@ func (p *CopyPlan) findRemovals(ctx context.Context, names []*CopyName) error {
 	if err != nil {
 		return err
 	}
-	digests := map[revision.Tag]digest.Digest{}
 	for _, n := range names {
 		if r := last[n.Name]; r != nil {
-			n.removal, n.floor = r.Tag, revision.Tag{}
-			digests[r.Tag] = r.Digest
+			n.first[copyRemovals] = r.Tag
 		}
-		for _, tag := range p.from.uncertain(n.Name, n.removal) {
+		for _, tag := range p.from.uncertain(n.Name, n.first[copyRemovals]) {
 			if tag.Op == revision.OpRemove {
-				n.floor = tag
+				n.lost, n.floor = tag, tag
 			}
 		}
 	}
-	return p.compare(ctx, digests)
+	return nil
 }
 
 // cutVersions raises the floor of each name to the oldest of the publications that are
@@ -130,32 +137,73 @@ func (p *CopyPlan) cutVersions(ctx context.Context, names []*CopyName) error {
 	return nil
 }
 
-// order puts what is written of a name into the steps.
-func (p *CopyPlan) order(n *CopyName, near *revision.Revision) {
-	first := [copyRest]revision.Tag{copyHeads: n.Head.Tag, copyRemovals: n.removal}
+// pick finds out what is wanted of a name.
+func (p *CopyPlan) pick(n *CopyName, near *revision.Revision) {
+	n.first[copyHeads] = n.Head.Tag
 	if near != nil {
-		first[copyNear] = near.Tag
+		n.first[copyNear] = near.Tag
 	}
-	add := func(step int, tag revision.Tag) {
-		switch {
-		case p.have[tag]:
-			n.Present++
-		case !slices.Contains(n.Write, tag):
-			n.Write = append(n.Write, tag)
-			p.steps[step] = append(p.steps[step], tag)
-		}
-	}
-	for step, tag := range first {
-		if tag != (revision.Tag{}) && !slices.Contains(first[:step], tag) {
-			add(step, tag)
+	for step, tag := range n.first {
+		if tag != (revision.Tag{}) && !slices.Contains(n.first[:step], tag) {
+			n.wanted = append(n.wanted, tag)
 		}
 	}
 	for _, tag := range slices.Backward(n.tags) {
 		early := !p.options.Since.IsZero() && tag.Millis < p.options.Since.UnixMilli()
-		if slices.Contains(first[:], tag) || early || tag.Compare(n.floor) < 0 || p.from.isNone(tag) {
+		if !early && n.floor.Compare(tag) <= 0 && !slices.Contains(n.first[:], tag) && !p.from.isNone(tag) {
+			n.wanted = append(n.wanted, tag)
+		}
+	}
+}
+
+// lacks reports whether the destination does not list all that is wanted of a name.
+func (p *CopyPlan) lacks(n *CopyName) bool {
+	return slices.ContainsFunc(n.wanted, func(tag revision.Tag) bool { return !p.have[tag] })
+}
+
+// confirm asks the destination for the first revisions of each name that it lists, if
+// anything is to follow them: that somebody knows them otherwise is not enough.
+func (p *CopyPlan) confirm(ctx context.Context) error {
+	open := slices.DeleteFunc(p.copied(), func(n *CopyName) bool { return !p.lacks(n) })
+	var mu sync.Mutex // guards have
+	return eachOf(ctx, p.options.Parallel, open, func(ctx context.Context, n *CopyName) error {
+		for _, tag := range n.first {
+			mu.Lock()
+			listed := p.have[tag]
+			mu.Unlock()
+			if !listed {
+				continue
+			}
+			want, _ := p.from.log.known.get(tag)
+			switch found, err := p.to.target.Resolve(ctx, tag.String()); {
+			case errors.Is(err, entry.ErrNotFound):
+				mu.Lock()
+				delete(p.have, tag)
+				mu.Unlock()
+			case err != nil:
+				return fmt.Errorf("destination: %w", err)
+			case found.Digest != want.digest:
+				n.Kept = fmt.Errorf("destination: %w", &OverwrittenError{tag, found.Digest, want.digest})
+				return nil
+			}
+		}
+		return nil
+	})
+}
+
+// fill puts what is written of a name into the steps.
+func (p *CopyPlan) fill(n *CopyName) {
+	for _, tag := range n.wanted {
+		if p.have[tag] {
+			n.Present++
 			continue
 		}
-		add(copyRest, tag)
+		step := slices.Index(n.first[:], tag)
+		if step < 0 {
+			step = copyRest
+		}
+		n.Write = append(n.Write, tag)
+		p.steps[step] = append(p.steps[step], tag)
 	}
 }
 

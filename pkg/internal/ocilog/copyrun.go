@@ -104,6 +104,11 @@ func (c *copier) run(ctx context.Context) error {
 }
 
 func (c *copier) result() CopyResult {
+	for _, n := range c.plan.copied() {
+		if n.lost != (revision.Tag{}) {
+			c.keep(n.lost, c.plan.from.whyUncertain(n.lost))
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := CopyResult{Copied: c.copied, Present: c.present, Status: c.status, Snapshot: c.snapshot}

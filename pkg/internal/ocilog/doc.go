@@ -7,6 +7,7 @@
 //	heads, err := view.Heads(ctx, time.Time{})
 //	err = log.Append(ctx, packed, nil)    // written once, read back
 //	_, err = log.Compact(ctx, view)       // a snapshot, when one is due
+//	_, err = Copy(ctx, view, other, CopyOptions{}) // the union, in another log
 //
 // Reading costs the tag list and what is not known yet. Whatever was fetched is
 // known by its digest and cached: decoded revisions in a bounded LRU, segments

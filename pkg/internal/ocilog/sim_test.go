@@ -1,6 +1,7 @@
 package ocilog
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -17,7 +18,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 1000, "how many histories TestSimulation simulates")
+	schedules = flag.Int("schedules", 0, "how many histories each simulation has; 0 is 1000, and 250 of copies")
 	firstSeed = flag.Uint64("seed", 0, "the seed of the first of them, the next ones following; 0 takes half of them from 1 on, half from a random seed on")
 )
 
@@ -36,6 +37,38 @@ const maxFailed = 3
 // runs one of them again.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
+	var twins, edits, withdrawals atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("%d withdrawals, %d images under two names in the end, %d edits that had to last", withdrawals.Load(), twins.Load(), edits.Load())
+	})
+	simulateAll(t, simulationOfOne, func(done *schedule) {
+		twins.Add(int64(done.twins))
+		edits.Add(int64(done.edits))
+		withdrawals.Add(int64(done.withdrawals()))
+	})
+}
+
+// TestSimulationOfCopies does the same with copies between several repositories. See
+// copying.check, copying.checkDone and endCopies for what must hold.
+func TestSimulationOfCopies(t *testing.T) {
+	t.Parallel()
+	simulateAll(t, simulationOfCopies, func(*schedule) {})
+}
+
+// simulation is a kind of histories.
+type simulation struct {
+	usual int // histories
+	make  func(seed uint64, dir string) *schedule
+	end   func(*schedule, context.Context)
+}
+
+var (
+	simulationOfOne    = simulation{1000, newSchedule, (*schedule).end}
+	simulationOfCopies = simulation{250, newCopySchedule, (*schedule).endCopies}
+)
+
+// simulateAll runs as many schedules as are wanted, and calls done after each.
+func simulateAll(t *testing.T, kind simulation, count func(*schedule)) {
 	seeds := func(i int) uint64 { return *firstSeed + uint64(i) }
 	if *firstSeed == 0 {
 		random := 1 + rand.Uint64N(1<<40)
@@ -49,22 +82,21 @@ func TestSimulation(t *testing.T) {
 	}
 	before := debug.SetGCPercent(400) // most of the garbage is short-lived buffers of compressors
 	t.Cleanup(func() { debug.SetGCPercent(before) })
-	var next, failed, twins, edits, withdrawals atomic.Int64
-	t.Cleanup(func() {
-		t.Logf("%d withdrawals, %d images under two names in the end, %d edits that had to last", withdrawals.Load(), twins.Load(), edits.Load())
-	})
+	var next, failed atomic.Int64
+	wanted := *schedules
+	if wanted == 0 {
+		wanted = kind.usual
+	}
 	for range runtime.GOMAXPROCS(0) {
 		t.Run("worker", func(t *testing.T) {
 			t.Parallel()
 			dir := simulationDir(t)
-			for i := int(next.Add(1)) - 1; i < *schedules && failed.Load() < maxFailed; i = int(next.Add(1)) - 1 {
-				done := simulate(t, dir, seeds(i), false)
-				twins.Add(int64(done.twins))
-				edits.Add(int64(done.edits))
-				withdrawals.Add(int64(done.withdrawals()))
+			for i := int(next.Add(1)) - 1; i < wanted && failed.Load() < maxFailed; i = int(next.Add(1)) - 1 {
+				done := kind.simulate(t, dir, seeds(i), false)
+				count(done)
 				if violation := done.failed; violation != "" {
 					failed.Add(1)
-					again := simulate(t, dir, seeds(i), true)
+					again := kind.simulate(t, dir, seeds(i), true)
 					t.Errorf("schedule %d, seed %d: %s\n%s\n%s", i+1, seeds(i), violation, describe(again), strings.Join(again.trace, "\n"))
 				}
 			}
@@ -77,16 +109,18 @@ func describe(s *schedule) string { return fmt.Sprintf("%+v, names %v", s.settin
 // A seed is one history, so that what fails can be looked at.
 func TestSimulationIsDeterministic(t *testing.T) {
 	dir := simulationDir(t)
-	for seed := range uint64(10) {
-		first, second := simulate(t, dir, seed+1, true), simulate(t, dir, seed+1, true)
-		if diff := cmp.Diff(first.trace, second.trace); diff != "" {
-			t.Errorf("seed %d has two histories:\n%s", seed+1, diff)
+	for _, kind := range []simulation{simulationOfOne, simulationOfCopies} {
+		for seed := range uint64(10) {
+			first, second := kind.simulate(t, dir, seed+1, true), kind.simulate(t, dir, seed+1, true)
+			if diff := cmp.Diff(first.trace, second.trace); diff != "" {
+				t.Errorf("seed %d has two histories:\n%s", seed+1, diff)
+			}
 		}
 	}
 }
 
 // simulate runs one schedule to its end.
-func simulate(t *testing.T, dir string, seed uint64, tracing bool) *schedule {
+func (kind simulation) simulate(t *testing.T, dir string, seed uint64, tracing bool) *schedule {
 	t.Helper()
 	watch := time.AfterFunc(time.Minute, func() { panic(fmt.Sprintf("the schedule of seed %d does not end within a minute", seed)) })
 	defer watch.Stop()
@@ -97,11 +131,11 @@ func simulate(t *testing.T, dir string, seed uint64, tracing bool) *schedule {
 	}
 	defer os.RemoveAll(dir)
 	synctest.Test(t, func(t *testing.T) {
-		s = newSchedule(seed, dir)
+		s = kind.make(seed, dir)
 		s.tracing = tracing
 		s.interleave(t.Context())
 		if s.failed == "" {
-			s.end(t.Context())
+			kind.end(s, t.Context())
 		}
 	})
 	return s
