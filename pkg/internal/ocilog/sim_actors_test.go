@@ -14,18 +14,21 @@ import (
 // simulated is the catalog of the simulation, in normal form.
 const simulated = "registry.example.com/simulated"
 
-// actor is somebody who works with the repository: one process after another.
+// actor is somebody who works with a repository: one process after another.
 type actor struct {
-	schedule *schedule
-	index    int
-	name     string
-	rng      *rand.Rand
-	skew     time.Duration // of its clock
-	hostile  bool          // has no key, and no log
-	writes   bool
-	restarts bool // goes on after a crash
-	keeps    *keeper
-	turns    int // operations to do
+	schedule   *schedule
+	repository *repository
+	index      int
+	name       string
+	rng        *rand.Rand
+	skew       time.Duration // of its clock
+	hostile    bool          // has no key, and no log
+	writes     bool
+	copier     bool // into other repositories
+	prunes     bool // deletes what is superseded
+	restarts   bool // goes on after a crash
+	keeps      *keeper
+	turns      int // operations to do
 
 	process *process
 	kill    context.CancelFunc // ends the process
@@ -53,7 +56,7 @@ type process struct {
 func (s *schedule) cast() {
 	skews := []time.Duration{0, 0, 0, time.Millisecond, 3 * time.Second, -3 * time.Second, -time.Minute}
 	add := func(name string) *actor {
-		a := &actor{schedule: s, index: len(s.actors), name: name, rng: rand.New(rand.NewPCG(s.seed, uint64(2+len(s.actors))))}
+		a := &actor{schedule: s, repository: s.repository, index: len(s.actors), name: name, rng: rand.New(rand.NewPCG(s.seed, uint64(2+len(s.actors))))}
 		a.skew, a.restarts, a.turns = skews[a.rng.IntN(len(skews))], a.rng.IntN(3) > 0, 2+a.rng.IntN(4)
 		s.actors = append(s.actors, a)
 		return a
@@ -112,6 +115,9 @@ func (a *actor) turn(ctx context.Context) {
 	case a.hostile:
 		a.attack(ctx)
 		return
+	case a.prunes:
+		a.prune(ctx)
+		return
 	case a.process == nil || a.keeps != nil && a.rng.IntN(5) < 2:
 		a.start()
 	case a.rng.IntN(5) == 0:
@@ -123,6 +129,8 @@ func (a *actor) turn(ctx context.Context) {
 		roll = roll * 2 / 5
 	}
 	switch {
+	case a.copier && roll < 75:
+		a.copyAnywhere(ctx)
 	case a.writes && roll < 15:
 		a.publishShared(ctx, name)
 	case a.writes && roll < 30:
@@ -151,7 +159,7 @@ func (a *actor) start() {
 	s := a.schedule
 	options := Options{Parallel: 1, Now: func() time.Time { return s.now().Add(a.skew) }}
 	if s.setting.policy {
-		options.HasEntrySignatures = func(_ context.Context, revision *revision.Revision) bool { return s.repository.signed[revision.Digest] }
+		options.HasEntrySignatures = func(_ context.Context, revision *revision.Revision) bool { return a.repository.signed[revision.Digest] }
 	}
 	p := &process{keeps: a.keeps, told: map[string]revision.Tag{}}
 	if a.keeps != nil {
@@ -159,7 +167,7 @@ func (a *actor) start() {
 		p.told, p.forgets = maps.Clone(a.keeps.told), a.keeps.forgets
 	}
 	s.note("%s: starts a process", a.name)
-	p.log = New(&connection{s, a}, simulated, options)
+	p.log = New(&connection{schedule: s, actor: a, repository: a.repository}, a.repository.id, options)
 	a.process = p
 }
 
@@ -191,7 +199,7 @@ func (a *actor) forget(ctx context.Context, name string) {
 func (a *actor) rewriteState(ctx context.Context) {
 	a.schedule.note("%s: rewrites its state", a.name)
 	state := a.keeps.state
-	err := state.locked(ctx, simulated, func() error { return state.rewrite(simulated, state.read(simulated)) })
+	err := state.locked(ctx, a.repository.id, func() error { return state.rewrite(a.repository.id, state.read(a.repository.id)) })
 	if err != nil {
 		a.schedule.fail("%s: rewrite the state: %v", a.name, err)
 	}

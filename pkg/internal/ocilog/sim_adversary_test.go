@@ -25,7 +25,7 @@ func (a *actor) attack(ctx context.Context) {
 	}{
 		{"deletes", 6, a.deletes},
 		{"hides", 3, a.hides},
-		{"shows", 1, func() { clear(a.schedule.repository.hidden) }},
+		{"shows", 1, func() { clear(a.repository.hidden) }},
 		{"overwrites", 2, a.overwrites},
 		{"puts back", 2, a.putsBack},
 		{"publishes", 3, func() { a.pushes(revision.OpPublish) }},
@@ -51,7 +51,7 @@ func (a *actor) attack(ctx context.Context) {
 // choose returns a tag of the repository that fits, the newest most often.
 func (a *actor) choose(fits func(revision.Tag) bool) (revision.Tag, bool) {
 	var tags []revision.Tag
-	for text := range a.schedule.repository.at(len(a.schedule.repository.changes)) {
+	for text := range a.repository.at(len(a.repository.changes)) {
 		if tag, ok := revision.ParseTag(text); ok && fits(tag) {
 			tags = append(tags, tag)
 		}
@@ -69,12 +69,13 @@ func isRevision(tag revision.Tag) bool { return tag.Op != revision.OpSnapshot }
 // of its name.
 func (a *actor) tampers(tag revision.Tag) {
 	a.schedule.note("%s: at %s", a.name, tag)
-	a.schedule.repository.tampered[tag.String()] = true
-	a.schedule.repository.disturbed[tag.Name] = true
+	a.repository.tampered[tag.String()] = true
+	a.repository.since[tag.String()] = len(a.repository.changes)
+	a.repository.disturbed[tag.Name] = true
 }
 
 func (a *actor) set(tag revision.Tag, sum digest.Digest) {
-	a.schedule.repository.changes = append(a.schedule.repository.changes, change{tag.String(), sum})
+	a.repository.changes = append(a.repository.changes, change{tag.String(), sum})
 }
 
 // deletes takes one tag away, or several of a name, the newest first.
@@ -98,7 +99,7 @@ func (a *actor) hides() {
 	tag, ok := a.choose(func(revision.Tag) bool { return true })
 	if ok {
 		a.tampers(tag)
-		a.schedule.repository.hidden[tag.String()] = true
+		a.repository.hidden[tag.String()] = true
 	}
 }
 
@@ -111,7 +112,7 @@ func (a *actor) overwrites() {
 
 // putsBack undoes what was done to a revision.
 func (a *actor) putsBack() {
-	r := a.schedule.repository
+	r := a.repository
 	for _, text := range slices.Sorted(maps.Keys(r.tampered)) {
 		tag, _ := revision.ParseTag(text)
 		if is, ok := r.valid[tag]; ok && r.get(text, len(r.changes)) != is.digest {
@@ -124,21 +125,21 @@ func (a *actor) putsBack() {
 
 func (a *actor) store(manifest []byte) digest.Digest {
 	sum := digest.FromBytes(manifest)
-	a.schedule.repository.content[sum] = manifest
+	a.repository.content[sum] = manifest
 	return sum
 }
 
 // name chooses one, and notes that it is disturbed.
 func (a *actor) victim() string {
 	name := a.schedule.names[a.rng.IntN(len(a.schedule.names))]
-	a.schedule.repository.disturbed[name] = true
+	a.repository.disturbed[name] = true
 	return name
 }
 
 // later chooses a time after all revisions of a name: just after, far, or too far.
 func (a *actor) later(name string) entry.Time {
 	at := a.schedule.now()
-	for tag := range a.schedule.repository.valid {
+	for tag := range a.repository.valid {
 		if tag.Name == name && tag.Time().After(at) {
 			at = tag.Time().Time
 		}
@@ -153,12 +154,12 @@ func (a *actor) later(name string) entry.Time {
 
 func (a *actor) pushes(op revision.Op) {
 	name := a.victim()
-	a.push(a.pack(op, name, simulated, a.later(name)))
+	a.push(a.pack(op, name, a.repository.id, a.later(name)))
 }
 
 func (a *actor) push(packed *revision.Packed) {
 	a.schedule.note("%s: %s", a.name, packed.Tag)
-	a.schedule.repository.put(a.name, packed.Tag.String(), packed.Descriptor.Digest, packed.Manifest)
+	a.repository.put(a.name, packed.Tag.String(), packed.Descriptor.Digest, packed.Manifest)
 }
 
 func (a *actor) pack(op revision.Op, name, catalog string, at entry.Time) *revision.Packed {
@@ -180,7 +181,7 @@ func (a *actor) pack(op revision.Op, name, catalog string, at entry.Time) *revis
 
 func (a *actor) pushesLater() {
 	name := a.victim()
-	packed := a.pack(revision.OpPublish, name, simulated, a.later(name))
+	packed := a.pack(revision.OpPublish, name, a.repository.id, a.later(name))
 	text := []byte(strings.ReplaceAll(string(packed.Manifest), revision.MediaTypeEntry, "application/vnd.caib.catalog.entry.v9+json"))
 	packed.Manifest, packed.Descriptor.Digest = text, digest.FromBytes(text)
 	packed.Tag = revision.NewTag(name, packed.Tag.Time(), revision.OpPublish, packed.Descriptor.Digest)
@@ -202,8 +203,8 @@ func (a *actor) pushesJunk() {
 // copies puts a revision under a later tag, as if it were published again.
 func (a *actor) copies() {
 	if tag, ok := a.choose(isRevision); ok {
-		a.schedule.repository.disturbed[tag.Name] = true
-		sum := a.schedule.repository.valid[tag].digest
+		a.repository.disturbed[tag.Name] = true
+		sum := a.repository.valid[tag].digest
 		if sum != "" {
 			a.set(revision.NewTag(tag.Name, a.later(tag.Name), tag.Op, sum), sum)
 		}
@@ -212,7 +213,7 @@ func (a *actor) copies() {
 
 // forges pushes a snapshot that says less than there is, or other things.
 func (a *actor) forges() {
-	r := a.schedule.repository
+	r := a.repository
 	var lines []string
 	add := func(tag revision.Tag, manifest []byte) {
 		if n, err := newLine(tag, manifest); err == nil {
@@ -249,7 +250,7 @@ func sortedTags(of map[revision.Tag]stood) []revision.Tag {
 
 // pushSnapshot dates a snapshot after all others, most often by little.
 func (a *actor) pushSnapshot(empty bool, lines []string) {
-	r := a.schedule.repository
+	r := a.repository
 	var segments []ocispec.Descriptor
 	if !empty {
 		w, err := newStateWriter()

@@ -18,7 +18,7 @@ type shown struct {
 
 // list reads all names, of which it may decode little, and checks what it finds.
 func (a *actor) list(ctx context.Context) (map[string]shown, error) {
-	saw := a.schedule.shown()
+	saw := a.schedule.shown(a.repository)
 	view, err := a.process.log.Read(ctx)
 	if err != nil {
 		a.schedule.note("%s: list: %v", a.name, err)
@@ -46,7 +46,7 @@ func (a *actor) list(ctx context.Context) (map[string]shown, error) {
 
 // get reads one name.
 func (a *actor) get(ctx context.Context, name string) {
-	saw := a.schedule.shown()
+	saw := a.schedule.shown(a.repository)
 	view, err := a.process.log.Read(ctx, name)
 	if err != nil {
 		a.schedule.note("%s: get %s: %v", a.name, name, err)
@@ -120,7 +120,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 	}
 	missed := view.Vanished(ctx, name, found.head, time.Time{})
 	for _, vanished := range missed {
-		if vanished.Digest == "" || s.repository.valid[vanished.Tag].digest != vanished.Digest {
+		if vanished.Digest == "" || a.repository.valid[vanished.Tag].digest != vanished.Digest {
 			s.fail("%s misses %s with digest %q, which was never there", a.name, vanished.Tag, vanished.Digest)
 		}
 	}
@@ -129,11 +129,11 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 		return found
 	}
 	doubt := func(why string) { found.doubts = why }
-	if head != nil && s.repository.signed[head.Digest] {
+	if head != nil && a.repository.signed[head.Digest] {
 		a.process.log.Confirm(head.Tag)
 	} else if head != nil {
 		doubt("not signed")
-		if by := s.repository.valid[head.Tag].by; by != "adversary" {
+		if by := a.repository.valid[head.Tag].by; by != "adversary" {
 			s.fail("%s reads %s of %s before it is signed", a.name, head.Tag, by)
 		}
 	}
@@ -141,7 +141,7 @@ func (a *actor) evaluate(ctx context.Context, view *View, name string, head *rev
 		doubt("unreadable: " + unreadable[0].String())
 	}
 	for _, vanished := range missed {
-		if s.repository.signed[vanished.Digest] {
+		if a.repository.signed[vanished.Digest] {
 			a.process.log.Confirm(vanished.Tag)
 			doubt("vanished: " + vanished.Tag.String())
 		}
@@ -165,14 +165,15 @@ func (a *actor) finish(ctx context.Context, all map[string]shown, saw int) {
 func (a *actor) check(name string, found shown, saw int) {
 	s := a.schedule
 	s.note("%s: is shown %s as %s, doubts %q", a.name, name, found.head, found.doubts)
-	if is := s.repository.valid[found.head]; found.head != (revision.Tag{}) && is.digest == "" {
+	if is := a.repository.valid[found.head]; found.head != (revision.Tag{}) && is.digest == "" {
 		s.fail("%s is shown %s, which never stood", a.name, found.head)
 	}
 	if found.head.Millis > epoch.Add(maxAhead).UnixMilli() {
 		s.fail("%s is shown %s, which is dated too far ahead", a.name, found.head)
 	}
 	if found.doubts != "" {
-		if !s.setting.adversary && s.setting.lag == 0 || s.settled && !s.repository.disturbed[name] {
+		quiet := !s.setting.adversary && !s.setting.prunes && s.setting.lag == 0
+		if quiet || s.settled && !a.repository.disturbed[name] {
 			s.fail("%s doubts %s without a reason: %s", a.name, name, found.doubts)
 		}
 		return
@@ -180,7 +181,7 @@ func (a *actor) check(name string, found shown, saw int) {
 	if before := a.process.told[name]; found.head.Compare(before) < 0 {
 		s.fail("%s goes back silently: it was shown %s and is shown %s", a.name, before, found.head)
 	}
-	if least := s.repository.inPlainSight(name, saw, s.setting.policy); found.head.Compare(least) < 0 {
+	if least := a.repository.inPlainSight(name, saw, s.setting.policy); found.head.Compare(least) < 0 {
 		s.fail("%s is shown %s of %s while %s is in plain sight", a.name, found.head, name, least)
 	}
 	if found.head != (revision.Tag{}) {
@@ -199,7 +200,13 @@ func (s *schedule) end(ctx context.Context) {
 	s.checkPublishers()
 	s.checkEditors()
 	s.checkDuplicates(ctx)
-	readers := s.readers()
+	s.agree(ctx, s.repository)
+}
+
+// agree checks that all readers of a repository are shown the same, once every loss was
+// accepted.
+func (s *schedule) agree(ctx context.Context, r *repository) {
+	readers := s.readers(r)
 	for range 6 {
 		doubtful, agreed := s.compare(ctx, readers)
 		if s.failed != "" || agreed {
@@ -216,28 +223,28 @@ func (s *schedule) end(ctx context.Context) {
 // anything that its writer could see.
 func (s *schedule) checkAcknowledged() {
 	for _, ack := range s.acked {
-		for _, other := range s.repository.revisions(ack.tag.Name, s.setting.policy) {
-			if ack.tag.Compare(other) < 0 && s.repository.valid[other].since < ack.saw && !s.repository.tampered[other.String()] {
+		for _, other := range ack.at.revisions(ack.tag.Name, s.setting.policy) {
+			if ack.tag.Compare(other) < 0 && ack.at.valid[other].since < ack.saw && !ack.at.tampered[other.String()] {
 				s.fail("%s was acknowledged and is lost: %s stood before", ack.tag, other)
 			}
 		}
 	}
 }
 
-// readers returns those who read in the end: each actor as it is, a new process
+// readers returns those who read a repository in the end: each actor as it is, a new process
 // on each state, and one that knows nothing.
-func (s *schedule) readers() (all []*actor) {
-	cold := &actor{schedule: s, name: "cold reader", rng: s.rng}
+func (s *schedule) readers(r *repository) (all []*actor) {
+	cold := &actor{schedule: s, repository: r, name: "cold reader", rng: s.rng}
 	cold.start()
 	for _, a := range s.actors {
-		if a.hostile {
+		if a.hostile || a.repository != r {
 			continue
 		}
 		if a.process != nil {
 			all = append(all, a)
 		}
 		if a.keeps != nil {
-			fresh := &actor{schedule: s, name: "new " + a.name, rng: s.rng, keeps: a.keeps, skew: a.skew}
+			fresh := &actor{schedule: s, repository: a.repository, name: "new " + a.name, rng: s.rng, keeps: a.keeps, skew: a.skew}
 			fresh.start()
 			all = append(all, fresh)
 		}

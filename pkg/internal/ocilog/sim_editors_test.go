@@ -45,7 +45,7 @@ func (a *actor) edit(ctx context.Context, name string) {
 			return
 		}
 		own[last.Tag] = true
-		saw = s.shown()
+		saw = s.shown(a.repository)
 		if view, err = a.process.log.Read(ctx, name); err != nil {
 			return
 		}
@@ -108,7 +108,7 @@ func (a *actor) packMerge(ctx context.Context, view *View, merge *Merge) *revisi
 		return nil
 	}
 	document := *merge.Document
-	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, document.Name), a.name, simulated
+	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, document.Name), a.name, a.repository.id
 	packed, err := revision.PackEdit(&document, text, view.Seen(), merge.Bases)
 	if err != nil {
 		a.schedule.fail("%s cannot pack what is made of %s: %v", a.name, merge.From.Tag, err)

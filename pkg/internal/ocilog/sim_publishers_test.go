@@ -25,7 +25,7 @@ func asIs(reference string) string { return reference }
 // publishShared publishes an image that others publish under other names, as
 // catalog.Publish does: it compares, appends and settles.
 func (a *actor) publishShared(ctx context.Context, name string) {
-	saw := a.schedule.shown()
+	saw := a.schedule.shown(a.repository)
 	view, err := a.process.log.Read(ctx)
 	if err != nil {
 		return
@@ -61,7 +61,7 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 		if own == nil {
 			return
 		}
-		saw = a.schedule.shown()
+		saw = a.schedule.shown(a.repository)
 		found, err := a.process.log.Settle(ctx, &Settling{Own: own, Same: same, Counter: a.counter(), Before: view, Wait: time.Second})
 		if err != nil {
 			a.schedule.note("%s: %s is not settled: %v", a.name, own.Tag, err)
@@ -80,7 +80,7 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 func (a *actor) appendImage(ctx context.Context, view *View, name string, image revision.Image, saw int) *revision.Revision {
 	a.serial++
 	packed, err := revision.Pack(&revision.Document{
-		Name: name, Version: fmt.Sprint(a.serial), Catalog: simulated, Image: image, Source: entry.Source{Type: entry.SourceManual},
+		Name: name, Version: fmt.Sprint(a.serial), Catalog: a.repository.id, Image: image, Source: entry.Source{Type: entry.SourceManual},
 		PublishedAt: a.nextTime(view, name), PublishedBy: a.name,
 	}, view.Seen())
 	if err != nil {
@@ -111,7 +111,7 @@ func (a *actor) told(ctx context.Context, own *revision.Revision, found Settleme
 		s.publishers = append(s.publishers, settled{tag: own.Tag, saw: saw})
 	case SettledWithdraws:
 		packed, err := revision.PackRemoval(&revision.Removal{
-			Name: own.Tag.Name, Revision: own.Digest, RemovedAt: own.Tag.Time(), RemovedBy: a.name, Catalog: simulated,
+			Name: own.Tag.Name, Revision: own.Digest, RemovedAt: own.Tag.Time(), RemovedBy: a.name, Catalog: a.repository.id,
 		}, found.View.Seen())
 		if err != nil {
 			s.fail("%s cannot pack the withdrawal of %s: %v", a.name, own.Tag, err)
@@ -188,7 +188,7 @@ func (s *schedule) image(tag revision.Tag) digest.Digest {
 // checkDuplicates checks that a reader who knows nothing finds every image that is
 // live under two names, for whatever reason.
 func (s *schedule) checkDuplicates(ctx context.Context) {
-	cold := &actor{schedule: s, name: "who looks for duplicates", rng: s.rng}
+	cold := &actor{schedule: s, repository: s.repository, name: "who looks for duplicates", rng: s.rng}
 	cold.start()
 	view, err := cold.process.log.Read(ctx)
 	if err != nil {

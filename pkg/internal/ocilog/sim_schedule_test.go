@@ -24,6 +24,7 @@ type schedule struct {
 	setting    setting
 	names      []string
 	repository *repository
+	others     []*repository // that are copied from and to
 	actors     []*actor
 	dir        string // of states and caches
 	states     int    // made in dir
@@ -52,6 +53,7 @@ type setting struct {
 	policy    bool // readers require signatures
 	adversary bool // somebody without a key pushes and deletes
 	cached    bool // processes have a cache, too
+	prunes    bool // what is superseded is deleted
 	rush      bool // writers do little else than publish one image, and edit
 	lag       int  // how many changes a reading may be late
 	crashes   int  // one step in so many is a crash; 0 for none
@@ -68,7 +70,7 @@ type request struct {
 }
 
 func newSchedule(seed uint64, dir string) *schedule {
-	s := &schedule{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dir: dir, repository: newRepository(), editors: map[revision.Tag]*editing{}, wake: make(chan struct{}, 1)}
+	s := &schedule{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dir: dir, repository: newRepository(simulated), editors: map[revision.Tag]*editing{}, wake: make(chan struct{}, 1)}
 	s.setting = setting{policy: s.rng.IntN(2) == 0, adversary: s.rng.IntN(3) > 0, cached: s.rng.IntN(8) == 0, rush: s.rng.IntN(4) == 0}
 	if s.rng.IntN(3) > 0 {
 		s.setting.lag = 1 + s.rng.IntN(4)
@@ -87,9 +89,9 @@ func newSchedule(seed uint64, dir string) *schedule {
 	return s
 }
 
-// version returns how many changes a request sees.
-func (s *schedule) version() int {
-	all := len(s.repository.changes)
+// version returns how many changes of a repository a request sees.
+func (s *schedule) version(r *repository) int {
+	all := len(r.changes)
 	if s.lagNow() == 0 || s.rng.IntN(3) > 0 {
 		return all
 	}
@@ -201,8 +203,8 @@ func (s *schedule) lagNow() int {
 	return s.setting.lag
 }
 
-// shown is how many changes a request that is made now is shown at least.
-func (s *schedule) shown() int { return max(0, len(s.repository.changes)-s.lagNow()) }
+// shown is how many changes of a repository a request that is made now is shown at least.
+func (s *schedule) shown(r *repository) int { return max(0, len(r.changes)-s.lagNow()) }
 
 // sleep lets the clock go on until there is something to do.
 func (s *schedule) sleep() bool {

@@ -18,6 +18,7 @@ import (
 // list of all changes to its tags, so that a reader can be shown an older state.
 // The schedule changes it, one step at a time.
 type repository struct {
+	id        string // in normal form
 	content   map[digest.Digest][]byte
 	changes   []change
 	valid     map[revision.Tag]stood // revisions that stood under their own tag once
@@ -25,6 +26,8 @@ type repository struct {
 	hidden    map[string]bool        // tags that the list leaves out now
 	tampered  map[string]bool        // tags that the adversary ever deleted, hid or overwrote
 	disturbed map[string]bool        // names that the adversary ever did anything to
+	since     map[string]int         // changes before the last time that the adversary was at a tag
+	pruned    map[string]bool        // tags that were deleted because something later stands
 }
 
 // change sets a tag, or deletes it for an empty digest.
@@ -40,10 +43,11 @@ type stood struct {
 	by     string
 }
 
-func newRepository() *repository {
+func newRepository(id string) *repository {
 	return &repository{
+		id:      id,
 		content: map[digest.Digest][]byte{}, valid: map[revision.Tag]stood{}, signed: map[digest.Digest]bool{},
-		hidden: map[string]bool{}, tampered: map[string]bool{}, disturbed: map[string]bool{},
+		hidden: map[string]bool{}, tampered: map[string]bool{}, disturbed: map[string]bool{}, since: map[string]int{}, pruned: map[string]bool{},
 	}
 }
 
@@ -102,10 +106,10 @@ func (r *repository) revisions(name string, policy bool) (tags []revision.Tag) {
 }
 
 // inPlainSight returns the latest revision of a name that stood before so many
-// changes and that nobody tampered with: nothing older may be shown for it.
+// changes, was not pruned since, and that nobody tampered with: nothing older may be shown for it.
 func (r *repository) inPlainSight(name string, version int, policy bool) revision.Tag {
 	for _, tag := range slices.Backward(r.revisions(name, policy)) {
-		if r.valid[tag].since < version && !r.tampered[tag.String()] {
+		if r.valid[tag].since < version && !r.tampered[tag.String()] && !r.pruned[tag.String()] {
 			return tag
 		}
 	}
@@ -115,8 +119,10 @@ func (r *repository) inPlainSight(name string, version int, policy bool) revisio
 // connection is the repository as one actor reaches it: each request waits for
 // its turn in the schedule.
 type connection struct {
-	schedule *schedule
-	actor    *actor
+	schedule   *schedule
+	actor      *actor
+	repository *repository
+	copying    *copying // what is written is copied; nil for anything else
 }
 
 func missing(reference string) error { return fmt.Errorf("%s: %w", reference, entry.ErrNotFound) }
@@ -125,7 +131,7 @@ func (c *connection) Delete(context.Context, string) error { return entry.ErrUna
 
 func (c *connection) Tags(ctx context.Context) (tags []string, err error) {
 	err = c.schedule.wait(ctx, c.actor, "list", func() error {
-		tags = c.schedule.repository.list(c.schedule.version())
+		tags = c.repository.list(c.schedule.version(c.repository))
 		return nil
 	})
 	return tags, err
@@ -133,11 +139,11 @@ func (c *connection) Tags(ctx context.Context) (tags []string, err error) {
 
 func (c *connection) Resolve(ctx context.Context, reference string) (d ocispec.Descriptor, err error) {
 	err = c.schedule.wait(ctx, c.actor, "head "+reference, func() error {
-		sum := c.schedule.repository.get(reference, c.schedule.version())
+		sum := c.repository.get(reference, c.schedule.version(c.repository))
 		if sum == "" {
 			return missing(reference)
 		}
-		d = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sum, Size: int64(len(c.schedule.repository.content[sum]))}
+		d = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sum, Size: int64(len(c.repository.content[sum]))}
 		return nil
 	})
 	return d, err
@@ -147,9 +153,9 @@ func (c *connection) Manifest(ctx context.Context, reference string) (d ocispec.
 	err = c.schedule.wait(ctx, c.actor, "get "+reference, func() error {
 		sum, parsed := digest.Parse(reference)
 		if parsed != nil {
-			sum = c.schedule.repository.get(reference, c.schedule.version())
+			sum = c.repository.get(reference, c.schedule.version(c.repository))
 		}
-		if manifest = c.schedule.repository.content[sum]; manifest == nil {
+		if manifest = c.repository.content[sum]; manifest == nil {
 			return missing(reference)
 		}
 		d = ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sum, Size: int64(len(manifest))}
@@ -160,7 +166,7 @@ func (c *connection) Manifest(ctx context.Context, reference string) (d ocispec.
 
 func (c *connection) Blob(ctx context.Context, d ocispec.Descriptor) (blob []byte, err error) {
 	err = c.schedule.wait(ctx, c.actor, "blob", func() error {
-		if blob = c.schedule.repository.content[d.Digest]; blob == nil {
+		if blob = c.repository.content[d.Digest]; blob == nil {
 			return missing(d.Digest.String())
 		}
 		return nil
@@ -170,14 +176,18 @@ func (c *connection) Blob(ctx context.Context, d ocispec.Descriptor) (blob []byt
 
 func (c *connection) PushBlob(ctx context.Context, d ocispec.Descriptor, content []byte) error {
 	return c.schedule.wait(ctx, c.actor, "push blob", func() error {
-		c.schedule.repository.content[d.Digest] = content
+		c.repository.content[d.Digest] = content
 		return nil
 	})
 }
 
 func (c *connection) PushManifest(ctx context.Context, d ocispec.Descriptor, manifest []byte, reference string) error {
 	return c.schedule.wait(ctx, c.actor, "push "+reference, func() error {
-		c.schedule.repository.put(c.actor.name, reference, d.Digest, manifest)
+		by := c.actor.name
+		if c.copying != nil {
+			by = c.copying.check(c.schedule, reference, d.Digest, by)
+		}
+		c.repository.put(by, reference, d.Digest, manifest)
 		return nil
 	})
 }

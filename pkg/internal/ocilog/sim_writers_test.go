@@ -17,12 +17,13 @@ import (
 type acknowledged struct {
 	tag revision.Tag
 	saw int // changes that its writer saw at least when it decided
+	at  *repository
 }
 
 // decide reads what a writer goes by: a view of a name, its head, and how many
 // of the changes that shows at least.
 func (a *actor) decide(ctx context.Context, read func(context.Context, ...string) (*View, error), name string) (view *View, head *revision.Revision, saw int, err error) {
-	saw = a.schedule.shown()
+	saw = a.schedule.shown(a.repository)
 	if view, err = read(ctx, name); err != nil {
 		return nil, nil, 0, err
 	}
@@ -41,7 +42,7 @@ func (a *actor) publish(ctx context.Context, name string) error {
 	}
 	a.serial++
 	packed, err := revision.Pack(&revision.Document{
-		Name: name, Version: fmt.Sprint(a.serial), Catalog: simulated,
+		Name: name, Version: fmt.Sprint(a.serial), Catalog: a.repository.id,
 		Image: revision.Image{
 			Reference: "registry.example.com/os/" + name, Digest: digest.FromString(fmt.Sprint(a.name, a.serial)),
 			MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
@@ -72,7 +73,7 @@ func (a *actor) remove(ctx context.Context, name string) error {
 // end appends the removal of a revision of a name.
 func (a *actor) end(ctx context.Context, view *View, name string, sum digest.Digest, saw int) error {
 	packed, err := revision.PackRemoval(&revision.Removal{
-		Name: name, Revision: sum, RemovedAt: a.nextTime(view, name), RemovedBy: a.name, Catalog: simulated,
+		Name: name, Revision: sum, RemovedAt: a.nextTime(view, name), RemovedBy: a.name, Catalog: a.repository.id,
 	}, view.Seen())
 	if err != nil {
 		a.schedule.fail("%s cannot pack the removal of %s: %v", a.name, name, err)
@@ -87,7 +88,7 @@ func (a *actor) append(ctx context.Context, packed *revision.Packed, saw int) er
 	if a.schedule.setting.policy {
 		sign = func(ctx context.Context) error {
 			return a.schedule.wait(ctx, a, "sign "+packed.Tag.String(), func() error {
-				a.schedule.repository.signed[packed.Descriptor.Digest] = true
+				a.repository.signed[packed.Descriptor.Digest] = true
 				return nil
 			})
 		}
@@ -97,14 +98,14 @@ func (a *actor) append(ctx context.Context, packed *revision.Packed, saw int) er
 		return err
 	}
 	a.schedule.note("%s: %s is acknowledged", a.name, packed.Tag)
-	a.schedule.acked = append(a.schedule.acked, acknowledged{packed.Tag, saw})
+	a.schedule.acked = append(a.schedule.acked, acknowledged{packed.Tag, saw, a.repository})
 	a.process.tell(packed.Tag)
 	return nil
 }
 
 // counts reports whether the policy, if there is one, verifies a revision.
 func (a *actor) counts(revision *revision.Revision) bool {
-	return !a.schedule.setting.policy || a.schedule.repository.signed[revision.Digest]
+	return !a.schedule.setting.policy || a.repository.signed[revision.Digest]
 }
 
 // acceptLoss appends what stands of a name of which something was lost, or a
@@ -132,7 +133,7 @@ func (a *actor) acceptLoss(ctx context.Context, name string) error {
 		return err
 	}
 	document := *head.Document
-	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, name), a.name, simulated
+	document.PublishedAt, document.PublishedBy, document.Catalog = a.nextTime(view, name), a.name, a.repository.id
 	packed, err := revision.PackRewrite(&document, text, view.Seen())
 	if err != nil {
 		a.schedule.fail("%s cannot publish %s again: %v", a.name, name, err)
