@@ -65,7 +65,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/pause pkg/internal/revision"},
 	{"pkg/internal/serving", "pkg/entry pkg/internal/gate pkg/trust"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
-	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/blockdevice pkg/internal/bmap pkg/internal/fetch pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/imagecopy pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/pause pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/unpack pkg/internal/verdicts pkg/registry pkg/trust"},
+	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/archive pkg/internal/blockdevice pkg/internal/bmap pkg/internal/fetch pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/imagecopy pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/pause pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/unpack pkg/internal/verdicts pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry pkg/internal/revision"},
 	{"pkg/internal/wire", "pkg/api pkg/catalog pkg/entry"},

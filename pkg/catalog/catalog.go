@@ -112,12 +112,21 @@ func Open(reference string, options Options) (*Catalog, error) {
 		options.Fresh = 5 * time.Second
 	}
 	opener := newOpener(options.Registry)
-	options.Registry = nil
 	repository, err := opener.open(ref)
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalog{reference: ref, options: options, opener: opener, repository: repository, warnings: newWarner(options.Warn)}
+	normal, err := normalForm(ref)
+	if err != nil {
+		return nil, err
+	}
+	return newCatalog(ref, normal, opener, repository, options), nil
+}
+
+// newCatalog makes the catalog in a repository that is open.
+func newCatalog(ref registry.Reference, normal string, opener *opener, repository registry.Repository, options Options) *Catalog {
+	options.Registry = nil
+	c := &Catalog{reference: ref, normal: normal, options: options, opener: opener, repository: repository, warnings: newWarner(options.Warn)}
 	log := ocilog.Options{
 		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
 		Lookup: c.lookUpForSnapshot,
@@ -137,11 +146,8 @@ func Open(reference string, options Options) (*Catalog, error) {
 		c.verdicts = verdicts.NewMemory(dir)
 		log.Signatures, log.Decoded, log.HasEntrySignatures = true, c.checkCarried, c.hasEntrySignatures
 	}
-	if c.normal, err = normalForm(ref); err != nil {
-		return nil, err
-	}
-	c.log = ocilog.New(target{repository}, c.normal, log)
-	return c, nil
+	c.log = ocilog.New(target{repository}, normal, log)
+	return c
 }
 
 // Reference returns the reference that the catalog was opened with.

@@ -16,6 +16,7 @@ type opener struct {
 	client *registry.Client
 	gate   atomic.Pointer[gate.Gate]               // that a server set; nil lets everything through
 	recent *lru.Cache[string, registry.Repository] // of images
+	only   registry.Repository                     // an archive, which holds all that is opened; nil is none
 }
 
 // maxOpened bounds the repositories of images that stay open.
@@ -31,8 +32,8 @@ func newOpener(client *registry.Client) *opener {
 // gate.ErrNotAllowed.
 func (o *opener) open(ref registry.Reference) (registry.Repository, error) {
 	ref, err := o.pass(ref)
-	if err != nil {
-		return nil, err
+	if err != nil || o.only != nil {
+		return o.only, err
 	}
 	return o.client.Open(ref)
 }
@@ -48,8 +49,8 @@ func (o *opener) pass(ref registry.Reference) (registry.Reference, error) {
 // still there: that one knows what its registry can do.
 func (o *opener) openAgain(ref registry.Reference) (registry.Repository, error) {
 	ref, err := o.pass(ref)
-	if err != nil {
-		return nil, err
+	if err != nil || o.only != nil {
+		return o.only, err
 	}
 	if before, ok := o.recent.Get(ref.Base()); ok {
 		return before, nil

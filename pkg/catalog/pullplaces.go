@@ -27,8 +27,8 @@ type several interface {
 // the mirrors the reader named.
 func (o *opener) openMirrored(ref registry.Reference, copies ...registry.Reference) (registry.Repository, error) {
 	ref, err := o.pass(ref)
-	if err != nil {
-		return nil, err
+	if err != nil || o.only != nil {
+		return o.only, err
 	}
 	return o.client.OpenMirrored(ref, copies...)
 }

@@ -47,6 +47,7 @@ type Contents struct {
 	Version int    `json:"version"` // of the format: 1
 	Catalog string `json:"catalog"` // that it is of, in normal form
 	Created string `json:"created"` // RFC 3339, UTC
+	Images  bool   `json:"images"`  // the images of the catalog were taken along
 	// Base is what an increment goes on from; nil for an archive that is complete
 	// in itself.
 	Base  *BaseContents `json:"base,omitempty"`

@@ -24,7 +24,7 @@ const catalogName = "registry.example.com/os/catalog"
 var forms = map[string]bool{"tar": false, "tar.zst": true}
 
 func options() Options {
-	return Options{Catalog: catalogName, Created: time.Date(2026, 3, 1, 12, 0, 0, 1, time.UTC)}
+	return Options{Catalog: catalogName, Images: true, Created: time.Date(2026, 3, 1, 12, 0, 0, 1, time.UTC)}
 }
 
 func describe(mediaType string, content []byte) ocispec.Descriptor {

@@ -23,6 +23,7 @@ import (
 type Options struct {
 	Catalog string    // that it is of, in normal form
 	Created time.Time // to the second
+	Images  bool      // the images of the catalog are taken along
 	// Base is what an increment goes on from: what the base has is not written
 	// again. nil makes an archive that is complete in itself.
 	Base *Base
@@ -228,7 +229,7 @@ func (w *Writer) Close(ctx context.Context) error {
 		return err
 	}
 	contents := Contents{
-		Version: 1, Catalog: w.options.Catalog, Created: w.options.Created.UTC().Format(time.RFC3339), Blobs: w.files,
+		Version: 1, Catalog: w.options.Catalog, Created: w.options.Created.UTC().Format(time.RFC3339), Images: w.options.Images, Blobs: w.files,
 		Index: File{digest.FromBytes(index), int64(len(index))},
 	}
 	if contents.Blobs == nil {

@@ -91,41 +91,51 @@ func (m mirrorRules) Set(text string) error {
 }
 
 func (o *copyOptions) run(ctx context.Context, args []string) error {
-	if o.settings.server != "" && o.settings.origins["server"].kind == "flag" {
-		return fmt.Errorf("%w: --server: a copy is made from registry to registry", entry.ErrInvalid)
-	}
-	var err error
-	if o.copy.Since, err = o.moment("since", o.since); err != nil {
+	if err := o.prepare(ctx); err != nil {
 		return err
 	}
-	if o.copy.Sign, err = o.signing.open(ctx, o.app); err != nil {
-		return err
-	}
-	from, to, err := o.openPair(ctx, args[0], args[1])
+	from, err := o.openCopied(ctx, args[0])
 	if err != nil {
-		return err
+		return fmt.Errorf("SRC: %w", err)
+	}
+	to, err := o.openCopied(ctx, args[1])
+	if err != nil {
+		return fmt.Errorf("DST: %w", err)
 	}
 	return o.copied(ctx, from, to)
 }
 
-// openPair opens the catalog that is copied, under the policy of the settings, and
-// that which it is copied to.
-func (o *copyOptions) openPair(ctx context.Context, src, dst string) (from, to *catalog.Catalog, err error) {
+// withoutServer refuses what names an index server, which has no part in a copy.
+func (o *copyOptions) withoutServer() error {
+	if o.settings.server != "" && o.settings.origins["server"].kind == "flag" {
+		return fmt.Errorf("%w: --server: a copy is made from registry to registry", entry.ErrInvalid)
+	}
+	return nil
+}
+
+// prepare reads the flags.
+func (o *copyOptions) prepare(ctx context.Context) (err error) {
+	if err := o.withoutServer(); err != nil {
+		return err
+	}
+	if o.copy.Since, err = o.moment("since", o.since); err != nil {
+		return err
+	}
+	o.copy.Sign, err = o.signing.open(ctx, o.app)
+	return err
+}
+
+// openCopied opens a catalog under the policy of the settings.
+func (o *copyOptions) openCopied(ctx context.Context, reference string) (*catalog.Catalog, error) {
 	policy, err := o.configuredPolicy(ctx, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	options, err := o.catalogOptions(policy)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if from, err = catalog.Open(src, options); err != nil {
-		return nil, nil, fmt.Errorf("SRC: %w", err)
-	}
-	if to, err = catalog.Open(dst, options); err != nil {
-		return nil, nil, fmt.Errorf("DST: %w", err)
-	}
-	return from, to, nil
+	return catalog.Open(reference, options)
 }
 
 // copied copies, and tells what was.

@@ -223,7 +223,7 @@ func (s *settings) limit(verb string) time.Duration {
 		return 0
 	case s.timeout > 0:
 		return s.timeout
-	case slices.Contains([]string{pullVerb, copyVerb, repairVerb}, verb):
+	case slices.Contains([]string{pullVerb, copyVerb, backupVerb, restoreVerb, repairVerb}, verb):
 		return 0
 	case slices.Contains([]string{"publish", "add", "edit", "remove", "sign", "verify", "generate-key-pair", "import-key-pair"}, verb):
 		return 5 * time.Minute

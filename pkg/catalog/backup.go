@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/oci-catalog/caib/pkg/entry"
+	archivefile "github.com/oci-catalog/caib/pkg/internal/archive"
+	"github.com/oci-catalog/caib/pkg/internal/place"
+	"github.com/oci-catalog/caib/pkg/registry"
+)
+
+// BackupOptions say how a catalog is kept in a file. The zero value keeps all of it.
+type BackupOptions struct {
+	Force    bool               // replaces a file that is there
+	Out      io.Writer          // is written the archive, as a tar, in the place of a file; nil is none
+	NoImages bool               // keeps the catalog alone
+	Progress func(CopyProgress) // as that of CopyOptions
+}
+
+// Backup keeps the catalog in a file, a .tar or .tar.zst (SPEC section 22): history,
+// signatures, and images. It is a copy, with the rules of Copy: what the policy refuses
+// is kept back and named, the file is whole without it, and the error says so. The file
+// has its name once it is whole; one that is there is an entry.ErrConflict.
+func (c *Catalog) Backup(ctx context.Context, path string, options BackupOptions) (result CopyResult, err error) {
+	if options.Out != nil {
+		path = "-"
+	} else if _, err := archivefile.IsCompressed(path); err != nil {
+		return result, err
+	} else if err := place.Free(path, options.Force); err != nil {
+		return result, err
+	}
+	var incomplete error // the file is whole all the same
+	write := func(w *archivefile.Writer) error {
+		var failed error
+		to := c.archived(path, w)
+		result, failed = c.Copy(ctx, to, CopyOptions{NoImages: options.NoImages, Progress: options.Progress})
+		if len(result.KeptBack)+len(result.Failed) > 0 && ctx.Err() == nil && w.CanPush(ctx) == nil {
+			incomplete, failed = failed, nil
+		}
+		return failed
+	}
+	about := archivefile.Options{Catalog: c.normal, Created: c.options.Now(), Images: !options.NoImages}
+	if options.Out != nil {
+		err = archivefile.Stream(ctx, options.Out, false, about, write)
+	} else {
+		err = archivefile.Create(ctx, path, options.Force, about, write)
+	}
+	result.To = path
+	return result, errors.Join(incomplete, err)
+}
+
+// archived is the catalog that is in an archive, under the policy of this one. It is
+// opened as if it were a directory: it holds its images itself.
+func (c *Catalog) archived(path string, repository registry.Repository) *Catalog {
+	opener := newOpener(c.opener.client)
+	opener.only = repository
+	options := c.options
+	options.CacheDir, options.StateDir = "", "" // another file may have the name tomorrow
+	options.Policy = c.policy()
+	return newCatalog(registry.Reference{Layout: path}, "archive", opener, repository, options)
+}
+
+// Restore copies what a file holds that Backup made into the catalog, with the rules of
+// Copy: nothing newer is lost, and nothing that was removed comes back. All of the file
+// is checked before anything is written: one that was cut or altered is an
+// entry.ErrMalformed. Under the policy of the catalog, a name whose head is refused is
+// kept back whole.
+func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions) (CopyResult, error) {
+	result := CopyResult{From: path, To: c.Reference(), DryRun: options.DryRun}
+	kept, err := archivefile.OpenFile(ctx, path)
+	if err != nil {
+		return result, err
+	}
+	defer kept.Close()
+	tags, err := c.repository.Tags(ctx)
+	if err == nil {
+		err = kept.CheckOnto(tags)
+	}
+	if err != nil {
+		return result, fmt.Errorf("restore %s: %w", path, err)
+	}
+	options.NoImages = options.NoImages || !kept.Contents.Images
+	from := c.archived(path, kept)
+	result, err = from.Copy(ctx, c, options)
+	result.From = path
+	if errors.Is(err, entry.ErrNotFound) && result.Names == 0 {
+		err = fmt.Errorf("%w: %s holds an empty catalog", entry.ErrNotFound, path)
+	}
+	return result, err
+}
