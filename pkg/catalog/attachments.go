@@ -44,8 +44,13 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 		defer e.done(ctx)
 	}
 	var items []entry.Item
+	removals := c.attachedRemovals(ctx, e, beside, repository)
 	for _, a := range beside.attachments {
-		if seen[a.Revision.Digest] {
+		if seen[a.Revision.Digest] || a.Revision.Document == nil {
+			continue
+		}
+		if end := endedBy(removals, a); end != nil {
+			c.warn(WarnImage, a.Revision.Tag.Name, fmt.Errorf("entry %q was removed %s: an attachment of the image says so", a.Revision.Tag.Name, end.Removal.RemovedAt))
 			continue
 		}
 		seen[a.Revision.Digest] = true
@@ -59,6 +64,32 @@ func (c *Catalog) attachedElsewhere(ctx context.Context, view *ocilog.View, repo
 		items = append(items, item)
 	}
 	return entry.Query{}.Select(items).Items, failed
+}
+
+// attachedRemovals returns the removals beside an image: under a policy those that it
+// verifies, else all. An image that anybody may write beside has anybody's removals.
+func (c *Catalog) attachedRemovals(ctx context.Context, e *evaluator, beside besideImage, repository registry.Repository) (removals []*revision.Revision) {
+	for _, a := range beside.attachments {
+		if a.Revision.Removal == nil {
+			continue
+		}
+		if e != nil && e.reportAttached(ctx, a, beside.signatures[a.Revision.Digest], repository, nil).Verdict != entry.VerdictVerified {
+			continue
+		}
+		removals = append(removals, a.Revision)
+	}
+	return removals
+}
+
+// endedBy returns the removal that ended an attached publication: one of the same name
+// in the same catalog, and after it; nil is none.
+func endedBy(removals []*revision.Revision, a *revision.Attachment) *revision.Revision {
+	for _, removal := range removals {
+		if removal.Tag.Name == a.Revision.Tag.Name && removal.Catalog() == a.Revision.Catalog() && a.Revision.Tag.Compare(removal.Tag) < 0 {
+			return removal
+		}
+	}
+	return nil
 }
 
 // catalogNamed is the catalog that the document of an attachment names: it is signed.
@@ -142,7 +173,7 @@ func readAttachment(ctx context.Context, repository registry.Repository, referre
 	case err != nil:
 		return nil, nil, fmt.Errorf("attachments: %w", err)
 	}
-	if a, err := revision.ReadAttachment(manifest); err == nil && a.Subject == image && a.Revision.Document.Image.Digest == image {
+	if a, err := revision.ReadAttachment(manifest); err == nil && a.Subject == image && (a.Revision.Document == nil || a.Revision.Document.Image.Digest == image) {
 		return a, nil, nil
 	}
 	if s, err := revision.ReadSignatures(manifest); err == nil && s.Subject == image {

@@ -41,7 +41,7 @@ func (e *evaluator) reportAttached(ctx context.Context, a *revision.Attachment, 
 	}
 	var checks []trust.Check
 	for _, what := range rule.Require {
-		if what == trust.SubjectImage {
+		if what == trust.SubjectImage && rev.Document != nil { // a removal has no image: itself must be signed
 			check, ok := images[rule.Name]
 			if !ok {
 				check, _ = e.lookUp(ctx, rule, what, repository, rev.Document.Image.Digest)

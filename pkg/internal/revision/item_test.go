@@ -34,6 +34,7 @@ func fullItem(t *testing.T) entry.Item {
 	item := mustUnpack(t, mustPack(t, fullDocument())).Item()
 	item.StatusReason, item.StatusMessage = "ManifestUnknown", "the image was deleted"
 	item.Verdict, item.Catalog, item.AccessCount = "verified", "registry.example.com/team/catalog", 3
+	item.Location = "mirror.corp/ex/automotive/disk@" + item.Digest.String()
 	item.Signers = []entry.Signer{{Name: "key team.pub", What: "entry", Format: "bundle", Time: &item.PublishedAt}}
 	return item
 }

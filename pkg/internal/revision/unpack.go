@@ -222,20 +222,26 @@ func ReadAttachment(manifest []byte) (*Attachment, error) {
 	var said struct {
 		Name        string     `json:"name"`
 		PublishedAt entry.Time `json:"publishedAt"`
+		RemovedAt   entry.Time `json:"removedAt"`
 	}
-	if err := errors.Join(json.Unmarshal(manifest, &view), json.Unmarshal(document, &said)); err != nil {
+	var kind manifestView
+	if err := errors.Join(json.Unmarshal(manifest, &view), json.Unmarshal(document, &said), json.Unmarshal(text, &kind)); err != nil {
 		return nil, fmt.Errorf("%w: attachment: %v", entry.ErrMalformed, err)
 	}
-	tag := NewTag(said.Name, said.PublishedAt, OpPublish, digest.FromBytes(text))
+	at, op := said.PublishedAt, OpPublish
+	if kind.ArtifactType == MediaTypeRemoval {
+		at, op = said.RemovedAt, OpRemove
+	}
+	tag := NewTag(said.Name, at, op, digest.FromBytes(text))
 	if again, ok := ParseTag(tag.String()); !ok || again != tag {
-		return nil, fmt.Errorf("%w: attachment: no tag has the name %q and the time %s", entry.ErrMalformed, shorten(said.Name), said.PublishedAt)
+		return nil, fmt.Errorf("%w: attachment: no tag has the name %q and the time %s", entry.ErrMalformed, shorten(said.Name), at)
 	}
 	rev, err := Unpack(tag, text)
 	if err != nil {
 		return nil, err
 	}
-	if rev.Document == nil {
-		return nil, fmt.Errorf("%w: attachment: it carries no publication that can be read", entry.ErrMalformed)
+	if rev.Later != "" {
+		return nil, fmt.Errorf("%w: attachment: it is of a later format", entry.ErrMalformed)
 	}
 	var annotations map[string]string
 	_ = json.Unmarshal(view.Annotations, &annotations) // none then

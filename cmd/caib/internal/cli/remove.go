@@ -31,7 +31,7 @@ func newRemove(a *app) *cobra.Command {
 		SuggestFor: []string{"delete", "del"},
 		Short:      "End an entry",
 		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
-not touched. On a terminal the command asks first; elsewhere it needs --force.
+not touched; beside one that was published here the removal is told. On a terminal the command asks first; elsewhere it needs --force.
 Where readers demand signatures, the removal needs one too: --sign-key or
 --sign-keyless. Without one, a policy in the settings that would refuse it stops
 it; --unsigned goes on all the same.`,
@@ -92,6 +92,11 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 		return namesHint(err)
 	}
 	o.warnOf(result.Warnings)
+	for _, step := range []*catalog.Step{&result.Attachment, result.SignatureAttachment} {
+		if step != nil && step.Reason != "" {
+			o.warn(fmt.Sprintf("the entry is removed, and its image does not tell: %s: %s", step.Outcome, step.Reason))
+		}
+	}
 	event := result.Event
 	switch o.settings.output {
 	case "json", "yaml":
