@@ -90,8 +90,8 @@ func TestCopyBlobAltered(t *testing.T) {
 		if _, err := open(t, depot.host, quick()).CopyBlob(t.Context(), d, from); kind(err) != "malformed" {
 			t.Errorf("%d bytes to a registry: got %v, want a malformed one", size, err)
 		}
-		if depot.has("team/image", d.Digest) || depot.came >= int64(size) {
-			t.Errorf("%d bytes to a registry: %d came, want less, and that none are stored", size, depot.came)
+		if depot.has("team/image", d.Digest) || depot.received() >= int64(size) {
+			t.Errorf("%d bytes to a registry: %d came, want less, and that none are stored", size, depot.received())
 		}
 		dir := filepath.Join(t.TempDir(), "layout")
 		if _, err := newLayout(dir).CopyBlob(t.Context(), d, from); kind(err) != "malformed" {
@@ -238,8 +238,8 @@ func TestCopyBlobAnswerLost(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	})
 	moved, err := open(t, depot.host, quick()).CopyBlob(t.Context(), describe("application/x", blob), open(t, source.host, quick()))
-	if err != nil || moved != streamed || depot.came != streamed {
-		t.Errorf("got %d moved in %d bytes, %v, want %d in as many", moved, depot.came, err, streamed)
+	if err != nil || moved != streamed || depot.received() != streamed {
+		t.Errorf("got %d moved in %d bytes, %v, want %d in as many", moved, depot.received(), err, streamed)
 	}
 }
 

@@ -48,6 +48,13 @@ func (d *depot) has(repository string, blob digest.Digest) bool {
 	return ok
 }
 
+// received is how many bytes of uploads came.
+func (d *depot) received() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.came
+}
+
 // requests are those since the last call.
 func (d *depot) requests() string {
 	d.mu.Lock()
