@@ -1,0 +1,124 @@
+package e2e
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/oci-catalog/caib/e2e/tools"
+	"github.com/oci-catalog/caib/pkg/catalog"
+)
+
+// shownCopy is what a source shows, and a copy of it has to.
+type shownCopy struct {
+	items   map[string]map[string]any
+	history any
+	pulled  map[string]map[string]string // files, of one entry of each kind
+}
+
+// show reads all of it, with the eyes of a reader that has seen nothing yet.
+func (w *world) show(public string) (s shownCopy) {
+	w.t.Helper()
+	s = shownCopy{items: w.items(public), history: w.history(public), pulled: map[string]map[string]string{}}
+	return s
+}
+
+// same checks that a copy shows what its source showed.
+func (w *world) same(public string, want shownCopy) {
+	w.t.Helper()
+	got := w.show(public)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want.items)), slices.Sorted(maps.Keys(got.items))); diff != "" {
+		w.t.Fatalf("names (-source +copy):\n%s", diff)
+	}
+	for name, item := range want.items {
+		if diff := cmp.Diff(item, got.items[name]); diff != "" {
+			w.t.Errorf("%s (-source +copy):\n%s", name, diff)
+		}
+	}
+	if diff := cmp.Diff(want.history, got.history); diff != "" {
+		w.t.Errorf("history (-source +copy):\n%.4000s", diff)
+	}
+	if diff := cmp.Diff(want.pulled, got.pulled); diff != "" {
+		w.t.Errorf("what is pulled (-source +copy):\n%.4000s", diff)
+	}
+}
+
+// copyTo copies a catalog, and returns what the command says of it.
+func (w *world) copyTo(to string, flags ...string) (result catalog.CopyResult) {
+	w.t.Helper()
+	other := w.elsewhere()
+	other.env = append(other.env, "TMPDIR="+emptyDir(w.t))
+	args := append([]string{"catalog", "copy", w.on.catalog, to, "-o", "json", "--timeout", "10m"}, flags...)
+	fromJSON(w.t, other.ok(args...).Stdout, &result)
+	return result
+}
+
+// What is copied stands alone: with the source switched off, a reader sees the same
+// entries and the same history, verified, and has the same images; from one kind of
+// registry to the other, and by way of a directory.
+func TestCopyStandsAlone(t *testing.T) {
+	t.Parallel()
+	for _, kinds := range [][2]string{{"distribution-3.1", "ggcr"}, {"ggcr", "distribution-3.1"}} {
+		t.Run(kinds[0]+" to "+kinds[1], func(t *testing.T) {
+			t.Parallel()
+			s := newSource(t, kinds[0])
+			s.fill(0, tenth(1000))
+			want := s.show(s.public)
+			if got := tenth(1000) / entryKinds * (entryKinds - 1); len(want.items) != got {
+				t.Fatalf("%d entries at the source, want %d", len(want.items), got)
+			}
+			to := newCounted(t, kinds[1])
+			on, from := to.target, s.world
+			if kinds[0] == "ggcr" {
+				layout := target{name: "layout", catalog: "oci:" + filepath.Join(t.TempDir(), "catalog")}
+				s.copyTo(layout.catalog)
+				s.of.stop()
+				from = newWorld(t, layout)
+				from.same(s.public, want)
+			}
+			on.catalog = to.host() + "/mirror/catalog"
+			result := from.copyTo(on.catalog)
+			s.of.stop()
+			t.Logf("%+v", result)
+			copied := newWorld(t, on)
+			copied.same(s.public, want)
+			readByOthers(t, copied, to.host(), want)
+			cosignsVerify(t, copied, s.public, want)
+		})
+	}
+}
+
+// readByOthers reads what is copied with the tools of others.
+func readByOthers(t *testing.T, w *world, host string, want shownCopy) {
+	t.Helper()
+	tool := &workshop{t: t, dir: t.TempDir(), host: host}
+	for _, i := range []int{3, 4, 5, 7} {
+		item := want.items[entryName(i)]
+		image := host + "/mirror/os/" + entryName(i) + "@" + item["digest"].(string)
+		tool.skopeo("copy", "--quiet", "--all", "--preserve-digests", "--src-tls-verify=false", "docker://"+image, "dir:"+filepath.Join(tool.dir, entryName(i)))
+		tool.oras("copy", "--from-plain-http", "--to-oci-layout", image, filepath.Join(tool.dir, "layout")+":"+entryName(i))
+		if i == 3 {
+			if found := tool.oras("discover", "--plain-http", "--format", "json", image); !strings.Contains(found, "application/spdx+json") || !strings.Contains(found, entryType) {
+				t.Errorf("oras discovers %s, want the attached file and the entry", found)
+			}
+		}
+	}
+}
+
+// cosignsVerify has both cosigns verify the signatures of copied revisions.
+func cosignsVerify(t *testing.T, w *world, public string, want shownCopy) {
+	t.Helper()
+	c := newCosigns(t)
+	for format, i := range map[string]int{"bundle": 2, "legacy": 6} {
+		for program, args := range c.verifications(format, public) {
+			args = append(args, w.on.catalog+"@"+want.items[entryName(i)]["revision"].(string))
+			if result := tools.Run(t, []string{"HOME=" + c.dir}, program, args...); result.Code != 0 {
+				t.Errorf("%s %v: exit code %d\n%s", filepath.Base(program), args, result.Code, result.Stderr)
+			}
+		}
+	}
+}
