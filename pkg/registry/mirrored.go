@@ -120,6 +120,33 @@ func (m *mirrored) failed(ctx context.Context, d string, place *placed, err erro
 	}
 }
 
+// Everywhere asks all places what each of them knows for itself: what refers to a
+// content, what its tags are. Those that did not answer a short while ago are left out
+// where others are there to ask. The error is that of the last one, if none answers.
+func (m *mirrored) Everywhere(ctx context.Context, question func(Repository) error) error {
+	places := slices.DeleteFunc(slices.Clone(m.places), m.client.isPassedOver)
+	if len(places) == 0 {
+		places = m.places
+	}
+	var last error
+	answered := false
+	for _, place := range places {
+		err := place.ask(question)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if answered = answered || err == nil; err != nil {
+			last = err
+			m.client.passOver(ctx, place, err)
+			m.client.warn(ctx, []string{fmt.Sprintf("%s is passed over: %v", place.base, err)})
+		}
+	}
+	if answered {
+		return nil
+	}
+	return last
+}
+
 // byDigest reports whether a reference is a digest.
 func byDigest(reference string) bool { return strings.Contains(reference, ":") }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
+	"github.com/oci-catalog/caib/pkg/registry"
 )
 
 const (
@@ -22,7 +24,21 @@ const (
 // attachments are what belongs to a manifest at the source.
 type attachments struct {
 	referrers []ocispec.Descriptor
-	tags      []string
+	tags      []*signatureTag
+}
+
+// several is a repository that stands for several places. What refers to a manifest,
+// and its signature tags, each of them may have others of.
+type several interface {
+	Everywhere(ctx context.Context, question func(registry.Repository) error) error
+}
+
+// everywhere asks each place of the source.
+func (r *run) everywhere(ctx context.Context, question func(registry.Repository) error) error {
+	if places, ok := r.from.(several); ok {
+		return places.Everywhere(ctx, question)
+	}
+	return question(r.from)
 }
 
 func (a attachments) none() bool { return len(a.referrers) == 0 && len(a.tags) == 0 }
@@ -31,8 +47,20 @@ func (a attachments) none() bool { return len(a.referrers) == 0 && len(a.tags) =
 // warning.
 func (r *run) attachments(ctx context.Context, subject ocispec.Descriptor) attachments {
 	found := attachments{tags: r.signatureTags(ctx, subject.Digest)}
-	all, err := r.from.Referrers(ctx, subject)
-	if err != nil && !errors.Is(err, absence.ErrNoReferrersAPI) && ctx.Err() == nil {
+	var all []ocispec.Descriptor
+	err := r.everywhere(ctx, func(place registry.Repository) error {
+		listed, err := place.Referrers(ctx, subject)
+		for _, d := range listed {
+			if !slices.ContainsFunc(all, func(other ocispec.Descriptor) bool { return other.Digest == d.Digest }) {
+				all = append(all, d)
+			}
+		}
+		if errors.Is(err, absence.ErrNoReferrersAPI) {
+			return nil
+		}
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
 		r.warn("what refers to %s is not known, and not copied: %v", subject.Digest, err)
 	}
 	if len(all) > maxReferrers {
@@ -66,8 +94,8 @@ func (r *run) copyAttachments(ctx context.Context, subject ocispec.Descriptor, f
 		}
 	}
 	for _, tag := range found.tags {
-		if r.visit(tag) {
-			group.Go(func() error { return r.passable(within, tag, subject, r.signatures(within, tag, level)) })
+		if r.visit(tag.name) {
+			group.Go(func() error { return r.passable(within, tag.name, subject, r.signatures(within, tag, level)) })
 		}
 	}
 	return group.Wait()

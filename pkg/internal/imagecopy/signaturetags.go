@@ -20,12 +20,19 @@ import (
 // manifest.
 type source struct {
 	mu   sync.Mutex // held while they are listed
-	tags map[string][]string
+	tags map[string][]*signatureTag
 	err  error
 }
 
+// signatureTag is a signature tag of the source. Each place may have another one of that
+// name.
+type signatureTag struct {
+	name string
+	at   []registry.Repository
+}
+
 // signatureTags are the signature tags of a digest.
-func (r *run) signatureTags(ctx context.Context, d digest.Digest) []string {
+func (r *run) signatureTags(ctx context.Context, d digest.Digest) []*signatureTag {
 	known := &source{}
 	if before, ok, _ := r.sources.PeekOrAdd(r.from, known); ok {
 		r.sources.Get(r.from) // it is used
@@ -34,7 +41,7 @@ func (r *run) signatureTags(ctx context.Context, d digest.Digest) []string {
 	known.mu.Lock()
 	defer known.mu.Unlock()
 	if known.tags == nil {
-		if known.tags, known.err = listSignatureTags(ctx, r.from); ctx.Err() != nil {
+		if known.tags, known.err = r.listSignatureTags(ctx); ctx.Err() != nil {
 			known.tags = nil // it may not be all
 		}
 	}
@@ -44,27 +51,46 @@ func (r *run) signatureTags(ctx context.Context, d digest.Digest) []string {
 	return known.tags[referrertag.Index(d)]
 }
 
-func listSignatureTags(ctx context.Context, from registry.Repository) (map[string][]string, error) {
-	all, err := from.Tags(ctx)
-	tags := map[string][]string{}
-	for _, tag := range all {
-		beginning, kind, _ := strings.Cut(tag, ".")
-		switch kind {
-		case "sig", "att", "sbom":
-			tags[strings.Clone(beginning)] = append(tags[beginning], strings.Clone(tag))
+func (r *run) listSignatureTags(ctx context.Context) (map[string][]*signatureTag, error) {
+	tags, byName := map[string][]*signatureTag{}, map[string]*signatureTag{}
+	err := r.everywhere(ctx, func(at registry.Repository) error {
+		all, err := at.Tags(ctx)
+		for _, name := range all {
+			beginning, kind, _ := strings.Cut(name, ".")
+			if kind != "sig" && kind != "att" && kind != "sbom" {
+				continue
+			}
+			tag := byName[name]
+			if tag == nil {
+				tag = &signatureTag{name: strings.Clone(name)}
+				byName[tag.name] = tag
+				tags[strings.Clone(beginning)] = append(tags[beginning], tag)
+			}
+			tag.at = append(tag.at, at)
 		}
-	}
+		return err
+	})
 	return tags, err
 }
 
 // signatures copies what a signature tag names, and what belongs to that. Others may have
 // added to the tag at the destination: it never loses what it has.
-func (r *run) signatures(ctx context.Context, tag string, level int) error {
-	found, err := r.from.Resolve(ctx, tag)
-	if err != nil {
-		return err
+func (r *run) signatures(ctx context.Context, tag *signatureTag, level int) error {
+	for _, at := range tag.at {
+		found, err := at.Resolve(ctx, tag.name)
+		if err == nil {
+			err = r.signature(ctx, tag.name, found.Digest, level)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	t, err := r.read(ctx, found.Digest, nil)
+	return nil
+}
+
+// signature copies the manifest that a signature tag names at a place.
+func (r *run) signature(ctx context.Context, tag string, d digest.Digest, level int) error {
+	t, err := r.read(ctx, d, nil)
 	if err != nil {
 		return err
 	}
