@@ -31,7 +31,7 @@ type counted struct {
 	next   http.Handler
 
 	mu       sync.Mutex
-	requests []string // METHOD PATH
+	requests []string // METHOD PATH, and ?digest= where it says one
 	uploaded int64    // bytes of bodies
 }
 
@@ -52,7 +52,11 @@ func newCounted(t testing.TB, kind string) *counted {
 // ServeHTTP implements http.Handler.
 func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	c.requests = append(c.requests, r.Method+" "+r.URL.Path)
+	request := r.Method + " " + r.URL.Path
+	if digest := r.URL.Query().Get("digest"); digest != "" {
+		request += "?digest=" + digest
+	}
+	c.requests = append(c.requests, request)
 	c.mu.Unlock()
 	r.Body = &countedBody{r.Body, c}
 	c.next.ServeHTTP(w, r)

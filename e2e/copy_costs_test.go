@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"regexp"
+	"strings"
+)
+
+// revisionTag is a request for a revision by its tag.
+var revisionTag = regexp.MustCompile(`/manifests/[a-z0-9][-a-z0-9.]*\.[0-9a-z]{9}\.[pr][0-9a-f]{16}$`)
+
+const (
+	logRequests = 20 // to a source for its log, whatever it holds, beside the tail
+	longestTail = 32 // of revisions that no snapshot covers
+	ofSignature = 3  // requests for the signatures of one of them, at most
+)
+
+// costs copies a catalog without its images, and counts what its registry is asked.
+func (s *source) costs() {
+	s.t.Helper()
+	to := newCounted(s.t, "ggcr")
+	s.of.taken()
+	result := s.copyTo(to.host()+"/mirror/catalog", "--no-images")
+	requests, _ := s.of.taken()
+	tail, signatures := 0, 0
+	for _, request := range requests {
+		switch {
+		case revisionTag.MatchString(request):
+			tail++
+		case strings.Contains(request, "/referrers/"), strings.Contains(request, "/manifests/sha256-"):
+			signatures++
+		}
+	}
+	others := len(requests) - tail - signatures
+	s.t.Logf("the log of %d revisions costs %d requests: %d for %d revisions that no snapshot covers, %d for their signatures, and %d", result.Revisions.Copied, len(requests), tail, tail, signatures, others)
+	if others > logRequests || tail > longestTail || signatures > tail*ofSignature {
+		s.t.Errorf("%s\nwant at most %d beside those for the tail", strings.Join(requests, "\n"), logRequests)
+	}
+}
+
+// again publishes some more and copies them too: nothing is sent that was sent before.
+func (s *source) again(to *counted, catalog string, from, count int) {
+	s.t.Helper()
+	first, sentFirst := to.taken()
+	s.fill(from, from+count)
+	s.of.taken()
+	result := s.copyTo(catalog)
+	second, sent := to.taken()
+	asked, _ := s.of.taken()
+	s.t.Logf("%d of %d entries more: %+v, %d bytes sent, %d requests to the source and %d to the destination; before, %d bytes and %d requests",
+		count, from+count, result, sent, len(asked), len(second), sentFirst, len(first))
+	before := blobsOf(first)
+	for blob := range blobsOf(second) {
+		if before[blob] {
+			s.t.Errorf("%s was sent before", blob)
+		}
+	}
+	if result.Images.Copied != count*(entryKinds+1)/entryKinds || sent > 3*sentFirst*int64(count)/int64(from) {
+		s.t.Errorf("%d images and %d bytes, want %d images, and of the %d bytes of all the part that is theirs", result.Images.Copied, sent, count, sentFirst)
+	}
+}
+
+// blobsOf are the blobs that requests upload, and where.
+func blobsOf(requests []string) map[string]bool {
+	all := map[string]bool{}
+	for _, request := range requests {
+		repository, upload, uploads := strings.Cut(request, "/blobs/uploads/")
+		if _, digest, ok := strings.Cut(upload, "?digest="); uploads && ok {
+			_, path, _ := strings.Cut(repository, " ")
+			all[path+" "+digest] = true
+		}
+	}
+	return all
+}
