@@ -43,14 +43,7 @@ func TestKilledWithACache(t *testing.T) {
 			if err := command.Start(); err != nil {
 				t.Fatal(err)
 			}
-			testwait.Until(t, "what was sent to be stored", func() bool {
-				parts, _ := filepath.Glob(filepath.Join(cache, "*.part"))
-				if len(parts) != 1 {
-					return false
-				}
-				info, err := os.Stat(parts[0])
-				return err == nil && info.Size() == first
-			})
+			testwait.Until(t, "what was sent to be stored", func() bool { return storedIn(cache) == first })
 			_ = command.Process.Kill()
 			close(killed)
 			testwait.Return(t, "the pull to be killed", func() { _ = command.Wait() })
@@ -77,4 +70,17 @@ func TestKilledWithACache(t *testing.T) {
 			}
 		})
 	}
+}
+
+// storedIn is how many bytes a cache has of the one file that is begun there.
+func storedIn(cache string) int64 {
+	parts, _ := filepath.Glob(filepath.Join(cache, "*.part"))
+	if len(parts) != 1 {
+		return 0
+	}
+	info, err := os.Stat(parts[0])
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }

@@ -30,14 +30,8 @@ func (b *bench) pull(runs int, mib int64) error {
 	if err != nil {
 		return err
 	}
-	made := filepath.Join(b.dir, "made")
-	if err := os.Mkdir(made, 0o700); err != nil {
-		return err
-	}
-	if err := writeContent(filepath.Join(made, "disk.raw"), mib); err != nil {
-		return err
-	}
-	if err := b.shell(made, "zstd -q -T0 disk.raw && gzip -1 -k disk.raw"); err != nil {
+	made, err := b.makeDisks(mib)
+	if err != nil {
 		return err
 	}
 	fmt.Printf("\n%d MiB from CNCF distribution 3.1 (a process of its own), each run into an empty directory\n", mib)
@@ -80,6 +74,18 @@ func (b *bench) pull(runs int, mib int64) error {
 		}
 	}
 	return b.pullBroken(host, oras)
+}
+
+// makeDisks makes a directory with a disk, and the same as zstd and gzip compress it.
+func (b *bench) makeDisks(mib int64) (dir string, err error) {
+	dir = filepath.Join(b.dir, "made")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	if err := writeContent(filepath.Join(dir, "disk.raw"), mib); err != nil {
+		return "", err
+	}
+	return dir, b.shell(dir, "zstd -q -T0 disk.raw && gzip -1 -k disk.raw")
 }
 
 // caibPulls is the command that pulls an entry of a catalog.

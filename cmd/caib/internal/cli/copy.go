@@ -31,23 +31,23 @@ func newCopy(a *app) *cobra.Command {
 		Use:        copyVerb + " SRC DST",
 		SuggestFor: []string{"mirror", "sync", "replicate"},
 		Short:      "Copy a catalog with its images and signatures to another registry",
-		Long: `Copy a catalog, with its history, signatures and images, to another repository or
-directory. SRC and DST are REGISTRY/REPOSITORY or oci:PATH. What DST has is
+		Long: `Copy a catalog, with its history, signatures and images, to another repository
+or directory. SRC and DST are REGISTRY/REPOSITORY or oci:PATH. What DST has is
 united with what comes: nothing is deleted there, nothing newer is hidden, and
 nothing that was removed comes back. The same command again copies what is new,
-and goes on where a copy was cut off; at no moment does DST show a state that SRC
-never had.
+and goes on where a copy was cut off; at no moment does DST show a state that
+SRC never had.
 
 Images are copied by digest, with all platforms, files and what is attached to
 them. They go to DST's registry, below what DST is in: with
 mirror.example.org/ex/catalog for DST, registry.example.com/os/autosd goes to
-mirror.example.org/ex/os/autosd. --map says otherwise, and a directory holds them
-itself. DST says where its images are, so that get, pull and verify find them
-without the registry that they were published from; entries stay as they were
-signed. ` + "`caib catalog mirrors`" + ` prints the same for podman and OpenShift.
+mirror.example.org/ex/os/autosd. --map says otherwise, and a directory holds
+them itself. DST says where its images are, so that get, pull and verify find
+them without the registry that they were published from; entries stay as they
+were signed. ` + "`caib catalog mirrors`" + ` prints the same for podman and OpenShift.
 
-The newest revision of a name, and its last removal, are always copied, and so is
-every name that DST has, whatever --name, --versions and --since leave out.
+The newest revision of a name, and its last removal, are always copied, and so
+is every name that DST has, whatever --name, --versions and --since leave out.
 
 Under a trust policy, names whose newest revision it refuses are kept back whole
 and named; all others are copied.`,

@@ -30,14 +30,15 @@ func newMirrors(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "mirrors",
 		Short: "Print where a catalog says that its images can be had, as mirror settings",
-		Long: `Print where a catalog says that its images can be had as well: copies say so. With
--o registries.conf that is a file for podman, skopeo and their kin, below
+		Long: `Print where a catalog says that its images can be had as well: copies say so.
+With -o registries.conf that is a file for podman, skopeo and their kin, below
 /etc/containers/registries.conf.d; with -o idms an ImageDigestMirrorSet for
 OpenShift. caib itself needs neither.
 
-What is on the catalog's own host or in its own layout counts; elsewhere, what the
-mirrors of your settings say too, or what the trust policy verifies. The rest is
-left out of the settings, and told. So is what they cannot say: images in a layout.`,
+What is on the catalog's own host or in its own layout counts; elsewhere, what
+the mirrors of your settings say too, or what the trust policy verifies. The
+rest is left out of the settings, and told. So is what they cannot say: images
+in a layout.`,
 		Example: `  caib catalog mirrors
   caib catalog mirrors -o registries.conf
   caib catalog mirrors -o idms --policy policy.yaml`,
