@@ -25,7 +25,7 @@ const contractFields = `name registryUrl digest tags phase architecture distro d
 	statusMessage version description kernelVersion publishedBy build revision verdict signers conditions`
 
 // fields that we show besides.
-const ourFields = "imageCreatedAt referrers catalog"
+const ourFields = "location imageCreatedAt referrers catalog"
 
 // fullItem is the item of a document that sets everything, with the fields
 // that others than the document fill.
