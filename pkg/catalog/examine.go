@@ -67,6 +67,18 @@ type ExamineOptions struct {
 	LogOnly  bool // the revisions, the newest snapshot and what else is beside them: no images, and no signatures
 	NoAttach bool // images need not know their entries
 	NoKeep   bool // images need not be kept
+	// From are backup files, and references of other catalogs, that may have what this
+	// one lost. What decides a name there counts as lost here if its document names this
+	// catalog.
+	From []string
+	// FromImages are references of repositories whose images may know what this catalog
+	// lost: what is attached to them counts as lost if its document names this catalog and
+	// the image, and the policy verifies it. A name of which something stands keeps what
+	// decides it, or gets something newer.
+	FromImages []string
+	// AllowUnsigned takes what is attached without a policy, and what no rule enforces, too:
+	// of names of which nothing stands here.
+	AllowUnsigned bool
 }
 
 // Examine finds out whether a catalog is whole: whether every revision that is listed
@@ -75,13 +87,22 @@ type ExamineOptions struct {
 // the image knows them, and is kept (SPEC section 23). Nothing is written. An error
 // means that the catalog could not be listed; what else was not answered is a finding.
 func (c *Catalog) Examine(ctx context.Context, options ExamineOptions) (*Examination, error) {
-	found, err := c.log.Examine(ctx)
+	sources, end, err := c.openSources(ctx, options.From)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	attached, err := c.attachedRevisions(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	found, err := c.log.Examine(ctx, ocilog.ExamineOptions{Sources: sources, Attached: attached, Prove: c.prove})
 	if err != nil {
 		return nil, err
 	}
 	c.warnOf(found.View.Warnings())
 	x := &Examination{Catalog: c.Reference(), Revisions: found.Revisions, Findings: []Finding{}, catalog: c, options: options, log: found}
-	x.addLog(ctx)
+	x.addLog()
 	if !options.LogOnly {
 		x.examineDuplicates(ctx)
 		x.examineOwnReferrers(ctx)
@@ -144,9 +165,9 @@ const (
 )
 
 // addLog adds what the log says of itself.
-func (x *Examination) addLog(ctx context.Context) {
+func (x *Examination) addLog() {
 	for i := len(x.log.Faults) - 1; i >= 0; i-- { // the newest first
-		if f, counts := x.revisionFinding(ctx, x.log.Faults[i]); counts {
+		if f, counts := x.revisionFinding(x.log.Faults[i]); counts {
 			x.Findings = append(x.Findings, f)
 		}
 	}
@@ -170,7 +191,7 @@ func (x *Examination) addLog(ctx context.Context) {
 // revisionFinding says whether a revision can be written again: bytes of it are at
 // hand whose digest is the tag's, and the policy verifies them. What is not there, and
 // the policy does not verify, does not count: strangers' revisions may be deleted.
-func (x *Examination) revisionFinding(ctx context.Context, fault ocilog.Examined) (f Finding, counts bool) {
+func (x *Examination) revisionFinding(fault ocilog.Examined) (f Finding, counts bool) {
 	f = Finding{What: partRevision, Name: fault.Tag.Name, Where: fault.Tag.String(), State: string(fault.Condition), Reason: fault.Err.Error(), turn: turnRevision}
 	switch {
 	case fault.Condition == ocilog.Unclear:
@@ -187,11 +208,7 @@ func (x *Examination) revisionFinding(ctx context.Context, fault ocilog.Examined
 		}
 		return f, fault.Condition != ocilog.Lost || x.catalog.policy() == nil || fault.Verified
 	}
-	rev, err := revision.Unpack(fault.Tag, fault.Record.Manifest)
-	if err == nil {
-		err = x.catalog.prove(ctx, rev, fault.Record.Signatures)
-	}
-	if err != nil {
+	if err := fault.Unproven; err != nil {
 		f.turn, f.Advice = turnNever, fmt.Sprintf("what is at hand of it is not proven: %v", err)
 		if errors.Is(err, entry.ErrUnreachable) {
 			f.State = stateUnknown

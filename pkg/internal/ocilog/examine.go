@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,7 @@ type Examined struct {
 	Err       error   // what is wrong
 	Record    *Record // what is at hand to write it again; nil for nothing
 	Verified  bool    // it had the signatures that a policy wants of an entry
+	Unproven  error   // why the record may not be written again
 }
 
 // Examination is what Examine finds.
@@ -56,17 +58,35 @@ type Artifact struct {
 	Err       error
 }
 
+// Source is another log that may have what this one lost.
+type Source struct {
+	Name string // for people
+	View *View
+	// Signatures returns those of a revision that are in the registry of the source.
+	Signatures func(ctx context.Context, manifest digest.Digest) []jsontext.Value
+}
+
+// ExamineOptions say what a log may be mended from, beside snapshots and caches.
+type ExamineOptions struct {
+	Sources []Source
+	// Attached are revisions that are known to be of this catalog, and proven.
+	Attached []Record
+	// Prove says why a revision may not be written again by who did not make it; nil
+	// lets all be. It may be called from several goroutines at once.
+	Prove func(ctx context.Context, revision *revision.Revision, signatures []jsontext.Value) error
+}
+
 // Examine reads every revision that the registry lists, and looks for each blob that
 // it names, and for the last revisions of each name that are known and not listed.
 // Nothing is taken from caches but what could mend the log. What the registry says is
 // not there, or altered, is asked for twice. An error means that the tags could not be
 // listed, or that the time is over.
-func (l *Log) Examine(ctx context.Context) (*Examination, error) {
+func (l *Log) Examine(ctx context.Context, options ExamineOptions) (*Examination, error) {
 	view, err := l.ReadIncomplete(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := &examiner{log: l, view: view, from: l.target, faults: map[revision.Tag]*Examined{}, replay: map[string][]*revision.Revision{}, segments: map[digest.Digest]segmentLook{}}
+	e := &examiner{log: l, view: view, options: options, from: l.target, faults: map[revision.Tag]*Examined{}, replay: map[string][]*revision.Revision{}, segments: map[digest.Digest]segmentLook{}}
 	if cached, ok := l.target.(cachedTarget); ok {
 		e.from = cached.Target
 	}
@@ -74,6 +94,10 @@ func (l *Log) Examine(ctx context.Context) (*Examination, error) {
 	if err := e.examineUnlisted(ctx); err != nil {
 		return nil, err
 	}
+	if err := e.addFromSources(ctx); err != nil {
+		return nil, err
+	}
+	e.addAttached()
 	snapshots := e.examineSnapshot(ctx)
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
@@ -94,6 +118,7 @@ func (l *Log) Examine(ctx context.Context) (*Examination, error) {
 type examiner struct {
 	log      *Log
 	view     *View
+	options  ExamineOptions
 	from     Target                        // without the cache
 	blobs    sync.Map                      // blobLooks, by digest
 	segments map[digest.Digest]segmentLook // that were read from there

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -64,19 +67,10 @@ func (e *examiner) setLost(tag revision.Tag, record *Record) {
 // there, and that are later than what is listed of their name: all of them, or the
 // removals. Those that are there all the same are examined.
 func (e *examiner) lastUnlisted(ctx context.Context) ([]revision.Tag, error) {
-	last, removal := map[string]revision.Tag{}, map[string]revision.Tag{}
-	for _, tag := range e.view.listed {
-		if fault := e.faults[tag]; fault != nil && errors.Is(fault.Err, entry.ErrMalformed) {
-			continue // what is no revision stands in front of nothing
-		}
-		last[tag.Name] = tag
-		if tag.Op == revision.OpRemove {
-			removal[tag.Name] = tag
-		}
-	}
+	standing := e.standing()
 	var ask []revision.Tag
 	for _, tag := range e.view.tags {
-		if e.view.unlisted[tag] && (last[tag.Name].Compare(tag) < 0 || tag.Op == revision.OpRemove && removal[tag.Name].Compare(tag) < 0) {
+		if e.view.unlisted[tag] && standing.isBefore(tag) {
 			ask = append(ask, tag)
 		}
 	}
@@ -86,6 +80,110 @@ func (e *examiner) lastUnlisted(ctx context.Context) ([]revision.Tag, error) {
 	}
 	e.examine(ctx, there)
 	return slices.DeleteFunc(ask, func(tag revision.Tag) bool { return slices.Contains(there, tag) }), nil
+}
+
+// lasts are the last revisions of names, and their last removals.
+type lasts struct{ any, removal map[string]revision.Tag }
+
+func (l lasts) add(tag revision.Tag) {
+	if l.any[tag.Name].Compare(tag) < 0 {
+		l.any[tag.Name] = tag
+	}
+	if tag.Op == revision.OpRemove && l.removal[tag.Name].Compare(tag) < 0 {
+		l.removal[tag.Name] = tag
+	}
+}
+
+// isBefore reports whether a revision would decide its name, or be its last removal.
+func (l lasts) isBefore(tag revision.Tag) bool {
+	return l.any[tag.Name].Compare(tag) < 0 || tag.Op == revision.OpRemove && l.removal[tag.Name].Compare(tag) < 0
+}
+
+// standing returns the last revisions that are listed, and those that are lost.
+func (e *examiner) standing() lasts {
+	found := lasts{map[string]revision.Tag{}, map[string]revision.Tag{}}
+	for _, tag := range e.view.listed {
+		if fault := e.faults[tag]; fault == nil || !errors.Is(fault.Err, entry.ErrMalformed) { // what is no revision stands in front of nothing
+			found.add(tag)
+		}
+	}
+	for tag, fault := range e.faults {
+		if fault.Condition == Lost {
+			found.add(tag)
+		}
+	}
+	return found
+}
+
+// addFromSources adds what decides a name in a source and was published here, or removed
+// it, and is not here any more.
+func (e *examiner) addFromSources(ctx context.Context) error {
+	for _, source := range e.options.Sources {
+		heads, err := source.View.Heads(ctx, time.Time{})
+		if err != nil {
+			return fmt.Errorf("%s: %w", source.Name, err)
+		}
+		last := lasts{map[string]revision.Tag{}, map[string]revision.Tag{}}
+		for _, head := range heads {
+			last.add(head.Tag)
+		}
+		for _, tag := range source.View.tags {
+			if tag.Op == revision.OpRemove && tag.Compare(last.any[tag.Name]) < 0 {
+				last.add(tag)
+			}
+		}
+		standing := e.standing()
+		var want []revision.Tag
+		for _, of := range []map[string]revision.Tag{last.removal, last.any} {
+			for _, tag := range of {
+				if standing.isBefore(tag) && !slices.Contains(want, tag) && !slices.Contains(e.view.listed, tag) && tag.Millis <= e.log.horizon() {
+					want = append(want, tag)
+				}
+			}
+		}
+		for tag, record := range e.recordsOf(ctx, source, want) {
+			if found, err := revision.Unpack(tag, record.Manifest); err == nil && found.Catalog() == e.log.id {
+				e.setLost(tag, record)
+			}
+		}
+	}
+	return nil
+}
+
+// recordsOf returns what a source has of some revisions.
+func (e *examiner) recordsOf(ctx context.Context, source Source, want []revision.Tag) map[revision.Tag]*Record {
+	found := map[revision.Tag]*Record{}
+	for _, tag := range want {
+		if _, has := slices.BinarySearchFunc(source.View.tags, tag, revision.Tag.Compare); !has {
+			continue
+		}
+		manifest, err := source.View.log.Manifest(ctx, tag)
+		if err != nil || !tag.Names(digest.FromBytes(manifest)) {
+			continue
+		}
+		record := &Record{Tag: tag, Manifest: manifest, Signatures: source.View.log.Signatures(tag), From: source.Name}
+		if source.Signatures != nil && len(record.Signatures) == 0 {
+			record.Signatures = source.Signatures(ctx, digest.FromBytes(manifest))
+		}
+		found[tag] = record
+	}
+	return found
+}
+
+// addAttached adds what is beside images and not here: all of a name of which nothing
+// stands, and of another what would decide it.
+func (e *examiner) addAttached() {
+	standing := e.standing()
+	for _, record := range e.options.Attached {
+		fault := e.faults[record.Tag]
+		switch {
+		case fault != nil && fault.Record == nil && fault.Condition != Unclear:
+			fault.Record = &record
+		case fault != nil, slices.Contains(e.view.listed, record.Tag):
+		case standing.any[record.Tag.Name] == (revision.Tag{}), standing.isBefore(record.Tag):
+			e.setLost(record.Tag, &record)
+		}
+	}
 }
 
 // isOurs reports whether what is not there was there once: this reader saw it, or it is
@@ -116,15 +214,34 @@ func (e *examiner) addRecords(ctx context.Context) {
 	for tag, record := range e.records(ctx, want) {
 		e.faults[tag].Record = record
 	}
+	group := errgroup.Group{}
+	group.SetLimit(e.log.options.Parallel)
 	for _, fault := range e.faults {
-		if fault.Record == nil {
-			continue
+		if fault.Record != nil {
+			group.Go(func() error {
+				e.proveRecord(ctx, fault)
+				return nil
+			})
 		}
-		if found, err := e.log.decode(fault.Tag, digest.FromBytes(fault.Record.Manifest), fault.Record.Manifest); err == nil {
-			e.add(found)
-		} else {
-			fault.Record = nil // no revision: nothing is mended by it
-		}
+	}
+	_ = group.Wait() // never fails: it is said of each
+}
+
+// proveRecord checks what is to be written again. Only what is proven may decide a name.
+func (e *examiner) proveRecord(ctx context.Context, fault *Examined) {
+	record := fault.Record
+	found, err := e.log.decode(fault.Tag, digest.FromBytes(record.Manifest), record.Manifest)
+	if err != nil {
+		fault.Record = nil // no revision: nothing is mended by it
+		return
+	}
+	if e.options.Prove != nil && record.From != "" {
+		fault.Unproven = e.options.Prove(ctx, found, record.Signatures)
+	}
+	if fault.Unproven == nil || fault.Condition != Lost {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.add(found)
 	}
 }
 
@@ -157,6 +274,10 @@ func (e *examiner) records(ctx context.Context, want []revision.Tag) map[revisio
 		budget.begin()
 		_, _ = e.log.readSnapshot(budget, e.log.target, tag, nil, nil) // what could be read of it is known all the same
 		e.claimed(ctx, want, found)
+	}
+	for _, source := range e.options.Sources {
+		missing := slices.DeleteFunc(slices.Clone(want), func(tag revision.Tag) bool { return found[tag] != nil })
+		maps.Copy(found, e.recordsOf(ctx, source, missing))
 	}
 	for tag, record := range found {
 		f, _ := e.log.known.get(tag)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // repairVerb takes as long as it takes: it reads all of a catalog.
@@ -39,27 +40,47 @@ caches; under a trust policy only what that verifies. A revision comes back
 under its own tag and date, so that nothing newer is hidden and nothing that was
 removed comes back. Nothing is deleted. The same command again writes nothing.
 
+--from names backups and other catalogs that may have what is lost. With
+--from-images a catalog that is lost is rebuilt from what is attached to its
+images: revisions that say that they were published in this catalog, of the
+image that they are attached to, and that the policy verifies.
+
 What publications do by --no-attach and --no-keep is no finding with the same
 flags.`,
 		Example: `  caib catalog repair registry.example.com/team/catalog
   caib catalog repair registry.example.com/team/catalog --policy policy.yaml --apply
-  caib catalog repair oci:/srv/catalog -o json`,
+  caib catalog repair oci:/srv/catalog --from backup.tar.zst -o json
+  caib catalog repair registry.example.com/team/catalog --policy policy.yaml \
+      --from-images registry.example.com/os/autosd --apply`,
 		Args: arguments("[CATALOG]"),
 	}
 	flags := command.Flags()
 	flags.BoolVar(&o.apply, "apply", false, "mend what can be mended")
+	flags.StringArrayVar(&o.examine.From, "from", nil, "a backup file, or another catalog, that has what is lost; may be repeated")
+	flags.StringArrayVar(&o.examine.FromImages, "from-images", nil, "a repository whose images know what is lost; may be repeated")
+	flags.BoolVar(&o.examine.AllowUnsigned, "allow-unsigned", false, "with --from-images: believe what is attached to images without a policy")
 	flags.BoolVar(&o.examine.NoAttach, "no-attach", false, "images need not know their entries")
 	flags.BoolVar(&o.examine.NoKeep, "no-keep", false, "images need no tag that keeps them")
-	return a.verb(command, []int{exitUnauthorized, exitUnreachable, exitMalformed}, o.run)
+	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
 
 func (o *repairOptions) run(ctx context.Context, args []string) error {
 	if len(args) == 1 {
-		o.settings.catalogs = args
+		o.settings.catalogs, o.settings.origins["catalog"] = args, origin{kind: "flag", place: "CATALOG", label: "CATALOG"}
+	}
+	if o.examine.AllowUnsigned && len(o.examine.FromImages) == 0 {
+		return fmt.Errorf("%w: --allow-unsigned is for --from-images", entry.ErrInvalid)
 	}
 	c, err := o.openOne(ctx)
 	if err != nil {
 		return err
+	}
+	if o.apply && len(o.examine.FromImages) > 0 && o.settings.policy == "" && !o.examine.AllowUnsigned {
+		return withHint(fmt.Errorf("%w: --from-images with --apply needs a policy: whoever may write beside an image may have written what is attached to it", entry.ErrInvalid),
+			"give --policy FILE, or --allow-unsigned to believe it all the same")
+	}
+	if len(o.examine.FromImages) > 0 {
+		o.note("entries that were added, edits, and removals that were not attached are beside no image: they do not come back")
 	}
 	found, err := c.Examine(ctx, o.examine)
 	if err != nil {

@@ -50,7 +50,7 @@ var contractFlags = map[string][]string{
 	"import-key-pair":   {"key", "output-key-prefix", "force"},
 	"sign":              {"sign-key", "sign-keyless", "sign-image", "signing-config", "trusted-root", "identity-token", "signature-format"},
 	"verify":            append([]string{"all", "resume"}, demandFlags...),
-	"repair":            {"apply", "no-attach", "no-keep"},
+	"repair":            {"apply", "from", "from-images", "allow-unsigned", "no-attach", "no-keep"},
 
 	"login-check": {"push"},
 	"mirrors":     demandFlags,
