@@ -201,3 +201,28 @@ func TestCopyCompletesImages(t *testing.T) {
 		t.Errorf("with images: %+v", second)
 	}
 }
+
+// What is signed at the source after it was copied is signed at the destination by the
+// next copy.
+func TestCopyPassesLateSignaturesOn(t *testing.T) {
+	t.Parallel()
+	sign := team(t)
+	policy := trusting(t, sign)
+	w := newCopyWorlds(t, false)
+	c := w.src.open(catalog.Options{})
+	w.src.publish(c, w.src.push("os/late", "1", "1"), catalog.PublishOptions{Name: "late"})
+	w.copy(w.dst.open(catalog.Options{}), nil, catalog.CopyOptions{})
+	if _, err := c.Sign(t.Context(), "late", *sign); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []int{1, 0} {
+		result := w.copy(w.dst.open(catalog.Options{}), policy, catalog.CopyOptions{})
+		if result.Signatures != want || result.Revisions.Copied != 0 {
+			t.Errorf("copy %d: %+v, want %d signatures and no revision", n+2, result, want)
+		}
+		item, err := w.dst.open(catalog.Options{Policy: policy}).Get(t.Context(), "late", catalog.GetOptions{})
+		if err != nil || item.Verdict != entry.VerdictVerified {
+			t.Errorf("after copy %d: %v, %q", n+2, err, item.Verdict)
+		}
+	}
+}

@@ -39,6 +39,7 @@ func (c *copier) passLate(ctx context.Context) error {
 		if len(item.Signatures) == 0 {
 			return nil
 		}
+		item.put = func(context.Context) error { return nil } // it is there
 		if err := c.plan.options.Late(ctx, item); err != nil {
 			c.keep(tag, err)
 		}
