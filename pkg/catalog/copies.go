@@ -161,10 +161,18 @@ func (c *Catalog) locationsRefused(ctx context.Context, artifact ocilog.Location
 	return ""
 }
 
-// copiesOf returns where the locations of the catalog say that an image can be had as
-// well, in the order to ask. It reads them where the last reading saw any, once.
-func (c *Catalog) copiesOf(ctx context.Context, ref registry.Reference) (copies []registry.Reference) {
-	for _, one := range c.knownLocations(ctx) {
+// copiesOf returns where the locations of the last reading say that an image can be had
+// as well, in the order to ask.
+func (c *Catalog) copiesOf(ctx context.Context, ref registry.Reference) []registry.Reference {
+	c.mu.Lock()
+	view := c.view
+	c.mu.Unlock()
+	return c.copiesIn(c.locationsOf(ctx, view), ref)
+}
+
+// copiesIn returns where locations say that an image can be had, in the order to ask.
+func (c *Catalog) copiesIn(locations []Location, ref registry.Reference) (copies []registry.Reference) {
+	for _, one := range locations {
 		if !one.Counts {
 			break
 		}
@@ -191,11 +199,8 @@ type weighed struct {
 	all    []Location
 }
 
-// knownLocations returns the locations of the last reading.
-func (c *Catalog) knownLocations(ctx context.Context) []Location {
-	c.mu.Lock()
-	view := c.view
-	c.mu.Unlock()
+// locationsOf returns the locations of a view, and reads them once; nil is no view.
+func (c *Catalog) locationsOf(ctx context.Context, view *ocilog.View) []Location {
 	if view == nil || !view.HasLocations() {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/internal/serving"
+	"github.com/oci-catalog/caib/pkg/registry"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -66,6 +67,8 @@ type servedView struct {
 	others   []ocilog.HeadRef // that decide names which are not live
 	statuses map[string]*entry.Status
 	recorded revision.Tag // of the artifact that the statuses are from
+
+	locations []Location // of the images: mirrors that this machine has besides are its own
 }
 
 // serve returns what a read of the log showed.
@@ -76,7 +79,7 @@ func (c *Catalog) serve(ctx context.Context, view *ocilog.View) (serving.View, e
 		return nil, err
 	}
 	statuses := view.Statuses(ctx)
-	v := &servedView{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag}
+	v := &servedView{catalog: c, view: view, heads: heads, others: others, statuses: statuses.ByName, recorded: statuses.Tag, locations: c.locationsOf(ctx, view)}
 	c.warnOf(view.Warnings())
 	return v, nil
 }
@@ -109,6 +112,7 @@ func (v *servedView) Items(ctx context.Context, names map[string]bool) ([]entry.
 			items = append(items, revision.Item())
 		}
 	}
+	v.locate(items...)
 	return items, nil
 }
 
@@ -124,13 +128,38 @@ func (v *servedView) Statuses() map[string]*entry.Status { return v.statuses }
 // Equal is that of serving.View.
 func (v *servedView) Equal(other serving.View) bool {
 	o, ok := other.(*servedView)
-	return ok && v.Absent() == o.Absent() && slices.Equal(v.heads, o.heads) && v.recorded == o.recorded
+	return ok && v.Absent() == o.Absent() && slices.Equal(v.heads, o.heads) && v.recorded == o.recorded && v.SamePlaces(other)
+}
+
+// SamePlaces is that of serving.View.
+func (v *servedView) SamePlaces(other serving.View) bool {
+	o, ok := other.(*servedView)
+	return ok && slices.Equal(v.locations, o.locations)
+}
+
+// locate says of items where their images are asked for first, if not where they were
+// published.
+func (v *servedView) locate(items ...entry.Item) {
+	if len(v.locations) == 0 {
+		return
+	}
+	for n := range items {
+		ref, err := registry.ParseReference(items[n].RegistryURL)
+		if err != nil {
+			continue
+		}
+		if copies := v.catalog.copiesIn(v.locations, ref); len(copies) > 0 && copies[0].Layout == "" && copies[0].Normal().Base() != ref.Normal().Base() {
+			copies[0].Digest = items[n].Digest
+			items[n].Location = copies[0].String()
+		}
+	}
 }
 
 // List is that of serving.View.
 func (v *servedView) List(ctx context.Context, options serving.ListOptions) (items []entry.Item, refused int, err error) {
 	options.Query.Limit = 0
 	page, err := v.catalog.list(withLookupBudget(ctx), v.view, ListOptions{Query: options.Query, Image: options.Image, AsOf: options.AsOf})
+	v.locate(page.Items...)
 	return page.Items, len(page.Refused), err
 }
 
@@ -145,7 +174,10 @@ func (v *servedView) Get(ctx context.Context, name, version string, asOf time.Ti
 	if err := entry.CheckName(name); err != nil {
 		return entry.Item{}, err
 	}
-	return v.catalog.get(withLookupBudget(ctx), v.view, name, GetOptions{Version: version, AsOf: asOf})
+	item, err := v.catalog.get(withLookupBudget(ctx), v.view, name, GetOptions{Version: version, AsOf: asOf})
+	items := []entry.Item{item}
+	v.locate(items...)
+	return items[0], err
 }
 
 // History is that of serving.View.

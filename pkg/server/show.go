@@ -104,8 +104,9 @@ func (f *follower) entries(ctx context.Context, old *state, views []serving.View
 		live := view.Live()
 		own := make([]*servedEntry, len(live))
 		missing := map[string]*serving.Finding{}
+		moved := n >= len(f.shown) || !view.SamePlaces(f.shown[n])
 		for k, head := range live {
-			if old != nil && !old.fromCache {
+			if old != nil && !old.fromCache && !moved {
 				own[k] = old.find(health.Key{Catalog: label, Name: head.Name})
 			}
 			finding := findingOf(found[n], head)

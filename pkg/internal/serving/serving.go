@@ -64,8 +64,10 @@ type View interface {
 	// Statuses returns the recorded statuses, by name of the entry; read-only.
 	Statuses() map[string]*entry.Status
 	// Equal reports whether both views showed the same entries with the same
-	// statuses.
+	// statuses and places.
 	Equal(other View) bool
+	// SamePlaces reports whether both views say the same of where images can be had.
+	SamePlaces(other View) bool
 	// List returns what the options select, and how many names are kept back by the
 	// policy that they could select. What no cache holds of the past is asked of the
 	// registry.
