@@ -102,13 +102,14 @@ func (s *imageScan) refuse(ctx context.Context, a *attachedRevision, allowUnsign
 		return fmt.Errorf("%w: it was published in %s", entry.ErrUntrusted, a.Catalog())
 	case a.Document != nil && !a.subjects[a.Document.Image.Digest]:
 		return fmt.Errorf("%w: it is of another image, %s", entry.ErrUntrusted, a.Document.Image.Digest)
-	case a.Removal != nil && !s.endsNeighbour(a):
-		return fmt.Errorf("%w: what it ends is not attached to the image", entry.ErrUntrusted)
 	}
 	policy := c.policy()
 	if policy == nil || policy.For(c.Reference(), a.Tag.Name).Warn {
 		if !allowUnsigned {
 			return fmt.Errorf("%w: no rule of a policy says who may have published it", entry.ErrUntrusted)
+		}
+		if a.Removal != nil && !s.hasNeighbour(a) {
+			return fmt.Errorf("%w: nothing of its name is attached to the image", entry.ErrUntrusted)
 		}
 		if a.Tag.Time().After(c.options.Now().Add(24 * time.Hour)) {
 			return fmt.Errorf("%w: it is dated %s, more than a day ahead", entry.ErrUntrusted, a.Tag.Time())
@@ -141,15 +142,17 @@ func (s *imageScan) verify(ctx context.Context, a *attachedRevision) error {
 	return s.catalog.refusal(a.Revision, report)
 }
 
-// endsNeighbour reports whether a removal ends a revision that is beside the same image.
-func (s *imageScan) endsNeighbour(a *attachedRevision) bool {
-	ended := s.revisions[a.Removal.Revision]
-	if ended == nil || ended.Tag.Name != a.Tag.Name {
-		return false
-	}
-	for subject := range a.subjects {
-		if ended.subjects[subject] {
-			return true
+// hasNeighbour reports whether a publication of the name of a removal is beside the same
+// image. What it ends need not be: an edit is attached to nothing.
+func (s *imageScan) hasNeighbour(a *attachedRevision) bool {
+	for _, other := range s.revisions {
+		if other.Document == nil || other.Tag.Name != a.Tag.Name {
+			continue
+		}
+		for subject := range a.subjects {
+			if other.subjects[subject] {
+				return true
+			}
 		}
 	}
 	return false

@@ -85,6 +85,13 @@ func TestALostCatalogIsRebuiltFromItsImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSignedCatalog(t, referrers)
+			s.publish(s.reader(), s.push("os/a", "9", "gone"), catalog.PublishOptions{Name: "gone", Sign: s.sign})
+			if _, err := s.reader().Edit(t.Context(), "gone", entry.Change{AddTags: []string{"edited"}}, catalog.EditOptions{Sign: s.sign}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.reader().Remove(t.Context(), "gone", catalog.RemoveOptions{Sign: s.sign}); err != nil {
+				t.Fatal(err)
+			}
 			before, err := s.reader().List(t.Context(), catalog.ListOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -101,6 +108,10 @@ func TestALostCatalogIsRebuiltFromItsImages(t *testing.T) {
 			}
 			if diff := cmp.Diff(before.Items, after.Items); diff != "" {
 				t.Error("the entries are others: ", diff)
+			}
+			history, err := s.reader().History(t.Context(), "gone")
+			if err != nil || len(history) != 2 || history[1].Operation != "remove" {
+				t.Errorf("what was removed has the history %+v, %v, want its publication and its removal", history, err)
 			}
 			s.mends()
 		})
