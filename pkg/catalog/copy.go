@@ -12,6 +12,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // CopyOptions select what Copy copies. The zero value is all of it.
@@ -110,6 +111,7 @@ type copying struct {
 	images   *imagecopy.Copier
 	removed  map[string]revision.Tag // the last removal of each name
 	heads    map[revision.Tag]bool
+	report   func(context.Context, *revision.Revision) trust.Report // of the policy; nil without one
 
 	mu       sync.Mutex
 	sources  map[string]registry.Repository // of images, by where they were published
@@ -137,8 +139,9 @@ func (r *copying) run(ctx context.Context) error {
 	if r.from.policy() != nil {
 		evaluator := r.from.newEvaluator(view, zeroTime)
 		defer evaluator.done(ctx)
+		r.report = evaluator.report
 		options.Refuse = func(ctx context.Context, head *revision.Revision) error {
-			return r.from.refusal(head, evaluator.report(ctx, head))
+			return r.from.refusal(head, r.report(ctx, head))
 		}
 	}
 	plan, err := ocilog.PlanCopy(ctx, view, r.to.log, options)
@@ -154,7 +157,7 @@ func (r *copying) run(ctx context.Context) error {
 	}
 	copied, err := plan.Run(ctx)
 	r.to.forget()
-	r.report(copied)
+	r.take(copied)
 	if err == nil {
 		err = r.completeImages(ctx, plan)
 	}
@@ -190,8 +193,8 @@ func (r *copying) foresee(plan *ocilog.CopyPlan) error {
 	return r.failed
 }
 
-// report takes over what became of the log.
-func (r *copying) report(copied ocilog.CopyResult) {
+// take takes over what became of the log.
+func (r *copying) take(copied ocilog.CopyResult) {
 	r.result.Revisions = CopyCount{Copied: copied.Copied, Present: copied.Present}
 	for _, kept := range copied.Kept {
 		r.keepBack(kept)

@@ -15,6 +15,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/internal/referrertag"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/registry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // before copies what a revision needs before readers may see it: its image, and its
@@ -39,18 +40,38 @@ func (r *copying) wantsImage(tag revision.Tag) bool {
 // the revision back.
 func (r *copying) copyImages(ctx context.Context, rev *revision.Revision) error {
 	for _, image := range imagesOf(rev.Document) {
-		moved, err := r.copyImage(ctx, image)
+		err := r.mayRead(ctx, rev, image)
 		if err == nil {
-			r.countImage(moved)
-			continue
+			var moved bool
+			if moved, err = r.copyImage(ctx, image); err == nil {
+				r.countImage(moved)
+				continue
+			}
 		}
 		err = fmt.Errorf("image %s: %w", image, err)
-		if !errors.Is(err, entry.ErrNotFound) {
+		if !errors.Is(err, entry.ErrNotFound) && !errors.Is(err, entry.ErrUntrusted) {
 			return err
 		}
 		if r.heads[rev.Tag] {
 			r.fail(NotCopied{Name: rev.Tag.Name, Image: image.String(), Reason: err.Error(), Err: err})
 		}
+	}
+	return nil
+}
+
+// mayRead says why an image is not to be read because an entry says so: a policy refuses
+// the revision, or it names a directory of this machine, and nothing shows that it was
+// meant. Who copies may have access that whoever wrote the entry has not.
+func (r *copying) mayRead(ctx context.Context, rev *revision.Revision, image registry.Reference) error {
+	report := trust.Report{}
+	if r.report != nil {
+		report = r.report(ctx, rev)
+		if err := report.Err(subject(rev), rev.Digest); err != nil {
+			return err
+		}
+	}
+	if image.Layout != "" && r.from.reference.Layout == "" && report.Verdict != entry.VerdictVerified {
+		return fmt.Errorf("%w: a directory of this machine is not read because an entry says so, unless a policy verifies that", entry.ErrUntrusted)
 	}
 	return nil
 }
@@ -95,7 +116,7 @@ func (r *copying) completeImages(ctx context.Context, plan *ocilog.CopyPlan) err
 func (r *copying) isKept(ctx context.Context, image registry.Reference, tags map[string][]string) (bool, error) {
 	at, _, err := r.targets.target(image)
 	if err != nil {
-		return false, err
+		return false, nil // copying it says why
 	}
 	listed, known := tags[at.Base()]
 	if !known {
@@ -200,7 +221,7 @@ func (r *copying) writeLocations(ctx context.Context, plan *ocilog.CopyPlan) err
 		for _, image := range imagesOf(name.Head.Document) {
 			at, tells, err := r.targets.target(image)
 			if err != nil {
-				return fmt.Errorf("entry %q: %w", name.Name, err)
+				continue // copying it says why
 			}
 			if at.Normal().Base() != image.Normal().Base() { // else it is where it was
 				all = append(all, tells)

@@ -30,6 +30,13 @@ func newCopyMap(to registry.Reference, rules []registry.Mirror) (*copyMap, error
 		}
 		return m, nil
 	}
+	for n, rule := range rules {
+		if other := slices.IndexFunc(rules[:n], func(r registry.Mirror) bool {
+			return strings.TrimRight(r.Prefix, "/") == strings.TrimRight(rule.Prefix, "/")
+		}); other >= 0 {
+			return nil, fmt.Errorf("%w: images below %s are mapped to %s and to %s", entry.ErrInvalid, rule.Prefix, rules[other].Location, rule.Location)
+		}
+	}
 	slices.SortStableFunc(m.rules, func(a, b registry.Mirror) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
 	m.below = path.Dir(to.Normal().Base())
 	return m, nil

@@ -138,7 +138,9 @@ func (r *run) referrer(ctx context.Context, subject, listed ocispec.Descriptor, 
 	return r.copyAttachments(ctx, root.descriptor, attached, level+1, there)
 }
 
-// isLast tells artifacts that nobody attaches anything to: ours and signatures.
+// isLast tells artifacts that nobody attaches anything to: ours and signatures. An
+// image that is made of a revision brings that no signatures, where the catalog is in
+// the same repository.
 func (n *node) isLast() bool {
 	return strings.HasPrefix(n.said.ArtifactType, "application/vnd.caib.catalog.") || strings.HasPrefix(n.said.ArtifactType, "application/vnd.dev.sigstore.bundle")
 }

@@ -234,3 +234,25 @@ func TestSubjectsComeFirst(t *testing.T) {
 		t.Errorf("got %+v, want %d attachments", got, s.attachments)
 	}
 }
+
+// An image that is made of a revision of a catalog brings nothing that is attached to it:
+// where the catalog is in the same repository, that would count as its signatures.
+func TestRevisionsBringNoSignatures(t *testing.T) {
+	t.Parallel()
+	from := newHost(t, true).open(t, "team/image")
+	b := builder{t, from}
+	revision := b.manifest(ocispec.Manifest{ArtifactType: "application/vnd.caib.catalog.entry.v1+json"}, "", "entry")
+	b.referrer("forged", revision, "forged signature")
+	b.manifest(ocispec.Manifest{}, referrertag.Index(revision.Digest)+".sig", "forged signature, too")
+	for name, root := range map[string]ocispec.Descriptor{"itself": revision, "below an index": b.index("", revision)} {
+		to := newLayout(t)
+		got := copyImage(t, New(Options{Catalog: catalog}), from, to, root.Digest)
+		tags, err := to.Tags(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Referrers > 0 || len(digests(t, to, plain(revision))) > 0 || strings.Contains(strings.Join(tags, " "), ".sig") {
+			t.Errorf("%s: %+v, tags %v, want nothing attached", name, got, tags)
+		}
+	}
+}

@@ -189,7 +189,7 @@ func (r *run) image(ctx context.Context, root digest.Digest) error {
 // then what does; then under the tag that keeps it.
 func (r *run) commit(ctx context.Context, n *node) error {
 	var attached attachments
-	if !n.isAttestation() {
+	if !n.isAttestation() && !n.isLast() {
 		attached = r.attachments(ctx, n.descriptor)
 	}
 	if !n.kept && !attached.none() {

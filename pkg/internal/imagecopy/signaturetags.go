@@ -99,7 +99,7 @@ func (r *run) signature(ctx context.Context, tag string, d digest.Digest, level 
 		return err
 	}
 	var attached attachments
-	if level < maxLevel {
+	if level < maxLevel && !t.root.isLast() {
 		attached = r.attachments(ctx, t.root.descriptor)
 	}
 	if due {
