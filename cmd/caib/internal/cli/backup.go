@@ -90,12 +90,12 @@ func newRestore(a *app) *cobra.Command {
 		Use:        restoreVerb + " FILE DST",
 		SuggestFor: []string{"import", "load"},
 		Short:      "Copy what a backup holds into a catalog",
-		Long: `Copy what a file holds that ` + "`caib catalog backup`" + ` made into a catalog: history,
-signatures and images. DST is REGISTRY/REPOSITORY or oci:PATH. All of the file is
-checked first: of one that was cut or altered nothing is used.
+		Long: `Copy what a file of ` + "`caib catalog backup`" + ` holds into a catalog: history,
+signatures and images. DST is REGISTRY/REPOSITORY or oci:PATH. All of the file
+is checked first: of one that was cut or altered nothing is used.
 
-It is a copy, as ` + "`caib catalog copy`" + ` makes one: DST may be empty, or have gone on
-since. Nothing newer is lost, nothing that was removed comes back, and the same
+It is a copy, as ` + "`caib catalog copy`" + ` makes one: DST may be empty, or have gone
+on since. Nothing newer is lost, nothing that was removed comes back, and the same
 command again goes on where it was cut off. Images go to DST's registry, below
 what DST is in, or where --map says; the registry that they were published from
 is not asked.

@@ -31,7 +31,9 @@ func newRemove(a *app) *cobra.Command {
 		SuggestFor: []string{"delete", "del"},
 		Short:      "End an entry",
 		Long: `End an entry: it is no longer listed, and its history stays. The image itself is
-not touched; beside one that was published here the removal is told. On a terminal the command asks first; elsewhere it needs --force.
+not touched; beside one that was published here the removal is told. On a
+terminal the command asks first; elsewhere it needs --force.
+
 Where readers demand signatures, the removal needs one too: --sign-key or
 --sign-keyless. Without one, a policy in the settings that would refuse it stops
 it; --unsigned goes on all the same.`,
@@ -65,22 +67,8 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	if !o.force {
-		what := name
-		var refused *trust.Error
-		switch item, err := c.Get(ctx, name, catalog.GetOptions{}); {
-		case errors.As(err, &refused): // what the policy refuses may go all the same
-			o.warn(err.Error())
-		case err != nil:
-			return namesHint(err)
-		default:
-			what = fmt.Sprintf("%s (%s)", name, item.RegistryURL)
-		}
-		yes, err := o.confirm(ctx, fmt.Sprintf("Remove %s from %s?", what, c.Reference()))
-		if err != nil {
+		if err := o.ask(ctx, c, name); err != nil {
 			return err
-		}
-		if !yes {
-			return errDeclined
 		}
 	}
 	sign, err := o.signing.openUnless(ctx, o.unsigned, o.app)
@@ -111,4 +99,23 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 		}
 	}
 	return nil
+}
+
+// ask asks whether an entry is to end, and fails unless the answer is yes.
+func (o *removeOptions) ask(ctx context.Context, c writer, name string) error {
+	what := name
+	var refused *trust.Error
+	switch item, err := c.Get(ctx, name, catalog.GetOptions{}); {
+	case errors.As(err, &refused): // what the policy refuses may go all the same
+		o.warn(err.Error())
+	case err != nil:
+		return namesHint(err)
+	default:
+		what = fmt.Sprintf("%s (%s)", name, item.RegistryURL)
+	}
+	yes, err := o.confirm(ctx, fmt.Sprintf("Remove %s from %s?", what, c.Reference()))
+	if err == nil && !yes {
+		err = errDeclined
+	}
+	return err
 }
