@@ -95,10 +95,10 @@ signatures and images. DST is REGISTRY/REPOSITORY or oci:PATH. All of the file
 is checked first: of one that was cut or altered nothing is used.
 
 It is a copy, as ` + "`caib catalog copy`" + ` makes one: DST may be empty, or have gone
-on since. Nothing newer is lost, nothing that was removed comes back, and the same
-command again goes on where it was cut off. Images go to DST's registry, below
-what DST is in, or where --map says; the registry that they were published from
-is not asked.
+on since. Nothing newer is lost, nothing that was removed comes back, and the
+same command again goes on where it was cut off. Images go to DST's registry,
+below what DST is in, or where --map says; the registry that they were published
+from is not asked.
 
 Under a trust policy, names whose newest revision it refuses are kept back whole
 and named; all others are restored.`,

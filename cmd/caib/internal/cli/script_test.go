@@ -43,8 +43,11 @@ import (
 // topics_test.go. After a run, the files out and err hold what
 // it printed, with digests, sizes, times in tags, hosts and directories
 // replaced by words, for a comparison that does not depend on them.
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+func TestScripts(t *testing.T) { testscript.Run(t, scripts()) }
+
+// scripts is how scripts run.
+func scripts() testscript.Params {
+	return testscript.Params{
 		Dir:   filepath.Join("testdata", "script"),
 		Setup: setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -90,7 +93,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
-	})
+	}
 }
 
 // parallel runs more scripts at once than there are processors: they wait for
