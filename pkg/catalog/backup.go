@@ -14,9 +14,12 @@ import (
 
 // BackupOptions say how a catalog is kept in a file. The zero value keeps all of it.
 type BackupOptions struct {
-	Force    bool               // replaces a file that is there
-	Out      io.Writer          // is written the archive, as a tar, in the place of a file; nil is none
-	NoImages bool               // keeps the catalog alone
+	Force    bool      // replaces a file that is there
+	Out      io.Writer // is written the archive, as a tar, in the place of a file; nil is none
+	NoImages bool      // keeps the catalog alone
+	// Since is the file of an earlier backup of the catalog: what it has is left out,
+	// and the file is restored onto what it was restored to. "" keeps all.
+	Since    string
 	Progress func(CopyProgress) // as that of CopyOptions
 }
 
@@ -32,17 +35,23 @@ func (c *Catalog) Backup(ctx context.Context, path string, options BackupOptions
 	} else if err := place.Free(path, options.Force); err != nil {
 		return result, err
 	}
+	var base *archivefile.Base
+	if options.Since != "" {
+		if base, err = c.baseOf(ctx, options.Since, path); err != nil {
+			return result, err
+		}
+	}
 	var incomplete error // the file is whole all the same
 	write := func(w *archivefile.Writer) error {
 		var failed error
 		to := c.archived(path, w)
-		result, failed = c.Copy(ctx, to, CopyOptions{NoImages: options.NoImages, Progress: options.Progress})
+		result, failed = c.copyBeyond(ctx, base, to, CopyOptions{NoImages: options.NoImages, Progress: options.Progress})
 		if len(result.KeptBack)+len(result.Failed) > 0 && ctx.Err() == nil && w.CanPush(ctx) == nil {
 			incomplete, failed = failed, nil
 		}
 		return failed
 	}
-	about := archivefile.Options{Catalog: c.normal, Created: c.options.Now(), Images: !options.NoImages}
+	about := archivefile.Options{Catalog: c.normal, Created: c.options.Now(), Images: !options.NoImages, Base: base}
 	if options.Out != nil {
 		err = archivefile.Stream(ctx, options.Out, false, about, write)
 	} else {
@@ -67,7 +76,8 @@ func (c *Catalog) archived(path string, repository registry.Repository) *Catalog
 // Copy: nothing newer is lost, and nothing that was removed comes back. All of the file
 // is checked before anything is written: one that was cut or altered is an
 // entry.ErrMalformed. Under the policy of the catalog, a name whose head is refused is
-// kept back whole.
+// kept back whole. An increment goes onto a catalog that has all revisions of its base:
+// any other one is an entry.ErrConflict.
 func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions) (CopyResult, error) {
 	result := CopyResult{From: path, To: c.Reference(), DryRun: options.DryRun}
 	kept, err := archivefile.OpenFile(ctx, path)
@@ -87,6 +97,9 @@ func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions)
 	result, err = from.Copy(ctx, c, options)
 	result.From = path
 	if errors.Is(err, entry.ErrNotFound) && result.Names == 0 {
+		if kept.Contents.Base != nil {
+			return result, nil // nothing has happened since
+		}
 		err = fmt.Errorf("%w: %s holds an empty catalog", entry.ErrNotFound, path)
 	}
 	return result, err

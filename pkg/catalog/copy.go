@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oci-catalog/caib/pkg/entry"
+	archivefile "github.com/oci-catalog/caib/pkg/internal/archive"
 	"github.com/oci-catalog/caib/pkg/internal/imagecopy"
 	"github.com/oci-catalog/caib/pkg/internal/ocilog"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -83,6 +84,11 @@ type NotCopied struct {
 // refused is kept back whole. The error has the kind of what is worst; the result
 // says what was copied with an error too.
 func (c *Catalog) Copy(ctx context.Context, to *Catalog, options CopyOptions) (CopyResult, error) {
+	return c.copyBeyond(ctx, nil, to, options)
+}
+
+// copyBeyond is Copy, without what the base of the destination has; nil is none.
+func (c *Catalog) copyBeyond(ctx context.Context, base *archivefile.Base, to *Catalog, options CopyOptions) (CopyResult, error) {
 	result := CopyResult{From: c.Reference(), To: to.Reference(), DryRun: options.DryRun}
 	if c.normal == to.normal {
 		return result, fmt.Errorf("%w: %s cannot be copied to itself", entry.ErrInvalid, c.Reference())
@@ -97,7 +103,7 @@ func (c *Catalog) Copy(ctx context.Context, to *Catalog, options CopyOptions) (C
 	if err != nil {
 		return result, err
 	}
-	run := &copying{from: c, to: to, options: options, targets: targets, result: result, sources: map[string]registry.Repository{}}
+	run := &copying{from: c, to: to, base: base, options: options, targets: targets, result: result, sources: map[string]registry.Repository{}}
 	run.images = imagecopy.New(imagecopy.Options{Catalog: to.normal, Progress: run.moved})
 	err = run.run(ctx)
 	return run.result, err
@@ -106,6 +112,7 @@ func (c *Catalog) Copy(ctx context.Context, to *Catalog, options CopyOptions) (C
 // copying is a copy under way.
 type copying struct {
 	from, to *Catalog
+	base     *archivefile.Base // of an increment, which to is; nil is none
 	options  CopyOptions
 	targets  *copyMap
 	images   *imagecopy.Copier
@@ -115,6 +122,7 @@ type copying struct {
 
 	mu       sync.Mutex
 	sources  map[string]registry.Repository // of images, by where they were published
+	beyond   map[string]registry.Repository // where images go beyond the base, likewise
 	result   CopyResult
 	progress CopyProgress
 	failed   error
@@ -132,6 +140,9 @@ func (r *copying) run(ctx context.Context) error {
 	}
 	options := ocilog.CopyOptions{
 		Versions: r.options.Versions, Since: r.options.Since, Before: r.before, Late: r.copySignatures, Copied: r.copied,
+	}
+	if r.base != nil {
+		options.Base, options.Renew = r.isInBase, r.isRenewed
 	}
 	if r.options.Name != "" {
 		options.Select = func(name string) bool { return entry.MatchPattern(r.options.Name, name) }

@@ -90,6 +90,10 @@ func (r *copying) completeImages(ctx context.Context, plan *ocilog.CopyPlan) err
 		if name.Kept != nil || name.Head == nil || name.Head.Document == nil || slices.Contains(name.Write, name.Head.Tag) {
 			continue
 		}
+		if r.base != nil { // it has them, or the head is copied again
+			r.countImage(false)
+			continue
+		}
 		complete := true
 		for _, image := range imagesOf(name.Head.Document) {
 			kept, err := r.isKept(ctx, image, tags)
@@ -172,6 +176,7 @@ func (r *copying) copyImage(ctx context.Context, image registry.Reference) (copi
 	if err != nil {
 		return false, err
 	}
+	to = r.beyondBase(to, image)
 	result, err := r.images.Copy(ctx, from, to, image.Digest)
 	for _, warning := range result.Warnings {
 		r.to.warn(WarnImage, "", fmt.Errorf("image %s: %s", image, warning))

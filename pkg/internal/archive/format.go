@@ -63,9 +63,13 @@ type File struct {
 
 // BaseContents is what an increment says of its base.
 type BaseContents struct {
-	Contents digest.Digest   `json:"contents"` // digest of the base's contents
-	Tags     []string        `json:"tags"`     // of the revisions that the base holds, its own base included
-	Blobs    []digest.Digest `json:"blobs"`    // that the base holds, its own base included
+	Contents digest.Digest `json:"contents"` // digest of the base's contents
+	Created  string        `json:"created"`  // as the base says
+	// What the base has, its own base included: revision tags, blobs, and the
+	// manifests and blobs of images by their repositories.
+	Tags   []string                   `json:"tags"`
+	Blobs  []digest.Digest            `json:"blobs"`
+	Images map[string][]digest.Digest `json:"images"`
 }
 
 // header is the one encoding that the header of a member has.

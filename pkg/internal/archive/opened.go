@@ -39,7 +39,7 @@ func (r *Reader) Resolve(_ context.Context, reference string) (ocispec.Descripto
 // missing is the error of what is not in the archive.
 func (r *Reader) missing(d digest.Digest) error {
 	if r.Contents.Base != nil {
-		return fmt.Errorf("%s in the archive, which is an increment: %w", d, entry.ErrNotFound)
+		return fmt.Errorf("%s in the archive, which is an increment, and its base may have it: %w", d, entry.ErrNotFound)
 	}
 	return fmt.Errorf("%s in the archive: %w", d, entry.ErrNotFound)
 }

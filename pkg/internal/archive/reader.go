@@ -123,7 +123,11 @@ func (o *opening) checkBase() error {
 	if base == nil {
 		return nil
 	}
-	for _, d := range append([]digest.Digest{base.Contents}, base.Blobs...) {
+	named := append([]digest.Digest{base.Contents}, base.Blobs...)
+	for _, held := range base.Images {
+		named = append(named, held...)
+	}
+	for _, d := range named {
 		if d.Validate() != nil {
 			return altered("the base has a digest %.100q", d)
 		}

@@ -24,8 +24,9 @@ type Options struct {
 	Catalog string    // that it is of, in normal form
 	Created time.Time // to the second
 	Images  bool      // the images of the catalog are taken along
-	// Base is what an increment goes on from: what the base has is not written
-	// again. nil makes an archive that is complete in itself.
+	// Base is what an increment goes on from, and names in its contents. Who
+	// writes the increment leaves out what the base has. nil makes an archive that
+	// is complete in itself.
 	Base *Base
 }
 

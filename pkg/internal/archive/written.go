@@ -27,9 +27,6 @@ func (w *Writer) PushBlob(ctx context.Context, descriptor ocispec.Descriptor, co
 	if err := checkContent(descriptor, content, maxBlob); err != nil {
 		return err
 	}
-	if w.inBase(descriptor.Digest) {
-		return nil
-	}
 	_, err := w.blob(ctx, descriptor, func(to io.Writer) error { _, err := to.Write(content); return err })
 	if err == nil {
 		w.remember(descriptor.Digest, content)
@@ -42,8 +39,6 @@ func (w *Writer) remember(d digest.Digest, content []byte) {
 	defer w.mu.Unlock()
 	w.recent.add(d, content)
 }
-
-func (w *Writer) inBase(d digest.Digest) bool { return w.options.Base != nil && w.options.Base.Has(d) }
 
 // checkContent reports content that is not that of its descriptor, or too much.
 func checkContent(descriptor ocispec.Descriptor, content []byte, most int) error {
@@ -62,9 +57,6 @@ func checkContent(descriptor ocispec.Descriptor, content []byte, most int) error
 // CopyBlob writes a blob of any size from another repository, unless it is there, and
 // returns how many bytes were moved.
 func (w *Writer) CopyBlob(ctx context.Context, descriptor ocispec.Descriptor, from registry.Repository) (moved int64, err error) {
-	if w.inBase(descriptor.Digest) {
-		return 0, nil
-	}
 	if there, err := w.holds(descriptor); there || err != nil {
 		return 0, err
 	}
@@ -86,9 +78,6 @@ func (w *Writer) PushManifest(ctx context.Context, descriptor ocispec.Descriptor
 	tag := reference
 	if reference == descriptor.Digest.String() {
 		tag = ""
-	}
-	if base := w.options.Base; base != nil && base.Has(descriptor.Digest) && (tag == "" || base.hasTag(tag)) {
-		return nil
 	}
 	if w.lists(descriptor.Digest, tag) {
 		return nil
@@ -229,11 +218,8 @@ func (w *Writer) OpenBlob(ctx context.Context, descriptor ocispec.Descriptor, of
 	return io.NopCloser(bytes.NewReader(content[offset:])), offset, nil
 }
 
-// StatBlob implements registry.Repository. What the base has is there.
+// StatBlob implements registry.Repository.
 func (w *Writer) StatBlob(_ context.Context, descriptor ocispec.Descriptor) error {
-	if w.inBase(descriptor.Digest) {
-		return nil
-	}
 	there, err := w.holds(descriptor)
 	if err == nil && !there {
 		err = fmt.Errorf("%s in the archive: %w", descriptor.Digest, entry.ErrNotFound)

@@ -41,6 +41,12 @@ type CopyOptions struct {
 	// signatures that snapshots of the source carry and snapshots of the destination do
 	// not. It may be called from several goroutines at once; nil does nothing.
 	Late func(ctx context.Context, item *CopyItem) error
+	// Base reports whether what the destination goes on from has a revision: it counts
+	// as present, and the destination is not asked for it. nil has none.
+	Base func(tag revision.Tag) bool
+	// Renew reports whether a head that Base has is copied all the same, since what is
+	// beside it is new: these signatures are at hand. nil renews none.
+	Renew func(head *revision.Revision, signatures []jsontext.Value) bool
 	// Copied is told of each revision once the destination shows it. It may be called
 	// from several goroutines at once; nil ignores them.
 	Copied func(tag revision.Tag)
@@ -76,7 +82,8 @@ type CopyPlan struct {
 	to      *Log
 	view    *View // of the destination
 	options CopyOptions
-	have    map[revision.Tag]bool // that the destination lists
+	have    map[revision.Tag]bool // that the destination lists, or its base has
+	base    map[revision.Tag]bool // those of them that its base has
 	steps   [copySteps][]revision.Tag
 	byName  map[string]*CopyName
 }
@@ -128,7 +135,7 @@ func PlanCopy(ctx context.Context, from *View, to *Log, options CopyOptions) (*C
 		return nil, err
 	}
 	p.selectNames(heads)
-	for _, step := range []func(context.Context) error{p.keepBackUncertain, p.keepBackRefused, p.checkPresent, p.choose} {
+	for _, step := range []func(context.Context) error{p.keepBackUncertain, p.keepBackRefused, p.checkPresent, p.goOnFromBase, p.choose} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

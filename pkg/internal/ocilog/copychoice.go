@@ -171,7 +171,7 @@ func (p *CopyPlan) confirm(ctx context.Context) error {
 			mu.Lock()
 			listed := p.have[tag]
 			mu.Unlock()
-			if !listed {
+			if !listed || p.base[tag] {
 				continue
 			}
 			want, _ := p.from.log.known.get(tag)

@@ -18,7 +18,7 @@ func (c *copier) passLate(ctx context.Context) error {
 	}
 	var heads []revision.Tag
 	for _, n := range c.plan.copied() {
-		if c.plan.have[n.Head.Tag] {
+		if c.plan.have[n.Head.Tag] && !c.plan.base[n.Head.Tag] {
 			heads = append(heads, n.Head.Tag)
 		}
 	}

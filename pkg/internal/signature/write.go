@@ -38,6 +38,19 @@ func Write(ctx context.Context, to registry.Repository, subject ocispec.Descript
 	return writeBundle(ctx, to, subject, signature, now)
 }
 
+// Layer is the digest of the layer that Write writes for a signature; "" for one that
+// it does not write.
+func (s Signature) Layer() digest.Digest {
+	if s.Format != Legacy {
+		return digest.FromBytes(s.text)
+	}
+	var saved savedJSON
+	if json.Unmarshal(s.text, &saved) != nil {
+		return ""
+	}
+	return digest.FromBytes(saved.Payload)
+}
+
 func writeBundle(ctx context.Context, to registry.Repository, subject ocispec.Descriptor, signature Signature, now time.Time) error {
 	layer := describe(mediaTypeV03, signature.text)
 	config := ocispec.DescriptorEmptyJSON

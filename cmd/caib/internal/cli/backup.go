@@ -39,16 +39,22 @@ once it is whole. What it holds, and a hash of everything, come last, so that a
 file that was cut or altered is noticed: ` + "`caib catalog restore`" + ` reads all of it
 before it writes anything.
 
+With --since OLD, the file of an earlier backup of SRC, only what came since is
+kept: an increment. It is restored after OLD, onto the same catalog, and may be
+the OLD of the next one.
+
 Under a trust policy, names whose newest revision it refuses are kept back whole
 and named; the file holds all others.`,
 		Example: `  caib catalog backup registry.example.com/team/catalog catalog.tar.zst
   caib catalog backup oci:catalog /media/usb/catalog.tar --policy policy.yaml
   caib catalog backup registry.example.com/team/catalog catalog.tar --no-images --force
+  caib catalog backup registry.example.com/team/catalog monday.tar.zst --since sunday.tar.zst
   caib catalog backup registry.example.com/team/catalog - | ssh vault 'cat > catalog.tar'`,
 		Args: arguments("SRC", "FILE"),
 	}
 	flags := command.Flags()
 	flags.BoolVar(&o.backup.NoImages, "no-images", false, "the catalog alone")
+	flags.StringVar(&o.backup.Since, "since", "", "only what is not in the backup in this file")
 	flags.BoolVar(&o.backup.Force, "force", false, "replace a file that is there")
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
 }
@@ -100,6 +106,9 @@ same command again goes on where it was cut off. Images go to DST's registry,
 below what DST is in, or where --map says; the registry that they were published
 from is not asked.
 
+An increment goes onto a catalog that has all of what it goes on from: restore
+the first backup first, and then each increment in turn.
+
 Under a trust policy, names whose newest revision it refuses are kept back whole
 and named; all others are restored.`,
 		Example: `  caib catalog restore catalog.tar.zst registry.example.com/team/catalog
@@ -129,6 +138,9 @@ func (o *copyOptions) restore(ctx context.Context, args []string) error {
 	bar.clear()
 	if errors.Is(err, entry.ErrMalformed) && result.Names == 0 {
 		return withHint(err, "nothing was written; get the file again from where it was kept")
+	}
+	if errors.Is(err, entry.ErrConflict) && result.Names == 0 {
+		return withHint(err, "nothing was written; restore the base first, the OLD of `caib catalog backup --since OLD`, and then %s", args[0])
 	}
 	if printed := o.printCopied(&result, err); printed != nil {
 		return errors.Join(err, printed)
