@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -86,28 +85,38 @@ func TestCopyStandsAlone(t *testing.T) {
 	cosignsVerify(t, copied, s.public, want)
 }
 
-// The same by way of a directory, as it is carried to a network that reaches nothing
-// else.
-func TestCopyByWayOfADirectory(t *testing.T) {
+// The same by way of a directory or a file, as it is carried to a network that reaches
+// nothing else. On the way in and out nothing is written beside.
+func TestCarriedAcross(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, "ggcr")
 	s.fill(0, tenth(500))
 	want := s.show(s.public)
-	dir := filepath.Join(t.TempDir(), "catalog")
+	dir, file := filepath.Join(t.TempDir(), "catalog"), filepath.Join(t.TempDir(), "catalog.tar.zst")
 	s.copyTo("oci:" + dir)
+	alone := s.elsewhere()
+	alone.env = append(alone.env, "TMPDIR="+emptyDir(t))
+	alone.ok("catalog", "backup", s.on.catalog, file, "--timeout", "10m")
 	s.of.stop()
 	layout := newWorld(t, target{catalog: "oci:" + dir})
 	layout.same(s.public, want)
-	to := newCounted(t, "distribution-3.1")
-	on := to.target
-	on.catalog = to.host() + "/mirror/catalog"
-	layout.copyTo(on.catalog)
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
+	for name, carried := range map[string]func(to string){
+		"directory": func(to string) { layout.copyTo(to) },
+		"file": func(to string) {
+			policy := filepath.Join(filepath.Dir(s.public), "policy.yaml")
+			write(t, policy, "version: 1\ndefault: {keys: [{file: "+filepath.Base(s.public)+"}]}\n")
+			alone.ok("catalog", "restore", file, to, "--policy", policy, "--timeout", "10m")
+		},
+	} {
+		to := newCounted(t, "distribution-3.1")
+		on := to.target
+		on.catalog = to.host() + "/mirror/catalog"
+		carried(on.catalog)
+		t.Logf("from a %s", name)
+		copied := newWorld(t, on)
+		copied.same(s.public, want)
+		readByOthers(t, copied, to.host(), want)
 	}
-	copied := newWorld(t, on)
-	copied.same(s.public, want)
-	readByOthers(t, copied, to.host(), want)
 }
 
 // readByOthers reads what is copied with the tools of others.
