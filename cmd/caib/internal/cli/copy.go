@@ -51,8 +51,8 @@ is every name that DST has, whatever --name, --versions and --since leave out.
 
 Under a trust policy, names whose newest revision it refuses are kept back whole
 and named; all others are copied. The images of older revisions that it refuses
-are not asked for. An image in a directory (oci:PATH) that an entry in a registry
-names is read only if a policy verifies the entry.`,
+are not asked for. An image in a directory (oci:PATH) that an entry of a
+registry names is read only if a policy verifies that.`,
 		Example: `  caib catalog copy registry.example.com/team/catalog mirror.example.org/ex/catalog
   caib catalog copy registry.example.com/team/catalog oci:/media/usb/catalog
   caib catalog copy oci:/media/usb/catalog sealed.example.org/ex/catalog --policy policy.yaml
