@@ -34,13 +34,13 @@ func TestIncrements(t *testing.T) {
 	if _, err := one.Blob(ctx, s.layer); !errors.Is(err, entry.ErrNotFound) || !strings.Contains(err.Error(), "increment") {
 		t.Errorf("a blob of the base: got %v, want not found", err)
 	}
-	if diff := cmp.Diff([]string{imageTag}, one.Contents.Base.Tags); diff != "" || one.Contents.Base.Contents != full.digest {
+	if diff := cmp.Diff(bounded[string]{imageTag}, one.Contents.Base.Tags); diff != "" || one.Contents.Base.Contents != full.digest {
 		t.Errorf("the base is %v\n%s", one.Contents.Base.Contents, diff)
 	}
 	next, err := one.Base(ctx, map[string][]digest.Digest{there: {d.Digest}})
 	must(t, err)
 	two := increase(next)
-	if diff := cmp.Diff([]string{imageTag, second}, two.Contents.Base.Tags); diff != "" {
+	if diff := cmp.Diff(bounded[string]{imageTag, second}, two.Contents.Base.Tags); diff != "" {
 		t.Error(diff)
 	}
 	for _, c := range []struct {

@@ -40,6 +40,7 @@ const (
 	maxIndex       = 128 << 20 // bytes of index.json
 	maxContents    = 128 << 20 // bytes
 	maxDescriptors = 500_000   // in index.json
+	shortestTag    = 32        // bytes that a revision's tag takes in a list, or more
 )
 
 // Contents is what an archive says of itself.
@@ -51,7 +52,7 @@ type Contents struct {
 	// Base is what an increment goes on from; nil for an archive that is complete
 	// in itself.
 	Base  *BaseContents `json:"base,omitempty"`
-	Blobs []File        `json:"blobs"` // in the order of the archive
+	Blobs bounded[File] `json:"blobs"` // in the order of the archive
 	Index File          `json:"index"` // index.json
 }
 
@@ -67,9 +68,53 @@ type BaseContents struct {
 	Created  string        `json:"created"`  // as the base says
 	// What the base has, its own base included: revision tags, blobs, and the
 	// manifests and blobs of images by their repositories.
-	Tags   []string                   `json:"tags"`
-	Blobs  []digest.Digest            `json:"blobs"`
+	Tags   bounded[string]            `json:"tags"`
+	Blobs  bounded[digest.Digest]     `json:"blobs"`
 	Images map[string][]digest.Digest `json:"images"`
+}
+
+// listed is what of a descriptor in index.json an archive has to know.
+type listed struct {
+	MediaType    string        `json:"mediaType"`
+	Digest       digest.Digest `json:"digest"`
+	Size         int64         `json:"size"`
+	ArtifactType string        `json:"artifactType"`
+	Annotations  struct {
+		Tag string `json:"org.opencontainers.image.ref.name"`
+	} `json:"annotations"`
+}
+
+// bounded is a list that is not read on once it is longer than any that a writer makes:
+// a list of nothing takes much more memory than text.
+type bounded[T any] []T
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *bounded[T]) UnmarshalJSON(text []byte) error {
+	*b = nil
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	switch begin, err := decoder.Token(); {
+	case err != nil:
+		return err
+	case begin == nil: // null
+		return nil
+	case begin != json.Delim('['):
+		return fmt.Errorf("%v, where a list is due", begin)
+	}
+	most := maxContents / fileSize
+	if _, ofTags := any(*b).(bounded[string]); ofTags {
+		most = maxContents / shortestTag
+	}
+	for decoder.More() {
+		if len(*b) == most {
+			return fmt.Errorf("a list of more than %d", most)
+		}
+		var one T
+		if err := decoder.Decode(&one); err != nil {
+			return err
+		}
+		*b = append(*b, one)
+	}
+	return nil
 }
 
 // header is the one encoding that the header of a member has.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +230,25 @@ func TestBombs(t *testing.T) {
 		runtime.ReadMemStats(&after)
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 32<<20 {
 			t.Errorf("%s: %d bytes of memory, want less than the 64 MiB of the frame", what, grown)
+		}
+	}
+}
+
+// A list of nothing takes no more memory than one that a writer makes.
+func TestListsOfNothing(t *testing.T) {
+	const count = 6 << 20
+	f := newForgery(t)
+	nothing := func(what string) string { return strings.Repeat(what+",", count-1) + what }
+	index := []byte(`{"manifests":[` + nothing("{}") + `]}`)
+	members := slices.Concat(f.layout, file(t, f.name, f.blob), file(t, indexName, index))
+	for what, text := range map[string][]byte{
+		"manifests": forge(t, members, contentsText(f.blobText, fileText(digest.FromBytes(index).String(), strconv.Itoa(len(index))))),
+		"blobs":     forge(t, f.whole, contentsText(nothing("{}"), f.indexText)),
+		"tags":      forge(t, f.whole, strings.TrimSuffix(contentsText(f.blobText, f.indexText), "}")+`,"base":{"tags":[`+nothing(`""`)+`]}}`),
+	} {
+		_, err := Open(t.Context(), bytes.NewReader(text), int64(len(text)))
+		if !errors.Is(err, entry.ErrMalformed) || !strings.Contains(err.Error(), "a list of more than") {
+			t.Errorf("%d %s: got %v, want that they are too many", count, what, err)
 		}
 	}
 }

@@ -252,7 +252,9 @@ func (o *opening) after(at int64, name string, size int64) (content, next int64,
 
 // readIndex reads which manifests there are. Each is among the blobs.
 func (o *opening) readIndex() error {
-	var index ocispec.Index
+	var index struct {
+		Manifests bounded[listed] `json:"manifests"`
+	}
 	if err := json.Unmarshal(o.index, &index); err != nil {
 		return altered("%s: %v", indexName, err)
 	}
@@ -261,7 +263,7 @@ func (o *opening) readIndex() error {
 		return altered("%d manifests, more than %d", len(index.Manifests), maxDescriptors)
 	}
 	for _, d := range index.Manifests {
-		tag := d.Annotations[ocispec.AnnotationRefName]
+		tag := d.Annotations.Tag
 		switch at, there := o.blobs[d.Digest]; {
 		case !there || at.size != d.Size:
 			return altered("%s lists %.100q of %d bytes, which is not there", indexName, d.Digest, d.Size)
