@@ -266,16 +266,15 @@ func (c *Catalog) writeLocations(ctx context.Context, locations []revision.Locat
 
 // believes reports whether a writer takes a locations artifact for what it would write
 // itself: whoever signs nothing, any; whoever signs, what the policy verifies, or
-// without one, what the same key has signed.
+// without one, what the same key has signed; keyless, what names no other host.
 func (c *Catalog) believes(ctx context.Context, artifact ocilog.Locations, sign *Signing) (bool, error) {
 	switch {
 	case sign == nil:
 		return true, nil
 	case c.policy() != nil:
 		return c.locationsRefused(ctx, artifact) == "", nil
-	case sign.Signer.Keyless:
-		evidence := signature.Find(ctx, c.repository, artifact.Descriptor.Digest)
-		return len(evidence.Signatures) > 0, evidence.Err
+	case sign.Signer.Keyless: // its signatures cannot be told from a stranger's: only what counts without them is taken over
+		return !slices.ContainsFunc(artifact.All, func(l revision.Location) bool { return slices.ContainsFunc(l.At, c.isForeign) }), nil
 	}
 	return signature.Signed(ctx, c.repository, artifact.Descriptor.Digest, sign.format(), sign.Signer.PublicKey().Key)
 }

@@ -196,6 +196,20 @@ func TestLocationsAreWrittenOnce(t *testing.T) {
 	}
 }
 
+// Whoever signs keyless, and has no policy, cannot tell whose a signature is: a place on
+// another host that a stranger has signed is not signed once more.
+func TestAKeylessSignerTakesNoStrangersPlaces(t *testing.T) {
+	p := newPlaced(t, nil)
+	p.says("stranger.corp/", team(t))
+	owner := team(t)
+	owner.Signer.Keyless = true
+	p.says(p.host+"/copies/", owner)
+	all, err := p.open(catalog.Options{Policy: trusting(t, owner)}).Locations(t.Context())
+	if err != nil || len(all) != 2 || all[1].At != "stranger.corp/" || all[1].Counts {
+		t.Errorf("%v, %+v; want that what the stranger put there does not count", err, all)
+	}
+}
+
 // Reading a catalog takes no request more because of its locations.
 func TestLocationsCostAListNothing(t *testing.T) {
 	p := newPlaced(t, nil)
