@@ -75,8 +75,8 @@ func (c *Catalog) archived(path string, repository registry.Repository) *Catalog
 // Restore copies what a file holds that Backup made into the catalog, with the rules of
 // Copy: nothing newer is lost, and nothing that was removed comes back. All of the file
 // is checked before anything is written: one that was cut or altered is an
-// entry.ErrMalformed. Under the policy of the catalog, a name whose head is refused is
-// kept back whole. An increment goes onto a catalog that has all revisions of its base:
+// entry.ErrMalformed. Under the policy of the catalog, by its own rules, a name whose
+// head is refused is kept back whole. An increment goes onto a catalog that has all revisions of its base:
 // any other one is an entry.ErrConflict.
 func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions) (CopyResult, error) {
 	result := CopyResult{From: path, To: c.Reference(), DryRun: options.DryRun}
@@ -94,6 +94,7 @@ func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions)
 	}
 	options.NoImages = options.NoImages || !kept.Contents.Images
 	from := c.archived(path, kept)
+	from.ruledAs = c.Reference() // what a file is called, and says of itself, is no reason to believe it
 	result, err = from.Copy(ctx, c, options)
 	result.From = path
 	if errors.Is(err, entry.ErrNotFound) && result.Names == 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // A file that is carried to where the source cannot be reached gives back all of it,
@@ -109,6 +110,28 @@ func TestRestoreIsAUnion(t *testing.T) {
 	}
 	if all := show(t, other.open(catalog.Options{})); len(all.Events) > 0 {
 		t.Errorf("a file that is not right was restored: %+v", all)
+	}
+}
+
+// What a file is called is chosen by whoever hands it over: the rules of the policy are
+// those for the catalog that is restored.
+func TestRestoreGoesByTheRulesOfTheCatalog(t *testing.T) {
+	t.Parallel()
+	w, owner := newCopyWorlds(t, true), team(t)
+	w.src.publish(w.src.open(catalog.Options{}), w.src.push("os/disk", "1", "1"), catalog.PublishOptions{Name: "disk"})
+	path := filepath.Join(t.TempDir(), "backup.tar")
+	if _, err := w.src.open(catalog.Options{}).Backup(t.Context(), path, catalog.BackupOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	to := w.dst.open(catalog.Options{})
+	keys := []*trust.PublicKey{owner.Signer.PublicKey()}
+	policy, err := trust.NewPolicy(nil, &trust.Rule{Keys: keys, Warn: true}, &trust.Rule{Catalog: to.Reference(), Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := w.dst.open(catalog.Options{Policy: policy}).Restore(t.Context(), path, catalog.CopyOptions{})
+	if !errors.Is(err, entry.ErrUntrusted) || len(result.KeptBack) != 1 || result.Revisions.Copied > 0 {
+		t.Errorf("restore of what nobody signed: %v, %+v; want it kept back", err, result)
 	}
 }
 

@@ -67,6 +67,7 @@ type Options struct {
 type Catalog struct {
 	reference  registry.Reference
 	normal     string  // of the reference
+	ruledAs    string  // the catalog whose rules of the policy are for this one; "" is itself
 	options    Options // without Registry: all is opened by way of opener
 	opener     *opener
 	repository registry.Repository

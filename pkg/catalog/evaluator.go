@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -87,7 +88,10 @@ func (e *evaluator) done(ctx context.Context) {
 	}
 }
 
-func (e *evaluator) rule(name string) trust.AppliedRule { return e.policy.For(e.Reference(), name) }
+func (e *evaluator) rule(name string) trust.AppliedRule { return e.policy.For(e.ruledBy(), name) }
+
+// ruledBy is the catalog whose rules are for this one.
+func (c *Catalog) ruledBy() string { return cmp.Or(c.ruledAs, c.Reference()) }
 
 // report says what the policy makes of a revision of the log.
 func (e *evaluator) report(ctx context.Context, revision *revision.Revision) trust.Report {
@@ -220,7 +224,7 @@ func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {
 // looked up when the revision is evaluated.
 func (c *Catalog) checkCarried(revision *revision.Revision, signatures []jsontext.Value) {
 	policy := c.policy()
-	rule := policy.For(c.Reference(), revision.Tag.Name)
+	rule := policy.For(c.ruledBy(), revision.Tag.Name)
 	if _, known := c.verdicts.Recall(rule, trust.SubjectEntry, revision.Digest); known || rule.Name == "" || !slices.Contains(rule.Require, trust.SubjectEntry) || len(signatures) == 0 {
 		return
 	}

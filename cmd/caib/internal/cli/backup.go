@@ -109,8 +109,8 @@ from is not asked.
 An increment goes onto a catalog that has all of what it goes on from: restore
 the first backup first, and then each increment in turn.
 
-Under a trust policy, names whose newest revision it refuses are kept back whole
-and named; all others are restored.`,
+Under a trust policy, names whose newest revision its rules for DST refuse are
+kept back whole and named; all others are restored.`,
 		Example: `  caib catalog restore catalog.tar.zst registry.example.com/team/catalog
   caib catalog restore /media/usb/catalog.tar sealed.example.org/ex/catalog --policy policy.yaml
   caib catalog restore catalog.tar mirror.example.org/catalog --map registry.example.com/os=images.example.org/os
