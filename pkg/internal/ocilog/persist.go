@@ -190,6 +190,7 @@ func (l *Log) saveCache() {
 
 // cacheLines returns what the cache is to hold, or nil if it holds that.
 func (l *Log) cacheLines() []cached {
+	horizon := l.horizon()
 	l.known.mu.Lock()
 	defer l.known.mu.Unlock()
 	if !l.known.changed {
@@ -200,11 +201,12 @@ func (l *Log) cacheLines() []cached {
 	for _, s := range l.snapshots {
 		lines = append(lines, cached{Tag: s.tag.String(), Manifest: string(s.manifest)})
 	}
+	heads := l.known.heads(horizon, func(f *fact) bool { return f.decoded })
 	for tag, f := range l.known.facts {
 		c := cached{Tag: tag.String(), Signatures: f.added}
 		switch {
-		case f.absent:
-			continue // of the state
+		case f.absent && (l.options.State == nil || f.manifest == nil || heads[tag.Name].Compare(tag) > 0):
+			continue // of the state; of a head that is lost, this may be the last copy
 		case f.manifest != nil:
 			c.Manifest = string(f.manifest)
 		case !f.mismatched.IsZero():

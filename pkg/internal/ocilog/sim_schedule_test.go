@@ -126,9 +126,9 @@ func (s *schedule) wait(ctx context.Context, a *actor, what string, do func() er
 	}
 	if s.settled {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.steps++
 		err := do()
-		s.mu.Unlock()
 		s.note("%s: %s%s", a.name, what, outcome(err))
 		return err
 	}
