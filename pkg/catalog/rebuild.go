@@ -72,15 +72,21 @@ func (c *Catalog) attachedRevisions(ctx context.Context, options ExamineOptions)
 		}
 		c.warn(WarnImage, a.Tag.Name, fmt.Errorf("not taken: %s, which is attached to an image: %w", a.Tag, reasons[i]))
 	}
-	if c.policy() == nil {
-		return c.ofNewNames(ctx, taken)
-	}
-	return taken, nil
+	return c.ofNewNames(ctx, taken)
+}
+
+// anybodys reports whether no rule says whose revisions of a name are believed.
+func (c *Catalog) anybodys(name string) bool {
+	policy := c.policy()
+	return policy == nil || policy.For(c.Reference(), name).Warn
 }
 
 // ofNewNames leaves out what nobody has verified of names of which something stands:
 // these keep what decides them.
 func (c *Catalog) ofNewNames(ctx context.Context, all []ocilog.Record) ([]ocilog.Record, error) {
+	if !slices.ContainsFunc(all, func(r ocilog.Record) bool { return c.anybodys(r.Tag.Name) }) {
+		return all, nil
+	}
 	view, err := c.log.ReadIncomplete(ctx)
 	if err != nil {
 		return nil, err
@@ -89,7 +95,7 @@ func (c *Catalog) ofNewNames(ctx context.Context, all []ocilog.Record) ([]ocilog
 	for _, tag := range view.Tags() {
 		names[tag.Name] = true
 	}
-	return slices.DeleteFunc(all, func(r ocilog.Record) bool { return names[r.Tag.Name] && !view.Lists(r.Tag.String()) }), nil
+	return slices.DeleteFunc(all, func(r ocilog.Record) bool { return c.anybodys(r.Tag.Name) && names[r.Tag.Name] && !view.Lists(r.Tag.String()) }), nil
 }
 
 // refuse says why a revision is not taken.
@@ -103,8 +109,7 @@ func (s *imageScan) refuse(ctx context.Context, a *attachedRevision, allowUnsign
 	case a.Document != nil && !a.subjects[a.Document.Image.Digest]:
 		return fmt.Errorf("%w: it is of another image, %s", entry.ErrUntrusted, a.Document.Image.Digest)
 	}
-	policy := c.policy()
-	if policy == nil || policy.For(c.Reference(), a.Tag.Name).Warn {
+	if c.anybodys(a.Tag.Name) {
 		if !allowUnsigned {
 			return fmt.Errorf("%w: no rule of a policy says who may have published it", entry.ErrUntrusted)
 		}

@@ -225,3 +225,20 @@ func (s *signedCatalog) dated(of, name string, at time.Time) []byte {
 	}
 	return packed.Manifest
 }
+
+// A rule that only warns says of nobody that he is believed: a name that stands keeps
+// its head, whatever is attached to its image.
+func TestAWarningRuleTakesNothingForNamesThatStand(t *testing.T) {
+	s := newSignedCatalog(t, true)
+	s.attachRevision("os/a", "1", s.dated("a", "a", time.Now().Add(time.Hour)))
+	warning, err := trust.NewPolicy(nil, nil, &trust.Rule{Keys: []*trust.PublicKey{s.sign.Signer.PublicKey()}, Warn: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, options := range map[string]catalog.Options{"no policy": {}, "a rule that warns": {Policy: warning}} {
+		found, _ := s.rebuilt(options, true)
+		if diff := cmp.Diff([]string(nil), revisionsOf(found)); diff != "" {
+			t.Errorf("with %s: %s", name, diff)
+		}
+	}
+}

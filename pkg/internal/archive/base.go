@@ -125,7 +125,7 @@ func (b *Base) Holds(repository string, d digest.Digest) bool { return b.images[
 func (b *Base) contents() *BaseContents {
 	c := &BaseContents{
 		Contents: b.digest, Created: b.created, Tags: slices.Sorted(maps.Keys(b.tags)), Blobs: slices.Sorted(maps.Keys(b.blobs)),
-		Images: map[string][]digest.Digest{},
+		Images: map[string]bounded[digest.Digest]{},
 	}
 	for repository, held := range b.images {
 		if len(held) > 0 {

@@ -68,9 +68,9 @@ type BaseContents struct {
 	Created  string        `json:"created"`  // as the base says
 	// What the base has, its own base included: revision tags, blobs, and the
 	// manifests and blobs of images by their repositories.
-	Tags   bounded[string]            `json:"tags"`
-	Blobs  bounded[digest.Digest]     `json:"blobs"`
-	Images map[string][]digest.Digest `json:"images"`
+	Tags   bounded[string]                   `json:"tags"`
+	Blobs  bounded[digest.Digest]            `json:"blobs"`
+	Images map[string]bounded[digest.Digest] `json:"images"`
 }
 
 // listed is what of a descriptor in index.json an archive has to know.

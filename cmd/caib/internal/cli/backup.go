@@ -48,8 +48,7 @@ and named; the file holds all others.`,
 		Example: `  caib catalog backup registry.example.com/team/catalog catalog.tar.zst
   caib catalog backup oci:catalog /media/usb/catalog.tar --policy policy.yaml
   caib catalog backup registry.example.com/team/catalog catalog.tar --no-images --force
-  caib catalog backup registry.example.com/team/catalog monday.tar.zst --since sunday.tar.zst
-  caib catalog backup registry.example.com/team/catalog - | ssh vault 'cat > catalog.tar'`,
+  caib catalog backup registry.example.com/team/catalog monday.tar.zst --since sunday.tar.zst`,
 		Args: arguments("SRC", "FILE"),
 	}
 	flags := command.Flags()
