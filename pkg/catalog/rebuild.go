@@ -95,7 +95,9 @@ func (c *Catalog) ofNewNames(ctx context.Context, all []ocilog.Record) ([]ocilog
 	for _, tag := range view.Tags() {
 		names[tag.Name] = true
 	}
-	return slices.DeleteFunc(all, func(r ocilog.Record) bool { return c.anybodys(r.Tag.Name) && names[r.Tag.Name] && !view.Lists(r.Tag.String()) }), nil
+	return slices.DeleteFunc(all, func(r ocilog.Record) bool {
+		return c.anybodys(r.Tag.Name) && names[r.Tag.Name] && !view.Lists(r.Tag.String())
+	}), nil
 }
 
 // refuse says why a revision is not taken.

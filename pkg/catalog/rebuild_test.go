@@ -13,6 +13,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
+	"github.com/oci-catalog/caib/pkg/trust"
 )
 
 // What neither this reader nor a snapshot has comes from another copy of the catalog.
