@@ -14,7 +14,7 @@ import (
 	"github.com/oci-catalog/caib/e2e/registries"
 )
 
-// damaged is a signed catalog in CNCF distribution 3.1, whose files a test damages.
+// damaged is a signed catalog in CNCF distribution, which a test damages.
 type damaged struct {
 	*world
 	dir    string
@@ -27,7 +27,13 @@ func newDamaged(t *testing.T) *damaged {
 	dir := t.TempDir()
 	server := httptest.NewServer(registries.Distribution3Handler(dir, true))
 	t.Cleanup(server.Close)
-	d := &damaged{world: newWorld(t, at(strings.TrimPrefix(server.URL, "http://"), "distribution-3.1", false)), dir: dir, policy: filepath.Join(t.TempDir(), "policy.yaml")}
+	return newDamagedOn(t, at(strings.TrimPrefix(server.URL, "http://"), "distribution-3.1", false), dir)
+}
+
+// newDamagedOn makes the catalog in a registry whose files are below dir.
+func newDamagedOn(t *testing.T, on target, dir string) *damaged {
+	t.Helper()
+	d := &damaged{world: newWorld(t, on), dir: dir, policy: filepath.Join(t.TempDir(), "policy.yaml")}
 	key, public := keyFiles(t)
 	if err := os.WriteFile(d.policy, []byte("version: 1\ndefault: {keys: [{file: "+public+"}]}\n"), 0o600); err != nil {
 		t.Fatal(err)
