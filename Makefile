@@ -55,7 +55,7 @@ LOAD        ?= -load 60s -load-entries 10000
 ## load: run the long campaigns in full, and print times and rates; LOADFLAGS=-load-figures fails where they are bad
 .PHONY: load
 load:
-	$(GO) test -count=1 -v -timeout 60m -run '^TestSimulation(OfCopies)?$$' ./pkg/internal/ocilog -schedules $(SCHEDULES)
+	$(GO) test -count=1 -v -timeout 120m -run '^TestSimulation(OfCopies)?$$' ./pkg/internal/ocilog -schedules $(SCHEDULES)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestLayout' ./pkg/registry $(FULL)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestMutations$$' ./pkg/trust $(FULL)
 	$(GO) test -count=1 -v -timeout 30m -run '^TestCommandsBehindALaggard$$' ./pkg/catalog $(FULL)
