@@ -177,12 +177,7 @@ func (r *copying) run(ctx context.Context) error {
 
 // survey notes what is known of the source before anything is copied.
 func (r *copying) survey(view *ocilog.View, plan *ocilog.CopyPlan) {
-	r.heads, r.removed = map[revision.Tag]bool{}, map[string]revision.Tag{}
-	for _, tag := range view.Tags() {
-		if tag.Op == revision.OpRemove {
-			r.removed[tag.Name] = tag
-		}
-	}
+	r.heads, r.removed = map[revision.Tag]bool{}, lastRemovals(view.Tags())
 	r.result.Names = len(plan.Names)
 	for _, name := range plan.Names {
 		r.result.Revisions.Present += name.Present

@@ -35,12 +35,27 @@ func (r *copying) wantsImage(tag revision.Tag) bool {
 	return !r.options.NoImages && tag.Compare(r.removed[tag.Name]) > 0
 }
 
+// lastRemovals returns the tag of the last removal of each name among some tags.
+func lastRemovals(tags []revision.Tag) map[string]revision.Tag {
+	last := map[string]revision.Tag{}
+	for _, tag := range tags {
+		if tag.Op == revision.OpRemove && tag.Compare(last[tag.Name]) > 0 {
+			last[tag.Name] = tag
+		}
+	}
+	return last
+}
+
 // copyImages copies the image of an entry and its artifacts. What is gone at the source
 // is gone at the destination too, and said; an image of which nothing is known keeps
 // the revision back.
 func (r *copying) copyImages(ctx context.Context, rev *revision.Revision) error {
+	report := trust.Report{}
+	if r.report != nil {
+		report = r.report(ctx, rev)
+	}
 	for _, image := range imagesOf(rev.Document) {
-		err := r.mayRead(ctx, rev, image)
+		err := r.mayRead(rev, report, image)
 		if err == nil {
 			var moved bool
 			if moved, err = r.copyImage(ctx, image); err == nil {
@@ -62,10 +77,8 @@ func (r *copying) copyImages(ctx context.Context, rev *revision.Revision) error 
 // mayRead says why an image is not to be read because an entry says so: a policy refuses
 // the revision, or it names a directory of this machine, and nothing shows that it was
 // meant. Who copies may have access that whoever wrote the entry has not.
-func (r *copying) mayRead(ctx context.Context, rev *revision.Revision, image registry.Reference) error {
-	report := trust.Report{}
+func (r *copying) mayRead(rev *revision.Revision, report trust.Report, image registry.Reference) error {
 	if r.report != nil {
-		report = r.report(ctx, rev)
 		if err := report.Err(subject(rev), rev.Digest); err != nil {
 			return err
 		}

@@ -44,12 +44,11 @@ func (c *Catalog) baseOf(ctx context.Context, path, increment string) (*archivef
 	if err != nil {
 		return nil, fmt.Errorf("base: %s: %w", path, err)
 	}
-	removed := map[string]revision.Tag{}
-	for _, rev := range revisions {
-		if tag := rev.Tag; tag.Op == revision.OpRemove && tag.Compare(removed[tag.Name]) > 0 {
-			removed[tag.Name] = tag
-		}
+	tags := make([]revision.Tag, len(revisions))
+	for i, rev := range revisions {
+		tags[i] = rev.Tag
 	}
+	removed := lastRemovals(tags)
 	images := map[string][]digest.Digest{}
 	for _, rev := range revisions {
 		if rev.Document == nil || rev.Tag.Compare(removed[rev.Tag.Name]) < 0 {
