@@ -23,7 +23,7 @@ func (s *source) costs() {
 	for n := range 2 {
 		to := newCounted(s.t, "ggcr")
 		from.taken()
-		result := w.copyTo(to.host()+"/mirror/catalog", "--no-images")
+		result := w.copyTo(to.address+"/mirror/catalog", "--no-images")
 		requests, _ := from.taken()
 		tail := 0
 		for _, request := range requests {
@@ -35,7 +35,7 @@ func (s *source) costs() {
 		if len(requests) > logRequests+tail*(ofRevision+ofSignature) || tail > longestTail || n > 0 && tail > 0 {
 			s.t.Errorf("%s\nwant at most %d beside those for the tail", strings.Join(requests, "\n"), logRequests)
 		}
-		from, w = to, newWorld(s.t, target{catalog: to.host() + "/mirror/catalog"})
+		from, w = to, newWorld(s.t, target{catalog: to.address + "/mirror/catalog"})
 	}
 }
 

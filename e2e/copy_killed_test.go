@@ -40,7 +40,7 @@ func (s *source) heads() heads { return headsOf(s.events()) }
 
 func (s *source) events() []entry.Event {
 	s.t.Helper()
-	c, err := catalog.Open(s.on.catalog, catalog.Options{})
+	c, err := catalog.Open(s.on.catalog, catalog.Options{Registry: s.client})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -180,11 +180,11 @@ func TestKilledWhileCopying(t *testing.T) {
 	s := newSource(t, "ggcr")
 	s.fill(0, 30)
 	took := time.Now()
-	s.copyTo(newCounted(t, "distribution-3.1").host() + "/mirror/catalog")
+	s.copyTo(newCounted(t, "distribution-3.1").address + "/mirror/catalog")
 	within := time.Since(took)
 
 	to := newCounted(t, "distribution-3.1")
-	on := target{catalog: to.host() + "/mirror/catalog"}
+	on := target{catalog: to.address + "/mirror/catalog"}
 	watcher := s.watch(on.catalog)
 	watcher.begins()
 	ctx, stop := context.WithCancel(t.Context())
@@ -213,7 +213,7 @@ func TestKilledWhileCopying(t *testing.T) {
 	watcher.judge(s.events())
 	t.Logf("an undisturbed copy takes %s; %d of %d had ended before they were killed; %d sightings, of %d events", within, ended, kills, len(watcher.seen), len(s.events()))
 
-	undisturbed := newCounted(t, "distribution-3.1").host() + "/mirror/catalog"
+	undisturbed := newCounted(t, "distribution-3.1").address + "/mirror/catalog"
 	s.copyTo(undisturbed)
 	copied, other := newWorld(t, on), newWorld(t, target{catalog: undisturbed})
 	if diff := cmp.Diff(other.log(undisturbed), copied.log(on.catalog)); diff != "" || len(copied.log(on.catalog)) < 30 {

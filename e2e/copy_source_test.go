@@ -27,8 +27,9 @@ import (
 // counted is a registry that can be switched off, and counts what it is asked.
 type counted struct {
 	target
-	server *httptest.Server
-	next   http.Handler
+	server  *httptest.Server
+	next    http.Handler
+	address string // HOST:PORT
 
 	mu       sync.Mutex
 	requests []string // METHOD PATH, and ?digest= where it says one
@@ -45,7 +46,8 @@ func newCounted(t testing.TB, kind string) *counted {
 	}
 	c.server = httptest.NewServer(c)
 	t.Cleanup(c.server.Close)
-	c.target = at(strings.TrimPrefix(c.server.URL, "http://"), kind, kind == "ggcr")
+	c.address = strings.TrimPrefix(c.server.URL, "http://")
+	c.target = at(c.address, kind, kind == "ggcr")
 	return c
 }
 
@@ -94,6 +96,7 @@ func (c *counted) stop() {
 type source struct {
 	*world
 	of      *counted
+	client  *registry.Client
 	catalog *catalog.Catalog
 	sign    *catalog.Signing
 	public  string // the key's file
@@ -101,17 +104,34 @@ type source struct {
 
 func newSource(t testing.TB, kind string) *source {
 	t.Helper()
+	return newSourceOn(t, newCounted(t, kind), registry.Options{})
+}
+
+// newSourceOn makes it in a registry that is asked with options.
+func newSourceOn(t testing.TB, of *counted, options registry.Options) *source {
+	t.Helper()
 	private, public := keyFiles(t)
 	signer, err := trust.LoadSigner(t.Context(), trust.SignerOptions{Key: private})
 	if err != nil {
 		t.Fatal(err)
 	}
-	of := newCounted(t, kind)
-	s := &source{world: newWorld(t, of.target), of: of, sign: &catalog.Signing{Signer: signer}, public: public}
-	if s.catalog, err = catalog.Open(of.target.catalog, catalog.Options{}); err != nil {
+	client, err := registry.New(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &source{world: newWorld(t, of.target), of: of, client: client, sign: &catalog.Signing{Signer: signer}, public: public}
+	if s.catalog, err = catalog.Open(of.target.catalog, catalog.Options{Registry: client}); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// policy is the file of a policy that wants the source's signatures.
+func (s *source) policy() string {
+	s.t.Helper()
+	path := filepath.Join(filepath.Dir(s.public), "policy.yaml")
+	write(s.t, path, "version: 1\ndefault: {keys: [{file: "+filepath.Base(s.public)+"}]}\n")
+	return path
 }
 
 // fill publishes entries e<from> to e<to>, of every kind in turn.
@@ -189,11 +209,7 @@ func (s *source) build(name, image string) error {
 	if err != nil {
 		return err
 	}
-	client, err := registry.New(registry.Options{})
-	if err != nil {
-		return err
-	}
-	to, err := client.Open(ref)
+	to, err := s.client.Open(ref)
 	if err != nil {
 		return err
 	}
@@ -257,5 +273,3 @@ func emptyDir(t testing.TB) string {
 	})
 	return dir
 }
-
-func (c *counted) host() string { return strings.TrimPrefix(c.server.URL, "http://") }

@@ -29,8 +29,21 @@ func (w *world) show(public string) (s shownCopy) {
 	return s
 }
 
-// same checks that a copy shows what its source showed.
+// same checks that a copy shows what its source showed, and is whole.
 func (w *world) same(public string, want shownCopy) {
+	w.t.Helper()
+	w.shows(public, want)
+	w.verified(public)
+}
+
+// verified checks that all of a catalog is whole.
+func (w *world) verified(public string) {
+	w.t.Helper()
+	w.elsewhere().ok("catalog", "verify", "--all", "--key", public, "--timeout", "10m")
+}
+
+// shows checks that a copy shows what its source showed.
+func (w *world) shows(public string, want shownCopy) {
 	w.t.Helper()
 	got := w.show(public)
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(want.items)), slices.Sorted(maps.Keys(got.items))); diff != "" {
@@ -47,7 +60,6 @@ func (w *world) same(public string, want shownCopy) {
 	if diff := cmp.Diff(want.pulled, got.pulled); diff != "" {
 		w.t.Errorf("what is pulled (-source +copy):\n%.4000s", diff)
 	}
-	w.elsewhere().ok("catalog", "verify", "--all", "--key", public, "--timeout", "10m")
 }
 
 // copyTo copies a catalog, and returns what the command says of it.
@@ -71,7 +83,7 @@ func TestCopyStandsAlone(t *testing.T) {
 	s.costs()
 	to := newCounted(t, "ggcr")
 	on := to.target
-	on.catalog = to.host() + "/mirror/catalog"
+	on.catalog = to.address + "/mirror/catalog"
 	s.copyTo(on.catalog)
 	s.again(to, on.catalog, entries-entryKinds, entryKinds)
 	want := s.show(s.public)
@@ -81,7 +93,7 @@ func TestCopyStandsAlone(t *testing.T) {
 	s.of.stop()
 	copied := newWorld(t, on)
 	copied.same(s.public, want)
-	readByOthers(t, copied, to.host(), want)
+	readByOthers(t, copied, to.address, want)
 	cosignsVerify(t, copied, s.public, want)
 }
 
@@ -103,19 +115,17 @@ func TestCarriedAcross(t *testing.T) {
 	for name, carried := range map[string]func(to string){
 		"directory": func(to string) { layout.copyTo(to) },
 		"file": func(to string) {
-			policy := filepath.Join(filepath.Dir(s.public), "policy.yaml")
-			write(t, policy, "version: 1\ndefault: {keys: [{file: "+filepath.Base(s.public)+"}]}\n")
-			alone.ok("catalog", "restore", file, to, "--policy", policy, "--timeout", "10m")
+			alone.ok("catalog", "restore", file, to, "--policy", s.policy(), "--timeout", "10m")
 		},
 	} {
 		to := newCounted(t, "distribution-3.1")
 		on := to.target
-		on.catalog = to.host() + "/mirror/catalog"
+		on.catalog = to.address + "/mirror/catalog"
 		carried(on.catalog)
 		t.Logf("from a %s", name)
 		copied := newWorld(t, on)
 		copied.same(s.public, want)
-		readByOthers(t, copied, to.host(), want)
+		readByOthers(t, copied, to.address, want)
 	}
 }
 

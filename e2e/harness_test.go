@@ -81,6 +81,7 @@ type world struct {
 	on   target
 	caib string
 	env  []string
+	way  []string // to its registries, where they are not asked directly: of every machine
 }
 
 func newWorld(t testing.TB, on target) *world {
@@ -114,7 +115,7 @@ func (w *world) exits(code int, args ...string) tools.Result {
 // there.
 func (w *world) elsewhere() *world {
 	other := *w
-	other.env = []string{"HOME=" + w.t.TempDir(), "CAIB_CATALOG=" + w.on.catalog}
+	other.env = append([]string{"HOME=" + w.t.TempDir(), "CAIB_CATALOG=" + w.on.catalog}, w.way...)
 	return &other
 }
 
