@@ -63,14 +63,14 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/imagecopy", "pkg/entry pkg/internal/absence pkg/internal/keylock pkg/internal/referrertag pkg/registry"},
 	{"pkg/internal/inspect", "pkg/entry pkg/internal/revision pkg/registry"},
 	{"pkg/internal/ocilog", "pkg/entry pkg/internal/absence pkg/internal/atomicfile pkg/internal/pause pkg/internal/revision"},
-	{"pkg/internal/serving", "pkg/entry pkg/internal/gate pkg/trust"},
+	{"pkg/internal/serving", "pkg/entry pkg/internal/gate pkg/internal/revision pkg/trust"},
 	{"pkg/internal/verdicts", "pkg/entry pkg/internal/atomicfile pkg/trust"},
 	{"pkg/catalog", "pkg/entry pkg/internal/absence pkg/internal/archive pkg/internal/blockdevice pkg/internal/bmap pkg/internal/fetch pkg/internal/gate pkg/internal/health pkg/internal/imagebuild pkg/internal/imagecopy pkg/internal/inspect pkg/internal/keylock pkg/internal/kinded pkg/internal/normal pkg/internal/ocilog pkg/internal/pause pkg/internal/place pkg/internal/referrertag pkg/internal/revision pkg/internal/serving pkg/internal/signature pkg/internal/unpack pkg/internal/verdicts pkg/registry pkg/trust"},
 
 	{"pkg/api", "schema pkg/catalog pkg/entry pkg/internal/revision"},
 	{"pkg/internal/wire", "pkg/api pkg/catalog pkg/entry"},
 	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/internal/kinded pkg/internal/normal pkg/internal/pause pkg/internal/revision pkg/internal/wire pkg/registry"},
-	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/pause pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/pause pkg/internal/revision pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
 	{"pkg/internal/copyimage", "pkg/internal/imagecopy pkg/registry"},

@@ -23,6 +23,14 @@ type History struct {
 	Total int           `json:"total"`
 }
 
+// Changes is the answer of the changes route: what moved forward since a state, or
+// all there is. Items has one event a name, the one that decides it now, in the order
+// of the log.
+type Changes struct {
+	Items []entry.Event `json:"items"`
+	State string        `json:"state"` // to ask for what moves later
+}
+
 // AddRequest asks for an image that somebody else built to be added.
 type AddRequest struct {
 	Details

@@ -10,6 +10,7 @@ func Routes() []string {
 		"GET " + Root + "/images/{name}",
 		"GET " + Root + "/images/{name}/history",
 		"GET " + Root + "/history",
+		"GET " + Root + "/changes",
 		"GET " + Root + "/events",
 		"POST " + Root + "/images/{name}/verify",
 		"POST " + Root + "/images",

@@ -93,6 +93,41 @@ func (v *servedView) Live() []serving.Head {
 	return live
 }
 
+// Decisions is that of serving.View.
+func (v *servedView) Decisions() []serving.Decision {
+	all := make([]serving.Decision, 0, len(v.heads)+len(v.others))
+	for _, heads := range [][]ocilog.HeadRef{v.heads, v.others} {
+		for _, head := range heads {
+			all = append(all, serving.Decision{Tag: head.Tag, Revision: head.Digest})
+		}
+	}
+	return all
+}
+
+// Events is that of serving.View.
+func (v *servedView) Events(ctx context.Context, names map[string]bool) ([]entry.Event, error) {
+	var wanted []ocilog.HeadRef
+	for _, heads := range [][]ocilog.HeadRef{v.heads, v.others} {
+		for _, head := range heads {
+			if names[head.Tag.Name] {
+				wanted = append(wanted, head)
+			}
+		}
+	}
+	defer v.catalog.log.Release()
+	revisions, err := v.view.Revisions(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]entry.Event, 0, len(revisions))
+	for _, revision := range revisions {
+		if revision != nil {
+			events = append(events, revision.Event())
+		}
+	}
+	return events, nil
+}
+
 // Items is that of serving.View.
 func (v *servedView) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
 	var wanted []ocilog.HeadRef

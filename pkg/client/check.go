@@ -6,6 +6,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/api"
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 )
 
 // checkAnswer reports what no index server would answer: JSON that decodes is not
@@ -29,6 +30,11 @@ func checkAnswer(answer any) error {
 			return errors.New("it is no history")
 		}
 		return checkEach(a.Items, checkEvent)
+	case *api.Changes:
+		if a.Items == nil || a.State == "" {
+			return errors.New("it does not say what moved")
+		}
+		return checkEach(a.Items, checkMove)
 	case *api.Removal:
 		return checkEvent(&a.Event)
 	case *api.Verification:
@@ -73,4 +79,11 @@ func checkEvent(event *entry.Event) error {
 		return errors.New("a revision has no name, digest or time")
 	}
 	return nil
+}
+
+func checkMove(event *entry.Event) error {
+	if tag, ok := revision.ParseTag(event.Tag); !ok || tag.Name != event.Name {
+		return errors.New("a revision is not of the name that it moves")
+	}
+	return checkEvent(event)
 }

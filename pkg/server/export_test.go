@@ -1,5 +1,12 @@
 package server
 
+import (
+	"fmt"
+
+	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
+)
+
 // Source is what a server asks of a catalog, for tests that stand between the two.
 type Source = source
 
@@ -14,3 +21,30 @@ func NewBetween(options Options, between func(Source) Source) (*Server, error) {
 
 // OpenTokens opens a token file.
 var OpenTokens = openTokens
+
+// MaxMoves is how many moves of the past are known.
+const MaxMoves = maxMoves
+
+// MovesSince makes states each of which moves some names that none before it has, and
+// returns how many moves the last one knows of since each; -1 is not known.
+func MovesSince(states, names int) (counts []int) {
+	var last *decisions
+	var hashes []string
+	for n := range states {
+		next := map[health.Key]decided{}
+		for k := range names {
+			name := fmt.Sprintf("name-%d-%d", n, k)
+			next[health.Key{Name: name}] = decided{tag: revision.Tag{Name: name, Millis: int64(n + 1), Op: revision.OpPublish}}
+		}
+		last, _ = last.and(next, nil) // nothing is decoded
+		hashes = append(hashes, last.hash)
+	}
+	for _, hash := range hashes {
+		if moves, known := last.since(hash); known {
+			counts = append(counts, len(moves))
+		} else {
+			counts = append(counts, -1)
+		}
+	}
+	return counts
+}

@@ -315,7 +315,7 @@ func TestDescriptionIsServed(t *testing.T) {
 			t.Errorf("%s is not described", route)
 		}
 	}
-	if got, want := len(document["paths"].(map[string]any)), 11; got != want {
+	if got, want := len(document["paths"].(map[string]any)), 12; got != want {
 		t.Errorf("%d paths are described, want %d", got, want)
 	}
 }

@@ -29,6 +29,7 @@ func table() map[string]route {
 		"GET " + imagesPath + "/{name}":         {"", (*Server).get},
 		"GET " + imagesPath + "/{name}/history": {"", (*Server).history},
 		"GET " + api.Root + "/history":          {"", (*Server).history},
+		"GET " + api.Root + "/changes":          {"", (*Server).changes},
 		"GET " + api.Root + "/events":           {"", (*Server).listen},
 		"POST " + imagesPath + "/{name}/verify": {"", (*Server).verifyEntry},
 		"POST " + imagesPath:                    {"add", (*Server).create},

@@ -60,10 +60,19 @@ func (f *follower) build(ctx context.Context, views []serving.View, found []*ser
 	f.shown, f.found = views, found
 	f.outdated.Store(slices.ContainsFunc(entries, func(e *servedEntry) bool { return e.finding != nil && e.finding.Stale }))
 	missing := f.missing(views)
-	if old != nil && !old.fromCache && old.policy == policy && slices.Equal(old.missing, missing) && slices.Equal(old.entries, entries) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
+	var before *decisions
+	if old != nil && old.policy == policy { // another policy may not let through what moved
+		before = old.decisions
+	}
+	moved, err := f.moved(ctx, before, views, found, entries)
+	if err != nil {
+		return err
+	}
+	if old != nil && !old.fromCache && old.policy == policy && old.decisions == moved && slices.Equal(old.missing, missing) && slices.Equal(old.entries, entries) && slices.EqualFunc(old.refusals, refused, (*refusal).same) {
 		return nil
 	}
 	next := newState(ctx, old, entries, policy, refused, missing)
+	next.decisions = moved
 	s.state.Store(next)
 	s.events.changed(old, next)
 	return nil

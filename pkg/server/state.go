@@ -21,6 +21,8 @@ type state struct {
 	byName  map[string]*servedEntry // of several catalogs, the first that has the name
 	lists   *listCache
 
+	decisions *decisions // of all names, live or not; nil where fromCache
+
 	policy   *trust.Policy               // that lets the entries through; nil is none
 	refusals []*refusal                  // of what it does not, by catalog and name
 	refused  map[string]*refusal         // of them, by name

@@ -135,6 +135,14 @@ func (t Tag) String() string {
 // Time is when the event happened, in UTC, according to its writer.
 func (t Tag) Time() entry.Time { return entry.NewTime(time.UnixMilli(t.Millis)) }
 
+// CompareTags orders texts of tags as Compare does their tags. One that is no tag
+// comes before all that are.
+func CompareTags(a, b string) int {
+	x, _ := ParseTag(a)
+	y, _ := ParseTag(b)
+	return x.Compare(y)
+}
+
 // Names reports whether the manifest with this digest is the one the tag was
 // made for.
 func (t Tag) Names(manifest digest.Digest) bool {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/gate"
+	"github.com/oci-catalog/caib/pkg/internal/revision"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
 
@@ -51,6 +52,11 @@ type Source interface {
 type View interface {
 	// Live returns the live entries, by name.
 	Live() []Head
+	// Decisions returns what decides each name, whether it is live or not.
+	Decisions() []Decision
+	// Events returns what the revisions say that decide some names, as a history shows
+	// them, without verdicts. A name that has none any more is left out.
+	Events(ctx context.Context, names map[string]bool) ([]entry.Event, error)
 	// Items returns what some of the live entries say, by name. A name that is not
 	// live is left out. What is not in memory comes from the cache on disk or, as
 	// the last resort, from the registry.
@@ -98,6 +104,25 @@ type ListOptions struct {
 type Head struct {
 	Name     string
 	Revision digest.Digest
+}
+
+// Decision is the revision that decides a name: a publication or a removal.
+type Decision struct {
+	Tag      revision.Tag
+	Revision digest.Digest
+}
+
+// Admits returns what a policy found of a decision, and whether it lets it through.
+// nil is no policy, and lets everything through.
+func (e *Evaluation) Admits(d Decision) (verdict entry.Verdict, admitted bool) {
+	if e == nil {
+		return "", true
+	}
+	f := e.Findings[d.Tag.Name]
+	if f == nil || f.Revision != d.Revision {
+		return entry.VerdictUnknown, false
+	}
+	return f.Verdict, f.Err == nil
 }
 
 // Evaluation is what a policy makes of all names in a View: of their heads, and of
