@@ -244,8 +244,9 @@ func (c *copying) disturbed(tag revision.Tag) bool {
 	return c.to.tampered[tag.String()] && c.to.since[tag.String()] >= c.sawTo
 }
 
-// checkDone checks that the destination has what a copy is for. Of what was overwritten there
-// before, a snapshot may tell the copier, and every other reader.
+// checkDone checks that the destination has what a copy is for, but for what others took
+// away meanwhile. Of what was overwritten there before, a snapshot may tell the copier,
+// and every other reader.
 func (c *copying) checkDone(s *schedule, by string, result CopyResult) {
 	kept := map[string]bool{}
 	for _, k := range result.Kept {
@@ -268,13 +269,19 @@ func (c *copying) checkDone(s *schedule, by string, result CopyResult) {
 			hasHead = hasHead || head.Compare(tag) <= 0
 			hasRemoval = hasRemoval || tag.Op == revision.OpRemove && removal.Compare(tag) <= 0
 		}
-		if head != (revision.Tag{}) && !hasHead && !c.to.tampered[head.String()] {
+		if head != (revision.Tag{}) && !hasHead && !c.takenAway(head) {
 			s.fail("%s has copied%s from %s to %s, which lacks %s", by, c.rules, c.from.id, c.to.id, head)
 		}
-		if removal != (revision.Tag{}) && !hasRemoval && !c.to.tampered[removal.String()] {
+		if removal != (revision.Tag{}) && !hasRemoval && !c.takenAway(removal) {
 			s.fail("%s has copied%s from %s to %s, which lacks the removal %s", by, c.rules, c.from.id, c.to.id, removal)
 		}
 	}
+}
+
+// takenAway reports whether the adversary was at a tag of the destination, or somebody
+// pruned it, as something later stood: which the adversary may have taken away since.
+func (c *copying) takenAway(tag revision.Tag) bool {
+	return c.to.tampered[tag.String()] || c.to.pruned[tag.String()]
 }
 
 // lastRemoval is inPlainSight for removals.
