@@ -66,7 +66,7 @@ func (o *backupOptions) run(ctx context.Context, args []string) error {
 		if o.system.OutTerminal {
 			return fmt.Errorf("%w: -: an archive is nothing for a terminal: send it to a command or a file", entry.ErrInvalid)
 		}
-		o.backup.Out = o.system.Out
+		o.backup.Out = raw(o.system.Out)
 		o.system.Out, o.system.OutTerminal = o.system.Err, o.system.ErrTerminal
 	}
 	from, err := o.openCopied(ctx, args[0])
