@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"regexp"
 	"slices"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/oci-catalog/caib/e2e/tools"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -108,7 +106,7 @@ func (w *watcher) run(ctx context.Context) {
 	defer close(w.ended)
 	for before := *w.bounds.Load(); ctx.Err() == nil; {
 		next := *w.bounds.Load()
-		c, err := catalog.Open(w.catalog, catalog.Options{})
+		c, err := catalog.Open(w.catalog, catalog.Options{Registry: w.s.client}) // whose connections are kept
 		if err != nil {
 			w.s.t.Error(err)
 			return
@@ -191,19 +189,13 @@ func TestKilledWhileCopying(t *testing.T) {
 	defer stop()
 	go watcher.run(ctx)
 	end := s.crowd(members)
-	home, temporary, ended := t.TempDir(), emptyDir(t), 0
+	copier, ended := s.elsewhere(), 0
+	copier.env = append(copier.env, "TMPDIR="+emptyDir(t))
 	for range kills {
 		watcher.begins()
-		command := exec.Command(s.caib, "catalog", "copy", s.on.catalog, on.catalog, "--timeout", "10m")
-		command.Env = tools.Env(t, []string{"HOME=" + home, "TMPDIR=" + temporary})
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		timer := time.AfterFunc(time.Duration(rand.Int64N(int64(within))), func() { _ = command.Process.Kill() })
-		if command.Wait() == nil {
+		if copier.killed(rand.N(within), nil, "catalog", "copy", s.on.catalog, on.catalog, "--timeout", "10m") {
 			ended++
 		}
-		timer.Stop()
 	}
 	end()
 	watcher.begins()

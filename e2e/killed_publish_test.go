@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os/exec"
 	"slices"
@@ -29,7 +30,7 @@ func TestKilledWhilePublishing(t *testing.T) {
 			landed := 0
 			for i, image := range images {
 				name := fmt.Sprintf("e%03d", i)
-				if w.killed(time.Duration(rand.Int64N(int64(took)*5/4)), image, name) {
+				if w.killed(rand.N(took*5/4), nil, "catalog", "publish", image, "--name", name) {
 					landed++
 				}
 				if i%10 == 9 {
@@ -54,12 +55,11 @@ func (w *world) measure(image string) time.Duration {
 	return time.Since(start)
 }
 
-// killed starts a publication and kills it after a while; it reports whether
-// the process had ended before.
-func (w *world) killed(after time.Duration, image, name string) bool {
+// killed runs caib and kills it after a while; it reports whether it had ended before.
+func (w *world) killed(after time.Duration, stdout io.Writer, args ...string) bool {
 	w.t.Helper()
-	command := exec.Command(w.caib, "catalog", "publish", image, "--name", name)
-	command.Env = tools.Env(w.t, w.env)
+	command := exec.Command(w.caib, args...)
+	command.Env, command.Stdout = tools.Env(w.t, w.env), stdout
 	if err := command.Start(); err != nil {
 		w.t.Fatal(err)
 	}
