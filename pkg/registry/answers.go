@@ -50,6 +50,9 @@ type answers struct{ base http.RoundTripper }
 
 func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := a.base.RoundTrip(request)
+	if err == nil && (response.StatusCode >= http.StatusBadRequest || request.Method != http.MethodGet) {
+		readAhead(response)
+	}
 	if err == nil && response.StatusCode == http.StatusOK {
 		err = checkAnswer(request, response)
 		if err != nil {
@@ -60,6 +63,28 @@ func (a *answers) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, &exchangeError{err: err, repeatable: repeatable(request) && !once(request) && request.Context().Err() == nil && !settled(err)}
 	}
 	return response, nil
+}
+
+// maxReadAhead bounds what is read of an answer so that its connection serves the
+// next request, in bytes.
+const maxReadAhead = 64 << 10
+
+// readAhead reads a short body to its end: who closes one before, as oras-go does
+// with that of a 401, closes the connection, and opening another one takes a round.
+func readAhead(response *http.Response) {
+	read, err := io.ReadAll(io.LimitReader(response.Body, maxReadAhead))
+	if err == nil && len(read) < maxReadAhead {
+		response.Body.Close()
+		response.Body = io.NopCloser(bytes.NewReader(read))
+		return
+	}
+	response.Body = &resumedBody{io.MultiReader(bytes.NewReader(read), response.Body), response.Body}
+}
+
+// resumedBody is a body of which the beginning was read. An error of reading it comes again.
+type resumedBody struct {
+	io.Reader
+	io.Closer
 }
 
 // settled reports whether the same request would get an error again: certificates

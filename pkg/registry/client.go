@@ -26,6 +26,7 @@ type Client struct {
 	endpoints *lru.Cache[string, *endpoint] // by host/repository
 	unmounted *lru.Cache[string, bool]      // host/repository<repository: what cannot be mounted from where
 	small     *lru.Cache[string, bool]      // hosts that do not serve large pages
+	twoStep   *lru.Cache[string, bool]      // hosts that do not take a blob by one request
 	warned    *lru.Cache[string, bool]      // problems
 
 	mirroring  *placeRules
@@ -59,7 +60,7 @@ func New(options Options) (*Client, error) {
 	}
 	c := &Client{
 		options: options, secrets: &secrets{}, layouts: recent[*layout](maxLayouts), endpoints: recent[*endpoint](maxEndpoints),
-		small: recent[bool](maxHosts), unmounted: recent[bool](maxEndpoints), warned: recent[bool](maxWarned), mirroring: &placeRules{}, passedOver: recent[time.Time](maxHosts),
+		small: recent[bool](maxHosts), twoStep: recent[bool](maxHosts), unmounted: recent[bool](maxEndpoints), warned: recent[bool](maxWarned), mirroring: &placeRules{}, passedOver: recent[time.Time](maxHosts),
 	}
 	for _, mirror := range options.Mirrors {
 		rule, err := mirror.endpoint()
@@ -123,7 +124,7 @@ func (c *Client) endpoint(ref Reference, named string) *endpoint {
 	if known, ok := c.endpoints.Get(key); ok {
 		return known
 	}
-	made := &endpoint{scheme: "https", host: host, repository: ref.Repository, small: c.small, unmounted: c.unmounted, dates: c.dates, backoff: c.options.Backoff}
+	made := &endpoint{scheme: "https", host: host, repository: ref.Repository, small: c.small, twoStep: c.twoStep, unmounted: c.unmounted, dates: c.dates, backoff: c.options.Backoff}
 	if plain {
 		made.scheme = "http"
 	}

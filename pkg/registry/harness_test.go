@@ -95,6 +95,16 @@ func inProcess(t testing.TB, referrers bool) string {
 	return strings.TrimPrefix(server.URL, "http://")
 }
 
+// inTwoSteps is a request as a registry takes it that begins an upload with each POST,
+// whatever that brings.
+func inTwoSteps(r *http.Request) *http.Request {
+	r = r.Clone(r.Context())
+	if r.Method == http.MethodPost {
+		r.URL.RawQuery = ""
+	}
+	return r
+}
+
 // answer writes a body with its type.
 func answer(w http.ResponseWriter, status int, mediaType, body string) {
 	w.Header().Set("Content-Type", mediaType)

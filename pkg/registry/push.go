@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
@@ -51,13 +52,51 @@ func describes(descriptor ocispec.Descriptor, content []byte) error {
 	return nil
 }
 
+// upload sends a blob with the request that begins its upload, where the registry may
+// take that, and else with one that ends it. A registry that does not take it begins
+// an upload all the same, and is not offered another blob like that: some refuse.
 func (r *remoteRepository) upload(ctx context.Context, descriptor ocispec.Descriptor, blob []byte) error {
-	session, err := r.beginSession(ctx)
-	if err != nil {
+	if len(blob) > maxSinglePost || r.twoStep.Contains(r.host) {
+		session, err := r.beginSession(ctx)
+		if err != nil {
+			return err
+		}
+		return r.putBlob(ctx, session, descriptor, question{body: blob})
+	}
+	response, err := r.write(ctx, question{
+		method: http.MethodPost, path: "blobs/uploads/?" + url.Values{"digest": {descriptor.Digest.String()}}.Encode(), body: blob,
+		header: http.Header{"Content-Type": {"application/octet-stream"}},
+	})
+	if err == nil && response.StatusCode == http.StatusCreated && namesBlob(response, descriptor.Digest) {
+		return nil
+	}
+	var refused *refusal
+	if err != nil && (!errors.As(err, &refused) || refused.isForbidden() || refused.isThrottled()) {
 		return err
 	}
-	return r.putBlob(ctx, session, descriptor, question{body: blob})
+	r.twoStep.Add(r.host, true)
+	if err == nil {
+		var session *url.URL
+		if session, err = r.session(response); err == nil {
+			return r.putBlob(ctx, session, descriptor, question{body: blob})
+		}
+	}
+	return r.upload(ctx, descriptor, blob)
 }
+
+// namesBlob reports whether an answer says which blob is stored, or where: one that
+// does not may be anybody's, and nothing is stored.
+func namesBlob(response *http.Response, blob digest.Digest) bool {
+	if response.Header.Get("Docker-Content-Digest") == blob.String() {
+		return true
+	}
+	location, err := response.Location()
+	return err == nil && strings.HasSuffix(location.Path, "/blobs/"+blob.String())
+}
+
+// maxSinglePost bounds a blob that is sent before it is known whether the registry
+// takes it like that, in bytes.
+const maxSinglePost = 64 << 10
 
 // putBlob ends an upload that was begun by sending all of a blob, the body of a
 // question.

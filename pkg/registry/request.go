@@ -28,6 +28,7 @@ type endpoint struct {
 	login        *login
 	small        *lru.Cache[string, bool] // hosts that do not serve large pages
 	unmounted    *lru.Cache[string, bool] // what cannot be mounted from where
+	twoStep      *lru.Cache[string, bool] // hosts that do not take a blob by one request
 	dates        *dates
 	backoff      time.Duration // the first wait of several
 
