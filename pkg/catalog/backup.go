@@ -61,7 +61,7 @@ func (c *Catalog) Backup(ctx context.Context, path string, options BackupOptions
 	return result, errors.Join(incomplete, err)
 }
 
-// archived is the catalog that is in an archive, under the policy of this one. It is
+// archived is the catalog that is in an archive, by the rules for this one. It is
 // opened as if it were a directory: it holds its images itself.
 func (c *Catalog) archived(path string, repository registry.Repository) *Catalog {
 	opener := newOpener(c.opener.client)
@@ -69,7 +69,9 @@ func (c *Catalog) archived(path string, repository registry.Repository) *Catalog
 	options := c.options
 	options.CacheDir, options.StateDir = "", "" // another file may have the name tomorrow
 	options.Policy = c.policy()
-	return newCatalog(registry.Reference{Layout: path}, "archive", opener, repository, options)
+	archive := newCatalog(registry.Reference{Layout: path}, "archive", opener, repository, options)
+	archive.ruledAs = c.Reference() // what a file is called, and says of itself, is no reason to believe it
+	return archive
 }
 
 // Restore copies what a file holds that Backup made into the catalog, with the rules of
@@ -93,9 +95,7 @@ func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions)
 		return result, fmt.Errorf("restore %s: %w", path, err)
 	}
 	options.NoImages = options.NoImages || !kept.Contents.Images
-	from := c.archived(path, kept)
-	from.ruledAs = c.Reference() // what a file is called, and says of itself, is no reason to believe it
-	result, err = from.Copy(ctx, c, options)
+	result, err = c.archived(path, kept).Copy(ctx, c, options)
 	result.From = path
 	if errors.Is(err, entry.ErrNotFound) && result.Names == 0 {
 		if kept.Contents.Base != nil {

@@ -81,8 +81,8 @@ type NotCopied struct {
 // hidden, and what is there already is not copied again, so that a copy that was cut
 // off goes on. At no moment does the destination show a revision of a name that is
 // superseded or removed here. Under the policy of this catalog, a name whose head is
-// refused is kept back whole. The error has the kind of what is worst; the result
-// says what was copied with an error too.
+// refused by the rule for it, or by the one for the destination, is kept back whole. The
+// error has the kind of what is worst; the result says what was copied with an error too.
 func (c *Catalog) Copy(ctx context.Context, to *Catalog, options CopyOptions) (CopyResult, error) {
 	return c.copyBeyond(ctx, nil, to, options)
 }
@@ -147,14 +147,9 @@ func (r *copying) run(ctx context.Context) error {
 	if r.options.Name != "" {
 		options.Select = func(name string) bool { return entry.MatchPattern(r.options.Name, name) }
 	}
-	if r.from.policy() != nil {
-		evaluator := r.from.newEvaluator(view, zeroTime)
-		defer evaluator.done(ctx)
-		r.report = evaluator.report
-		options.Refuse = func(ctx context.Context, head *revision.Revision) error {
-			return r.from.refusal(head, r.report(ctx, head))
-		}
-	}
+	refuse, done := r.refusals(view)
+	defer done(ctx)
+	options.Refuse = refuse
 	plan, err := ocilog.PlanCopy(ctx, view, r.to.log, options)
 	if err != nil {
 		return err

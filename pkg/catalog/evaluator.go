@@ -48,8 +48,10 @@ func mayLookUp(ctx context.Context) bool {
 type evaluator struct {
 	*Catalog
 	policy *trust.Policy // of the catalog, when the evaluation began
-	view   *ocilog.View  // nil where single revisions are checked
-	asOf   time.Time     // the time of the state that is checked; zero is now
+	// ruler is another catalog, by whose rules this one is evaluated; "" is none.
+	ruler string
+	view  *ocilog.View // nil where single revisions are checked
+	asOf  time.Time    // the time of the state that is checked; zero is now
 	// fresh takes evidence from the registry and from snapshots only, not from
 	// what was verified or found before.
 	fresh bool
@@ -88,7 +90,9 @@ func (e *evaluator) done(ctx context.Context) {
 	}
 }
 
-func (e *evaluator) rule(name string) trust.AppliedRule { return e.policy.For(e.ruledBy(), name) }
+func (e *evaluator) rule(name string) trust.AppliedRule {
+	return e.policy.For(cmp.Or(e.ruler, e.ruledBy()), name)
+}
 
 // ruledBy is the catalog whose rules are for this one.
 func (c *Catalog) ruledBy() string { return cmp.Or(c.ruledAs, c.Reference()) }
@@ -106,7 +110,7 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 			check.Subject = what
 		}
 		checks = append(checks, check)
-		if what == trust.SubjectEntry && check.Result == entry.VerdictVerified && admits(rule, revision.Catalog()) {
+		if what == trust.SubjectEntry && check.Result == entry.VerdictVerified && e.ruler == "" && admits(rule, revision.Catalog()) {
 			e.confirm(revision.Tag)
 			e.vouch(revision)
 		}

@@ -49,8 +49,8 @@ were signed. ` + "`caib catalog mirrors`" + ` prints the same for podman and Ope
 The newest revision of a name, and its last removal, are always copied, and so
 is every name that DST has, whatever --name, --versions and --since leave out.
 
-Under a trust policy, names whose newest revision it refuses are kept back whole
-and named; all others are copied. The images of older revisions that it refuses
+Under a trust policy, names whose newest revision its rule for SRC or the one
+for DST refuses are kept back whole and named; all others are copied. The images of older revisions that it refuses
 are not asked for. An image in a directory (oci:PATH) that an entry of a
 registry names is read only if a policy verifies that.`,
 		Example: `  caib catalog copy registry.example.com/team/catalog mirror.example.org/ex/catalog
