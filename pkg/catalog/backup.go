@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ type BackupOptions struct {
 	Force    bool      // replaces a file that is there
 	Out      io.Writer // is written the archive, as a tar, in the place of a file; nil is none
 	NoImages bool      // keeps the catalog alone
+	ReadFrom []string  // as that of CopyOptions
 	// Since is the file of an earlier backup of the catalog: what it has is left out,
 	// and the file is restored onto what it was restored to. "" keeps all.
 	Since    string
@@ -45,7 +47,7 @@ func (c *Catalog) Backup(ctx context.Context, path string, options BackupOptions
 	write := func(w *archivefile.Writer) error {
 		var failed error
 		to := c.archived(path, w)
-		result, failed = c.copyBeyond(ctx, base, to, CopyOptions{NoImages: options.NoImages, Progress: options.Progress})
+		result, failed = c.copyBeyond(ctx, base, to, CopyOptions{NoImages: options.NoImages, ReadFrom: options.ReadFrom, Progress: options.Progress})
 		if len(result.KeptBack)+len(result.Failed) > 0 && ctx.Err() == nil && w.CanPush(ctx) == nil {
 			incomplete, failed = failed, nil
 		}
@@ -74,6 +76,9 @@ func (c *Catalog) archived(path string, repository registry.Repository) *Catalog
 	return archive
 }
 
+// holds is the catalog that this one is, or was made of, in normal form.
+func (c *Catalog) holds() string { return cmp.Or(c.archiveOf, c.normal) }
+
 // Restore copies what a file holds that Backup made into the catalog, with the rules of
 // Copy: nothing newer is lost, and nothing that was removed comes back. All of the file
 // is checked before anything is written: one that was cut or altered is an
@@ -95,7 +100,9 @@ func (c *Catalog) Restore(ctx context.Context, path string, options CopyOptions)
 		return result, fmt.Errorf("restore %s: %w", path, err)
 	}
 	options.NoImages = options.NoImages || !kept.Contents.Images
-	result, err = c.archived(path, kept).Copy(ctx, c, options)
+	from := c.archived(path, kept)
+	from.archiveOf = kept.Contents.Catalog
+	result, err = from.Copy(ctx, c, options)
 	result.From = path
 	if errors.Is(err, entry.ErrNotFound) && result.Names == 0 {
 		if kept.Contents.Base != nil {

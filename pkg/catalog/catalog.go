@@ -68,6 +68,7 @@ type Catalog struct {
 	reference  registry.Reference
 	normal     string  // of the reference
 	ruledAs    string  // the catalog whose rules of the policy are for this one; "" is itself
+	archiveOf  string  // the normal form of the catalog that an archive was made of; "" is no archive
 	options    Options // without Registry: all is opened by way of opener
 	opener     *opener
 	repository registry.Repository

@@ -32,6 +32,12 @@ type CopyOptions struct {
 	// destination's registry, below what its repository is in. A destination that
 	// is a directory holds its images itself, and takes no Map.
 	Map []registry.Mirror
+	// ReadFrom are prefixes of images, HOST, HOST/PATH or oci:PATH, that are read with the
+	// login of whoever copies, or from directories of this machine, although no policy
+	// verifies the entries that name them. So are those that Map says something of, and
+	// those on the source's own host, or in or beside its own directory. Of others,
+	// registries are asked without login, and directories are not read.
+	ReadFrom []string
 	// Sign signs what says where the images are now: others than those on the
 	// destination's own registry are believed by readers only if it is signed. nil
 	// signs nothing.
@@ -57,9 +63,10 @@ type CopyResult struct {
 	Images     CopyCount           `json:"images"` // and artifacts, by digest
 	Bytes      int64               `json:"bytes"`  // of images that were moved
 	Locations  []revision.Location `json:"locations,omitempty"`
-	KeptBack   []NotCopied         `json:"keptBack,omitempty"` // names of which nothing was copied
-	Failed     []NotCopied         `json:"failed,omitempty"`   // what else is not at the destination
-	DryRun     bool                `json:"dryRun,omitempty"`   // what would be copied
+	Anonymous  []string            `json:"anonymous,omitempty"` // registries that were shown no login: see ReadFrom
+	KeptBack   []NotCopied         `json:"keptBack,omitempty"`  // names of which nothing was copied
+	Failed     []NotCopied         `json:"failed,omitempty"`    // what else is not at the destination
+	DryRun     bool                `json:"dryRun,omitempty"`    // what would be copied
 }
 
 // CopyCount says of how many things.
@@ -99,11 +106,14 @@ func (c *Catalog) copyBeyond(ctx context.Context, base *archivefile.Base, to *Ca
 	if err := (entry.Query{Name: options.Name}).Check(); err != nil {
 		return result, err
 	}
-	targets, err := newCopyMap(to.reference, options.Map)
+	if err := checkReadFrom(options.ReadFrom); err != nil {
+		return result, err
+	}
+	targets, err := newCopyMap(c.holds(), to.reference, options.Map)
 	if err != nil {
 		return result, err
 	}
-	run := &copying{from: c, to: to, base: base, options: options, targets: targets, result: result, sources: map[string]registry.Repository{}}
+	run := &copying{from: c, to: to, base: base, options: options, targets: targets, result: result, sources: map[sourceKey]registry.Repository{}}
 	run.images = imagecopy.New(imagecopy.Options{Catalog: to.normal, Progress: run.moved})
 	err = run.run(ctx)
 	return run.result, err
@@ -121,8 +131,8 @@ type copying struct {
 	report   func(context.Context, *revision.Revision) trust.Report // of the policy; nil without one
 
 	mu       sync.Mutex
-	sources  map[string]registry.Repository // of images, by where they were published
-	beyond   map[string]registry.Repository // where images go beyond the base, likewise
+	sources  map[sourceKey]registry.Repository // of images, by where they were published
+	beyond   map[string]registry.Repository    // where images go beyond the base, likewise
 	result   CopyResult
 	progress CopyProgress
 	failed   error

@@ -55,10 +55,14 @@ func (r *copying) copyImages(ctx context.Context, rev *revision.Revision) error 
 		report = r.report(ctx, rev)
 	}
 	for _, image := range imagesOf(rev.Document) {
-		err := r.mayRead(rev, report, image)
+		anonymously, err := r.mayRead(rev, report, image)
 		if err == nil {
 			var moved bool
-			if moved, err = r.copyImage(ctx, image); err == nil {
+			moved, err = r.copyImage(ctx, image, anonymously)
+			if anonymously {
+				err = r.withoutLogin(image, err)
+			}
+			if err == nil {
 				r.countImage(moved)
 				continue
 			}
@@ -70,21 +74,6 @@ func (r *copying) copyImages(ctx context.Context, rev *revision.Revision) error 
 		if r.heads[rev.Tag] {
 			r.fail(NotCopied{Name: rev.Tag.Name, Image: image.String(), Reason: err.Error(), Err: err})
 		}
-	}
-	return nil
-}
-
-// mayRead says why an image is not to be read because an entry says so: a policy refuses
-// the revision, or it names a directory of this machine, and nothing shows that it was
-// meant. Who copies may have access that whoever wrote the entry has not.
-func (r *copying) mayRead(rev *revision.Revision, report trust.Report, image registry.Reference) error {
-	if r.report != nil {
-		if err := report.Err(subject(rev), rev.Digest); err != nil {
-			return err
-		}
-	}
-	if image.Layout != "" && r.from.reference.Layout == "" && report.Verdict != entry.VerdictVerified {
-		return fmt.Errorf("%w: a directory of this machine is not read because an entry says so, unless a policy verifies that", entry.ErrUntrusted)
 	}
 	return nil
 }
@@ -175,13 +164,13 @@ func imagesOf(document *revision.Document) (all []registry.Reference) {
 }
 
 // copyImage copies an image by its digest, from wherever it can be had. It reports
-// whether anything was written.
-func (r *copying) copyImage(ctx context.Context, image registry.Reference) (copied bool, err error) {
+// whether anything was written. anonymously: its own registry is shown no login.
+func (r *copying) copyImage(ctx context.Context, image registry.Reference, anonymously bool) (copied bool, err error) {
 	at, _, err := r.targets.target(image)
 	if err != nil {
 		return false, err
 	}
-	from, err := r.source(ctx, image)
+	from, err := r.source(ctx, image, anonymously)
 	if err != nil {
 		return false, err
 	}
@@ -198,24 +187,35 @@ func (r *copying) copyImage(ctx context.Context, image registry.Reference) (copi
 }
 
 // source opens the repository of an image, wherever its content can be had: each once.
-func (r *copying) source(ctx context.Context, image registry.Reference) (registry.Repository, error) {
+func (r *copying) source(ctx context.Context, image registry.Reference, anonymously bool) (registry.Repository, error) {
+	key := sourceKey{image.Base(), anonymously}
 	r.mu.Lock()
-	known := r.sources[image.Base()]
+	known := r.sources[key]
 	r.mu.Unlock()
 	if known != nil {
 		return known, nil
 	}
-	made, err := r.from.mirroredIn(ctx)(image)
+	open := r.from.opener.openMirrored
+	if anonymously {
+		open = r.from.opener.openAnonymously
+	}
+	made, err := open(image, r.from.copiesOf(ctx, image)...)
 	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known := r.sources[image.Base()]; known != nil {
+	if known := r.sources[key]; known != nil {
 		return known, nil
 	}
-	r.sources[image.Base()] = made
+	r.sources[key] = made
 	return made, nil
+}
+
+// sourceKey is a repository that images are read from.
+type sourceKey struct {
+	base        string
+	anonymously bool
 }
 
 // openOwn opens a repository to write to: the catalog's own is open already.

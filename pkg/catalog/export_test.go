@@ -1,4 +1,19 @@
 package catalog
 
+import "github.com/oci-catalog/caib/pkg/registry"
+
 // WriteLocations is what copies write.
 var WriteLocations = (*Catalog).writeLocations
+
+// CopyTarget is where a copy puts the images of a layout that no map is for.
+func CopyTarget(to registry.Reference, layout string) (string, error) {
+	m, err := newCopyMap("", to, nil)
+	if err != nil {
+		return "", err
+	}
+	at, _, err := m.target(registry.Reference{Layout: layout})
+	if err != nil {
+		return "", err
+	}
+	return at.Base(), nil
+}

@@ -33,6 +33,15 @@ func (o *opener) openMirrored(ref registry.Reference, copies ...registry.Referen
 	return o.client.OpenMirrored(ref, copies...)
 }
 
+// openAnonymously is openMirrored, and shows no login to what the reference itself names.
+func (o *opener) openAnonymously(ref registry.Reference, copies ...registry.Reference) (registry.Repository, error) {
+	ref, err := o.pass(ref)
+	if err != nil || o.only != nil {
+		return o.only, err
+	}
+	return o.client.OpenAnonymously(ref, copies...)
+}
+
 // answered is where a file came from.
 func (job *pullJob) answered() string {
 	if places, ok := job.repository.(several); ok {

@@ -58,6 +58,11 @@ func New(options Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(options)
+}
+
+// newClient makes a client from options that are complete.
+func newClient(options Options) (*Client, error) {
 	c := &Client{
 		options: options, secrets: &secrets{}, layouts: recent[*layout](maxLayouts), endpoints: recent[*endpoint](maxEndpoints),
 		small: recent[bool](maxHosts), twoStep: recent[bool](maxHosts), unmounted: recent[bool](maxEndpoints), warned: recent[bool](maxWarned), mirroring: &placeRules{}, passedOver: recent[time.Time](maxHosts),

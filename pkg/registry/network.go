@@ -14,8 +14,9 @@ import (
 // network is the transport of last resort. A host that has a directory of
 // certificates is asked with those, and no other host is.
 type network struct {
-	base *http.Transport
-	dirs []string
+	base      *http.Transport
+	dirs      []string
+	anonymous bool // no host is shown a client certificate
 
 	mu    sync.Mutex // held while a host's directory is read
 	hosts *lru.Cache[string, *http.Transport]
@@ -49,6 +50,9 @@ func (n *network) transport(host string) (*http.Transport, error) {
 		transport = n.base.Clone()
 		if err := addCertificates(transport.TLSClientConfig, dir, files); err != nil {
 			return nil, err
+		}
+		if n.anonymous {
+			transport.TLSClientConfig.Certificates = nil
 		}
 	}
 	n.hosts.Add(host, transport)
@@ -86,7 +90,7 @@ func newNetwork(options Options, known *secrets) (*network, error) {
 			evicted.CloseIdleConnections()
 		}
 	})
-	return &network{base: base, dirs: options.CertificateDirs, hosts: hosts}, err
+	return &network{base: base, dirs: options.CertificateDirs, anonymous: options.anonymous, hosts: hosts}, err
 }
 
 func tlsConfig(options Options) (*tls.Config, error) {

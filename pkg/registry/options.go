@@ -76,6 +76,8 @@ type Options struct {
 	// what was passed over, such as a credential helper that does not work. nil
 	// is none.
 	Logger *slog.Logger
+
+	anonymous bool // shows no client certificate
 }
 
 // complete returns options with a value for each that is not given.

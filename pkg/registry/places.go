@@ -26,12 +26,14 @@ type placeRules struct {
 
 	mu      sync.Mutex
 	lenient map[bool]*Client // that accept any certificate; true: and use plain HTTP
+	nobody  *Client          // that has no login
 }
 
 // place is where an image can be had.
 type place struct {
-	ref      Reference
-	insecure bool
+	ref       Reference
+	insecure  bool
+	anonymous bool // it is shown no login
 }
 
 // Places returns where an image can be had, in the order in which OpenMirrored asks:
@@ -92,7 +94,7 @@ func (c *Client) configured(ref Reference) (all []place, origin place, err error
 	add := func(rule *endpointRule, matched int) error {
 		at, err := rule.rewritten(ref, matched)
 		if err == nil {
-			all = appendPlace(all, place{at, rule.insecure})
+			all = appendPlace(all, place{ref: at, insecure: rule.insecure})
 		}
 		return err
 	}
@@ -132,8 +134,29 @@ func (c *Client) OpenMirrored(ref Reference, copies ...Reference) (Repository, e
 	if err != nil {
 		return nil, err
 	}
+	return c.openPlaces(places)
+}
+
+// OpenAnonymously is OpenMirrored for a reference that nobody vouches for: what it names
+// itself is asked without login and client certificate. Copies and the places that
+// Options or registries.conf name in its place are asked as by OpenMirrored.
+func (c *Client) OpenAnonymously(ref Reference, copies ...Reference) (Repository, error) {
+	places, err := c.places(ref, copies)
+	if err != nil {
+		return nil, err
+	}
+	origin := &places[len(places)-1]
+	origin.anonymous = origin.ref.Normal().Base() == ref.Normal().Base()
+	return c.openPlaces(places)
+}
+
+func (c *Client) openPlaces(places []place) (Repository, error) {
 	if len(places) == 1 && !places[0].insecure {
-		return c.Open(places[0].ref)
+		opened, err := c.openPlace(places[0])
+		if err != nil {
+			return nil, err
+		}
+		return opened.repository, nil
 	}
 	m := &mirrored{client: c, trails: map[string]*trail{}}
 	for _, at := range places {
@@ -149,6 +172,13 @@ func (c *Client) OpenMirrored(ref Reference, copies ...Reference) (Repository, e
 
 func (c *Client) openPlace(at place) (*placed, error) {
 	made := &placed{base: at.ref.Base()}
+	if at.anonymous {
+		nobody, err := c.anonymously()
+		if err != nil {
+			return nil, err
+		}
+		c = nobody
+	}
 	if !at.insecure {
 		var err error
 		made.repository, err = c.Open(at.ref)
@@ -184,7 +214,7 @@ func (c *Client) leniently(plain bool) (*Client, error) {
 	if plain {
 		options.PlainHTTP = func(string) bool { return true }
 	}
-	made, err := New(options)
+	made, err := newClient(options)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +223,23 @@ func (c *Client) leniently(plain bool) (*Client, error) {
 	}
 	c.mirroring.lenient[plain] = made
 	return made, nil
+}
+
+// anonymously returns the client that has no login.
+func (c *Client) anonymously() (*Client, error) {
+	c.mirroring.mu.Lock()
+	defer c.mirroring.mu.Unlock()
+	if c.mirroring.nobody != nil {
+		return c.mirroring.nobody, nil
+	}
+	options := c.options
+	options.Mirrors, options.anonymous = nil, true
+	options.Credentials = func(context.Context, string, string) (Account, error) { return Account{}, nil }
+	made, err := newClient(options)
+	if err == nil {
+		c.mirroring.nobody = made
+	}
+	return made, err
 }
 
 // placed is a place that is open.

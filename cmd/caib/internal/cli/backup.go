@@ -44,7 +44,9 @@ kept: an increment. It is restored after OLD, onto the same catalog, and may be
 the OLD of the next one.
 
 Under a trust policy, names whose newest revision it refuses are kept back whole
-and named; the file holds all others.`,
+and named; the file holds all others. Images that no policy vouches for are read
+as ` + "`caib catalog copy`" + ` reads them: without your login, unless --read-from
+says that they are meant.`,
 		Example: `  caib catalog backup registry.example.com/team/catalog catalog.tar.zst
   caib catalog backup oci:catalog /media/usb/catalog.tar --policy policy.yaml
   caib catalog backup registry.example.com/team/catalog catalog.tar --no-images --force
@@ -53,6 +55,7 @@ and named; the file holds all others.`,
 	}
 	flags := command.Flags()
 	flags.BoolVar(&o.backup.NoImages, "no-images", false, "the catalog alone")
+	readFromFlag(flags, &o.backup.ReadFrom)
 	flags.StringVar(&o.backup.Since, "since", "", "only what is not in the backup in this file")
 	flags.BoolVar(&o.backup.Force, "force", false, "replace a file that is there")
 	return a.verb(command, []int{exitUnauthorized, exitNotFound, exitConflict, exitUntrusted, exitUnreachable, exitMalformed}, o.run)
@@ -84,7 +87,7 @@ func (o *backupOptions) run(ctx context.Context, args []string) error {
 		return errors.Join(err, printed)
 	}
 	if errors.Is(err, entry.ErrUntrusted) {
-		return withHint(err, "all others are in the file; `caib catalog verify NAME --catalog SRC` says why one is refused")
+		return copyHint(&result, err, "put into the file")
 	}
 	return err
 }
@@ -144,5 +147,5 @@ func (o *copyOptions) restore(ctx context.Context, args []string) error {
 	if printed := o.printCopied(&result, err); printed != nil {
 		return errors.Join(err, printed)
 	}
-	return copyHint(err)
+	return copyHint(&result, err, "restored")
 }

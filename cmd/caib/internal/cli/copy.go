@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,15 +52,20 @@ The newest revision of a name, and its last removal, are always copied, and so
 is every name that DST has, whatever --name, --versions and --since leave out.
 
 Under a trust policy, names whose newest revision its rule for SRC or the one
-for DST refuses are kept back whole and named; all others are copied. The images of older revisions that it refuses
-are not asked for. An image in a directory (oci:PATH) that an entry of a
-registry names is read only if a policy verifies that.`,
+for DST refuses are kept back whole and named; all others are copied. The images
+of older revisions that it refuses are not asked for.
+
+What an entry names that no policy verifies is anybody's word: images on another
+registry than SRC's are read without your login, and images in a directory
+(oci:PATH) only if that is SRC itself, or below or beside it. --read-from PREFIX
+says that images below PREFIX are meant, and so does --map.`,
 		Example: `  caib catalog copy registry.example.com/team/catalog mirror.example.org/ex/catalog
   caib catalog copy registry.example.com/team/catalog oci:/media/usb/catalog
   caib catalog copy oci:/media/usb/catalog sealed.example.org/ex/catalog --policy policy.yaml
   caib catalog copy registry.example.com/team/catalog mirror.example.org/catalog --name 'autosd-*' --versions 3
   caib catalog copy registry.example.com/team/catalog mirror.example.org/catalog \
-      --map registry.example.com/os=images.example.org/os --sign-key team.key`,
+      --map registry.example.com/os=images.example.org/os --sign-key team.key
+  caib catalog copy oci:catalog oci:/media/usb/catalog --read-from oci:/srv/images --read-from quay.io/team`,
 		Args: arguments("SRC", "DST"),
 	}
 	o.register(command.Flags())
@@ -67,8 +74,13 @@ registry names is read only if a policy verifies that.`,
 
 func (o *copyOptions) register(flags *pflag.FlagSet) {
 	o.registerSelection(flags)
+	readFromFlag(flags, &o.copy.ReadFrom)
 	flags.BoolVar(&o.copy.DryRun, "dry-run", false, "say what would be copied, and write nothing")
 	o.signing.register(flags, false)
+}
+
+func readFromFlag(flags *pflag.FlagSet, prefixes *[]string) {
+	flags.StringArrayVar(prefixes, "read-from", nil, "read images below this prefix (HOST, HOST/PATH or oci:PATH) with your login, or from your directories, though no policy verifies their entries; may be repeated")
 }
 
 // registerSelection adds the flags that say what is copied.
@@ -149,14 +161,18 @@ func (o *copyOptions) copied(ctx context.Context, from, to *catalog.Catalog) err
 	if printed := o.printCopied(&result, err); printed != nil {
 		return errors.Join(err, printed)
 	}
-	return copyHint(err)
+	return copyHint(&result, err, "copied")
 }
 
-// copyHint says what helps against an error of a copy.
-func copyHint(err error) error {
+// copyHint says what helps against an error of a copy; done is what was done with the
+// other entries.
+func copyHint(result *catalog.CopyResult, err error, done string) error {
+	unread := func(not catalog.NotCopied) bool { return not.Image != "" && errors.Is(not.Err, entry.ErrUntrusted) }
 	switch {
+	case errors.Is(err, entry.ErrUntrusted) && len(result.KeptBack) == 0 && slices.ContainsFunc(result.Failed, unread):
+		return withHint(err, "all else was %s; where an image is meant to be read, give --read-from PREFIX, or --policy FILE if the entries are signed", done)
 	case errors.Is(err, entry.ErrUntrusted):
-		return withHint(err, "all others were copied; `caib catalog verify NAME --catalog SRC` says why one is refused")
+		return withHint(err, "all others were %s; `caib catalog verify NAME --catalog SRC` says why one is refused", done)
 	case errors.Is(err, entry.ErrUnreachable), errors.Is(err, entry.ErrTimeout):
 		return withHint(err, "the same command again goes on from here")
 	}
@@ -173,6 +189,9 @@ func (o *copyOptions) printCopied(result *catalog.CopyResult, failed error) erro
 	}
 	for _, not := range result.Failed {
 		o.note("not copied: %s: %s", not.Name, not.Reason)
+	}
+	if len(result.Anonymous) > 0 {
+		o.note("read without a login, as no policy verifies the entries: %s", strings.Join(result.Anonymous, ", "))
 	}
 	if failed != nil && result.Names == 0 {
 		return nil
