@@ -64,7 +64,7 @@ load:
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestSixProcessesEditOneEntry$$' $(FULL) .
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestNightliesAreKept$$' $(FULL) .
 	cd e2e && $(GO) test -count=1 -v -timeout 30m -run '^Test(KilledWhilePulling|CutWhilePulling|PullMemory)$$' $(FULL) .
-	cd e2e && $(GO) test -count=1 -v -timeout 60m -run '^Test(CopyStandsAlone|CarriedAcross|KilledWhileCopying)$$' $(FULL) .
+	cd e2e && $(GO) test -count=1 -v -timeout 60m -run '^Test(CopyStandsAlone|CarriedAcross|KilledWhile(Copying|BackingUp|Restoring))$$' $(FULL) .
 	cd e2e && $(GO) test -count=1 -v -run '^TestServerUnderLoad$$' $(LOAD) $(LOADFLAGS) .
 
 ## check: everything CI runs

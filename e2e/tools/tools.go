@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// limit bounds one run of a program.
-const limit = 2 * time.Minute
+// limit bounds one run of a program: those of campaigns take minutes where others compute too.
+const limit = 10 * time.Minute
 
 var (
 	dir  = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "caib-e2e-") })
