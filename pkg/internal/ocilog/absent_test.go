@@ -367,7 +367,7 @@ func TestCopiesThatWereNeverDecodedAreNoLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := newLog(target, "log", options)
-	for i := range minTail { // enough for a snapshot
+	for i := range dueTail { // enough for a snapshot
 		appendAll(t, log, publication(t, fmt.Sprintf("b-%02d", i), c.Now(), "1"))
 	}
 	view, err := log.Read(t.Context())

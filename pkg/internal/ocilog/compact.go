@@ -18,12 +18,9 @@ const (
 	annotationPrevious  = "vnd.caib.catalog.previous"
 )
 
-// minTail is the fewest uncovered revisions that make a snapshot worth while.
-const minTail = 32
-
-// due returns how many uncovered revisions make a snapshot due, beside so many
-// that are covered.
-func due(covered int) int { return max(minTail, covered/8) }
+// dueTail is how many uncovered revisions make a snapshot due, however many are
+// covered: whoever reads without a cache asks for each of them.
+const dueTail = 32
 
 // part is a segment to be: the segments it merges, the last of which may be
 // the uncovered tail (newTail).
@@ -54,19 +51,17 @@ func plan(counts []int, tail int) []part {
 	return parts
 }
 
-// Compact writes a snapshot if one is due: if the revisions that the newest one
-// does not cover have reached max(32, an eighth of those it does). It reports
-// whether it wrote one. A catalog is whole without it.
+// Compact writes a snapshot if one is due: if there are 32 revisions that the newest
+// one has no record of. It reports whether it wrote one. A catalog is whole without it.
 func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
 	base, covered := l.base()
 	behind := l.behind(view, base, covered)
-	due := due(covered - behind)
 	tail := l.uncovered(view, base)
-	if behind+len(tail) < due {
+	if behind+len(tail) < dueTail {
 		return false, nil
 	}
 	tail, err := l.readable(ctx, view, tail)
-	if err != nil || behind+len(tail) < due {
+	if err != nil || behind+len(tail) < dueTail {
 		_ = l.Save(ctx) // what holds no revision is not asked for again
 		return false, err
 	}

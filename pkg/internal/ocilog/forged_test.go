@@ -111,7 +111,7 @@ func TestAnEmptySnapshotDoesNotReplaceTheOneBefore(t *testing.T) {
 	fill(t, target, c, 100)
 	pushForged(t, target, nil, func(line) []line { return nil })
 	requests := target.counted(func() { live(t, newLog(target, "test", Options{})) })
-	if requests["manifest"] > 2+minTail {
+	if requests["manifest"] > 2+dueTail {
 		t.Errorf("%v: the revisions were read one by one", requests)
 	}
 }

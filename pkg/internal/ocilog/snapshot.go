@@ -191,7 +191,7 @@ func (l *Log) isBehind(s revision.Tag, listed []revision.Tag) bool {
 			return true
 		}
 	}
-	return unknown > due(len(listed)-unknown)
+	return unknown > dueTail
 }
 
 // readSnapshot reads a snapshot's segments in parallel, and its manifest where s

@@ -48,8 +48,7 @@ func TestPlanKeepsFewSegmentsAndRewritesLittle(t *testing.T) {
 	var counts []int
 	covered, written := 0, 0
 	for covered < 100_000 {
-		tail := max(minTail, covered/8)
-		parts := plan(counts, tail)
+		parts := plan(counts, dueTail)
 		counts = nil
 		for _, p := range parts {
 			counts = append(counts, p.count)
@@ -57,7 +56,7 @@ func TestPlanKeepsFewSegmentsAndRewritesLittle(t *testing.T) {
 				written += p.count
 			}
 		}
-		covered += tail
+		covered += dueTail
 		if len(parts) > writeSegments {
 			t.Fatalf("%d segments at %d records, want at most %d", len(parts), covered, writeSegments)
 		}
@@ -68,7 +67,7 @@ func TestPlanKeepsFewSegmentsAndRewritesLittle(t *testing.T) {
 }
 
 func TestReadingCostsWhatTheDesignSays(t *testing.T) {
-	for _, count := range []int{10, 31, 32, 33, 200, 500} {
+	for _, count := range []int{10, 31, 32, 33, 200, 363, 500} {
 		t.Run(fmt.Sprint(count), func(t *testing.T) {
 			target, c := newMemory(), &clock{}
 			names := fill(t, target, c, count)
@@ -80,7 +79,7 @@ func TestReadingCostsWhatTheDesignSays(t *testing.T) {
 				t.Fatal(diff)
 			}
 			manifests := cold["manifest"] // one for the snapshot, the others for the tail
-			if cold["tags"] != 1 || cold["blob"] > writeSegments || manifests > 1+max(minTail, count/8) || cold["resolve"] != 0 {
+			if cold["tags"] != 1 || cold["blob"] > writeSegments || manifests > 1+dueTail || cold["resolve"] != 0 {
 				t.Errorf("cold: %v", cold)
 			}
 			want := map[string]int{"tags": 1}
@@ -320,10 +319,10 @@ func TestStrangersHoldUpNoSnapshot(t *testing.T) {
 	}
 	compact(false)
 	requests := target.counted(func() { compact(false) })
-	if requests["manifest"] > minTail {
+	if requests["manifest"] > dueTail {
 		t.Errorf("%v requests to find %d tags again that hold no revision", requests, junk)
 	}
-	for i := range minTail {
+	for i := range dueTail {
 		appendAll(t, newLog(target, "writer", Options{}), publication(t, fmt.Sprintf("more-%04d", i), c.Now(), "1"))
 	}
 	compact(true)

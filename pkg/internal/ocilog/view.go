@@ -67,7 +67,10 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 			wanted[tag] = true
 		}
 	}
-	for _, fault := range l.readSnapshots(ctx, view, wanted) {
+	takeGuess := l.guess(ctx, view, wanted)
+	faults := l.readSnapshots(ctx, view, wanted)
+	takeGuess()
+	for _, fault := range faults {
 		view.notices.add(fault.Error(), fmt.Errorf("%w; the revisions are read one by one", fault))
 	}
 	if ctx.Err() != nil {
