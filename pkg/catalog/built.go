@@ -58,7 +58,7 @@ func (p *publication) recall(ctx context.Context) error {
 	if o.ImageBuild.Name == "" {
 		return nil
 	}
-	view, err := p.catalog.refresh(ctx)
+	view, err := p.catalog.refresh(ctx, p.name)
 	switch {
 	case isHidden(err): // nothing is known; compare reads again, and says it
 	case err != nil:
@@ -88,7 +88,7 @@ func (p *publication) nameByReference(ctx context.Context, view *ocilog.View) er
 	}
 	counting := p.catalog.newCounting("")
 	defer counting.done(ctx)
-	heads, err := view.Heads(ctx, zeroTime)
+	heads, err := view.HeadsFrom(ctx, p.ref.String())
 	if err != nil {
 		return err
 	}

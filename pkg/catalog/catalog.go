@@ -131,7 +131,7 @@ func newCatalog(ref registry.Reference, normal string, opener *opener, repositor
 	c := &Catalog{reference: ref, normal: normal, options: options, opener: opener, repository: repository, warnings: newWarner(options.Warn)}
 	log := ocilog.Options{
 		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
-		Lookup: c.lookUpForSnapshot,
+		Lookup: c.lookUpForSnapshot, NormalReference: normalText,
 	}
 	if options.CacheDir != "" {
 		log.Cache = ocilog.NewCache(options.CacheDir, 0)
@@ -170,11 +170,12 @@ func (c *Catalog) refresh(ctx context.Context, names ...string) (*ocilog.View, e
 	return view, nil
 }
 
-// recent returns the last read while it is fresh, else a new one.
+// recent returns the last read while it is fresh, else a new one, for the given names, or
+// for all where none is given.
 func (c *Catalog) recent(ctx context.Context, names ...string) (view *ocilog.View, reused bool, err error) {
 	c.mu.Lock()
 	view = c.view
-	fresh := view != nil && time.Since(c.read) < c.options.Fresh
+	fresh := view != nil && time.Since(c.read) < c.options.Fresh && (len(names) > 0 || !view.IsPartial())
 	c.mu.Unlock()
 	if fresh {
 		return view, true, nil

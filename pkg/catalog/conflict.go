@@ -13,22 +13,24 @@ import (
 // compare reads the log, finds the live publication of the same name, and
 // refuses what conflicts with the catalog.
 func (p *publication) compare(ctx context.Context) (err error) {
-	if p.view, err = p.catalog.refresh(ctx); err != nil {
+	if p.view, err = p.catalog.refresh(ctx, p.name); err != nil {
 		p.view, err = p.initialize(ctx, err)
 	}
 	if err != nil {
 		return err
 	}
-	heads, err := p.view.Heads(ctx, zeroTime)
+	var heads []*revision.Revision
+	head, err := p.view.Head(ctx, p.name, zeroTime)
+	if err == nil {
+		heads, err = p.view.HeadsFrom(ctx, p.document.Image.Reference)
+	}
 	p.catalog.warnOf(p.view.Warnings())
 	if err != nil {
 		return err
 	}
-	for _, head := range heads {
-		if head.Tag.Name == p.name {
-			if err := p.meetName(ctx, head); err != nil {
-				return err
-			}
+	if head != nil {
+		if err := p.meetName(ctx, head); err != nil {
+			return err
 		}
 	}
 	if err := p.meetImage(ctx, heads); err != nil {
@@ -83,7 +85,7 @@ func (p *publication) meetHidden(ctx context.Context) error {
 
 // meetImage looks at what decides other names: one of them has the image if both the
 // reference and the digest are the same. Where only the reference is, its tag moved on.
-// heads are all that the log has.
+// heads are all that may be from the reference.
 func (p *publication) meetImage(ctx context.Context, heads []*revision.Revision) error {
 	counter := p.counting.counter()
 	contenders, err := p.view.Contenders(ctx, counter, heads, p.name)

@@ -93,5 +93,14 @@ func open(reference string) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &catalog{reference, repository, ocilog.New(repository, reference, ocilog.Options{})}, nil
+	return &catalog{reference, repository, ocilog.New(repository, reference, ocilog.Options{NormalReference: normalText})}, nil
+}
+
+// normalText is the normal form of a reference in a text, as writers of hashes have it.
+func normalText(text string) string {
+	ref, err := registry.ParseReference(text)
+	if err != nil {
+		return text
+	}
+	return ref.Normal().String()
 }

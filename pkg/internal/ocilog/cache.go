@@ -43,6 +43,16 @@ func (c *Cache) blob(d digest.Digest) ([]byte, bool) {
 	return blob, ok && d.Algorithm().FromBytes(blob) == d
 }
 
+// has reports whether there is a file for the blob with this digest. What is in it is
+// found out by reading it.
+func (c *Cache) has(d digest.Digest) bool {
+	if c == nil || d.Validate() != nil {
+		return false
+	}
+	_, err := os.Stat(c.blobPath(d))
+	return err == nil
+}
+
 func (c *Cache) putBlob(d digest.Digest, blob []byte) {
 	if c != nil && d.Validate() == nil {
 		c.put(c.blobPath(d), blob)

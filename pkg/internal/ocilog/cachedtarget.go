@@ -15,7 +15,7 @@ type blobs interface {
 	Blob(ctx context.Context, descriptor ocispec.Descriptor) ([]byte, error)
 }
 
-// cachedTarget is a target whose segments and status layers come from a cache,
+// cachedTarget is a target whose segments, their hashes and status layers come from a cache,
 // where it has them. What is fetched or pushed of them is stored there.
 type cachedTarget struct {
 	Target
@@ -33,7 +33,7 @@ func (c *Cache) wrap(target Target) Target {
 // isCached reports whether the cache stores blobs of a media type: those that
 // every process reads. The layers of revisions are none of them.
 func isCached(mediaType string) bool {
-	return mediaType == revision.MediaTypeSegment || mediaType == revision.MediaTypeStatuses
+	return mediaType == revision.MediaTypeSegment || mediaType == revision.MediaTypeHashes || mediaType == revision.MediaTypeStatuses
 }
 
 // Blob is that of Target.

@@ -54,6 +54,13 @@ func plan(counts []int, tail int) []part {
 // Compact writes a snapshot if one is due: if there are 32 revisions that the newest
 // one has no record of. It reports whether it wrote one. A catalog is whole without it.
 func (l *Log) Compact(ctx context.Context, view *View) (bool, error) {
+	if view.hashes != nil {
+		if len(view.tailByHashes()) < dueTail {
+			return false, nil
+		}
+		view.readSnapshots(ctx, nil)
+		l.known.saw(view.listed...)
+	}
 	base, covered := l.base()
 	behind := l.behind(view, base, covered)
 	tail := l.uncovered(view, base)
@@ -82,7 +89,7 @@ func (l *Log) base() (base *snapshot, covered int) {
 	if most == nil {
 		return &snapshot{}, 0
 	}
-	base = &snapshot{tag: most.tag, digest: most.digest}
+	base = &snapshot{tag: most.tag, digest: most.digest, hashes: most.hashes}
 	for _, d := range most.segments {
 		if read := l.known.segments[d.Digest]; read != nil && read.fault == nil && read.records > 0 {
 			base.segments = append(base.segments, d)

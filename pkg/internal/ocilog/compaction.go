@@ -31,6 +31,7 @@ type compaction struct {
 
 	writer  *segmentWriter // of the segment under way
 	tags    []revision.Tag // in it
+	rows    []byte         // its hashes
 	records int
 	text    int
 }
@@ -45,7 +46,7 @@ func (c *compaction) run(ctx context.Context) error {
 	for _, p := range plan(counts, len(c.tail)) {
 		var err error
 		if len(p.sources) == 1 && p.sources[0] != newTail {
-			err = c.reuse(c.base.segments[p.sources[0]])
+			err = c.reuse(ctx, c.base.segments[p.sources[0]])
 		} else {
 			err = c.merge(ctx, p)
 		}
@@ -56,12 +57,15 @@ func (c *compaction) run(ctx context.Context) error {
 	return c.commit(ctx)
 }
 
-// reuse takes a segment of the base over as it is.
-func (c *compaction) reuse(d ocispec.Descriptor) error {
+// reuse takes a segment of the base over as it is, with hashes that were checked.
+func (c *compaction) reuse(ctx context.Context, d ocispec.Descriptor) error {
 	c.log.known.mu.Lock()
 	read := c.log.known.segments[d.Digest]
 	c.log.known.mu.Unlock()
 	c.next.segments = append(c.next.segments, d)
+	if err := c.reuseHashes(ctx, d); err != nil {
+		return err
+	}
 	return c.spend(read.records, read.text)
 }
 
@@ -179,7 +183,8 @@ func (c *compaction) add(ctx context.Context, n line) error {
 	if c.written[n.tag] || c.view.isNone(n.tag) {
 		return nil
 	}
-	if _, err := n.open(); err != nil {
+	o, err := n.open()
+	if err != nil {
 		return nil // not valid: readers would drop it too
 	}
 	n = c.log.withSignatures(n)
@@ -189,7 +194,6 @@ func (c *compaction) add(ctx context.Context, n line) error {
 		}
 	}
 	if c.writer == nil {
-		var err error
 		if c.writer, err = newSegmentWriter(); err != nil {
 			return err
 		}
@@ -201,6 +205,7 @@ func (c *compaction) add(ctx context.Context, n line) error {
 	}
 	c.written[n.tag] = true
 	c.tags = append(c.tags, n.tag)
+	c.rows = c.log.appendRow(c.rows, n.tag, o)
 	return c.writer.add(n.text)
 }
 
@@ -219,6 +224,9 @@ func (c *compaction) flush(ctx context.Context) error {
 		return err
 	}
 	c.next.segments = append(c.next.segments, d)
+	if err := c.addHashes(ctx, d, c.rows); err != nil {
+		return err
+	}
 	c.log.known.mu.Lock()
 	c.log.known.segments[d.Digest] = &segment{descriptor: d, records: len(c.tags), text: text}
 	for _, tag := range c.tags {
@@ -228,7 +236,7 @@ func (c *compaction) flush(ctx context.Context) error {
 	}
 	c.log.known.mu.Unlock()
 	err = c.spend(len(c.tags), text)
-	c.writer, c.tags = nil, nil
+	c.writer, c.tags, c.rows = nil, nil, nil
 	return err
 }
 
@@ -269,16 +277,23 @@ func (c *compaction) manifest() ([]byte, error) {
 	if c.base.digest != "" {
 		annotations[annotationPrevious] = c.base.digest.String()
 	}
-	return snapshotManifest(config, c.next.segments, annotations)
+	var layers []ocispec.Descriptor
+	for _, d := range c.next.segments {
+		layers = append(layers, d)
+		if of, ok := c.next.hashes[d.Digest]; ok {
+			layers = append(layers, of)
+		}
+	}
+	return snapshotManifest(config, layers, annotations)
 }
 
-func snapshotManifest(config ocispec.Descriptor, segments []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
+func snapshotManifest(config ocispec.Descriptor, layers []ocispec.Descriptor, annotations map[string]string) ([]byte, error) {
 	return json.Marshal(ocispec.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    ocispec.MediaTypeImageManifest,
 		ArtifactType: revision.MediaTypeSnapshot,
 		Config:       config,
-		Layers:       segments,
+		Layers:       layers,
 		Annotations:  annotations,
 	}, json.Deterministic(true))
 }

@@ -59,6 +59,14 @@ func (l *Log) cachedRevision(tag revision.Tag) *revision.Revision {
 func (v *View) find(ctx context.Context, want []revision.Tag) (map[revision.Tag]*revision.Revision, error) {
 	found := make(map[revision.Tag]*revision.Revision, len(want))
 	missing := v.fromMemory(want, found)
+	if v.hashes != nil && len(missing) > maxDirect {
+		wanted := map[revision.Tag]bool{}
+		for _, tag := range missing {
+			wanted[tag] = true
+		}
+		v.readSnapshots(ctx, wanted)
+		missing = v.fromMemory(missing, found)
+	}
 	missing = v.fromSegments(ctx, v.log.target, missing, found)
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)

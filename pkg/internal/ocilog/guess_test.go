@@ -53,4 +53,3 @@ func TestTheTailComesBesideTheSnapshot(t *testing.T) {
 		t.Error(diff)
 	}
 }
-

@@ -47,6 +47,12 @@ type Options struct {
 	// not known here, for the next snapshot to carry; nil looks for none. It
 	// is asked of the revisions that the snapshot adds, Parallel at a time.
 	Lookup func(ctx context.Context, tag revision.Tag, manifest digest.Digest) [][]byte
+	// NormalReference returns the normal form of the reference of an image. It makes
+	// the hashes of snapshots (SPEC section 8); nil writes and reads none.
+	NormalReference func(reference string) string
+	// Whole is how many bytes of segments are read at most for the sake of some names,
+	// where there are hashes to read instead; 0 is 128 KiB.
+	Whole int64
 	// HasEntrySignatures reports whether a revision has the signatures of its own
 	// that the policy in force wants, whatever that wants of the image; nil is no
 	// policy. Only such a revision may be dated far ahead, and be missed by a reader
@@ -74,6 +80,8 @@ type Log struct {
 
 	// Guarded by known.mu.
 	snapshots []*snapshot                // that were read, or are in the cache; oldest first
+	fetched   *snapshot                  // of which only the manifest was read
+	hashes    *hashes                    // of the newest snapshot of which they were read
 	newest    revision.Tag               // the newest snapshot that was seen
 	forgotten map[string]int64           // see State
 	statuses  Statuses                   // the newest ones read
@@ -86,6 +94,7 @@ type Log struct {
 func New(target Target, id string, options Options) *Log {
 	options.Revisions = cmp.Or(max(options.Revisions, 0), 20_000)
 	options.Parallel = cmp.Or(max(options.Parallel, 0), 16)
+	options.Whole = cmp.Or(max(options.Whole, 0), 128<<10)
 	options.Visible = cmp.Or(max(options.Visible, 0), 30*time.Second)
 	options.Recheck = cmp.Or(max(options.Recheck, 0), 2*time.Second)
 	if options.Now == nil {

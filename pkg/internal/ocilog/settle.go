@@ -53,7 +53,7 @@ const settleLooks = 3
 // Settle reads the log again after an Append.
 func (l *Log) Settle(ctx context.Context, s *Settling) (Settlement, error) {
 	for look := 1; ; look++ {
-		view, err := l.Read(ctx)
+		view, err := l.Read(ctx, s.Own.Tag.Name)
 		if err != nil {
 			return Settlement{}, err
 		}
@@ -120,7 +120,7 @@ func (v *View) listsUnreadable(before *View) bool {
 // holder returns the earliest revision that decides another name, has the image, and is
 // not to be ended; nil for none.
 func (v *View) holder(ctx context.Context, s *Settling) (*revision.Revision, error) {
-	heads, err := v.Heads(ctx, time.Time{})
+	heads, err := v.HeadsFrom(ctx, s.Own.Document.Image.Reference)
 	if err != nil {
 		return nil, err
 	}

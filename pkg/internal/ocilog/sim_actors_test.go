@@ -158,6 +158,9 @@ func (a *actor) turn(ctx context.Context) {
 func (a *actor) start() {
 	s := a.schedule
 	options := Options{Parallel: 1, Now: func() time.Time { return s.now().Add(a.skew) }}
+	if s.setting.hashed {
+		options.NormalReference, options.Whole = asIs, 1
+	}
 	if s.setting.policy {
 		options.HasEntrySignatures = func(_ context.Context, revision *revision.Revision) bool { return a.repository.signed[revision.Digest] }
 	}

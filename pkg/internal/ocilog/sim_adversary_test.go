@@ -248,6 +248,33 @@ func sortedTags(of map[revision.Tag]stood) []revision.Tag {
 	return slices.SortedFunc(maps.Keys(of), revision.Tag.Compare)
 }
 
+// forgeHashes says that a segment has all there is, or the half of it: from where it is,
+// from nowhere, or some of both.
+func (a *actor) forgeHashes(segment digest.Digest) ocispec.Descriptor {
+	r := a.repository
+	log := New(nil, r.id, Options{NormalReference: asIs})
+	var rows []byte
+	all := sortedTags(r.valid)
+	lies := a.rng.IntN(3)
+	for i, tag := range all {
+		manifest := r.content[r.valid[tag].digest]
+		if lies == 1 && i%2 == 0 || lies == 2 {
+			manifest = nil // then it is from nowhere, and its image may get a second name
+			for _, name := range a.schedule.names {
+				r.disturbed[name] = true
+			}
+		}
+		rows = log.appendRow(rows, tag, opened{manifest: manifest, digest: digest.FromBytes(manifest)})
+	}
+	if a.rng.IntN(2) == 0 {
+		rows = rows[:len(rows)/(2*rowSize)*rowSize]
+	}
+	sum := a.store(rows)
+	return ocispec.Descriptor{
+		MediaType: revision.MediaTypeHashes, Digest: sum, Size: int64(len(rows)), Annotations: map[string]string{annotationSegment: segment.String()},
+	}
+}
+
 // pushSnapshot dates a snapshot after all others, most often by little.
 func (a *actor) pushSnapshot(empty bool, lines []string) {
 	r := a.repository
@@ -268,6 +295,9 @@ func (a *actor) pushSnapshot(empty bool, lines []string) {
 		}
 		sum := a.store(blob)
 		segments = append(segments, ocispec.Descriptor{MediaType: revision.MediaTypeSegment, Digest: sum, Size: int64(len(blob))})
+	}
+	if a.schedule.setting.hashed && len(segments) > 0 && a.rng.IntN(3) > 0 {
+		segments = append(segments, a.forgeHashes(segments[0].Digest))
 	}
 	config := ocispec.DescriptorEmptyJSON
 	config.Data = nil

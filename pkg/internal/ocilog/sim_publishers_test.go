@@ -20,19 +20,29 @@ type settled struct {
 	withdrawal revision.Tag // zero where it was told that it published
 }
 
+// shared is where images are that several publish.
+const shared = "registry.example.com/os/shared"
+
 func asIs(reference string) string { return reference }
 
 // publishShared publishes an image that others publish under other names, as
 // catalog.Publish does: it compares, appends and settles.
 func (a *actor) publishShared(ctx context.Context, name string) {
 	saw := a.schedule.shown(a.repository)
-	view, err := a.process.log.Read(ctx)
+	view, err := a.process.log.Read(ctx, name)
 	if err != nil {
 		return
 	}
-	heads, err := view.Heads(ctx, time.Time{})
+	head, err := view.Head(ctx, name, time.Time{})
 	if err != nil {
 		return
+	}
+	heads, err := view.HeadsFrom(ctx, shared)
+	if err != nil {
+		return
+	}
+	if head != nil && !slices.Contains(heads, head) {
+		heads = append(heads, head)
 	}
 	contenders, err := view.Contenders(ctx, a.counter(), heads, "")
 	if err != nil {
@@ -43,7 +53,7 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 		content = a.rng.IntN(2)
 	}
 	image := revision.Image{
-		Reference: "registry.example.com/os/shared", Digest: digest.FromString(fmt.Sprint("shared", content)),
+		Reference: shared, Digest: digest.FromString(fmt.Sprint("shared", content)),
 		MediaType: ocispec.MediaTypeImageManifest, Size: 1234,
 	}
 	same := func(head *revision.Revision) bool {

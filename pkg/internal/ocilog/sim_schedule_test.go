@@ -54,6 +54,7 @@ type setting struct {
 	adversary bool // somebody without a key pushes and deletes
 	cached    bool // processes have a cache, too
 	prunes    bool // what is superseded is deleted
+	hashed    bool // whoever wants one name reads hashes, where there are any
 	rush      bool // writers do little else than publish one image, and edit
 	lag       int  // how many changes a reading may be late
 	crashes   int  // one step in so many is a crash; 0 for none
@@ -72,6 +73,7 @@ type request struct {
 func newSchedule(seed uint64, dir string) *schedule {
 	s := &schedule{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), dir: dir, repository: newRepository(simulated), editors: map[revision.Tag]*editing{}, wake: make(chan struct{}, 1)}
 	s.setting = setting{policy: s.rng.IntN(2) == 0, adversary: s.rng.IntN(3) > 0, cached: s.rng.IntN(8) == 0, rush: s.rng.IntN(4) == 0}
+	s.setting.hashed = seed%4 > 0
 	if s.rng.IntN(3) > 0 {
 		s.setting.lag = 1 + s.rng.IntN(4)
 	}

@@ -24,8 +24,9 @@ type snapshot struct {
 	tag      revision.Tag
 	digest   digest.Digest
 	manifest []byte
-	segments []ocispec.Descriptor // each once
-	read     bool                 // its segments were; guarded by known.mu
+	segments []ocispec.Descriptor                 // each once
+	hashes   map[digest.Digest]ocispec.Descriptor // of segments, by their digests, as far as they have any
+	read     bool                                 // its segments were; guarded by known.mu
 }
 
 func parseSnapshot(tag revision.Tag, sum digest.Digest, text []byte) (*snapshot, error) {
@@ -39,8 +40,12 @@ func parseSnapshot(tag revision.Tag, sum digest.Digest, text []byte) (*snapshot,
 	if manifest.ArtifactType != revision.MediaTypeSnapshot {
 		return nil, fmt.Errorf("%w: artifact type %q", entry.ErrMalformed, manifest.ArtifactType)
 	}
-	s := &snapshot{tag: tag, digest: sum, manifest: text}
+	s := &snapshot{tag: tag, digest: sum, manifest: text, hashes: map[digest.Digest]ocispec.Descriptor{}}
 	for _, layer := range manifest.Layers {
+		if of, ok := hashedSegment(layer); ok {
+			s.hashes[of] = layer
+			continue
+		}
 		if layer.MediaType != revision.MediaTypeSegment || s.has(layer.Digest) {
 			continue
 		}
@@ -75,7 +80,7 @@ func (l *Log) readSnapshots(ctx context.Context, view *View, wanted map[revision
 	defer end()
 	tried := 0
 	for _, tag := range l.candidates(view.snapshots) {
-		s := l.snapshot(tag)
+		s := l.knownSnapshot(tag)
 		if tried == trySnapshots || s != nil && s.read {
 			break
 		}
@@ -123,6 +128,19 @@ func (l *Log) snapshot(tag revision.Tag) *snapshot {
 		if s.tag == tag {
 			return s
 		}
+	}
+	return nil
+}
+
+// knownSnapshot is snapshot, and returns one of which only the manifest was read as well.
+func (l *Log) knownSnapshot(tag revision.Tag) *snapshot {
+	if s := l.snapshot(tag); s != nil {
+		return s
+	}
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	if l.fetched != nil && l.fetched.tag == tag {
+		return l.fetched
 	}
 	return nil
 }

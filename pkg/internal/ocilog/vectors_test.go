@@ -23,6 +23,11 @@ func TestVectorsOfSnapshots(t *testing.T) {
 				Digest  digest.Digest
 				Content []byte
 			}
+			Hashes []struct {
+				Segment, Digest digest.Digest
+				Content         []byte
+				References      []string
+			}
 			Records []string
 		}
 	}
@@ -55,6 +60,29 @@ func TestVectorsOfSnapshots(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.Records, records); diff != "" {
 			t.Error(diff)
+		}
+		if len(s.hashes) != len(tt.Hashes) {
+			t.Errorf("%s: hashes of %d segments, want %d", tag, len(s.hashes), len(tt.Hashes))
+		}
+		for i, hashes := range tt.Hashes {
+			if got := digest.FromBytes(hashes.Content); got != hashes.Digest || s.hashes[hashes.Segment].Digest != got {
+				t.Errorf("hashes of %s: %s", hashes.Segment, got)
+			}
+			var rows []byte
+			log := newLog(newMemory(), "test", Options{NormalReference: asIs})
+			for n, err := range lines(tt.Segments[i].Content, unspent(t)) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				o, err := n.open()
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows = log.appendRow(rows, n.tag, o)
+			}
+			if diff := cmp.Diff(hashes.Content, rows); diff != "" {
+				t.Errorf("rows of %s: %s", hashes.Segment, diff)
+			}
 		}
 	}
 }

@@ -27,6 +27,7 @@ type View struct {
 	statuses  []revision.Tag        // of status artifacts, oldest first
 	locations []revision.Tag        // of locations artifacts, oldest first
 	cached    bool                  // from the cache: the registry was not asked
+	hashes    *hashes               // of the newest snapshot, instead of its segments; nil: these were read
 
 	mu      sync.Mutex
 	answers map[revision.Tag]bool     // to a look for an unlisted tag: whether it is there
@@ -37,9 +38,10 @@ type View struct {
 }
 
 // Read asks the target for its tags and reads the newest snapshot, if it is not
-// known already (SPEC section 10). names are those that will be asked for;
-// none means all of them. It is a hint: for another name the snapshot is read
-// once more. A registry that answers without much of what this reader
+// known already (SPEC section 10). names are those that will be asked for; none means
+// all of them. It is a hint: of a snapshot that has hashes, only these may be read, and
+// then what is asked for is fetched by itself, or the snapshot read after all if that is
+// much (View.IsPartial). A registry that answers without much of what this reader
 // saw in it is a *MissingError.
 func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 	view, err := l.ReadIncomplete(ctx, names...)
@@ -67,11 +69,13 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 			wanted[tag] = true
 		}
 	}
-	takeGuess := l.guess(ctx, view, wanted)
-	faults := l.readSnapshots(ctx, view, wanted)
-	takeGuess()
-	for _, fault := range faults {
-		view.notices.add(fault.Error(), fmt.Errorf("%w; the revisions are read one by one", fault))
+	if len(names) > 0 {
+		view.hashes = l.readHashes(ctx, view)
+	}
+	if view.hashes == nil {
+		takeGuess := l.guess(ctx, view, wanted)
+		view.readSnapshots(ctx, wanted)
+		takeGuess()
 	}
 	if ctx.Err() != nil {
 		return nil, timedOut(ctx)
@@ -79,6 +83,13 @@ func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error
 	l.known.saw(view.listed...)
 	view.addUnlisted()
 	return view, view.checkSnapshot(ctx)
+}
+
+// readSnapshots is that of the log; what could not be read is a warning of the view.
+func (v *View) readSnapshots(ctx context.Context, wanted map[revision.Tag]bool) {
+	for _, fault := range v.log.readSnapshots(ctx, v, wanted) {
+		v.notices.add(fault.Error(), fmt.Errorf("%w; the revisions are read one by one", fault))
+	}
 }
 
 func (l *Log) emptyView() *View {

@@ -17,6 +17,8 @@ const (
 
 	MediaTypeSnapshot = "application/vnd.caib.catalog.snapshot.v1"
 	MediaTypeSegment  = "application/vnd.caib.catalog.segment.v1+jsonl+zstd"
+	// MediaTypeHashes is a layer of a snapshot: the hashes of a segment.
+	MediaTypeHashes = "application/vnd.caib.catalog.hashes.v1"
 	// MediaTypeStatus is a status artifact, MediaTypeStatuses its layer.
 	MediaTypeStatus   = "application/vnd.caib.catalog.status.v1"
 	MediaTypeStatuses = "application/vnd.caib.catalog.statuses.v1+jsonl+zstd"
