@@ -7,7 +7,7 @@ import (
 )
 
 // Facets say, for each member of entries that a query selects by, how many
-// entries have each value: architecture, distro, target, format, phase and
+// entries have each value: architecture, distro, target, format, phase, tags and
 // signed. An entry that has several values counts with each, and one that has
 // none with none.
 type Facets map[string]map[string]int
@@ -18,11 +18,16 @@ const maxFacet = 200
 // Count counts the values of entries, given by their outlines. All facets are
 // there, and of each the 200 values that most entries have.
 func Count[T any](all []T, outline func(T) *Outline) Facets {
-	facets := Facets{"architecture": {}, "distro": {}, "target": {}, "format": {}, "phase": {}, "signed": {}}
+	facets := Facets{"architecture": {}, "distro": {}, "target": {}, "format": {}, "phase": {}, "tags": {}, "signed": {}}
 	for _, one := range all {
 		o := outline(one)
 		for _, architecture := range o.Architectures {
 			facets["architecture"][architecture]++
+		}
+		for n, tag := range o.Tags {
+			if !slices.Contains(o.Tags[:n], tag) {
+				facets["tags"][tag]++
+			}
 		}
 		for n, target := range o.Targets {
 			if !slices.Contains(o.Targets[:n], target) {

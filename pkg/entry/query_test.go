@@ -170,7 +170,7 @@ func TestSearchFolds(t *testing.T) {
 func TestCountFacets(t *testing.T) {
 	want := Facets{
 		"architecture": {"arm64": 5, "amd64": 3}, "distro": {"autosd": 5, "cs9": 2}, "target": {"rpi4": 4, "qemu": 1},
-		"format": {"bootc": 1}, "phase": {"Available": 6, "Failed": 1}, "signed": {"verified": 1, "unsigned": 1},
+		"format": {"bootc": 1}, "phase": {"Available": 6, "Failed": 1}, "tags": {"nightly": 2, "qa": 2}, "signed": {"verified": 1, "unsigned": 1},
 	}
 	items := shelf()
 	items[0].Bootc, items[0].Targets = true, append(items[0].Targets, items[0].Targets[0])

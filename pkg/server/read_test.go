@@ -93,7 +93,7 @@ func TestFacets(t *testing.T) {
 	w.publish("a", "b", "c")
 	w.startReady(nil)
 	page := w.list("?facets=true&limit=1&name=*&sort=version")
-	if page.Facets["target"]["a"] != 1 || page.Facets["phase"]["Available"] != 3 || len(page.Facets) != 6 || page.Total != 3 {
+	if page.Facets["target"]["a"] != 1 || page.Facets["phase"]["Available"] != 3 || len(page.Facets) != 7 || page.Facets["tags"]["nightly"] != 3 || page.Total != 3 {
 		t.Errorf("facets %v of %d", page.Facets, page.Total)
 	}
 	next := w.list("?facets=true&limit=1&name=*&sort=version&continue=" + page.Continue)

@@ -34,14 +34,11 @@ func (o *listOptions) everything(ctx context.Context, catalogs []reader, asOf ti
 	return all, nil
 }
 
-// valuesOf returns the facets of items and, besides, their tags and labels.
+// valuesOf returns the facets of items, with their labels for one more.
 func valuesOf(items []entry.Item) entry.Facets {
 	values := entry.CountFacets(items)
-	values["tag"], values["label"] = map[string]int{}, map[string]int{}
+	values["tag"], values["label"] = values["tags"], map[string]int{}
 	for i := range items {
-		for _, tag := range items[i].Tags {
-			values["tag"][tag]++
-		}
 		for key, value := range items[i].Labels {
 			values["label"][key+"="+value]++
 		}
