@@ -25,10 +25,10 @@ build:
 man:
 	$(GO) run ./cmd/caib/internal/man -dir bin/man
 
-## demo: show the main job on an in-process registry
+## demo: show the main job on an in-process registry; SERVE=1 then serves its page at http://127.0.0.1:8080
 .PHONY: demo
 demo: build
-	$(GO) run ./examples/demo -caib bin/caib
+	$(GO) run ./examples/demo -caib bin/caib $(if $(SERVE),-serve $(if $(filter 1,$(SERVE)),127.0.0.1:8080,$(SERVE)))
 
 # What takes more than a second by itself: scripts, campaigns, large catalogs, and
 # what waits for time-outs. `make test` runs all of it.

@@ -39,6 +39,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/internal/absence", "pkg/entry"},
 	{"pkg/internal/atomicfile", ""},
 	{"pkg/internal/bounded", ""},
+	{"pkg/internal/page", "pkg/entry"},
 	{"pkg/internal/pause", ""},
 	{"pkg/internal/fetch", "pkg/entry pkg/internal/pause"},
 	{"pkg/internal/keylock", ""},
@@ -70,7 +71,7 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/api", "schema pkg/catalog pkg/entry pkg/internal/revision"},
 	{"pkg/internal/wire", "pkg/api pkg/catalog pkg/entry"},
 	{"pkg/client", "pkg/api pkg/catalog pkg/entry pkg/internal/kinded pkg/internal/normal pkg/internal/pause pkg/internal/revision pkg/internal/wire pkg/registry"},
-	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/pause pkg/internal/revision pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
+	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/page pkg/internal/pause pkg/internal/revision pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
 	{"pkg/internal/copyimage", "pkg/internal/imagecopy pkg/registry"},

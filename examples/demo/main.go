@@ -3,6 +3,7 @@
 // caib binary against it, each command line before its output.
 //
 //	go run ./examples/demo -caib bin/caib
+//	go run ./examples/demo -caib bin/caib -serve 127.0.0.1:8080   # then open it in a browser
 package main
 
 import (
@@ -28,17 +29,18 @@ import (
 
 func main() {
 	caib := flag.String("caib", "bin/caib", "the caib binary to show")
+	serve := flag.String("serve", "", "then serve the catalog at this address, until it is interrupted")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *caib); err != nil {
+	if err := run(ctx, *caib, *serve); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, caib string) error {
+func run(ctx context.Context, caib, serve string) error {
 	server := httptest.NewServer(ggcr.New(ggcr.WithReferrersSupport(true), ggcr.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	host := strings.TrimPrefix(server.URL, "http://")
@@ -58,6 +60,9 @@ func run(ctx context.Context, caib string) error {
 	s := &show{ctx: ctx, caib: binary, env: append(os.Environ(), "HOME="+home, "XDG_CACHE_HOME=", "XDG_DATA_HOME=", "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "CAIB_CATALOG="+host+"/automotive/catalog")}
 	fmt.Printf("\nThe catalog lives in the same registry:\n$ export CAIB_CATALOG=%s/automotive/catalog\n", host)
 	s.play(host)
+	if serve != "" && s.err == nil {
+		return s.serve(host, serve)
+	}
 	return s.err
 }
 

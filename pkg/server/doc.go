@@ -20,6 +20,9 @@
 // nothing is. What the policy refuses is in no list, and asking for it by name
 // answers why.
 //
+// Browsers are shown pages of what the API answers (package page): the list, an entry,
+// what happened, and the description of the API.
+//
 // The server asks registries on behalf of anybody, for references that whoever
 // writes to a catalog chose. What it opens is decided in one place, for the
 // server and its catalogs alike (Options.Allow), and what was answered is told to

@@ -39,12 +39,7 @@ func (e *problemError) Unwrap() error { return wire.Kind((*api.Problem)(e)) }
 
 // fail answers an error, as far as the client may be told it.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	var p *api.Problem
-	if own, ok := errors.AsType[*problemError](err); ok {
-		p = (*api.Problem)(own)
-	} else {
-		p = s.forClient(w, r, err)
-	}
+	p := s.forClientError(w, r, err)
 	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte(`{"error":"the error cannot be shown","code":"failure"}`)
@@ -57,6 +52,14 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // a client that went away needs no answer
 	}
+}
+
+// forClientError is an error as a client may be told it.
+func (s *Server) forClientError(w http.ResponseWriter, r *http.Request, err error) *api.Problem {
+	if own, ok := errors.AsType[*problemError](err); ok {
+		return (*api.Problem)(own)
+	}
+	return s.forClient(w, r, err)
 }
 
 // problemOf is an error as the API tells it.

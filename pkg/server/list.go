@@ -58,16 +58,28 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 
 // listFresh answers what the state does not hold.
 func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body, error) {
-	var items []entry.Item
-	rest := besides{absent: now.missing}
+	items, rest, err := s.fresh(ctx, now, q)
+	if err != nil {
+		return nil, err
+	}
+	outlines, all := outlinesOf(items)
+	return writePage(q, all, rest, func(n int) *entry.Outline { return &outlines[n] }, func(n int) (string, error) {
+		text, err := marshal(&items[n])
+		return string(text), err
+	})
+}
+
+// fresh returns what a query that the state does not answer could find.
+func (s *Server) fresh(ctx context.Context, now *state, q listQuery) (items []entry.Item, rest besides, err error) {
+	rest.absent = now.missing
 	for _, f := range s.follower.followed {
 		view := f.last()
 		if view == nil {
-			return nil, errNoIndex
+			return nil, rest, errNoIndex
 		}
 		then, refused, err := view.List(ctx, serving.ListOptions{Query: q.query, Image: q.image, AsOf: q.asOf})
 		if err != nil {
-			return nil, err
+			return nil, rest, err
 		}
 		rest.refused += refused
 		for i := range then {
@@ -75,14 +87,16 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 		}
 		items = append(items, then...)
 	}
-	outlines, all := make([]entry.Outline, len(items)), make([]int, len(items))
+	return items, rest, nil
+}
+
+// outlinesOf returns the outlines of items, and the places of all of them.
+func outlinesOf(items []entry.Item) (outlines []entry.Outline, all []int) {
+	outlines, all = make([]entry.Outline, len(items)), make([]int, len(items))
 	for n := range items {
 		outlines[n], all[n] = items[n].Outline(), n
 	}
-	return page(q, all, rest, func(n int) *entry.Outline { return &outlines[n] }, func(n int) (string, error) {
-		text, err := marshal(&items[n])
-		return string(text), err
-	})
+	return outlines, all
 }
 
 // listQuery is the query of the list route.
@@ -207,7 +221,7 @@ func (q *listQuery) filters(values url.Values) error {
 // how many refused names the query could match.
 func (s *state) list(ctx context.Context, q listQuery) (a *body, known bool, err error) {
 	refused, known := s.couldMatch(ctx, q.query)
-	a, err = page(q, s.entries, besides{refused, s.missing}, func(e *servedEntry) *entry.Outline { return &e.outline },
+	a, err = writePage(q, s.entries, besides{refused, s.missing}, func(e *servedEntry) *entry.Outline { return &e.outline },
 		func(e *servedEntry) (string, error) { return e.text, nil })
 	return a, known, err
 }
@@ -218,13 +232,20 @@ type besides struct {
 	absent  []string // catalogs that do not exist
 }
 
-// page cuts one page out of what the query finds, and writes it.
-func page[T any](q listQuery, all []T, rest besides, outline func(T) *entry.Outline, write func(T) (string, error)) (*body, error) {
+// found is one page of what a query finds.
+type found[T any] struct {
+	matched []T
+	total   int // on all pages
+	facets  entry.Facets
+	next    string // the token of the next page
+}
+
+// find cuts one page out of what the query finds.
+func find[T any](q listQuery, all []T, outline func(T) *entry.Outline) (f found[T]) {
 	matched := entry.Pick(q.query, all, outline)
-	total := len(matched)
-	var facets entry.Facets
+	f.total = len(matched)
 	if q.facets {
-		facets = entry.Count(matched, outline)
+		f.facets = entry.Count(matched, outline)
 	}
 	if q.after != nil {
 		at, _ := slices.BinarySearchFunc(matched, q.after, func(a T, b *entry.Outline) int {
@@ -235,14 +256,20 @@ func page[T any](q listQuery, all []T, rest besides, outline func(T) *entry.Outl
 		})
 		matched = matched[at:]
 	}
-	token := ""
 	if len(matched) > q.limit {
 		matched = matched[:q.limit]
-		token = q.next(outline(matched[len(matched)-1]))
+		f.next = q.next(outline(matched[len(matched)-1]))
 	}
+	f.matched = matched
+	return f
+}
+
+// writePage writes one page of what the query finds.
+func writePage[T any](q listQuery, all []T, rest besides, outline func(T) *entry.Outline, write func(T) (string, error)) (*body, error) {
+	f := find(q, all, outline)
 	var body bytes.Buffer
 	body.WriteString(`{"items":[`)
-	for n, match := range matched {
+	for n, match := range f.matched {
 		if n > 0 {
 			body.WriteByte(',')
 		}
@@ -252,7 +279,7 @@ func page[T any](q listQuery, all []T, rest besides, outline func(T) *entry.Outl
 		}
 		body.WriteString(text)
 	}
-	body.WriteString(`],"total":` + strconv.Itoa(total))
+	body.WriteString(`],"total":` + strconv.Itoa(f.total))
 	if rest.refused > 0 {
 		body.WriteString(`,"refused":` + strconv.Itoa(rest.refused))
 	}
@@ -264,20 +291,20 @@ func page[T any](q listQuery, all []T, rest besides, outline func(T) *entry.Outl
 		body.WriteString(`,"absent":` + string(references))
 	}
 	if q.facets {
-		counts, err := marshal(facets)
+		counts, err := marshal(f.facets)
 		if err != nil {
 			return nil, err
 		}
 		body.WriteString(`,"facets":` + string(counts))
 	}
-	if token != "" {
-		body.WriteString(`,"continue":` + strconv.Quote(token))
+	if f.next != "" {
+		body.WriteString(`,"continue":` + strconv.Quote(f.next))
 	}
 	body.WriteString("}")
 	return newBody(slices.Clip(body.Bytes())), nil
 }
 
-// send writes an answer, or that the client has it already.
+// send writes an answer of the API, or that the client has it already.
 func (s *Server) send(w http.ResponseWriter, r *http.Request, a *body) {
 	if texts := warnings(r); len(texts) > 0 {
 		var err error
@@ -286,23 +313,28 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a *body) {
 			return
 		}
 	}
+	w.Header()["Vary"] = varyEncoding
+	s.sendBody(w, r, a, http.StatusOK, jsonType)
+}
+
+// sendBody writes an answer of some media type, or that the client has it already.
+func (s *Server) sendBody(w http.ResponseWriter, r *http.Request, a *body, status int, mediaType []string) {
 	f := a.form(accepted(r.Header["Accept-Encoding"]))
 	header := w.Header()
 	header["Etag"] = f.etag()
-	header["Vary"] = varyEncoding
 	if s.follower.isStale() {
 		header["X-Caib-Stale"] = staleMark
 	}
-	if known := r.Header["If-None-Match"]; len(known) > 0 && f.matches(known) {
+	if known := r.Header["If-None-Match"]; status == http.StatusOK && len(known) > 0 && f.matches(known) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	header["Content-Type"] = jsonType
+	header["Content-Type"] = mediaType
 	header["Content-Length"] = f.length()
 	if f.encoding != identity {
 		header["Content-Encoding"] = contentEncodings[f.encoding]
 	}
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(f.body) // a client that went away needs no answer
 	}

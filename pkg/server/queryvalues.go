@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -102,4 +103,16 @@ func parseImage(text string) (string, error) {
 		return "", badQuery("image %q: want REPOSITORY:TAG, REPOSITORY@DIGEST or a digest", printable(text))
 	}
 	return text, nil
+}
+
+// parseCount reads a number of things to leave out; "" is none.
+func parseCount(text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 {
+		return 0, badQuery("from %q: want a number", printable(text))
+	}
+	return n, nil
 }

@@ -91,27 +91,42 @@ func (s *Server) getPast(w http.ResponseWriter, r *http.Request, now *state, nam
 		return
 	}
 	s.computed(w, r, func(ctx context.Context) (any, error) {
-		for _, f := range s.follower.followed {
-			view := f.last()
-			if view == nil {
-				return nil, errNoIndex
-			}
-			item, err := view.Get(ctx, name, version, asOf)
-			if errors.Is(err, entry.ErrNotFound) {
-				continue
-			}
-			item.Catalog = s.follower.label(f)
-			withoutRegistryWords(&item)
-			if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && asOf.IsZero() {
-				health.Apply(&item, &i.status) // what is wrong with it, if it is the live revision
-			}
-			return item, err
-		}
-		if version != "" {
-			return nil, fmt.Errorf("entry %q, version %q: %w", name, version, entry.ErrNotFound)
-		}
-		return nil, absent(name)
+		return s.past(ctx, now, pastEntry{name: name, version: version, asOf: asOf})
 	})
+}
+
+// pastEntry names an entry in another state than the live one.
+type pastEntry struct {
+	name, version string
+	catalog       string // label of the one that is meant; "" is the first that has the name
+	asOf          time.Time
+}
+
+// past returns an entry in another state than the live one.
+func (s *Server) past(ctx context.Context, now *state, p pastEntry) (entry.Item, error) {
+	for _, f := range s.follower.followed {
+		if p.catalog != "" && p.catalog != s.follower.label(f) {
+			continue
+		}
+		view := f.last()
+		if view == nil {
+			return entry.Item{}, errNoIndex
+		}
+		item, err := view.Get(ctx, p.name, p.version, p.asOf)
+		if errors.Is(err, entry.ErrNotFound) {
+			continue
+		}
+		item.Catalog = s.follower.label(f)
+		withoutRegistryWords(&item)
+		if i := now.byKey[health.KeyOf(&item)]; i != nil && i.outline.Phase != entry.PhaseAvailable && p.asOf.IsZero() {
+			health.Apply(&item, &i.status) // what is wrong with it, if it is the live revision
+		}
+		return item, err
+	}
+	if p.version != "" {
+		return entry.Item{}, fmt.Errorf("entry %q, version %q: %w", p.name, p.version, entry.ErrNotFound)
+	}
+	return entry.Item{}, absent(p.name)
 }
 
 // history answers GET /v1/catalog/history, and that of one entry.
@@ -125,27 +140,37 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 	}
 	name := r.PathValue("name")
 	s.computed(w, r, func(ctx context.Context) (any, error) {
-		events := []entry.Event{}
-		for _, f := range s.follower.followed {
-			view := f.last()
-			if view == nil {
-				return nil, errNoIndex
-			}
-			found, err := view.History(ctx, name)
-			if err != nil && !errors.Is(err, entry.ErrNotFound) {
-				return nil, err
-			}
-			for _, event := range found {
-				event.Catalog = s.follower.label(f)
-				events = append(events, event)
-			}
+		events, err := s.happened(ctx, name, "")
+		if err == nil && name != "" && len(events) == 0 {
+			err = absent(name)
 		}
-		if name != "" && len(events) == 0 {
-			return nil, absent(name)
-		}
-		slices.SortStableFunc(events, func(a, b entry.Event) int { return a.At.Compare(b.At.Time) })
-		return api.History{Items: events, Total: len(events)}, nil
+		return api.History{Items: events, Total: len(events)}, err
 	})
+}
+
+// happened returns the events of a name, or of all for "", in the catalog with a label,
+// or in all for "": oldest first.
+func (s *Server) happened(ctx context.Context, name, label string) ([]entry.Event, error) {
+	events := []entry.Event{}
+	for _, f := range s.follower.followed {
+		if label != "" && label != s.follower.label(f) {
+			continue
+		}
+		view := f.last()
+		if view == nil {
+			return nil, errNoIndex
+		}
+		found, err := view.History(ctx, name)
+		if err != nil && !errors.Is(err, entry.ErrNotFound) {
+			return nil, err
+		}
+		for _, event := range found {
+			event.Catalog = s.follower.label(f)
+			events = append(events, event)
+		}
+	}
+	slices.SortStableFunc(events, func(a, b entry.Event) int { return a.At.Compare(b.At.Time) })
+	return events, nil
 }
 
 // computed answers what step returns, taking turns with others.

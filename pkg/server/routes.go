@@ -55,6 +55,9 @@ func (s *Server) routes() {
 		}
 		s.mux.HandleFunc(pattern, s.metrics.counted(pattern, handler))
 	}
+	for pattern, handler := range pageRoutes() {
+		s.mux.HandleFunc(pattern, s.metrics.counted(pattern, func(w http.ResponseWriter, r *http.Request) { handler(s, w, r) }))
+	}
 	s.mux.HandleFunc("/", s.metrics.counted("other", s.unknown))
 }
 
@@ -64,6 +67,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.Header["X-Request-Id"]) > 0 || s.log.Enabled(r.Context(), slog.LevelDebug) {
 		recorded.named()
 	}
+	r = s.belowBase(r)
+	recorded.request = r
 	if !cleanPath(r) {
 		s.metrics.counted("other", func(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, problem(http.StatusBadRequest, "invalid", "the path is not one of this server's: want plain letters, digits, dots and hyphens"))
@@ -109,8 +114,10 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusMethodNotAllowed, "invalid", "the route does not take "+method(r)))
 		return
 	}
-	s.fail(w, r, problem(http.StatusNotFound, "no_route", "there is no such route: /openapi.json lists them"))
+	s.fail(w, r, errNoRoute)
 }
+
+var errNoRoute = problem(http.StatusNotFound, "no_route", "there is no such route: /openapi.json lists them")
 
 func method(r *http.Request) string {
 	switch r.Method {

@@ -14,6 +14,7 @@ import (
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/gate"
 	"github.com/oci-catalog/caib/pkg/internal/health"
+	"github.com/oci-catalog/caib/pkg/internal/page"
 	"github.com/oci-catalog/caib/pkg/internal/serving"
 	"github.com/oci-catalog/caib/pkg/trust"
 )
@@ -77,7 +78,11 @@ type Options struct {
 	// The catalogs must be open under one. What it refuses is not listed. While it
 	// cannot be read, nothing is shown: the policy of now may be another one than
 	// that which was read last.
-	Policy    func() (*trust.Policy, error)
+	Policy func() (*trust.Policy, error)
+	// BasePath is the path that clients know the server below: "", or one such as
+	// /catalog. Requests may have it or not: some proxies take it away. One that is
+	// malformed is an entry.ErrInvalid in a *registry.Error.
+	BasePath  string
 	CacheFile string       // file that keeps what is served for the next start; "" keeps nothing. With Policy, nothing is kept: verdicts are no cache's to say
 	Logger    *slog.Logger // nil is none
 	Version   string       // of the build, for metrics
@@ -104,6 +109,7 @@ type Server struct {
 	gates    map[string]*gate.Gate // what is opened for the entries of a catalog, by its label
 	vouched  *gate.Hosts           // that the gates let through; nil where these make no difference
 	shares   shares
+	pages    *page.Pages
 	probes   *background   // that requests ask for
 	caughtUp chan struct{} // closed when the state was current for the first time
 }
@@ -133,6 +139,9 @@ func newServer(options Options, sources []source) (*Server, error) {
 		ids: newRequestIDs(), events: newEvents(options.Listeners), verify: newThrottle(verifyEvery), probes: newBackground(),
 		slow: make(chan struct{}, maxComputing), writes: make(chan struct{}, maxWriting), caughtUp: make(chan struct{}),
 		shares: newShares(options.ListenersPerAddress),
+	}
+	if err := s.preparePages(); err != nil {
+		return nil, err
 	}
 	if err := s.closeDoors(sources); err != nil {
 		return nil, err

@@ -51,6 +51,7 @@ type serveOptions struct {
 	listeners    int
 	perAddress   int
 	allow        []string
+	basePath     string
 }
 
 const serveHelp = `Serve one or several catalogs over HTTP: the catalog routes of the Build API,
@@ -86,6 +87,10 @@ allowed registry may redirect elsewhere. What a registry answered is told to the
 log, and to clients with a token; to the others only which kind of failure it
 was.
 
+Whoever opens the server in a browser gets a page: what there is, with a search
+and filters, each entry with how to get it, what happened, and at /docs the API.
+Behind a proxy that serves it below a path, --base-path says which.
+
 One address has at most --max-listeners-per-address of the listeners, half of
 the connections, a quarter of the verifications under way, and all but one of
 the turns for lists that are not prepared. Clients behind a proxy have its
@@ -96,7 +101,7 @@ func newServe(a *app) *cobra.Command {
 	o := &serveOptions{app: a}
 	command := &cobra.Command{
 		Use:   serveVerb,
-		Short: "Serve catalogs over HTTP",
+		Short: "Serve catalogs over HTTP, with a page for browsers",
 		Long:  serveHelp,
 		Example: `  caib catalog serve
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
@@ -123,6 +128,7 @@ func (o *serveOptions) register(flags *pflag.FlagSet) {
 	flags.IntVar(&o.connections, "max-connections", 4096, "connections at once; more wait")
 	flags.IntVar(&o.listeners, "max-listeners", 1000, "listeners to events at once; more are refused")
 	flags.IntVar(&o.perAddress, "max-listeners-per-address", 0, "of them from one address; 0 is a tenth, or 8 where that is less")
+	flags.StringVar(&o.basePath, "base-path", "", "path that browsers and clients know the server below, such as /catalog, behind a proxy that takes it away or not")
 	flags.StringArrayVar(&o.allow, "allow-registry", nil, "pattern of registries that may be opened for entries and publications; separated by commas, or repeated; without it those of the catalogs and of verified entries, or all without a policy")
 	o.trustFlags.register(flags)
 }
@@ -206,13 +212,19 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 	options := server.Options{
 		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, Interval: o.interval, Refresh: o.refresh, Allow: o.patterns(),
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, CacheFile: o.cacheFile(),
+		BasePath: o.basePath,
 	}
 	if policy != nil {
 		options.Policy = func() (*trust.Policy, error) { return o.policy(ctx, &o.trustFlags) }
 	}
 	s, err := server.New(options)
-	if wrong := (*registry.Error)(nil); errors.As(err, &wrong) && wrong.Option == "Allow" {
-		return nil, fmt.Errorf("--allow-registry: %w", wrong.Err)
+	if wrong := (*registry.Error)(nil); errors.As(err, &wrong) {
+		switch wrong.Option {
+		case "Allow":
+			return nil, fmt.Errorf("--allow-registry: %w", wrong.Err)
+		case "BasePath":
+			return nil, withHint(fmt.Errorf("--base-path: %w", wrong.Err), "give the path that browsers have: --base-path /catalog; without it, the server is at the root of its host")
+		}
 	}
 	return s, err
 }
