@@ -91,7 +91,7 @@ type resumedBody struct {
 // that one side does not take, and what this package itself refuses.
 func settled(err error) bool {
 	var untrusted *tls.CertificateVerificationError
-	return errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrUnauthorized) || errors.As(err, &untrusted) || clientCertificate(err)
+	return errors.Is(err, errSpent) || errors.Is(err, entry.ErrInvalid) || errors.Is(err, entry.ErrMalformed) || errors.Is(err, entry.ErrUnauthorized) || errors.As(err, &untrusted) || clientCertificate(err)
 }
 
 // repeatable reports whether a request can be sent twice. Starting an upload is

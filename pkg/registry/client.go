@@ -83,7 +83,7 @@ func newClient(options Options) (*Client, error) {
 		c.network, base = network, network
 	}
 	c.dates = &dates{base: &patience{base}, hosts: recent[date](maxHosts)}
-	base = &logging{base: c.dates, logger: options.Logger, secrets: c.secrets}
+	base = &logging{base: &allowances{c.dates}, logger: options.Logger, secrets: c.secrets}
 	c.transport = &remembering{secrets: c.secrets, base: &retry.Transport{
 		Base:   &answers{base: newLimiter(base, options.InFlight)},
 		Policy: func() retry.Policy { return policy{attempts: options.Attempts, backoff: options.Backoff} },

@@ -15,6 +15,19 @@ import (
 // as the first registries wrote it. What cannot be read is an error, since the
 // list may go on.
 func nextPage(headers []string) (query string, found bool, err error) {
+	target, found, err := nextLink(headers)
+	if err != nil || !found {
+		return "", false, err
+	}
+	target, _, _ = strings.Cut(target, "#")
+	if _, query, _ = strings.Cut(target, "?"); query == "" {
+		return "", false, fmt.Errorf("%w: a Link to the next page that names none", entry.ErrUnreachable)
+	}
+	return query, true, nil
+}
+
+// nextLink returns what the link to the next page names, whole.
+func nextLink(headers []string) (target string, found bool, err error) {
 	for _, header := range headers {
 		for rest := strings.TrimLeft(header, " \t,"); rest != ""; rest = strings.TrimLeft(rest, " \t,") {
 			end := strings.IndexByte(rest, '>')
@@ -24,14 +37,9 @@ func nextPage(headers []string) (query string, found bool, err error) {
 			target, params := rest[1:end], scanner{rest[end+1:]}
 			next := params.isNext()
 			rest = params.rest
-			if !next {
-				continue
+			if next {
+				return target, true, nil
 			}
-			target, _, _ = strings.Cut(target, "#")
-			if _, query, _ = strings.Cut(target, "?"); query == "" {
-				return "", false, fmt.Errorf("%w: a Link to the next page that names none", entry.ErrUnreachable)
-			}
-			return query, true, nil
 		}
 	}
 	return "", false, nil

@@ -110,7 +110,7 @@ a directory of yours, so that everything works before any registry exists.`,
 		newList(a), newGet(a), newPull(a), newPublish(a), newAdd(a), newEdit(a), newRemove(a), newHistory(a), newServe(a),
 		newSign(a), newGenerateKeyPair(a), newImportKeyPair(a), newVerify(a), newPolicy(a), newAcceptLoss(a), newRepair(a),
 		newCopy(a), newBackup(a), newRestore(a),
-		newLoginCheck(a), newMirrors(a),
+		newLoginCheck(a), newMirrors(a), newDoctor(a),
 	)
 	return command
 }

@@ -225,7 +225,7 @@ func (s *settings) limit(verb string) time.Duration {
 		return s.timeout
 	case slices.Contains([]string{pullVerb, copyVerb, backupVerb, restoreVerb, repairVerb}, verb):
 		return 0
-	case slices.Contains([]string{"publish", "add", "edit", "remove", "sign", "verify", "generate-key-pair", "import-key-pair"}, verb):
+	case slices.Contains([]string{"publish", "add", "edit", "remove", "sign", "verify", "generate-key-pair", "import-key-pair", doctorVerb}, verb):
 		return 5 * time.Minute
 	}
 	return 30 * time.Second

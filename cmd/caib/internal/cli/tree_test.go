@@ -54,6 +54,7 @@ var contractFlags = map[string][]string{
 
 	"login-check": {"push"},
 	"mirrors":     demandFlags,
+	"doctor":      {},
 }
 
 // demandFlags are those of every command that can demand signatures.
@@ -85,6 +86,7 @@ var allVerbs = []string{
 	"caib catalog add",
 	"caib catalog backup",
 	"caib catalog copy",
+	"caib catalog doctor",
 	"caib catalog edit",
 	"caib catalog generate-key-pair",
 	"caib catalog get",
