@@ -101,6 +101,6 @@ func (t *trial) answers() {
 		}
 		return
 	}
-	quirk := fmt.Sprintf("of %d requests %d were answered by %d, and %d by 5xx or not at all", t.asked.sent, t.asked.throttled, http.StatusTooManyRequests, t.asked.failed)
+	quirk := fmt.Sprintf("%d were answered by %d, and %d by 5xx or not at all, of %d", t.asked.throttled, http.StatusTooManyRequests, t.asked.failed, t.asked.sent)
 	t.find(feature, unsupported, quirk, "asked again after the time that it names, or after longer and longer ones")
 }
