@@ -99,7 +99,8 @@ type source struct {
 	client  *registry.Client
 	catalog *catalog.Catalog
 	sign    *catalog.Signing
-	public  string // the key's file
+	private string // the key's file, and its other half's
+	public  string
 }
 
 func newSource(t testing.TB, kind string) *source {
@@ -119,7 +120,7 @@ func newSourceOn(t testing.TB, of *counted, options registry.Options) *source {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &source{world: newWorld(t, of.target), of: of, client: client, sign: &catalog.Signing{Signer: signer}, public: public}
+	s := &source{world: newWorld(t, of.target), of: of, client: client, sign: &catalog.Signing{Signer: signer}, private: private, public: public}
 	if s.catalog, err = catalog.Open(of.target.catalog, catalog.Options{Registry: client}); err != nil {
 		t.Fatal(err)
 	}
