@@ -107,7 +107,7 @@ a directory of yours, so that everything works before any registry exists.`,
 		RunE: showHelp,
 	}
 	command.AddCommand(
-		newList(a), newGet(a), newPull(a), newPublish(a), newAdd(a), newEdit(a), newRemove(a), newHistory(a), newServe(a),
+		newList(a), newGet(a), newPull(a), newPublish(a), newAdd(a), newEdit(a), newRemove(a), newHistory(a), newWatch(a), newServe(a),
 		newSign(a), newGenerateKeyPair(a), newImportKeyPair(a), newVerify(a), newPolicy(a), newAcceptLoss(a), newRepair(a),
 		newCopy(a), newBackup(a), newRestore(a),
 		newLoginCheck(a), newMirrors(a), newDoctor(a),

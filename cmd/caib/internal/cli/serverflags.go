@@ -15,8 +15,8 @@ var notThroughServer = []struct {
 	kinds   []string // where it was set: what is set for everything is meant for other commands too
 	reason  string
 }{
-	{"authfile", []string{"list", "history", "verify", "publish", "edit", "add", "remove"}, []string{"flag"}, "the server logs in to registries by itself"},
-	{"token", []string{"list", "get", "history"}, []string{"flag"}, "it is sent with nothing that only reads"},
+	{"authfile", []string{"list", "history", "verify", "watch", "publish", "edit", "add", "remove"}, []string{"flag"}, "the server logs in to registries by itself"},
+	{"token", []string{"list", "get", "history", "watch"}, []string{"flag"}, "it is sent with nothing that only reads"},
 	{"policy", []string{"publish", "edit", "add", "remove"}, []string{"flag", "environment", "profile", "config"}, "it has a policy of its own, or none, that judges what is written"},
 }
 

@@ -21,7 +21,7 @@ import (
 // serverVerbs are the verbs that an index server can be asked by, with arguments that
 // are enough for each.
 var serverVerbs = map[string][]string{
-	"list": nil, "get": {"a"}, "history": nil, "verify": {"a"},
+	"list": nil, "get": {"a"}, "history": nil, "verify": {"a"}, "watch": {"--once", "--all"},
 	"publish": {"r.example.com/os/a:1"}, "add": {"a", "r.example.com/os/a:1"}, "edit": {"a", "--description", "before"}, "remove": {"a", "--force"},
 }
 
@@ -33,6 +33,7 @@ var notOfTheServer = map[string]string{
 	"insecure": "it is of TLS", "ca-file": "it is of TLS", "plain-http": "it lets the token be sent",
 	"resume": "it leaves out what a run before has found", "force": "it is given", "author": "it is refused by its own message",
 	"no-ci-metadata": "there is no pipeline here",
+	"once":           "it is given", "interval": "there is one look", "retries": "nothing fails", "state": "a file has it",
 }
 
 // serverFlagValues are values for flags that do not take any text.
@@ -52,7 +53,7 @@ func serverFlagValues(t *testing.T) map[string]string {
 		"as-of": "2026-01-01", "since": "2026-01-01", "label": "team=os", "limit": "1", "phase": "Failed", "tags": "nightly", "output": "name",
 		"require": "image", "digest": digest.FromString("x").String(), "if-revision": digest.FromString("x").String(), "signature-format": "legacy",
 		"catalog": "r.example.com/c", "token": "a-token-for-tests-0123456789", "target-note": "rpi4=text", "architecture": "arm64", "wait": "1m",
-		"file": build, "policy": policy, "build-mode": "image", "sort": "name", "name": "b", "timeout": "20s", "ca-file": build,
+		"file": build, "policy": policy, "exec": "cat >&2", "build-mode": "image", "sort": "name", "name": "b", "timeout": "20s", "ca-file": build,
 	}
 }
 
@@ -75,6 +76,8 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"items":[{%s}],"total":1,"refused":1,"absent":["r.example.com/c"]}`, item)
 	case strings.HasSuffix(path, "history"):
 		fmt.Fprintf(w, `{"items":[{%s}],"total":1}`, event)
+	case path == "/changes":
+		fmt.Fprintf(w, `{"items":[{%s,"tag":"a.000000001.p%s"}],"state":"s"}`, event, digest.FromString("r").Encoded()[:16])
 	case path == "/readyz":
 		fmt.Fprint(w, `{"catalogs":[{"catalog":"r.example.com/c"}]}`)
 	case strings.HasSuffix(path, "/verify"):
@@ -116,7 +119,7 @@ func TestEveryFlagThroughAServer(t *testing.T) {
 			t.Fatalf("%s: exit code %d\n%s", verb, code, stderr)
 		}
 		visit := func(flag *pflag.Flag) {
-			if notOfTheServer[flag.Name] != "" || verb == "list" && flag.Name == "all" { // which lists do anyhow
+			if notOfTheServer[flag.Name] != "" || (verb == "list" || verb == "watch") && flag.Name == "all" { // which lists do anyhow, and is given
 				return
 			}
 			t.Run(verb+" "+flag.Name, func(t *testing.T) {

@@ -219,7 +219,7 @@ func reasonOf(err error) error {
 // limit is how long a verb may take; 0 is as long as it likes.
 func (s *settings) limit(verb string) time.Duration {
 	switch {
-	case verb == serveVerb:
+	case verb == serveVerb, verb == watchVerb:
 		return 0
 	case s.timeout > 0:
 		return s.timeout

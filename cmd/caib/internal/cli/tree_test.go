@@ -46,6 +46,7 @@ var contractFlags = map[string][]string{
 	"remove":            {"force", "reason", "sign-key", "signature-format"},
 	"serve":             append([]string{"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners", "max-listeners-per-address", "allow-registry", "base-path"}, demandFlags...),
 	"history":           demandFlags,
+	"watch":             append([]string{"exec", "state", "all", "once", "interval", "retries"}, demandFlags...),
 	"generate-key-pair": {"output-key-prefix", "force"},
 	"import-key-pair":   {"key", "output-key-prefix", "force"},
 	"sign":              {"sign-key", "sign-keyless", "sign-image", "signing-config", "trusted-root", "identity-token", "signature-format"},
@@ -104,6 +105,7 @@ var allVerbs = []string{
 	"caib catalog serve",
 	"caib catalog sign",
 	"caib catalog verify",
+	"caib catalog watch",
 	"caib completion", "caib completion bash", "caib completion fish", "caib completion powershell", "caib completion zsh",
 	"caib config view", "caib help", "caib version",
 }
