@@ -94,6 +94,7 @@ var arrows = []struct{ name, imports string }{
 	{"e2e/registries", "e2e/tools " + support},
 	{"e2e/faultproxy", "e2e/registries"},
 	{"e2e/bench", "e2e/registries examples/samples " + public},
+	{"e2e/browser", "e2e/tools " + support},
 	{"e2e", "e2e/faultproxy e2e/registries e2e/tools " + support + " " + public},
 	{"e2e/sigstore/timestamps", ""},
 	{"e2e/tekton", ""},
