@@ -61,6 +61,8 @@ type Options struct {
 	// goroutines at once; nil ignores them. What concerns one publication or
 	// removal is in its result instead.
 	Warn func(Warning)
+
+	whole int64 // see ocilog.Options
 }
 
 // Catalog is an open catalog. It is safe for concurrent use.
@@ -131,7 +133,7 @@ func newCatalog(ref registry.Reference, normal string, opener *opener, repositor
 	c := &Catalog{reference: ref, normal: normal, options: options, opener: opener, repository: repository, warnings: newWarner(options.Warn)}
 	log := ocilog.Options{
 		Revisions: options.Revisions, Now: options.Now, Recheck: options.Recheck,
-		Lookup: c.lookUpForSnapshot, NormalReference: normalText,
+		Lookup: c.lookUpForSnapshot, NormalReference: normalText, Whole: options.whole,
 	}
 	if options.CacheDir != "" {
 		log.Cache = ocilog.NewCache(options.CacheDir, 0)

@@ -189,6 +189,9 @@ func (e *evaluator) entrySignatures(ctx context.Context, rule trust.AppliedRule,
 		if looked.Result == entry.VerdictVerified || check.Result != entry.VerdictVerified {
 			check = looked
 		}
+		if check.Result != entry.VerdictVerified {
+			check = e.withCarried(ctx, rule, tag, check, found)
+		}
 	}
 	if ok && check.Result != entry.VerdictVerified {
 		return recalled
@@ -204,14 +207,27 @@ func (e *evaluator) freshSignatures(ctx context.Context, rule trust.AppliedRule,
 	if check.Result == entry.VerdictVerified || rule.Name == "" {
 		return check
 	}
-	evidence := evidenceOf(e.log.SnapshotSignatures(tag))
-	evidence.Signatures = append(evidence.Signatures, found...)
-	carried := rule.Check(trust.SubjectEntry, d, evidence)
+	carried := e.withCarried(ctx, rule, tag, check, found)
 	if carried.Result != entry.VerdictVerified {
 		return check
 	}
 	carried.Reason = "by a signature that a snapshot carries; in the registry " + check.Reason
 	return carried
+}
+
+// withCarried returns a check, or one that counts as well what a snapshot carries, if the
+// two together verify the revision.
+func (e *evaluator) withCarried(ctx context.Context, rule trust.AppliedRule, tag revision.Tag, check trust.Check, found []signature.Signature) trust.Check {
+	carry := e.log.SnapshotSignatures(tag)
+	if !e.offline {
+		carry = e.log.ReadSignatures(ctx, tag)
+	}
+	evidence := evidenceOf(carry)
+	evidence.Signatures = append(evidence.Signatures, found...)
+	if carried := rule.Check(trust.SubjectEntry, check.Digest, evidence); carried.Result == entry.VerdictVerified {
+		return carried
+	}
+	return check
 }
 
 func evidenceOf(texts []jsontext.Value) (evidence signature.Evidence) {

@@ -2,6 +2,12 @@ package catalog
 
 import "github.com/oci-catalog/caib/pkg/registry"
 
+// ReadingHashes makes readers read the hashes of segments, however small these are.
+func ReadingHashes(options Options) Options {
+	options.whole = 1
+	return options
+}
+
 // WriteLocations is what copies write.
 var WriteLocations = (*Catalog).writeLocations
 

@@ -184,52 +184,55 @@ func refuseHashes(t *testing.T, target *memory) {
 	}
 }
 
+// uselessHashes are ways to make hashes that readers do without.
+var uselessHashes = map[string]func(t *testing.T, target *memory, c *clock){
+	"of only one segment": func(t *testing.T, target *memory, _ *clock) {
+		pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers = m.Layers[:len(m.Layers)-1] })
+	},
+	"missing": func(t *testing.T, target *memory, _ *clock) {
+		delete(target.blobs, newestManifest(t, target).Layers[1].Digest)
+	},
+	"of a size that no rows have": func(t *testing.T, target *memory, _ *clock) {
+		pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Size-- })
+		refuseHashes(t, target)
+	},
+	"larger than readers take": func(t *testing.T, target *memory, _ *clock) {
+		pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Size = (maxRows + 1) * rowSize })
+		refuseHashes(t, target)
+	},
+	"together larger than readers take": func(t *testing.T, target *memory, _ *clock) {
+		defer refuseHashes(t, target)
+		pushChanged(t, target, func(m *ocispec.Manifest) {
+			for i := 1; i < len(m.Layers); i += 2 {
+				m.Layers[i].Size = (maxRows/2 + 1) * rowSize
+			}
+		})
+	},
+	"of another size than they say": func(t *testing.T, target *memory, _ *clock) {
+		pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Size -= rowSize })
+	},
+	"of no segment": func(t *testing.T, target *memory, _ *clock) {
+		pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Annotations = nil })
+	},
+	"with records of what is not listed": func(t *testing.T, target *memory, _ *clock) {
+		target.hide = func(tag string) bool { return strings.HasPrefix(tag, "entry-0009.") }
+	},
+	"without what is listed from long before": func(t *testing.T, target *memory, c *clock) {
+		log := newLog(target, "writer", Options{})
+		appendAll(t, log, publication(t, "entry-0011", epoch.Add(-2*time.Hour), "0"))
+	},
+	"without much of what is listed": func(t *testing.T, target *memory, c *clock) {
+		log := newLog(target, "writer", Options{})
+		for range maxDirect {
+			appendAll(t, log, publication(t, "entry-0011", c.Now(), "2"))
+		}
+	},
+}
+
 // What hashes cannot say is read in the segments, and what is wrong with them changes no
 // answer about a name.
 func TestHashesThatAreOfNoUse(t *testing.T) {
-	for name, spoil := range map[string]func(t *testing.T, target *memory, c *clock){
-		"of only one segment": func(t *testing.T, target *memory, _ *clock) {
-			pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers = m.Layers[:len(m.Layers)-1] })
-		},
-		"missing": func(t *testing.T, target *memory, _ *clock) {
-			delete(target.blobs, newestManifest(t, target).Layers[1].Digest)
-		},
-		"of a size that no rows have": func(t *testing.T, target *memory, _ *clock) {
-			pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Size-- })
-			refuseHashes(t, target)
-		},
-		"larger than readers take": func(t *testing.T, target *memory, _ *clock) {
-			pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Size = (maxRows + 1) * rowSize })
-			refuseHashes(t, target)
-		},
-		"together larger than readers take": func(t *testing.T, target *memory, _ *clock) {
-			defer refuseHashes(t, target)
-			pushChanged(t, target, func(m *ocispec.Manifest) {
-				for i := 1; i < len(m.Layers); i += 2 {
-					m.Layers[i].Size = (maxRows/2 + 1) * rowSize
-				}
-			})
-		},
-		"of another size than they say": func(t *testing.T, target *memory, _ *clock) {
-			pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Size -= rowSize })
-		},
-		"of no segment": func(t *testing.T, target *memory, _ *clock) {
-			pushChanged(t, target, func(m *ocispec.Manifest) { m.Layers[1].Annotations = nil })
-		},
-		"with records of what is not listed": func(t *testing.T, target *memory, _ *clock) {
-			target.hide = func(tag string) bool { return strings.HasPrefix(tag, "entry-0009.") }
-		},
-		"without what is listed from long before": func(t *testing.T, target *memory, c *clock) {
-			log := newLog(target, "writer", Options{})
-			appendAll(t, log, publication(t, "entry-0011", epoch.Add(-2*time.Hour), "0"))
-		},
-		"without much of what is listed": func(t *testing.T, target *memory, c *clock) {
-			log := newLog(target, "writer", Options{})
-			for range maxDirect {
-				appendAll(t, log, publication(t, "entry-0011", c.Now(), "2"))
-			}
-		},
-	} {
+	for name, spoil := range uselessHashes {
 		t.Run(name, func(t *testing.T) {
 			target, c := newMemory(), &clock{}
 			fillHashed(t, target, c, 100)
@@ -253,34 +256,39 @@ func TestHashesThatAreOfNoUse(t *testing.T) {
 	}
 }
 
+// forgeRows changes the hashes of the first segment.
+func forgeRows(change func(rows []byte) []byte) func(*testing.T, *memory) {
+	return func(t *testing.T, target *memory) {
+		pushChanged(t, target, func(m *ocispec.Manifest) {
+			rows := change(slices.Clone(target.blobs[m.Layers[1].Digest]))
+			m.Layers[1].Digest, m.Layers[1].Size = digest.FromBytes(rows), int64(len(rows))
+			target.blobs[m.Layers[1].Digest] = rows
+		})
+	}
+}
+
+// falseHashes are ways to make hashes that are not those of their segments.
+var falseHashes = map[string]func(*testing.T, *memory){
+	"none": func(t *testing.T, target *memory) {
+		pushChanged(t, target, func(m *ocispec.Manifest) {
+			m.Layers = slices.DeleteFunc(m.Layers, func(d ocispec.Descriptor) bool { return d.MediaType == revision.MediaTypeHashes })
+		})
+	},
+	"missing": func(t *testing.T, target *memory) {
+		delete(target.blobs, newestManifest(t, target).Layers[1].Digest)
+	},
+	"other references": forgeRows(func(rows []byte) []byte { rows[4]++; return rows }),
+	"other tags":       forgeRows(func(rows []byte) []byte { rows[0]++; return rows }),
+	"too few":          forgeRows(func(rows []byte) []byte { return rows[rowSize:] }),
+	"too many": forgeRows(func(rows []byte) []byte {
+		return binary.BigEndian.AppendUint64(rows, 7)
+	}),
+	"in order": func(*testing.T, *memory) {},
+}
+
 // The next snapshot has the hashes of its records, whatever the one before said of them.
 func TestTheNextSnapshotMendsHashes(t *testing.T) {
-	forge := func(change func(rows []byte) []byte) func(*testing.T, *memory) {
-		return func(t *testing.T, target *memory) {
-			pushChanged(t, target, func(m *ocispec.Manifest) {
-				rows := change(slices.Clone(target.blobs[m.Layers[1].Digest]))
-				m.Layers[1].Digest, m.Layers[1].Size = digest.FromBytes(rows), int64(len(rows))
-				target.blobs[m.Layers[1].Digest] = rows
-			})
-		}
-	}
-	for name, spoil := range map[string]func(*testing.T, *memory){
-		"none": func(t *testing.T, target *memory) {
-			pushChanged(t, target, func(m *ocispec.Manifest) {
-				m.Layers = slices.DeleteFunc(m.Layers, func(d ocispec.Descriptor) bool { return d.MediaType == revision.MediaTypeHashes })
-			})
-		},
-		"missing": func(t *testing.T, target *memory) {
-			delete(target.blobs, newestManifest(t, target).Layers[1].Digest)
-		},
-		"other references": forge(func(rows []byte) []byte { rows[4]++; return rows }),
-		"other tags":       forge(func(rows []byte) []byte { rows[0]++; return rows }),
-		"too few":          forge(func(rows []byte) []byte { return rows[rowSize:] }),
-		"too many": forge(func(rows []byte) []byte {
-			return binary.BigEndian.AppendUint64(rows, 7)
-		}),
-		"in order": func(*testing.T, *memory) {},
-	} {
+	for name, spoil := range falseHashes {
 		t.Run(name, func(t *testing.T) {
 			target, c := newMemory(), &clock{}
 			fillHashed(t, target, c, 128)
@@ -354,5 +362,43 @@ func TestAColdWriterWritesTheSnapshotThatIsDue(t *testing.T) {
 	}
 	if n := len(rowsIn(t, target)); n != 128+dueTail {
 		t.Errorf("the snapshot covers %d revisions, want %d", n, 128+dueTail)
+	}
+}
+
+// The signatures that only a snapshot carries are found by who read its hashes, of the
+// first revision and of another one.
+func TestSignaturesBehindHashes(t *testing.T) {
+	target, c := newMemory(), &clock{}
+	fillHashed(t, target, c, 31)
+	options := hashing()
+	options.Now = c.Now
+	writer := newLog(target, "writer", options)
+	for _, name := range []string{"signed-a", "signed-b"} {
+		packed := publication(t, name, c.Now(), "1")
+		appendAll(t, writer, packed)
+		writer.AddSignatures(t.Context(), packed.Tag, []byte(`{"of":"`+name+`"}`))
+	}
+	view, err := writer.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrote, err := writer.Compact(t.Context(), view); !wrote || err != nil {
+		t.Fatalf("wrote a snapshot: %t, %v", wrote, err)
+	}
+	options = hashing()
+	options.Signatures = true
+	log := newLog(target, "test", options)
+	for _, name := range []string{"signed-a", "signed-b"} {
+		view, err := log.Read(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, err := view.Head(t.Context(), name, time.Time{})
+		if err != nil || head == nil {
+			t.Fatalf("%s: %v, %v", name, head, err)
+		}
+		if got := log.ReadSignatures(t.Context(), head.Tag); len(got) != 1 || string(got[0]) != `{"of":"`+name+`"}` {
+			t.Errorf("%s: signatures %s", name, got)
+		}
 	}
 }

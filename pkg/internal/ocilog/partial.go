@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -25,6 +26,7 @@ const maxDirect = 2 * dueTail
 type hashes struct {
 	of   *snapshot
 	rows []row // of all segments, sorted
+	view *View // that they were read for last; guarded by known.mu
 }
 
 // IsPartial reports whether the view was read for the sake of some names, without the
@@ -68,6 +70,9 @@ func (l *Log) readHashes(ctx context.Context, view *View) *hashes {
 	if !read.fit(view) {
 		return nil
 	}
+	l.known.mu.Lock()
+	defer l.known.mu.Unlock()
+	read.view = view
 	return read
 }
 
@@ -234,4 +239,19 @@ func (v *View) namesFrom(ctx context.Context, reference string) (map[string]bool
 		v.compareSeen(ctx, found[tail[len(tail)-1]])
 	}
 	return names, nil
+}
+
+// ReadSignatures returns the signatures that snapshots carry of a revision. Where the
+// newest one was not read for the sake of its hashes, it is read now: nobody else may have
+// them. That is many requests for who has no cache, and not the first place to look.
+func (l *Log) ReadSignatures(ctx context.Context, tag revision.Tag) []jsontext.Value {
+	l.known.mu.Lock()
+	h := l.hashes
+	covered := h != nil && h.view != nil && h.covers(tag)
+	l.known.mu.Unlock()
+	if covered && len(l.SnapshotSignatures(tag)) == 0 {
+		h.view.readSnapshots(ctx, nil)
+		l.eachRecord(ctx, l.target, []revision.Tag{tag}, func(o validRecord) { l.recordSignatures(o.tag, o.signatures) })
+	}
+	return l.SnapshotSignatures(tag)
 }

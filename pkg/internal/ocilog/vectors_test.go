@@ -23,11 +23,7 @@ func TestVectorsOfSnapshots(t *testing.T) {
 				Digest  digest.Digest
 				Content []byte
 			}
-			Hashes []struct {
-				Segment, Digest digest.Digest
-				Content         []byte
-				References      []string
-			}
+			Hashes  []hashesVector
 			Records []string
 		}
 	}
@@ -68,21 +64,31 @@ func TestVectorsOfSnapshots(t *testing.T) {
 			if got := digest.FromBytes(hashes.Content); got != hashes.Digest || s.hashes[hashes.Segment].Digest != got {
 				t.Errorf("hashes of %s: %s", hashes.Segment, got)
 			}
-			var rows []byte
-			log := newLog(newMemory(), "test", Options{NormalReference: asIs})
-			for n, err := range lines(tt.Segments[i].Content, unspent(t)) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				o, err := n.open()
-				if err != nil {
-					t.Fatal(err)
-				}
-				rows = log.appendRow(rows, n.tag, o)
-			}
-			if diff := cmp.Diff(hashes.Content, rows); diff != "" {
+			if diff := cmp.Diff(hashes.Content, rowsOfSegment(t, tt.Segments[i].Content)); diff != "" {
 				t.Errorf("rows of %s: %s", hashes.Segment, diff)
 			}
 		}
 	}
+}
+
+type hashesVector struct {
+	Segment, Digest digest.Digest
+	Content         []byte
+}
+
+// rowsOfSegment makes the hashes of a segment, whose references are in normal form.
+func rowsOfSegment(t *testing.T, segment []byte) (rows []byte) {
+	t.Helper()
+	log := newLog(newMemory(), "test", Options{NormalReference: asIs})
+	for n, err := range lines(segment, unspent(t)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, err := n.open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = log.appendRow(rows, n.tag, o)
+	}
+	return rows
 }
