@@ -39,12 +39,11 @@ func (s *shared) has(text string) bool {
 	return strings.Contains(s.text.String(), text)
 }
 
-// A watch outlives a registry that refuses for a while, says so once, and tells what
-// happened meanwhile. It ends when it is interrupted.
-func TestWatchGoesOn(t *testing.T) {
-	t.Parallel()
-	var away atomic.Bool
-	var refused atomic.Int64
+// refusing starts a registry that refuses everything while away is set, and counts
+// what it has refused.
+func refusing(t *testing.T, away *atomic.Bool) (host string, refused *atomic.Int64) {
+	t.Helper()
+	refused = &atomic.Int64{}
 	inner := ggcr.New(ggcr.WithReferrersSupport(true), ggcr.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if away.Load() {
@@ -55,7 +54,15 @@ func TestWatchGoesOn(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	host := strings.TrimPrefix(server.URL, "http://")
+	return strings.TrimPrefix(server.URL, "http://"), refused
+}
+
+// A watch outlives a registry that refuses for a while, says so once, and tells what
+// happened meanwhile. It ends when it is interrupted.
+func TestWatchGoesOn(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	host, refused := refusing(t, &away)
 	env := homeEnv(t)
 	env["CAIB_CATALOG"] = host + "/team/catalog"
 	writer, err := catalog.Open(env["CAIB_CATALOG"], catalog.Options{})
