@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,26 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/oci-catalog/caib/e2e/registries"
-	"github.com/oci-catalog/caib/e2e/tools"
 )
-
-// copied is what copyimage says.
-type copied struct {
-	Result struct {
-		Manifests, Blobs, Referrers int
-		Moved                       int64
-		Warnings                    []string
-	}
-	Requests map[string]int
-	Sent     int64
-}
-
-// copyImage copies an image by its digest.
-func (s *workshop) copyImage(args ...string) (c copied) {
-	s.t.Helper()
-	fromJSON(s.t, s.run(tools.CopyImage(s.t), args...), &c)
-	return c
-}
 
 // discovered are the digests of what oras finds to refer to an image, and to that.
 func (s *workshop) discovered(where, reference string) (all []string) {
@@ -83,61 +63,65 @@ func (s *workshop) signedImage(c *cosigns) (repository, digest string) {
 func TestCopiedImages(t *testing.T) {
 	t.Parallel()
 	c := newCosigns(t)
-	first := registries.Distribution3(t, true)
-	s := &workshop{t: t, dir: t.TempDir(), host: first.Host}
+	first := newCounted(t, "distribution-3.1")
+	s := &workshop{t: t, dir: t.TempDir(), host: first.address}
 	from, digest := s.signedImage(c)
+	w := newWorld(t, first.target)
+	w.ok("catalog", "publish", from+":multi")
 	_, content := s.manifest(from + "@" + digest)
 	want := s.discovered("--plain-http", from+"@"+digest)
-	if len(want) != 3 {
-		t.Fatalf("oras finds %v at the source, want the SBOM, and two signatures", want)
+	if len(want) != 4 {
+		t.Fatalf("oras finds %v at the source, want the SBOM, two signatures, and the entry", want)
 	}
 	layout := filepath.Join(s.dir, "copied")
-	last := registries.Distribution3(t, true)
-	places := []string{registries.GGCR(t, true).Host + "/a/image", "oci:" + layout, last.Host + "/b/image", registries.OCIMem(t).Host + "/c/image"}
-	at := from
-	for _, place := range places {
-		got := s.copyImage(at+"@"+digest, place)
-		if got.Result.Manifests != 3 || got.Result.Referrers != 5 || len(got.Result.Warnings) > 0 || got.Result.Moved == 0 {
-			t.Errorf("%s: got %+v", place, got)
+	for _, place := range []string{registries.GGCR(t, true).Host + "/a", "oci:" + layout, registries.Distribution3(t, true).Host + "/b", registries.OCIMem(t).Host + "/c"} {
+		path, isLayout := strings.CutPrefix(place, "oci:")
+		on := target{catalog: place + "/catalog"}
+		if isLayout {
+			on.catalog = place
 		}
-		again := s.copyImage(at+"@"+digest, place)
-		calls := map[string]int{"HEAD": 1}
-		if place == "oci:"+layout {
-			calls = map[string]int{}
+		if got := w.copyTo(on.catalog); got.Images.Copied != 1 || got.Bytes == 0 {
+			t.Errorf("%s: got %+v, want an image", place, got)
 		}
-		if diff := cmp.Diff(copied{Requests: calls}, again); diff != "" {
-			t.Errorf("%s, again:\n%s", place, diff)
+		if again := w.copyTo(on.catalog); again.Images.Copied+again.Revisions.Copied != 0 || again.Bytes != 0 {
+			t.Errorf("%s, again: got %+v, want nothing", place, again)
 		}
-		at = place
-		if path, isLayout := strings.CutPrefix(place, "oci:"); isLayout {
+		w = newWorld(t, on)
+		if isLayout {
 			if diff := cmp.Diff(want, s.discovered("--oci-layout", path+"@"+digest)); diff != "" {
 				t.Errorf("%s, by oras:\n%s", place, diff)
 			}
 			continue
 		}
-		if diff := cmp.Diff(want, s.discovered("--plain-http", place+"@"+digest)); diff != "" {
+		image := place + "/os/copied@"
+		if diff := cmp.Diff(want, s.discovered("--plain-http", image+digest)); diff != "" {
 			t.Errorf("%s, by oras:\n%s", place, diff)
 		}
 		for _, child := range content.Manifests {
-			s.skopeo("copy", "--quiet", "--src-tls-verify=false", "docker://"+place+"@"+child.Digest.String(), "dir:"+filepath.Join(t.TempDir(), "dir"))
+			s.skopeo("copy", "--quiet", "--src-tls-verify=false", "docker://"+image+child.Digest.String(), "dir:"+filepath.Join(t.TempDir(), "dir"))
 		}
 		for format, signed := range map[string]string{"bundle": digest, "legacy": content.Manifests[1].Digest.String()} {
 			for program, args := range c.verifications(format, c.public) {
-				c.must(program, append(args, place+"@"+signed)...)
+				c.must(program, append(args, image+signed)...)
 			}
 		}
 	}
-	s.copyWithin(from, digest, first.Host+"/os/mounted")
+	s.copyWithin(first, digest)
 }
 
 // copyWithin copies an image within a registry: none of its bytes are sent.
-func (s *workshop) copyWithin(from, digest, to string) {
+func (s *workshop) copyWithin(at *counted, digest string) {
 	s.t.Helper()
-	got := s.copyImage(from+"@"+digest, to)
-	text, err := json.Marshal(got)
-	if got.Result.Moved != 0 || got.Sent != 0 || got.Requests["MOUNT"] == 0 || got.Requests["POST"] > 1 || err != nil {
-		s.t.Errorf("within a registry: got %s, want that all is mounted", text)
+	at.taken()
+	got := newWorld(s.t, at.target).copyTo(at.address + "/other/catalog")
+	requests, _ := at.taken()
+	for blob := range blobsOf(requests) {
+		if strings.Contains(blob, "/os/") {
+			s.t.Errorf("within a registry %s is sent, want that it is mounted", blob)
+		}
 	}
-	s.t.Logf("within a registry: %s", text)
-	s.skopeo("inspect", "--raw", "--tls-verify=false", "docker://"+to+"@"+digest)
+	if got.Images.Copied != 1 || got.Bytes != 0 {
+		s.t.Errorf("within a registry: got %+v, want an image, and no bytes of it", got)
+	}
+	s.skopeo("inspect", "--raw", "--tls-verify=false", "docker://"+at.address+"/other/os/copied@"+digest)
 }

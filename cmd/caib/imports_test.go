@@ -74,7 +74,6 @@ var arrows = []struct{ name, imports string }{
 	{"pkg/server", "schema pkg/api pkg/catalog pkg/entry pkg/internal/atomicfile pkg/internal/gate pkg/internal/health pkg/internal/page pkg/internal/pause pkg/internal/revision pkg/internal/serving pkg/internal/wire pkg/registry pkg/trust"},
 
 	{"pkg/internal/fill", "pkg/entry pkg/internal/ocilog pkg/internal/revision pkg/registry pkg/trust"},
-	{"pkg/internal/copyimage", "pkg/internal/imagecopy pkg/registry"},
 	{"pkg/internal/imagesign", "pkg/internal/signature pkg/registry pkg/trust"},
 
 	{"internal/testloop", ""},

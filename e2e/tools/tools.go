@@ -25,7 +25,6 @@ var (
 	oras = sync.OnceValues(func() (string, error) { return build("oras", "", "oras.land/oras/cmd/oras") })
 	// Those of the module above this one use what only that module may import.
 	fill      = sync.OnceValues(func() (string, error) { return build("fill", "..", "./pkg/internal/fill") })
-	copyImage = sync.OnceValues(func() (string, error) { return build("copyimage", "..", "./pkg/internal/copyimage") })
 	demo      = sync.OnceValues(func() (string, error) { return build("demo", "..", "./examples/demo") })
 	imageSign = sync.OnceValues(func() (string, error) { return build("imagesign", "..", "./pkg/internal/imagesign") })
 	// Those of sigstore are programs of a module of their own, below this one.
@@ -51,9 +50,6 @@ func Fill(t testing.TB) string { t.Helper(); return must(t, fill) }
 
 // Demo builds the program that shows caib on a registry of its own, and returns its path.
 func Demo(t testing.TB) string { t.Helper(); return must(t, demo) }
-
-// CopyImage builds the program that copies an image as caib does, and returns its path.
-func CopyImage(t testing.TB) string { t.Helper(); return must(t, copyImage) }
 
 // ImageSign builds the program that signs images and checks their signatures as
 // caib does, and returns its path.

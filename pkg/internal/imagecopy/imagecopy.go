@@ -85,19 +85,10 @@ func New(options Options) *Copier {
 	if options.Parallel <= 0 {
 		options.Parallel = 8
 	}
-	return &Copier{
-		options: options, slots: make(chan struct{}, options.Parallel), large: make(chan struct{}, max(1, options.Parallel/4)),
-		targets: recent[registry.Repository, *target](maxTargets), sources: recent[registry.Repository, *source](maxTargets),
-	}
-}
-
-// recent holds the values that were used last, at most so many.
-func recent[K comparable, V any](most int) *lru.Cache[K, V] {
-	cache, err := lru.New[K, V](most)
-	if err != nil {
-		panic(err) // most is a constant that is not positive
-	}
-	return cache
+	c := &Copier{options: options, slots: make(chan struct{}, options.Parallel), large: make(chan struct{}, max(1, options.Parallel/4))}
+	c.targets, _ = lru.New[registry.Repository, *target](maxTargets) // never fails: the size is positive
+	c.sources, _ = lru.New[registry.Repository, *source](maxTargets)
+	return c
 }
 
 // Copy copies the image that a digest names. What the image lacks is an
@@ -109,7 +100,8 @@ func (c *Copier) Copy(ctx context.Context, from, to registry.Repository, root di
 	if err := root.Validate(); err != nil {
 		return Result{}, fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, root, err)
 	}
-	made := &target{there: recent[digest.Digest, struct{}](maxThere)}
+	there, _ := lru.New[digest.Digest, struct{}](maxThere) // never fails: the size is positive
+	made := &target{there: there}
 	if known, ok, _ := c.targets.PeekOrAdd(to, made); ok {
 		c.targets.Get(to) // it is used
 		made = known
