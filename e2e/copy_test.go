@@ -79,7 +79,8 @@ func TestCopyStandsAlone(t *testing.T) {
 	t.Parallel()
 	s := newSource(t, "distribution-3.1")
 	entries := tenth(1000)
-	s.fill(0, entries-entryKinds)
+	s.fill(0, entries-entryKinds-1)
+	s.fill(entries-entryKinds-1, entries-entryKinds) // alone: no other publication outruns the snapshot that is due
 	s.costs()
 	to := newCounted(t, "ggcr")
 	on := to.target
