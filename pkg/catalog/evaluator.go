@@ -102,6 +102,9 @@ func (e *evaluator) report(ctx context.Context, revision *revision.Revision) tru
 	rule := e.rule(revision.Tag.Name)
 	var checks []trust.Check
 	for _, what := range rule.Require {
+		if len(checks) > 0 && checks[0].Result != entry.VerdictVerified {
+			break // whoever wrote the entry says which host would be asked about its image
+		}
 		check := trust.Check{}
 		if what == trust.SubjectImage && revision.Document != nil {
 			check = e.image(ctx, rule, revision.Document.Image)

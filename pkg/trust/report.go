@@ -57,7 +57,8 @@ func (c Check) severity() int {
 
 // Report makes the verdict of an entry from checks of what the rule requires to be
 // signed, and of what makes a verdict worse. A required check that is missing, or
-// one too many, makes it unknown: nothing is verified by not having been checked.
+// one too many, makes it unknown: nothing is verified by not having been checked. Only
+// after one that refuses may the others be left out.
 func (a AppliedRule) Report(checks ...Check) Report {
 	report := Report{Verdict: entry.VerdictUnknown, Checks: checks}
 	if a.rule != nil {
@@ -71,7 +72,9 @@ func (a AppliedRule) Report(checks ...Check) Report {
 		}
 		worst = max(worst, check.severity())
 	}
-	if slices.Equal(signed, a.rule.subjects()) {
+	wanted := a.rule.subjects()
+	refused := worst > 0 && len(signed) > 0 && len(signed) < len(wanted)
+	if slices.Equal(signed, wanted) || refused && slices.Equal(signed, wanted[:len(signed)]) {
 		report.Verdict = severity[worst]
 	}
 	report.Reason = report.reason()

@@ -53,6 +53,16 @@ func TestNothingUncheckedIsSuccess(t *testing.T) {
 			}
 		}
 	}
+	both := applied(&Rule{Require: requirements["both"]})
+	for _, v := range verdicts { // of the entry; nobody asked about the image
+		want := v
+		if v == entry.VerdictVerified {
+			want = entry.VerdictUnknown
+		}
+		if got := both.Report(Check{Subject: SubjectEntry, Result: v}).Verdict; got != want {
+			t.Errorf("an entry that is %s, and its image was not checked: %s, want %s", v, got, want)
+		}
+	}
 	if report := applied(nil).Report(); report.Verdict != entry.VerdictUnknown || report.Err("x", "") == nil {
 		t.Errorf("no rule, no check: %+v", report)
 	}
