@@ -68,3 +68,30 @@ func TestRemovalsAreAttached(t *testing.T) {
 		})
 	}
 }
+
+// So is the removal of a name that the image was moved away from: who has the image is
+// not shown both names.
+func TestMoveIsAttached(t *testing.T) {
+	for _, without := range []bool{false, true} {
+		w := newWorld(t, true, nil)
+		image := w.push("os/image", "1", "1")
+		w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Name: "old"})
+		moved := w.publish(w.open(catalog.Options{}), image, catalog.PublishOptions{Name: "new", Move: true, NoAttach: without})
+		other, err := catalog.Open(w.host+"/team/other", catalog.Options{Registry: w.newClient()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := other.GetImage(t.Context(), image)
+		var names []string
+		for _, item := range found.Attached {
+			names = append(names, item.Name)
+		}
+		want := "new"
+		if without {
+			want = "old"
+		}
+		if strings.Join(names, " ") != want || err != nil || len(moved.Warnings) > 0 {
+			t.Errorf("not attached %t: the image tells of %q, %v, want %s; warned %v", without, names, err, want, moved.Warnings)
+		}
+	}
+}

@@ -41,7 +41,10 @@ type CopyOptions struct {
 	// Sign signs what says where the images are now: others than those on the
 	// destination's own registry are believed by readers only if it is signed. nil
 	// signs nothing.
-	Sign     *Signing
+	Sign *Signing
+	// Refresh looks for what was attached to images of heads after they had been copied,
+	// such as signatures. That is some requests an image.
+	Refresh  bool
 	DryRun   bool               // finds out what there is to do, and writes nothing
 	Progress func(CopyProgress) // is told how far a copy is, from one goroutine at a time; nil is nobody
 }
@@ -55,18 +58,19 @@ type CopyProgress struct {
 
 // CopyResult is what was copied.
 type CopyResult struct {
-	From       string              `json:"from"`
-	To         string              `json:"to"`
-	Names      int                 `json:"names"`     // that were selected, live or not
-	Revisions  CopyCount           `json:"revisions"` // of them
-	Signatures int                 `json:"signatures"`
-	Images     CopyCount           `json:"images"` // and artifacts, by digest
-	Bytes      int64               `json:"bytes"`  // of images that were moved
-	Locations  []revision.Location `json:"locations,omitempty"`
-	Anonymous  []string            `json:"anonymous,omitempty"` // registries that were shown no login: see ReadFrom
-	KeptBack   []NotCopied         `json:"keptBack,omitempty"`  // names of which nothing was copied
-	Failed     []NotCopied         `json:"failed,omitempty"`    // what else is not at the destination
-	DryRun     bool                `json:"dryRun,omitempty"`    // what would be copied
+	From        string              `json:"from"`
+	To          string              `json:"to"`
+	Names       int                 `json:"names"`     // that were selected, live or not
+	Revisions   CopyCount           `json:"revisions"` // of them
+	Signatures  int                 `json:"signatures"`
+	Images      CopyCount           `json:"images"`                // and artifacts, by digest
+	Attachments int                 `json:"attachments,omitempty"` // of images, that were copied
+	Bytes       int64               `json:"bytes"`                 // of images that were moved
+	Locations   []revision.Location `json:"locations,omitempty"`
+	Anonymous   []string            `json:"anonymous,omitempty"` // registries that were shown no login: see ReadFrom
+	KeptBack    []NotCopied         `json:"keptBack,omitempty"`  // names of which nothing was copied
+	Failed      []NotCopied         `json:"failed,omitempty"`    // what else is not at the destination
+	DryRun      bool                `json:"dryRun,omitempty"`    // what would be copied
 }
 
 // CopyCount says of how many things.
@@ -114,7 +118,7 @@ func (c *Catalog) copyBeyond(ctx context.Context, base *archivefile.Base, to *Ca
 		return result, err
 	}
 	run := &copying{from: c, to: to, base: base, options: options, targets: targets, result: result, sources: map[sourceKey]registry.Repository{}}
-	run.images = imagecopy.New(imagecopy.Options{Catalog: to.normal, Progress: run.moved})
+	run.images = imagecopy.New(imagecopy.Options{Catalog: to.normal, Progress: run.moved, Refresh: options.Refresh})
 	err = run.run(ctx)
 	return run.result, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,8 +182,9 @@ func TestCopyMapsImages(t *testing.T) {
 	}
 	w.off.Store(true)
 	for _, name := range []string{"a", "b"} {
-		if _, err := w.dst.open(catalog.Options{}).Verify(t.Context(), name, catalog.VerifyOptions{}); err != nil {
-			t.Errorf("verify %s at the copy: %v", name, err)
+		v, err := w.dst.open(catalog.Options{}).Verify(t.Context(), name, catalog.VerifyOptions{})
+		if answered := slices.ContainsFunc(v.Checks, func(c catalog.Check) bool { return strings.HasPrefix(c.Place, w.dst.host+"/") }); err != nil || !answered {
+			t.Errorf("verify %s at the copy: %v, checks %+v, want one with its place", name, err, v.Checks)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func (r *copying) copyImages(ctx context.Context, rev *revision.Revision) error 
 
 // completeImages copies the images of heads that the destination had before, where they
 // are missing: an earlier copy went without, or somebody deleted them. A repository whose
-// tags keep them all costs its tag list.
+// tags keep them all costs its tag list, unless new attachments are asked for.
 func (r *copying) completeImages(ctx context.Context, plan *ocilog.CopyPlan) error {
 	if r.options.NoImages {
 		return nil
@@ -96,13 +96,16 @@ func (r *copying) completeImages(ctx context.Context, plan *ocilog.CopyPlan) err
 			r.countImage(false)
 			continue
 		}
-		complete := true
+		complete := !r.options.Refresh
 		for _, image := range imagesOf(name.Head.Document) {
+			if !complete {
+				break
+			}
 			kept, err := r.isKept(ctx, image, tags)
 			if err != nil {
 				return err
 			}
-			complete = complete && kept
+			complete = kept
 		}
 		if complete {
 			r.countImage(false)
@@ -183,6 +186,9 @@ func (r *copying) copyImage(ctx context.Context, image registry.Reference, anony
 	for _, warning := range result.Warnings {
 		r.to.warn(WarnImage, "", fmt.Errorf("image %s: %s", image, warning))
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Attachments += result.Referrers
 	return result.Manifests > 0, err
 }
 

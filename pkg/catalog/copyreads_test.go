@@ -187,3 +187,23 @@ func TestCopyNamesNoRepositoryByWhatLeadsElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// What is attached to an image that is there already is copied where that is asked for.
+func TestCopyRefreshes(t *testing.T) {
+	t.Parallel()
+	w := newCopyWorlds(t, true)
+	c := w.src.open(catalog.Options{})
+	image := w.src.push("os/x", "1", "1")
+	w.src.publish(c, image, catalog.PublishOptions{Name: "x"})
+	w.copy(w.dst.open(catalog.Options{}), nil, catalog.CopyOptions{})
+	w.src.attach(image, "application/vnd.example.late")
+	for n, tt := range []struct {
+		refresh bool
+		want    int
+	}{{false, 0}, {true, 1}, {true, 0}} {
+		result := w.copy(w.dst.open(catalog.Options{}), nil, catalog.CopyOptions{Refresh: tt.refresh})
+		if result.Attachments != tt.want || result.Images != (catalog.CopyCount{Present: 1}) {
+			t.Errorf("copy %d: %+v, want %d attachments", n, result, tt.want)
+		}
+	}
+}

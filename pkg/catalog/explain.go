@@ -43,7 +43,7 @@ func (c *Catalog) Explain(ctx context.Context, name string) (Verification, error
 func signatureChecks(report trust.Report) []Check {
 	var all []Check
 	for _, check := range report.Checks {
-		all = append(all, Check{check.Subject, Outcome(check.Result), check.Digest, check.Signer, check.Format, check.Time, check.Reason})
+		all = append(all, Check{What: check.Subject, Result: Outcome(check.Result), Digest: check.Digest, Signer: check.Signer, Format: check.Format, Time: check.Time, Reason: check.Reason})
 	}
 	return all
 }

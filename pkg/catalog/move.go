@@ -10,9 +10,19 @@ import (
 // the rest.
 func (p *publication) move(ctx context.Context) error {
 	for _, revision := range p.elsewhere {
-		_, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author, Sign: p.options.Sign})
+		removal, err := p.catalog.end(ctx, p.view, revision, RemoveOptions{Reason: "moved to " + p.name, Author: p.options.Author, Sign: p.options.Sign})
 		if err != nil {
 			return fmt.Errorf("%s is published, but %s is not ended: %w", p.name, revision.Document.Name, err)
+		}
+		if p.options.NoAttach {
+			continue
+		}
+		var told RemoveResult
+		p.catalog.attachRemoval(ctx, revision, removal, p.options.Sign, &told)
+		for _, step := range []*Step{&told.Attachment, told.SignatureAttachment} {
+			if step != nil && step.Reason != "" {
+				p.warn(WarnImage, "the image does not tell that %s is ended: %s: %s", revision.Document.Name, step.Outcome, step.Reason)
+			}
 		}
 	}
 	return nil

@@ -38,6 +38,7 @@ type Check struct {
 	Format trust.Format  `json:"format,omitempty"`
 	Time   *entry.Time   `json:"time,omitempty"` // of the signature, where a trusted service says so
 	Reason string        `json:"reason,omitempty"`
+	Place  string        `json:"place,omitempty"` // the repository that answered, if not the one it was published in
 }
 
 // Verification is what was found out about an entry.
@@ -177,7 +178,8 @@ func (v *verification) look(ctx context.Context) error {
 	asking.Wait()
 	there := v.check(CheckDigest, image.Digest, err)
 	if at := v.answeredBy(repository, image.Digest, ref); there && at != nil {
-		v.Checks[len(v.Checks)-1].Reason = "at " + at.Base()
+		found := &v.Checks[len(v.Checks)-1]
+		found.Reason, found.Place = "at "+at.Base(), at.Base()
 		if repository, err = v.opener.openAgain(*at); err != nil {
 			return err
 		}

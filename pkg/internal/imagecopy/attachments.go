@@ -19,6 +19,8 @@ import (
 const (
 	maxLevel     = 3   // of attachments of attachments
 	maxReferrers = 512 // of one manifest
+	// of one image, with all that is below it
+	maxAttachments = 4096
 )
 
 // attachments are what belongs to a manifest at the source.
@@ -87,14 +89,14 @@ func (r *run) copyAttachments(ctx context.Context, subject ocispec.Descriptor, f
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, d := range found.referrers {
-		if r.visit(d.Digest.String()) {
+		if r.visit(d.Digest.String()) && r.mayAttach() {
 			group.Go(func() error {
 				return r.passable(within, d.Digest.String(), subject, r.referrer(within, subject, d, level, there[d.Digest]))
 			})
 		}
 	}
 	for _, tag := range found.tags {
-		if r.visit(tag.name) {
+		if r.visit(tag.name) && r.mayAttach() {
 			group.Go(func() error { return r.passable(within, tag.name, subject, r.signatures(within, tag, level)) })
 		}
 	}

@@ -50,6 +50,32 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// Attachments may have attachments, and each manifest many: of one image no more are
+// copied than are allowed, and the image is named.
+func TestAttachmentsOfAnImageAreBounded(t *testing.T) {
+	t.Parallel()
+	from := newHost(t, true).open(t, "team/image")
+	s := pushSample(t, from)
+	b := builder{t, from}
+	for i := range 4 {
+		above := b.referrer("one", s.arm, strings.Repeat("a", i+1))
+		b.referrer("two", above, strings.Repeat("b", i+1))
+	}
+	all := copyImage(t, New(Options{Catalog: catalog}), from, newLayout(t), s.root.Digest).Referrers
+	for most, want := range map[int]int{5: 5, all - 1: all - 1, all: all} {
+		c := New(Options{Catalog: catalog})
+		c.attachments = most
+		got, err := c.Copy(t.Context(), from, newLayout(t), s.root.Digest)
+		warned := strings.Join(got.Warnings, "\n")
+		if err != nil || got.Referrers != want || (most < all) != strings.Contains(warned, s.root.Digest.String()+" has more attachments than the ") {
+			t.Errorf("at most %d of %d: %d were copied, %v, warned %q", most, all, got.Referrers, err, warned)
+		}
+	}
+	if all <= 8 {
+		t.Errorf("the image has %d attachments, want some of its own beside the 8", all)
+	}
+}
+
 // What a source does not say, or has lost, of what belongs to an image is a warning.
 func TestAttachmentsThatCannotBeCopied(t *testing.T) {
 	t.Parallel()

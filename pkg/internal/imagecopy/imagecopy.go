@@ -65,6 +65,7 @@ const (
 // looked for once. It is safe for concurrent use.
 type Copier struct {
 	options      Options
+	attachments  int           // of one image that are copied, at most
 	slots, large chan struct{} // full while as many blobs are copied as may be
 
 	targets *lru.Cache[registry.Repository, *target]
@@ -85,7 +86,7 @@ func New(options Options) *Copier {
 	if options.Parallel <= 0 {
 		options.Parallel = 8
 	}
-	c := &Copier{options: options, slots: make(chan struct{}, options.Parallel), large: make(chan struct{}, max(1, options.Parallel/4))}
+	c := &Copier{options: options, attachments: maxAttachments, slots: make(chan struct{}, options.Parallel), large: make(chan struct{}, max(1, options.Parallel/4))}
 	c.targets, _ = lru.New[registry.Repository, *target](maxTargets) // never fails: the size is positive
 	c.sources, _ = lru.New[registry.Repository, *source](maxTargets)
 	return c
@@ -108,6 +109,9 @@ func (c *Copier) Copy(ctx context.Context, from, to registry.Repository, root di
 	}
 	r := &run{Copier: c, from: from, to: to, target: made, visited: map[string]bool{}}
 	err := r.image(referrertag.WithCatalog(ctx, c.options.Catalog), root)
+	if r.begun > c.attachments {
+		r.warn("%s has more attachments than the %d that are copied: %d are left out", root, c.attachments, r.begun-c.attachments)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.result, err
@@ -122,6 +126,7 @@ type run struct {
 	mu      sync.Mutex
 	result  Result
 	visited map[string]bool // referrers, by digest, and signature tags
+	begun   int             // attachments
 }
 
 func (r *run) warn(format string, args ...any) {
@@ -146,6 +151,15 @@ func (r *run) visit(name string) bool {
 	before := r.visited[name]
 	r.visited[name] = true
 	return !before
+}
+
+// mayAttach reports whether one more attachment of the image may be copied: there may be
+// attachments of attachments, and anybody may have made them.
+func (r *run) mayAttach() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun++
+	return r.begun <= r.Copier.attachments
 }
 
 // keep is the tag that keeps a manifest.

@@ -41,12 +41,13 @@ and goes on where a copy was cut off; at no moment does DST show a state that
 SRC never had.
 
 Images are copied by digest, with all platforms, files and what is attached to
-them. They go to DST's registry, below what DST is in: with
-mirror.example.org/ex/catalog for DST, registry.example.com/os/autosd goes to
-mirror.example.org/ex/os/autosd. --map says otherwise, and a directory holds
-them itself. DST says where its images are, so that get, pull and verify find
-them without the registry that they were published from; entries stay as they
-were signed. ` + "`caib catalog mirrors`" + ` prints the same for podman and OpenShift.
+them; what is attached to an image after it was copied, with --refresh. They go
+to DST's registry, below what DST is in: with mirror.example.org/ex/catalog for
+DST, registry.example.com/os/autosd goes to mirror.example.org/ex/os/autosd.
+--map says otherwise, and a directory holds them itself. DST says where its
+images are, so that get, pull and verify find them without the registry that
+they were published from; entries stay as they were signed. For podman and
+OpenShift, ` + "`caib catalog mirrors`" + ` prints the same.
 
 The newest revision of a name, and its last removal, are always copied, and so
 is every name that DST has, whatever --name, --versions and --since leave out.
@@ -75,6 +76,7 @@ says that images below PREFIX are meant, and so does --map.`,
 func (o *copyOptions) register(flags *pflag.FlagSet) {
 	o.registerSelection(flags)
 	readFromFlag(flags, &o.copy.ReadFrom)
+	flags.BoolVar(&o.copy.Refresh, "refresh", false, "look for what was attached to images of live entries after they had been copied, such as signatures")
 	flags.BoolVar(&o.copy.DryRun, "dry-run", false, "say what would be copied, and write nothing")
 	o.signing.register(flags, false)
 }
@@ -205,6 +207,9 @@ func (o *copyOptions) printCopied(result *catalog.CopyResult, failed error) erro
 	}
 	header := []string{"TO", "NAMES", "REVISIONS", "SIGNATURES", "IMAGES", "SIZE"}
 	row := []string{result.To, strconv.Itoa(result.Names), count(result.Revisions), strconv.Itoa(result.Signatures), count(result.Images), size(result.Bytes)}
+	if o.copy.Refresh {
+		o.note("%d attachments of images were copied", result.Attachments)
+	}
 	if result.DryRun {
 		o.note("nothing was written: this is what would be copied")
 	}

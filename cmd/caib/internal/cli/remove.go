@@ -88,7 +88,11 @@ func (o *removeOptions) run(ctx context.Context, args []string) error {
 	event := result.Event
 	switch o.settings.output {
 	case "json", "yaml":
-		return o.document(o.settings.output, event)
+		return o.document(o.settings.output, struct {
+			entry.Event
+			Attachment          catalog.Step  `json:"attachment"`
+			SignatureAttachment *catalog.Step `json:"signatureAttachment,omitempty"`
+		}{event, result.Attachment, result.SignatureAttachment})
 	case "name":
 		fmt.Fprintln(o.system.Out, event.Name)
 	default:
