@@ -15,10 +15,13 @@ FUZZTIME    ?= 30000x
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
 
+# What caib version says: the nearest tag, the commit, and its date.
+LDFLAGS      = -X github.com/oci-catalog/caib/cmd/caib/internal/cli.linked=$(shell git log -1 --format='$(shell git describe --tags --always --dirty 2>/dev/null || echo devel)%x2C%H%x2C%cI' 2>/dev/null)
+
 ## build: build bin/caib
 .PHONY: build
 build:
-	$(GO) build -trimpath -o bin/caib ./cmd/caib
+	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/caib ./cmd/caib
 
 ## man: write the man pages of all commands and help topics to bin/man
 .PHONY: man

@@ -132,6 +132,9 @@ func (a *app) verb(command *cobra.Command, codes []int, run func(ctx context.Con
 			return err
 		}
 		a.started = true
+		if command.Name() != serveVerb {
+			defer a.spin()()
+		}
 		limit := a.settings.limit(command.Name())
 		if limit == 0 {
 			return run(command.Context(), args)

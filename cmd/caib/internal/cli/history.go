@@ -114,5 +114,5 @@ func (o *historyOptions) print(events []entry.Event) error {
 			rows[i] = append(rows[i], e.Catalog)
 		}
 	}
-	return o.rows(header, rows)
+	return o.fitted(header, rows)
 }

@@ -21,6 +21,7 @@ type listOptions struct {
 	noHeaders      bool
 	requireCatalog bool
 	all            bool
+	columns        []string
 }
 
 func newList(a *app) *cobra.Command {
@@ -47,12 +48,17 @@ A catalog that does not exist yet is an empty one, and stderr says which it is;
 with --require-catalog, that there is none is an error; so is, through --server,
 that one of the server's is missing.
 
+On a terminal the table fits its width: columns that are empty everywhere are
+left out, digests are shortened, and long cells are cut. With --columns, cells
+are whole.
+
 Through --server, SIGNED is the word of the server and says so: "verified
 (server)". --verified, without a policy or a key, takes it.`,
 		Example: `  caib catalog list
   caib catalog list --target rpi4 --architecture arm64 --latest
   caib catalog list --target rpi4 --target qemu --name 'autosd-*' --since 3d
   caib catalog list --tags nightly,qa --label team=platform -o wide
+  caib catalog list --columns NAME,VERSION,DIGEST
   caib catalog list --versions --name autosd --sort version
   caib catalog list --as-of 2026-03-01 -o json
   caib catalog list --verified --key release.pub`,
@@ -80,6 +86,7 @@ func (o *listOptions) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&q.Latest, "latest", false, "only the newest per distro, architecture and target, or per schedule")
 	flags.IntVar(&q.Limit, "limit", 0, "at most this many entries; 0 is all")
 	flags.StringVar(&o.asOf, "as-of", "", "the catalog as it was then: a time, a date, or an age (48h, 3d)")
+	listFlag(flags, &o.columns, "columns", "the columns of the table, in this order, such as NAME,VERSION,DIGEST")
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "a table without its first line")
 	flags.BoolVar(&o.requireCatalog, "require-catalog", false, "fail if there is no catalog at all, instead of listing nothing")
 	flags.BoolVar(&o.all, "all", false, "every entry in every phase, as without filters")
@@ -131,6 +138,9 @@ func (o *listOptions) noCatalog(reference string) error {
 func (o *listOptions) check() error {
 	if phase := o.query.Phase; o.all && (phase != "" && phase != "all" || o.query.Latest || o.query.Limit > 0) {
 		return fmt.Errorf("%w: --all: it is every entry, and --phase, --latest and --limit leave some out", entry.ErrInvalid)
+	}
+	if err := o.checkColumns(); err != nil {
+		return err
 	}
 	err := o.query.Check()
 	if err != nil && o.query.Name != "" && (entry.Query{Name: o.query.Name}).Check() != nil {
@@ -187,7 +197,11 @@ func (o *listOptions) print(page entry.Page) error {
 	if len(page.Items) == 0 {
 		return nil
 	}
-	return o.table(page.Items, o.settings.output == "wide", o.noHeaders)
+	chosen, err := chosenColumns(o.columns)
+	if err != nil {
+		return err
+	}
+	return o.table(page.Items, o.settings.output == "wide", o.noHeaders, chosen...)
 }
 
 const (

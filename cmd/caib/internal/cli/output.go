@@ -61,12 +61,15 @@ func plainStyle(node *yaml.Node) {
 	}
 }
 
-// columns are those of the table, with how to fill them.
-var columns = []struct {
+// column is one of the table of entries.
+type column struct {
 	title string
 	wide  bool // only in -o wide
 	cell  func(item *entry.Item, outline *entry.Outline, now time.Time) string
-}{
+}
+
+// columns are those of the table, with how to fill them.
+var columns = []column{
 	{"NAME", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.Name }},
 	{"VERSION", false, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.Version }},
 	{"ARCH", false, func(_ *entry.Item, o *entry.Outline, _ time.Time) string { return strings.Join(o.Architectures, ",") }},
@@ -82,18 +85,27 @@ var columns = []struct {
 	{"DIGEST", true, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return string(i.Digest) }},
 }
 
+// allColumns are those that can be chosen.
+var allColumns = append(slices.Clone(columns), column{"CATALOG", true, func(i *entry.Item, _ *entry.Outline, _ time.Time) string { return i.Catalog }})
+
 // table prints items in columns; several catalogs get a column of their own. bare
-// leaves the header out.
-func (a *app) table(items []entry.Item, wide, bare bool) error {
-	several := slices.ContainsFunc(items, func(i entry.Item) bool { return i.Catalog != "" })
-	var header []string
-	for _, c := range columns {
-		if wide || !c.wide {
-			header = append(header, c.title)
+// leaves the header out. Columns that were chosen are printed whole.
+func (a *app) table(items []entry.Item, wide, bare bool, chosen ...column) error {
+	printed := a.rows
+	if len(chosen) == 0 {
+		printed = a.fitted
+		for _, c := range columns {
+			if wide || !c.wide {
+				chosen = append(chosen, c)
+			}
+		}
+		if slices.ContainsFunc(items, func(i entry.Item) bool { return i.Catalog != "" }) {
+			chosen = append(chosen, allColumns[len(allColumns)-1])
 		}
 	}
-	if several {
-		header = append(header, "CATALOG")
+	var header []string
+	for _, c := range chosen {
+		header = append(header, c.title)
 	}
 	rows := make([][]string, len(items))
 	now := a.system.Now()
@@ -101,19 +113,14 @@ func (a *app) table(items []entry.Item, wide, bare bool) error {
 		item := items[n]
 		outline := item.Outline()
 		item.Verdict = a.signedCell(item.Verdict)
-		for _, c := range columns {
-			if wide || !c.wide {
-				rows[n] = append(rows[n], c.cell(&item, &outline, now))
-			}
-		}
-		if several {
-			rows[n] = append(rows[n], items[n].Catalog)
+		for _, c := range chosen {
+			rows[n] = append(rows[n], c.cell(&item, &outline, now))
 		}
 	}
 	if bare {
 		header = nil
 	}
-	return a.rows(header, rows)
+	return printed(header, rows)
 }
 
 // oneLine keeps a cell within its row and column.

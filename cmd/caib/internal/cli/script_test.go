@@ -123,6 +123,7 @@ var update = flag.Bool("update", false, "write what caib prints into the scripts
 type world struct {
 	clock        time.Time
 	in, out, err bool // terminals
+	width        int  // of the output terminal
 	answer       string
 	registries   map[string]*fake
 	interrupted  *fake
@@ -203,7 +204,7 @@ func runCaib(ts *testscript.TestScript, want int, args []string) {
 		code = Main(ctx, append([]string{}, args...), Streams{
 			In: strings.NewReader(w.answer), Out: io.MultiWriter(ts.Stdout(), &out), Err: io.MultiWriter(ts.Stderr(), &errs),
 			Getenv: ts.Getenv, Now: func() time.Time { return w.clock },
-			InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, Author: "alice@build", recheck: time.Millisecond,
+			InTerminal: w.in, OutTerminal: w.out, ErrTerminal: w.err, OutWidth: w.width, Author: "alice@build", recheck: time.Millisecond,
 		})
 	})
 	w.mu.Lock()
@@ -227,8 +228,14 @@ func cmdClock(ts *testscript.TestScript, _ bool, args []string) {
 
 func cmdTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	w := worldOf(ts)
-	w.in, w.out, w.err = false, false, false
+	w.in, w.out, w.err, w.width = false, false, false, 0
 	for _, arg := range args {
+		if width, ok := strings.CutPrefix(arg, "width="); ok {
+			var err error
+			w.width, err = strconv.Atoi(width)
+			ts.Check(err)
+			continue
+		}
 		switch arg {
 		case "in":
 			w.in = true

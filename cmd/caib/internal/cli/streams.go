@@ -27,15 +27,22 @@ type Streams struct {
 	// InTerminal, OutTerminal and ErrTerminal tell whether a person is at the
 	// other end of a stream.
 	InTerminal, OutTerminal, ErrTerminal bool
+	OutWidth                             int    // of that terminal, in characters; 0 is not known
 	Author                               string // recorded as the publisher
 
-	recheck time.Duration // before a registry is believed that something is not there; 0 is the catalog's own
+	recheck   time.Duration // before a registry is believed that something is not there; 0 is the catalog's own
+	spinAfter time.Duration // without a spinner; 0 is for ever
 }
 
 // System is the world of this process.
 func System() Streams {
 	terminal := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+	width, _, err := term.GetSize(int(os.Stdout.Fd()))
+	if err != nil {
+		width = 0
+	}
 	return Streams{
+		OutWidth: width, spinAfter: spinnerAfter,
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, LookupEnv: os.LookupEnv, Now: time.Now,
 		InTerminal: terminal(os.Stdin), OutTerminal: terminal(os.Stdout), ErrTerminal: terminal(os.Stderr),
 	}
@@ -78,9 +85,12 @@ type plainWriter struct {
 	to     io.Writer
 	rest   []byte // an incomplete character at the end of the last write
 	failed error  // the first write that did
+
+	spinner *spinner // nil for none
 }
 
 func (w *plainWriter) Write(p []byte) (int, error) {
+	defer w.spinner.pause()()
 	if len(w.rest) == 0 && bytes.IndexFunc(p, mayControl) < 0 { // nearly always
 		n, err := w.to.Write(p)
 		w.failed = cmp.Or(w.failed, err)
@@ -134,9 +144,10 @@ func controls(r rune) bool {
 	return false
 }
 
-// raw returns the stream below the guard, for colours.
+// raw returns the stream below the guard, for colours and for what draws by itself.
 func raw(w io.Writer) io.Writer {
 	if guarded, ok := w.(*plainWriter); ok {
+		guarded.spinner.end()
 		return guarded.to
 	}
 	return w
@@ -199,6 +210,7 @@ func (a *app) confirm(ctx context.Context, question string) (bool, error) {
 // who interrupts it, or takes too long, has not answered: then the context's error
 // is returned.
 func (a *app) ask(ctx context.Context, question string) (string, error) {
+	_ = raw(a.system.Err) // no spinner is drawn over the question
 	fmt.Fprintf(a.system.Err, "%s ", question)
 	answered := make(chan string, 1)
 	go func() { // ends with the process where nobody answers

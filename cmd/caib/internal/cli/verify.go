@@ -101,6 +101,9 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return notes.has(journalLine{j.catalog.Reference(), j.name, j.revision}) })
 	}
 	o.verify(ctx, jobs, notes)
+	if o.all && ctx.Err() != nil {
+		return o.tellInterrupted(ctx, jobs)
+	}
 	if !o.all && len(catalogs) > 1 {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
 	}
@@ -112,10 +115,25 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 	for _, job := range jobs {
 		failed = errors.Join(failed, job.err)
 	}
-	if o.all && ctx.Err() == nil {
+	if o.all {
 		notes.finish()
 	}
 	return o.result(len(jobs), unlisted, failed, err)
+}
+
+// tellInterrupted prints what a run of --all has found that did not come to its end,
+// and says how to go on.
+func (o *verifyOptions) tellInterrupted(ctx context.Context, jobs []*verifyJob) error {
+	all := len(jobs) // none where it was not even listed
+	jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return !j.done || errors.Is(j.err, ctx.Err()) })
+	if err := o.printVerified(jobs, 0, nil, nil); err != nil {
+		return err
+	}
+	if all == 0 {
+		return context.Cause(ctx)
+	}
+	o.note("%d of %s verified; go on with the same command and --resume, which leaves out what was in order", len(jobs), entries(all))
+	return context.Cause(ctx)
 }
 
 // jobs returns what there is to verify, the images that are live under two names, and

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -12,35 +13,63 @@ import (
 // build says which caib this is.
 type build struct {
 	Version  string `json:"version"`
-	Revision string `json:"revision,omitempty"` // of the sources
+	Revision string `json:"revision,omitempty"` // the commit of the sources
+	Date     string `json:"date,omitempty"`     // of that commit
+	Modified bool   `json:"modified,omitempty"` // the sources differ from it
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
 
+// linked is what the linker was told of the sources: VERSION,REVISION,DATE. The
+// toolchain notes them too, but not in every checkout, and not for a tree that a
+// release has prepared.
+var linked string
+
 func version() build {
 	b := build{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.read(info)
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		b.Version = v
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			b.Revision = setting.Value
-		}
+	if parts := strings.Split(linked, ","); len(parts) == 3 {
+		b.Version, b.Revision, b.Date, b.Modified = parts[0], parts[1], parts[2], false
 	}
 	return b
 }
 
+// read takes what the toolchain has noted: the tag of the commit is the version.
+func (b *build) read(info *debug.BuildInfo) {
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		b.Version = v
+	}
+	for _, setting := range info.Settings {
+		switch setting.Key {
+		case "vcs.revision":
+			b.Revision = setting.Value
+		case "vcs.time":
+			b.Date = setting.Value
+		case "vcs.modified":
+			b.Modified = setting.Value == "true"
+		}
+	}
+}
+
 // String is the build in one line.
 func (b build) String() string {
-	revision := ""
+	var sources []string
 	if b.Revision != "" {
-		revision = " (" + b.Revision + ")"
+		sources = append(sources, b.Revision)
 	}
-	return fmt.Sprintf("caib %s%s %s %s", b.Version, revision, b.Go, b.Platform)
+	if b.Date != "" {
+		sources = append(sources, b.Date)
+	}
+	if b.Modified {
+		sources = append(sources, "modified")
+	}
+	text := "caib " + b.Version
+	if len(sources) > 0 {
+		text += " (" + strings.Join(sources, ", ") + ")"
+	}
+	return text + " " + b.Go + " " + b.Platform
 }
 
 func newVersion(a *app) *cobra.Command {
@@ -48,7 +77,7 @@ func newVersion(a *app) *cobra.Command {
 	command := &cobra.Command{
 		Use:     "version",
 		Short:   "Show which caib this is",
-		Long:    "Show the version of caib, and what it was built with.\n\n" + exitStatus(),
+		Long:    "Show the version of caib, the commit that it was built from and when that was\nmade, and with what it was built.\n\n" + exitStatus(),
 		Example: "  caib version\n  caib version -o json",
 		Args:    arguments(),
 	}
