@@ -13,15 +13,15 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 )
 
-// watched is a terminal: it says when something was written that a person waits for.
-type watched struct {
+// spunTerminal is a terminal: it says when something was written that a person waits for.
+type spunTerminal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 	seen chan struct{}
 	once sync.Once
 }
 
-func (w *watched) Write(p []byte) (int, error) {
+func (w *spunTerminal) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if bytes.Contains(p, []byte("\r")) {
@@ -30,7 +30,7 @@ func (w *watched) Write(p []byte) (int, error) {
 	return w.text.Write(p)
 }
 
-func (w *watched) String() string {
+func (w *spunTerminal) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.text.String()
@@ -39,7 +39,7 @@ func (w *watched) String() string {
 // waitingFor runs caib with a registry that answers once it sees a spinner, or at once.
 func waitingFor(t *testing.T, wait bool, change func(*Streams), args ...string) (stdout, stderr string) {
 	t.Helper()
-	screen, out := &watched{seen: make(chan struct{})}, &bytes.Buffer{}
+	screen, out := &spunTerminal{seen: make(chan struct{})}, &bytes.Buffer{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait {
 			testwait.Receive(t, "a spinner", screen.seen)
