@@ -82,6 +82,7 @@ type Catalog struct {
 	collects   atomic.Bool             // something was signed: the next snapshot looks for signatures
 	weighed    atomic.Pointer[weighed] // the locations that were read last
 	away       sync.Map                // hosts of images that did not answer, and when
+	writes     atomic.Int64            // revisions that were appended here
 
 	mu   sync.Mutex
 	view *ocilog.View // the last read; nil when a write made it stale
@@ -186,8 +187,9 @@ func (c *Catalog) recent(ctx context.Context, names ...string) (view *ocilog.Vie
 	return view, false, err
 }
 
-// forget makes the next read a new one.
+// forget makes the next read a new one: something was written.
 func (c *Catalog) forget() {
+	c.writes.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.view = nil

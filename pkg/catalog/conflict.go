@@ -13,7 +13,7 @@ import (
 // compare reads the log, finds the live publication of the same name, and
 // refuses what conflicts with the catalog.
 func (p *publication) compare(ctx context.Context) (err error) {
-	if p.view, err = p.catalog.refresh(ctx, p.name); err != nil {
+	if p.view, err = p.reading.result(ctx, p.catalog, p.name); err != nil {
 		p.view, err = p.initialize(ctx, err)
 	}
 	if err != nil {

@@ -35,6 +35,7 @@ type publication struct {
 	disk       *disk // by addDisk; nil for none
 	built      built // by recall and inspect
 	document   *revision.Document
+	reading    *logReading          // that began with the inspection; nil where nothing did
 	counting   *counting            // by decide; nil counts all
 	view       *ocilog.View         // by compare
 	begins     bool                 // the catalog, which its registry did not show
@@ -56,6 +57,10 @@ func (p *publication) run(ctx context.Context, image string) error {
 	}
 	if !p.options.DryRun {
 		p.catalog.opener.expectPush(p.catalog.reference)
+		if p.options.ImageBuild.Name == "" && p.options.Wait <= 0 {
+			p.reading = p.catalog.startReading(ctx, p.name, p.ref.String())
+			defer p.reading.end()
+		}
 		steps = append(steps, p.follow, p.compact, p.conflicting, p.move)
 	}
 	for _, step := range steps {

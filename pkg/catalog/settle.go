@@ -22,14 +22,15 @@ const maxSettleWait = 5 * time.Second
 func (p *publication) write(ctx context.Context) error {
 	for ties := 0; ; ties++ {
 		begun := time.Now()
-		if err := p.catalog.log.Append(ctx, p.packed, p.signer()); err != nil {
+		listed, err := p.catalog.log.AppendListed(ctx, p.packed, p.signer())
+		if err != nil {
 			return fmt.Errorf("publish %s: %w", p.name, err)
 		}
 		p.catalog.forget()
 		p.result.Outcome = Published
 		// Where the own tag was late, the removals of others are.
 		wait := max(cmp.Or(p.catalog.options.Recheck, time.Second), min(time.Since(begun), maxSettleWait))
-		settled, err := p.settle(ctx, wait)
+		settled, err := p.settle(ctx, listed, wait)
 		if err != nil || settled.Outcome != ocilog.SettledTied || ties == maxTies {
 			return err
 		}
@@ -43,8 +44,8 @@ func (p *publication) write(ctx context.Context) error {
 // settle reads the log again: no lock spans processes, so others may have
 // published the same name or image since compare. What it decided about the own
 // revision is done, and told by conflicting.
-func (p *publication) settle(ctx context.Context, wait time.Duration) (ocilog.Settlement, error) {
-	s := &ocilog.Settling{Own: p.own, Same: p.hasImage, Counter: p.counting.counter(), Before: p.view, Wait: wait}
+func (p *publication) settle(ctx context.Context, listed []string, wait time.Duration) (ocilog.Settlement, error) {
+	s := &ocilog.Settling{Own: p.own, Same: p.hasImage, Counter: p.counting.counter(), Before: p.view, Listed: listed, Wait: wait}
 	for _, head := range p.elsewhere {
 		s.Ended = append(s.Ended, head.Tag)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/revision"
@@ -53,15 +54,20 @@ type Manifest struct {
 // sizes, is an entry.ErrMalformed.
 func Inspect(ctx context.Context, from Source, ref registry.Reference) (*Image, error) {
 	l := newLook(from, ref)
-	root, manifests, err := l.content(ctx)
-	if err == nil {
-		root.each(func(n *node) {
-			l.image.Manifests = append(l.image.Manifests, Manifest{plain(n.descriptor), n.body})
-		})
-		l.describe(root, manifests)
-		err = l.attached(ctx, root, manifests)
-	}
+	root, manifests, err := l.tree(ctx)
 	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", ref, err)
+	}
+	referrers := l.startReferrers(ctx, root, manifests)
+	defer referrers.stop()
+	if err := l.content(ctx, root, manifests); err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", ref, err)
+	}
+	root.each(func(n *node) {
+		l.image.Manifests = append(l.image.Manifests, Manifest{plain(n.descriptor), n.body})
+	})
+	l.describe(root, manifests)
+	if err := l.attached(ctx, referrers, root, manifests); err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", ref, err)
 	}
 	return l.image, nil
@@ -71,7 +77,11 @@ func Inspect(ctx context.Context, from Source, ref registry.Reference) (*Image, 
 // content is there, and what ref names now. The errors are the same.
 func Check(ctx context.Context, from Source, ref registry.Reference) (ocispec.Descriptor, error) {
 	l := newLook(from, ref)
-	if _, _, err := l.content(ctx); err != nil {
+	root, manifests, err := l.tree(ctx)
+	if err == nil {
+		err = l.content(ctx, root, manifests)
+	}
+	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("check %s: %w", ref, err)
 	}
 	return l.image.Descriptor, nil
@@ -81,7 +91,6 @@ func Check(ctx context.Context, from Source, ref registry.Reference) (ocispec.De
 // once, the first first. It reads no configs, and looks for no layers.
 func Manifests(ctx context.Context, from Source, ref registry.Reference) (all []Manifest, err error) {
 	look := newLook(from, ref)
-	look.noConfigs = true
 	root, err := look.walk(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", ref, err)
@@ -96,16 +105,14 @@ type look struct {
 	ref   registry.Reference
 	image *Image
 	blobs map[digest.Digest]int64 // every distinct blob, with its size
-
-	noConfigs bool // that are read
 }
 
 func newLook(from Source, ref registry.Reference) *look {
 	return &look{from: from, ref: ref, image: &Image{}, blobs: map[digest.Digest]int64{}}
 }
 
-// content reads manifests and configs, and looks for the layers.
-func (l *look) content(ctx context.Context) (root *node, manifests []*node, err error) {
+// tree reads the manifests of an image.
+func (l *look) tree(ctx context.Context) (root *node, manifests []*node, err error) {
 	if root, err = l.walk(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -114,10 +121,15 @@ func (l *look) content(ctx context.Context) (root *node, manifests []*node, err 
 	if root.isIndex() && len(manifests) == 0 {
 		return nil, nil, fmt.Errorf("%w: the index names no manifest of an image", entry.ErrMalformed)
 	}
-	if err := l.count(manifests); err != nil {
-		return nil, nil, err
-	}
-	return root, manifests, l.stat(ctx, manifests)
+	return root, manifests, l.count(manifests)
+}
+
+// content reads the configs, and looks for the layers, all beside each other.
+func (l *look) content(ctx context.Context, root *node, manifests []*node) error {
+	group, within := errgroup.WithContext(ctx)
+	group.Go(func() error { return l.readConfigs(within, root) })
+	group.Go(func() error { return l.stat(within, manifests) })
+	return group.Wait()
 }
 
 // describe collects what index, manifests and configs say. What the outermost

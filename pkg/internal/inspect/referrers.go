@@ -31,14 +31,42 @@ type referrer struct {
 	read       Manifest         // the same as it came
 }
 
-// attached finds what refers to the image and to its platforms: disk images
+// referrers are being listed and read.
+type referrers struct {
+	stop func() // waits for the end, which it brings about
+	done chan struct{}
+
+	found   []*referrer
+	omitted int // beyond the bound
+	err     error
+}
+
+// startReferrers begins to find what refers to the image and to its platforms.
+func (l *look) startReferrers(ctx context.Context, root *node, manifests []*node) *referrers {
+	within, cancel := context.WithCancel(ctx)
+	r := &referrers{done: make(chan struct{})}
+	r.stop = func() {
+		cancel()
+		<-r.done
+	}
+	go func() {
+		defer close(r.done)
+		if r.err = l.listReferrers(within, r, subjects(root, manifests)); r.err == nil {
+			r.err = l.fetchReferrers(within, r.found)
+		}
+	}()
+	return r
+}
+
+// attached waits for what refers to the image: disk images
 // become artifacts, the rest is listed. A registry that does not say what
 // there is makes the inspection incomplete, not impossible: some answer 401 or
 // 500 to this question alone.
-func (l *look) attached(ctx context.Context, root *node, manifests []*node) error {
-	found, err := l.listReferrers(ctx, subjects(root, manifests))
-	if err == nil {
-		err = l.fetchReferrers(ctx, found)
+func (l *look) attached(ctx context.Context, r *referrers, root *node, manifests []*node) error {
+	<-r.done
+	found, err := r.found, r.err
+	if r.omitted > 0 {
+		l.warn("%d artifacts are attached to the image: only %d are listed", r.omitted+maxReferrers, maxReferrers)
 	}
 	if ctx.Err() != nil {
 		return err
@@ -72,9 +100,9 @@ func subjects(root *node, manifests []*node) []ocispec.Descriptor {
 	return all
 }
 
-// listReferrers returns the referrers of all subjects, each once, those with a
+// listReferrers finds the referrers of all subjects, each once, those with a
 // known type first.
-func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor) ([]*referrer, error) {
+func (l *look) listReferrers(ctx context.Context, r *referrers, subjects []ocispec.Descriptor) error {
 	lists := make([][]ocispec.Descriptor, len(subjects))
 	group, within := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -85,7 +113,7 @@ func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor)
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	for _, d := range lists[0] {
 		l.image.Listed = append(l.image.Listed, d.Digest)
@@ -101,11 +129,9 @@ func (l *look) listReferrers(ctx context.Context, subjects []ocispec.Descriptor)
 		}
 	}
 	slices.SortStableFunc(found, func(a, b *referrer) int { return a.rank() - b.rank() })
-	if len(found) > maxReferrers {
-		l.warn("%d artifacts are attached to the image: only %d are listed", len(found), maxReferrers)
-		found = found[:maxReferrers]
-	}
-	return found, nil
+	r.omitted = max(0, len(found)-maxReferrers)
+	r.found = found[:len(found)-r.omitted]
+	return nil
 }
 
 // rank puts what is known before what is not: a registry where anybody may

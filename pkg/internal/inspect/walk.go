@@ -94,7 +94,7 @@ func (l *look) walk(ctx context.Context) (*node, error) {
 		return nil, err
 	}
 	root := &node{descriptor: descriptor}
-	if err := l.read(ctx, root, body); err != nil {
+	if err := root.read(body); err != nil {
 		return nil, err
 	}
 	seen := map[digest.Digest]bool{descriptor.Digest: true}
@@ -190,14 +190,14 @@ func (l *look) fetch(ctx context.Context, nodes []*node) error {
 				return fmt.Errorf("%w: platform %s is %s of %d bytes, where its index says %s of %d", entry.ErrMalformed,
 					n.descriptor.Digest, mediaType(found.MediaType), found.Size, mediaType(n.descriptor.MediaType), n.descriptor.Size)
 			}
-			return l.read(within, n, body)
+			return n.read(body)
 		})
 	}
 	return group.Wait()
 }
 
-// read parses a manifest with its config, where that is wanted, or an index.
-func (l *look) read(ctx context.Context, n *node, body []byte) error {
+// read parses a manifest or an index.
+func (n *node) read(body []byte) error {
 	n.body = body
 	switch {
 	case isIndex(n.descriptor.MediaType):
@@ -220,15 +220,32 @@ func (l *look) read(ctx context.Context, n *node, body []byte) error {
 			return fmt.Errorf("%w: manifest: a descriptor with size %d and digest %q", entry.ErrMalformed, d.Size, d.Digest)
 		}
 	}
-	if l.noConfigs || !isConfig(n.manifest.Config.MediaType) || n.isAttestation() {
-		return nil
+	return nil
+}
+
+// readConfigs reads those of all manifests below a node.
+func (l *look) readConfigs(ctx context.Context, root *node) error {
+	group, within := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	root.each(func(n *node) {
+		if !n.isIndex() && isConfig(n.manifest.Config.MediaType) && !n.isAttestation() {
+			group.Go(func() error { return l.readConfig(within, n) })
+		}
+	})
+	return group.Wait()
+}
+
+func (l *look) readConfig(ctx context.Context, n *node) error {
+	where := "config"
+	if n.parent != nil {
+		where = fmt.Sprintf("platform %s: config", n.descriptor.Digest)
 	}
 	text, err := l.from.Blob(ctx, plain(n.manifest.Config))
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return fmt.Errorf("%s: %w", where, err)
 	}
 	if n.config, err = readConfig(text, n.warn); err != nil {
-		return fmt.Errorf("%w: config: %v", entry.ErrMalformed, err)
+		return fmt.Errorf("%w: %s: %v", entry.ErrMalformed, where, err)
 	}
 	return nil
 }

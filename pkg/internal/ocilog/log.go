@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/oci-catalog/caib/pkg/entry"
@@ -122,11 +124,41 @@ func New(target Target, id string, options Options) *Log {
 // revision is written, and readers will see it later. Where the clocks of this
 // machine and the registry are too far apart, it is a *ClockError.
 func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(context.Context) error) error {
+	return l.append(ctx, packed, sign, l.awaitVisible)
+}
+
+// AppendListed is Append, and beside reading the tag back lists all tags, for
+// Settling.Listed: nil where the revision is not among them yet.
+func (l *Log) AppendListed(ctx context.Context, packed *revision.Packed, sign func(context.Context) error) (listed []string, err error) {
+	err = l.append(ctx, packed, sign, func(ctx context.Context, packed *revision.Packed) error {
+		var group errgroup.Group
+		within, cancel := context.WithCancel(ctx)
+		defer cancel()
+		group.Go(func() error {
+			if all, err := l.target.Tags(within); err == nil && slices.Contains(all, packed.Tag.String()) {
+				listed = all
+			}
+			return nil
+		})
+		if err := l.awaitVisible(ctx, packed); err != nil {
+			cancel()
+			_ = group.Wait()
+			return err
+		}
+		return group.Wait()
+	})
+	return listed, err
+}
+
+func (l *Log) append(ctx context.Context, packed *revision.Packed, sign func(context.Context) error, readBack func(context.Context, *revision.Packed) error) error {
 	l.restore(ctx)
 	if err := l.checkClock(); err != nil {
 		return err
 	}
-	if err := l.push(ctx, packed, sign); err != nil {
+	if err := l.put(ctx, packed, sign); err != nil {
+		return err
+	}
+	if err := readBack(ctx, packed); err != nil {
 		return err
 	}
 	l.wrote(packed, valid)
@@ -137,13 +169,22 @@ func (l *Log) Append(ctx context.Context, packed *revision.Packed, sign func(con
 	return nil
 }
 
-// push writes an artifact, signs it, puts it under its tag, and returns once the
-// registry shows that.
+// push writes an artifact, and returns once the registry shows its tag.
 func (l *Log) push(ctx context.Context, packed *revision.Packed, sign func(context.Context) error) error {
+	if err := l.put(ctx, packed, sign); err != nil {
+		return err
+	}
+	return l.awaitVisible(ctx, packed)
+}
+
+// put writes an artifact, signs it, and puts it under its tag.
+func (l *Log) put(ctx context.Context, packed *revision.Packed, sign func(context.Context) error) error {
+	group, within := errgroup.WithContext(ctx)
 	for _, blob := range packed.Blobs {
-		if err := l.target.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
-			return err
-		}
+		group.Go(func() error { return l.target.PushBlob(within, blob.Descriptor, blob.Content) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	if sign != nil {
 		if err := l.target.PushManifest(ctx, packed.Descriptor, packed.Manifest, packed.Descriptor.Digest.String()); err != nil {
@@ -153,10 +194,7 @@ func (l *Log) push(ctx context.Context, packed *revision.Packed, sign func(conte
 			return err
 		}
 	}
-	if err := l.target.PushManifest(ctx, packed.Descriptor, packed.Manifest, packed.Tag.String()); err != nil {
-		return err
-	}
-	return l.awaitVisible(ctx, packed)
+	return l.target.PushManifest(ctx, packed.Descriptor, packed.Manifest, packed.Tag.String())
 }
 
 // wrote notes a revision that the registry shows.

@@ -38,6 +38,8 @@ type Settling struct {
 	Counter Counter
 	// Before is the view by which the publisher decided.
 	Before *View
+	// Listed is what the registry listed once it showed Own; nil asks it.
+	Listed []string
 	// Ended are the revisions of other names that the publisher ends next.
 	Ended []revision.Tag
 	// Wait is how long later publishers of the image have to withdraw.
@@ -53,10 +55,11 @@ const settleLooks = 3
 // Settle reads the log again after an Append.
 func (l *Log) Settle(ctx context.Context, s *Settling) (Settlement, error) {
 	for look := 1; ; look++ {
-		view, err := l.Read(ctx, s.Own.Tag.Name)
+		view, err := l.readListed(ctx, s.Listed, s.Own.Tag.Name)
 		if err != nil {
 			return Settlement{}, err
 		}
+		s.Listed = nil
 		found, wait, err := view.settle(ctx, s)
 		if err != nil || !wait || look == settleLooks {
 			return found, err

@@ -30,6 +30,8 @@ type actor struct {
 	keeps      *keeper
 	turns      int // operations to do
 
+	listed []string // by the registry, beside reading back what was appended last
+
 	process *process
 	kill    context.CancelFunc // ends the process
 	serial  int                // of its publications

@@ -71,8 +71,9 @@ func (a *actor) publishShared(ctx context.Context, name string) {
 		if own == nil {
 			return
 		}
-		saw = a.schedule.shown(a.repository)
-		found, err := a.process.log.Settle(ctx, &Settling{Own: own, Same: same, Counter: a.counter(), Before: view, Wait: time.Second})
+		// Tags were listed after the own one was put: they show that, and what was there before.
+		saw = min(a.repository.valid[own.Tag].since+1, a.schedule.shown(a.repository))
+		found, err := a.process.log.Settle(ctx, &Settling{Own: own, Same: same, Counter: a.counter(), Before: view, Listed: a.listed, Wait: time.Second})
 		if err != nil {
 			a.schedule.note("%s: %s is not settled: %v", a.name, own.Tag, err)
 			return

@@ -93,7 +93,8 @@ func (a *actor) append(ctx context.Context, packed *revision.Packed, saw int) er
 			})
 		}
 	}
-	if err := a.process.log.Append(ctx, packed, sign); err != nil {
+	listed, err := a.process.log.AppendListed(ctx, packed, sign)
+	if a.listed = listed; err != nil {
 		a.schedule.note("%s: %s is not acknowledged: %v", a.name, packed.Tag, err)
 		return err
 	}

@@ -44,7 +44,12 @@ type View struct {
 // much (View.IsPartial). A registry that answers without much of what this reader
 // saw in it is a *MissingError.
 func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
-	view, err := l.ReadIncomplete(ctx, names...)
+	return l.readListed(ctx, nil, names...)
+}
+
+// readListed is Read of what the registry listed a moment ago; nil asks it.
+func (l *Log) readListed(ctx context.Context, listed []string, names ...string) (*View, error) {
+	view, err := l.readIncomplete(ctx, listed, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +62,15 @@ func (l *Log) Read(ctx context.Context, names ...string) (*View, error) {
 // ReadIncomplete is Read for those who mean to accept what is missing, however
 // much it is.
 func (l *Log) ReadIncomplete(ctx context.Context, names ...string) (*View, error) {
+	return l.readIncomplete(ctx, nil, names...)
+}
+
+func (l *Log) readIncomplete(ctx context.Context, listed []string, names ...string) (_ *View, err error) {
 	l.restore(ctx)
-	listed, err := l.target.Tags(ctx)
-	if err != nil {
-		return nil, err
+	if listed == nil {
+		if listed, err = l.target.Tags(ctx); err != nil {
+			return nil, err
+		}
 	}
 	view := l.newView(ctx, listed)
 	wanted := map[revision.Tag]bool{}
