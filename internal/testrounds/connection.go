@@ -14,10 +14,10 @@ type connection struct {
 	delay   func() time.Duration
 }
 
-// pipe returns the two ends of a new wire.
-func (n *Network) pipe() (client, server net.Conn) {
+// pipe returns the two ends of a new wire, whose messages take delay.
+func pipe(delay func() time.Duration) (client, server net.Conn) {
 	there, back := newDirection(), newDirection()
-	return &connection{back, there, n.delay}, &connection{there, back, n.delay}
+	return &connection{back, there, delay}, &connection{there, back, delay}
 }
 
 // direction is what is under way from one end to the other.

@@ -77,10 +77,15 @@ func New(t T, handler http.Handler) *Network {
 // Transport returns a transport without connections, which reaches the server by
 // whatever name.
 func (n *Network) Transport(protocol Protocol) *http.Transport {
+	return n.TransportAfar(protocol, Round)
+}
+
+// TransportAfar is Transport from where a round takes another time.
+func (n *Network) TransportAfar(protocol Protocol, round time.Duration) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(protocol == HTTP1)
 	protocols.SetUnencryptedHTTP2(protocol == HTTP2)
-	transport := &http.Transport{DialContext: n.dial, Protocols: protocols, MaxIdleConnsPerHost: 64}
+	transport := &http.Transport{DialContext: n.dialer(round), Protocols: protocols, MaxIdleConnsPerHost: 64}
 	n.transports = append(n.transports, transport)
 	return transport
 }
@@ -121,31 +126,32 @@ func (n *Network) note(message string) {
 	}
 }
 
-// delay is how long a message is under way to the other side.
-func (n *Network) delay() time.Duration {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.slow {
-		return Round / 2
+// dialer makes connections whose messages take half a round.
+func (n *Network) dialer(round time.Duration) func(context.Context, string, string) (net.Conn, error) {
+	delay := func() time.Duration {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.slow {
+			return round / 2
+		}
+		return 0
 	}
-	return 0
-}
-
-func (n *Network) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	select {
-	case <-time.After(2 * n.delay()):
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	client, server := n.pipe()
-	select {
-	case n.accept <- server:
-		n.note("        " + connected)
-		return client, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case <-n.closed:
-		return nil, net.ErrClosed
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		select {
+		case <-time.After(2 * delay()):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		client, server := pipe(delay)
+		select {
+		case n.accept <- server:
+			n.note("        " + connected)
+			return client, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-n.closed:
+			return nil, net.ErrClosed
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -27,29 +28,33 @@ const listAttempts = 12
 // looked for again.
 const settle = 100 * time.Millisecond
 
-// PushReferrer implements Repository. It asks for the referrers first: that
-// shows whether the registry has the Referrers API, which no header does
-// reliably. Without it, the list is one index that every client reads, changes
+// PushReferrer implements Repository. Where it is not known whether the registry has
+// the Referrers API, which no header shows reliably, it asks for the referrers first.
+// Without it, the list is one index that every client reads, changes
 // and overwrites (SPEC section 9). A client that read it before our write may
 // still overwrite it after our look, so we look once more when such a client
-// must be done: after several times as long as our own turn took.
+// must be done.
 func (r *remoteRepository) PushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
 	err := r.pushReferrer(ctx, descriptor, manifest, subject)
 	return r.classify(ctx, "attach to "+r.named(subject.Digest.String()), err)
 }
 
 func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
-	list, err := r.listToWriter(ctx, subject)
-	if err == nil && lists(list, descriptor) {
-		err = r.restore(ctx, descriptor, manifest, list.fallback)
-	}
-	for attempt := 0; err == nil && !lists(list, descriptor); attempt++ {
-		if attempt == listAttempts {
-			return fmt.Errorf("%w: written %d times and never listed among the referrers", entry.ErrUnreachable, listAttempts)
+	list := referrerList{fallback: r.referrers.isAbsent()}
+	if !list.fallback && !r.referrers.isThere() {
+		var err error
+		if list, err = r.listToWriter(ctx, subject); err != nil {
+			return err
 		}
-		var turn time.Duration
+		if lists(list, descriptor) {
+			return r.restore(ctx, descriptor, manifest, list.fallback)
+		}
+	}
+	for attempt := range listAttempts {
+		write := &indexWrite{descriptor: descriptor, manifest: manifest}
+		var err error
 		if list.fallback {
-			turn, err = r.pushToFallback(ctx, descriptor, manifest, subject, attempt == 0)
+			err = r.pushToFallback(ctx, write, subject, attempt == 0)
 		} else {
 			err = r.pushManifest(ctx, descriptor, manifest, descriptor.Digest.String())
 		}
@@ -57,17 +62,50 @@ func (r *remoteRepository) pushReferrer(ctx context.Context, descriptor ocispec.
 			return err
 		}
 		list, err = r.listToWriter(ctx, subject)
-		switch {
-		case err != nil:
-		case !lists(list, descriptor):
-			err = pause.For(ctx, jitter(min(settle<<attempt/4, time.Second)))
-		case list.fallback:
-			if err = pause.For(ctx, max(settle, 4*turn)+jitter(settle)); err == nil {
-				list, err = r.listToWriter(ctx, subject)
-			}
+		wasListed := attempt == 0 && write.index == nil // by somebody else, long ago
+		if err == nil && list.fallback && lists(list, descriptor) && !wasListed {
+			list, err = r.lastLooks(ctx, list, write, subject)
+		}
+		if err != nil || lists(list, descriptor) {
+			return err
+		}
+		if err := pause.For(ctx, jitter(min(settle<<attempt/4, time.Second))); err != nil {
+			return err
 		}
 	}
-	return err
+	return fmt.Errorf("%w: written %d times and never listed among the referrers", entry.ErrUnreachable, listAttempts)
+}
+
+// lastLooks reads a fallback index again that lists a referrer, and returns the list once
+// no other client is likely to take the referrer out of it any more: where nobody else
+// changed the index, after as long as such a client takes between reading and writing
+// it. Where somebody did, what one client takes out another one may put back, and so
+// on: then only an index that stays as it is, for several times as long, will do.
+func (r *remoteRepository) lastLooks(ctx context.Context, list referrerList, write *indexWrite, subject ocispec.Descriptor) (referrerList, error) {
+	wait := time.Until(write.at.Add(max(settle, write.round) + jitter(settle)))
+	before := write.index
+	for range maxLastLooks {
+		if !sameList(list.descriptors, before) {
+			wait = max(4*settle, 8*write.round) + jitter(settle)
+		}
+		if err := pause.For(ctx, wait); err != nil {
+			return list, err
+		}
+		before = list.descriptors
+		var err error
+		if list, err = r.listToWriter(ctx, subject); err != nil || !lists(list, write.descriptor) || sameList(list.descriptors, before) {
+			return list, err
+		}
+	}
+	return list, nil
+}
+
+// maxLastLooks bounds how often an index is looked at that others change all the time.
+const maxLastLooks = 20
+
+// sameList reports whether two lists hold the same referrers.
+func sameList(a, b []ocispec.Descriptor) bool {
+	return slices.EqualFunc(a, b, func(a, b ocispec.Descriptor) bool { return a.Digest == b.Digest })
 }
 
 // restore writes a referrer again that is listed and not there: lists outlive what
@@ -123,41 +161,125 @@ func (r *remoteRepository) fallbackToWriter(ctx context.Context, subject ocispec
 	return all, err
 }
 
-// pushToFallback writes a referrer, and lists it in the fallback index.
-// Registries collect what has no tag, whatever an index says: the referrer has
-// one of its own. It returns how long it took to change the index.
-func (r *remoteRepository) pushToFallback(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor, first bool) (time.Duration, error) {
-	if first {
-		if err := r.pushManifest(ctx, descriptor, manifest, r.ownTag(ctx, descriptor.Digest)); err != nil {
-			return 0, err
-		}
-	}
-	unlock, err := r.indexes.Lock(ctx, subject.Digest.String())
-	if err != nil {
-		return 0, err
-	}
-	defer unlock()
-	begun := time.Now()
-	err = r.addToFallback(ctx, descriptor, manifest, subject)
-	return time.Since(begun), err
+// indexWrite is one referrer that is to be listed in a fallback index.
+type indexWrite struct {
+	descriptor ocispec.Descriptor
+	manifest   []byte
+	pushed     chan struct{} // closed once the manifest is there, or failed
+	failed     error         // why it is not there
+
+	// Guarded by the lock of the index.
+	done  bool
+	at    time.Time // when the index was written; zero where it listed the referrer already
+	index []ocispec.Descriptor
+	round time.Duration // how long the registry took to answer
 }
 
-func (r *remoteRepository) addToFallback(ctx context.Context, descriptor ocispec.Descriptor, manifest []byte, subject ocispec.Descriptor) error {
-	old, err := r.fallbackToWriter(ctx, subject)
-	if err != nil || lists(referrerList{descriptors: old}, descriptor) {
-		return err
-	}
-	added, err := listed(descriptor, manifest)
+// pushToFallback writes a referrer, and lists it in the fallback index, beside others
+// that this process is about to list there.
+// Registries collect what has no tag, whatever an index says: the referrer has
+// one of its own.
+func (r *remoteRepository) pushToFallback(ctx context.Context, write *indexWrite, subject ocispec.Descriptor, first bool) error {
+	write.pushed = make(chan struct{})
+	go func() {
+		defer close(write.pushed)
+		if first {
+			write.failed = r.pushManifest(ctx, write.descriptor, write.manifest, r.ownTag(ctx, write.descriptor.Digest))
+		}
+	}()
+	defer func() { <-write.pushed }()
+	r.writes.add(subject.Digest, write)
+	defer r.writes.drop(subject.Digest, write)
+	unlock, err := r.indexes.Lock(ctx, subject.Digest.String())
 	if err != nil {
 		return err
 	}
-	err = r.putFallback(ctx, subject, append(old, added), r.put)
-	if isDangling(err) {
-		if old, err = r.existing(ctx, old); err == nil {
-			err = r.putFallback(ctx, subject, append(old, added), r.pushManifest)
+	defer unlock()
+	if write.done {
+		return nil
+	}
+	if err := r.addToFallback(ctx, subject, r.writes.of(subject.Digest)); err != nil {
+		return err
+	}
+	return write.failed
+}
+
+// addToFallback lists referrers in the index, once they are there.
+func (r *remoteRepository) addToFallback(ctx context.Context, subject ocispec.Descriptor, writes []*indexWrite) error {
+	begun := time.Now()
+	old, err := r.fallbackToWriter(ctx, subject)
+	read := time.Now()
+	for _, write := range writes {
+		<-write.pushed
+	}
+	if err == nil && time.Since(read) > read.Sub(begun)/4 { // others have had more time than need be to change it
+		begun = time.Now()
+		old, err = r.fallbackToWriter(ctx, subject)
+		read = time.Now()
+	}
+	if err != nil {
+		return err
+	}
+	var entries []ocispec.Descriptor
+	var added []*indexWrite
+	for _, write := range writes {
+		switch {
+		case write.failed != nil:
+		case lists(referrerList{descriptors: old}, write.descriptor):
+			write.done, write.at, write.round = true, read, read.Sub(begun)
+		default:
+			entry, err := listed(write.descriptor, write.manifest)
+			if write.failed = err; err == nil {
+				entries, added = append(entries, entry), append(added, write)
+			}
 		}
 	}
+	if len(added) == 0 {
+		return nil
+	}
+	all := eachOnce(slices.Concat(old, entries))
+	err = r.putFallback(ctx, subject, all, r.put)
+	if isDangling(err) {
+		if old, err = r.existing(ctx, old); err == nil {
+			all = eachOnce(slices.Concat(old, entries))
+			err = r.putFallback(ctx, subject, all, r.pushManifest)
+		}
+	}
+	for _, write := range added {
+		write.done, write.index, write.at, write.round = err == nil, all, time.Now(), max(read.Sub(begun), time.Since(read))
+	}
 	return err
+}
+
+// indexWrites are those under way in this process, by the subject of their index.
+type indexWrites struct {
+	mu        sync.Mutex
+	bySubject map[digest.Digest][]*indexWrite
+}
+
+func (w *indexWrites) add(subject digest.Digest, write *indexWrite) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.bySubject == nil {
+		w.bySubject = map[digest.Digest][]*indexWrite{}
+	}
+	w.bySubject[subject] = append(w.bySubject[subject], write)
+}
+
+// of returns those that are to be written now.
+func (w *indexWrites) of(subject digest.Digest) []*indexWrite {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.bySubject[subject]), func(write *indexWrite) bool { return write.done })
+}
+
+func (w *indexWrites) drop(subject digest.Digest, write *indexWrite) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := slices.DeleteFunc(slices.Clone(w.bySubject[subject]), func(other *indexWrite) bool { return other == write })
+	if w.bySubject[subject] = left; len(left) == 0 {
+		delete(w.bySubject, subject)
+	}
 }
 
 // listed is the descriptor under which a fallback index lists a manifest.

@@ -17,7 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-var full = flag.Bool("full", false, "run the tests of layouts at full size")
+var full = flag.Bool("full", false, "run the tests of layouts and of attachers at full size")
 
 // layoutWithin opens a layout with small bounds.
 func layoutWithin(root string, set func(*layoutBounds)) *layout {

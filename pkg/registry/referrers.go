@@ -47,6 +47,13 @@ func (a *referrersAPI) isAbsent() bool {
 	return !a.there && !a.absent.IsZero() && a.time().Sub(a.absent) < apiRecheck
 }
 
+// isThere reports whether the API has answered.
+func (a *referrersAPI) isThere() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.there
+}
+
 // answered notes that the API is there. That is so for good.
 func (a *referrersAPI) answered() {
 	a.mu.Lock()

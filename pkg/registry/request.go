@@ -34,6 +34,7 @@ type endpoint struct {
 
 	referrers referrersAPI
 	indexes   keylock.Locks // of writers of one fallback index in this process
+	writes    indexWrites   // of fallback indexes
 }
 
 // question is one request to a repository.
