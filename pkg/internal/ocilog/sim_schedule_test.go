@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -127,6 +128,9 @@ func (s *schedule) wait(ctx context.Context, a *actor, what string, do func() er
 		return ctx.Err()
 	}
 	if s.settled {
+		turn := fnv.New32a() // requests that a process makes at once have one order
+		_, _ = turn.Write([]byte(what))
+		time.Sleep(time.Duration(turn.Sum32() % 1e6))
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.steps++
