@@ -12,21 +12,35 @@ import (
 const memoryLimit = 76 << 20
 
 // limitMemory sets the limit, and raises it for as much as is in use: below
-// that, the collector would run all the time and free nothing.
+// that, the collector would run all the time and free nothing. Once somebody else
+// sets a limit, as a server does, it is left alone.
 func limitMemory() {
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
 	debug.SetMemoryLimit(memoryLimit)
-	afterCollections(func() { raiseLimit(memoryLimit) })
+	afterCollections(raising(memoryLimit))
+}
+
+// raising returns what raises the limit as long as it is the one that it set, which is
+// least at first.
+func raising(least int64) func() {
+	last := least
+	return func() {
+		if debug.SetMemoryLimit(-1) == last {
+			last = raiseLimit(least)
+		}
+	}
 }
 
 // raiseLimit makes the limit a quarter more than is in use, if that is more
-// than the given one.
-func raiseLimit(least int64) {
+// than the given one, and returns it.
+func raiseLimit(least int64) int64 {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	debug.SetMemoryLimit(max(least, int64(live[0].Value.Uint64())*5/4))
+	limit := max(least, int64(live[0].Value.Uint64())*5/4)
+	debug.SetMemoryLimit(limit)
+	return limit
 }
 
 // afterCollections calls do soon after each garbage collection.

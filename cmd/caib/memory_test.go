@@ -25,6 +25,22 @@ func TestRaiseLimit(t *testing.T) {
 	}
 }
 
+// A limit that somebody else sets is left as it is.
+func TestRaisingLeavesOtherLimits(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	const least, other = int64(1 << 40), int64(1 << 41)
+	debug.SetMemoryLimit(least)
+	raise := raising(least)
+	for _, want := range []int64{least, other, other} {
+		debug.SetMemoryLimit(want)
+		raise()
+		if got := debug.SetMemoryLimit(-1); got != want {
+			t.Errorf("the limit is %d, want %d", got, want)
+		}
+	}
+}
+
 // It is called after each collection, not only after the first.
 func TestAfterCollections(t *testing.T) {
 	called := make(chan struct{})

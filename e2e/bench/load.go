@@ -20,7 +20,8 @@ import (
 type result struct {
 	rate   float64 // requests per second
 	p99    time.Duration
-	errors string // what wrk says went wrong
+	cost   float64 // processor time of the side for an answer, in microseconds
+	errors string  // what wrk says went wrong
 }
 
 var (
@@ -46,20 +47,38 @@ func (b *bench) wrk(url string, connections int, encoding string, d time.Duratio
 	return r, err
 }
 
+// processorTime is what a process has used of the processors.
+func processorTime(pid int) time.Duration {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, rest, _ := strings.Cut(string(status), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	var ticks int64
+	for _, field := range fields[11:13] { // in user mode, and in the kernel
+		n, _ := strconv.ParseInt(field, 10, 64)
+		ticks += n
+	}
+	return time.Duration(ticks) * time.Second / 100 // as Linux shows it everywhere
+}
+
 // load puts the same loads on all sides in turn, and prints the ratios of the
 // first to the others, pair by pair.
 func (b *bench) load(sides ...*served) error {
-	fmt.Printf("  %-34s %-14s %10s %10s %24s\n", "requests per second", "", "median", "p99", "caib / it: min med max")
+	fmt.Printf("  %-34s %-14s %10s %10s %24s  %s\n", "requests per second", "", "median", "p99", "caib / it: min med max", "µs of a processor: median, it / caib")
 	for _, connections := range []int{64, 1000} {
 		for _, encoding := range []string{"identity", "gzip"} {
 			for n, resource := range resources {
 				all := make([][]result, len(sides))
 				for range b.rounds {
 					for i, side := range sides {
+						before := processorTime(side.pid)
 						r, err := b.wrk(side.url(n), connections, encoding, b.each)
 						if err != nil {
 							return err
 						}
+						r.cost = (processorTime(side.pid) - before).Seconds() * 1e6 / (r.rate * b.each.Seconds())
 						all[i] = append(all[i], r)
 					}
 				}
@@ -73,19 +92,22 @@ func (b *bench) load(sides ...*served) error {
 
 func printLoad(what string, sides []*served, all [][]result) {
 	for i, side := range sides {
-		var rates, ratios []float64
+		var rates, ratios, costs, costRatios []float64
 		var p99 []time.Duration
 		wrong := ""
 		for round, r := range all[i] {
 			rates, p99 = append(rates, r.rate), append(p99, r.p99)
 			ratios = append(ratios, all[0][round].rate/r.rate)
+			costs, costRatios = append(costs, r.cost), append(costRatios, r.cost/all[0][round].cost)
 			wrong += r.errors
 		}
 		slices.Sort(rates)
 		slices.Sort(ratios)
+		slices.Sort(costs)
+		slices.Sort(costRatios)
 		slices.Sort(p99)
 		middle := len(rates) / 2
-		fmt.Printf("  %-34s %-14s %10.0f %10s %10.2f %6.2f %6.2f %s\n", what, side.name, rates[middle], short(p99[middle]), ratios[0], ratios[middle], ratios[len(ratios)-1], wrong)
+		fmt.Printf("  %-34s %-14s %10.0f %10s %10.2f %6.2f %6.2f %8.1f %6.2f %s\n", what, side.name, rates[middle], short(p99[middle]), ratios[0], ratios[middle], ratios[len(ratios)-1], costs[middle], costRatios[middle], wrong)
 		what = ""
 	}
 }

@@ -42,6 +42,9 @@ func (m *memory) settle(ctx context.Context, caughtUp <-chan struct{}) {
 	select {
 	case <-caughtUp:
 		m.adjust()
+		if limit := m.limit.Load(); limit > 0 {
+			debug.SetMemoryLimit(limit) // whatever was set while the index was made
+		}
 		debug.FreeOSMemory()
 	case <-ctx.Done():
 	}
