@@ -34,7 +34,7 @@ func main() {
 	flag.IntVar(&p.entries, "entries", 1000, "entries on distribution 3.1")
 	flag.IntVar(&p.many, "many", 10_000, "entries on the in-process registry")
 	flag.IntVar(&p.signed, "signed", 200, "signed entries to verify")
-	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, trust, serve, pull or startup")
+	flag.StringVar(&p.only, "only", "", "measure one part: lists, scale, growth, trust, serve, pull or startup")
 	flag.IntVar(&p.rounds, "rounds", 3, "rounds of each load on the index server")
 	flag.IntVar(&p.pulls, "pulls", 5, "counted pulls of each kind")
 	flag.Int64Var(&p.mib, "mib", 1024, "MiB of the disk that is pulled")
@@ -79,6 +79,7 @@ func (p *plan) run(ctx context.Context, role []string) error {
 	}{
 		{"lists", func() error { return b.lists(p.entries) }},
 		{"scale", func() error { return b.atScale(p.many) }},
+		{"growth", func() error { return b.growth(p.many) }},
 		{"trust", func() error { return b.trust(p.signed, p.entries) }},
 		{"serve", func() error { return b.serve(p.many) }},
 		{"pull", func() error { return b.pull(p.pulls, p.mib) }},

@@ -50,7 +50,11 @@ func (c *catalog) publishBatch(ctx context.Context, from, to int, begin time.Tim
 	group.SetLimit(8)
 	for i := from; i < to; i++ {
 		group.Go(func() error {
-			packed, err := revision.Pack(document(i, begin.Add(time.Duration(i)*time.Second)), revision.Seen{})
+			d := document(i, begin.Add(time.Duration(i)*time.Second))
+			if c.names > 0 {
+				d.Name = name(i % c.names)
+			}
+			packed, err := revision.Pack(d, revision.Seen{})
 			if err != nil {
 				return err
 			}

@@ -1,7 +1,7 @@
 // Fill makes catalogs for tests and measurements: large ones, as writers of
 // good will make them, and hostile ones, as somebody with push access can.
 //
-//	fill [-entries N] [-key FILE | -keyless ROOT] [-shape SHAPE [-count N]] CATALOG
+//	fill [-entries N [-names M]] [-key FILE | -keyless ROOT] [-shape SHAPE [-count N]] CATALOG
 //
 // It publishes the entries first, signed if there is a key or with -keyless, and
 // then writes what the shape says. It prints how many live entries there are.
@@ -38,11 +38,13 @@ type catalog struct {
 	reference  string
 	repository registry.Repository
 	log        *ocilog.Log
+	names      int // of entries; 0 for as many as there are publications
 }
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("fill", flag.ContinueOnError)
 	entries := flags.Int("entries", 0, "publish so many entries; signed ones up to the next snapshot that covers all")
+	names := flags.Int("names", 0, "publish them under so many names, in turn; 0 for one each")
 	key := flags.String("key", "", "sign each entry with the private key in this `file`")
 	keyless := flags.String("keyless", "", "sign each entry with a certificate of its own, and write the trusted root to this `file`")
 	shape := flags.String("shape", "", "then write this: "+strings.Join(slices.Sorted(maps.Keys(shapes)), ", "))
@@ -65,9 +67,13 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	c.names = *names
 	live, err := c.publish(ctx, *entries, sign)
 	if err != nil {
 		return err
+	}
+	if c.names > 0 {
+		live = min(live, c.names)
 	}
 	if known {
 		more, err := write(c, ctx, *count)
@@ -93,7 +99,8 @@ func open(reference string) (*catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &catalog{reference, repository, ocilog.New(repository, reference, ocilog.Options{NormalReference: normalText})}, nil
+	log := ocilog.New(repository, reference, ocilog.Options{NormalReference: normalText})
+	return &catalog{reference: reference, repository: repository, log: log}, nil
 }
 
 // normalText is the normal form of a reference in a text, as writers of hashes have it.
