@@ -48,42 +48,49 @@ func (b *bench) growth(largest int) error {
 			}
 			fmt.Printf("\n%d revisions of %d names in a %s, published in %s: %.1f requests and %.1f KiB down a revision, in batches of 32\n", size, size/10, kind,
 				time.Since(start).Round(time.Second), float64(requests.Load())/float64(size), float64(bytes.Load())/float64(size)/1024)
-			if _, err := pushImage(b.ctx, image, "1"); err != nil {
+			_, err := pushImage(b.ctx, image, "1")
+			if err != nil {
 				return err
 			}
-			now := map[string]grown{}
-			warm := filepath.Join(b.dir, fmt.Sprint("warm-", kind, size))
-			name := fmt.Sprintf("autosd-qemu-%05d", 0)
-			fmt.Printf("  %-16s %10s %10s %10s %12s   %s\n", "", "wall", "requests", "KiB", "peak memory", "exponents of wall, requests, KiB, memory")
-			for _, row := range []struct {
-				name, home string
-				args       []string
-			}{
-				{"list, cold", "", []string{"list", "-o", "name"}},
-				{"list, to warm", warm, []string{"list", "-o", "name"}},
-				{"list, warm", warm, []string{"list", "-o", "name"}},
-				{"get, cold", "", []string{"get", name}},
-				{"get, warm", warm, []string{"get", name}},
-				{"history, cold", "", []string{"history", name}},
-				{"history, warm", warm, []string{"history", name}},
-				{"publish, cold", "", []string{"publish", image, "--name", "new"}},
-				{"remove, cold", "", []string{"remove", "new", "--force"}},
-				{"publish, warm", warm, []string{"publish", image, "--name", "new"}},
-			} {
-				requests.Store(0)
-				bytes.Store(0)
-				args := append([]string{"catalog", "--catalog", catalog}, row.args...)
-				f, err := measure(b.command(row.home, args...)())
-				if err != nil {
-					return err
-				}
-				now[row.name] = grown{f, requests.Load(), bytes.Load()}
-				fmt.Printf("  %-16s %10s %10d %10d %8d MiB   %s\n", row.name, short(f.wall), requests.Load(), bytes.Load()>>10, f.peak>>20, now[row.name].exponents(before[row.name]))
+			if before, err = b.grow(catalog, image, filepath.Join(b.dir, fmt.Sprint("warm-", kind, size)), before, &requests, &bytes); err != nil {
+				return err
 			}
-			before = now
 		}
 	}
 	return nil
+}
+
+// grow measures commands in one catalog, beside what was measured before.
+func (b *bench) grow(catalog, image, warm string, before map[string]grown, requests, bytes *atomic.Int64) (map[string]grown, error) {
+	now := map[string]grown{}
+	name := fmt.Sprintf("autosd-qemu-%05d", 0)
+	fmt.Printf("  %-16s %10s %10s %10s %12s   %s\n", "", "wall", "requests", "KiB", "peak memory", "exponents of wall, requests, KiB, memory")
+	for _, row := range []struct {
+		name, home string
+		args       []string
+	}{
+		{"list, cold", "", []string{"list", "-o", "name"}},
+		{"list, to warm", warm, []string{"list", "-o", "name"}},
+		{"list, warm", warm, []string{"list", "-o", "name"}},
+		{"get, cold", "", []string{"get", name}},
+		{"get, warm", warm, []string{"get", name}},
+		{"history, cold", "", []string{"history", name}},
+		{"history, warm", warm, []string{"history", name}},
+		{"publish, cold", "", []string{"publish", image, "--name", "new"}},
+		{"remove, cold", "", []string{"remove", "new", "--force"}},
+		{"publish, warm", warm, []string{"publish", image, "--name", "new"}},
+	} {
+		requests.Store(0)
+		bytes.Store(0)
+		args := append([]string{"catalog", "--catalog", catalog}, row.args...)
+		f, err := measure(b.command(row.home, args...)())
+		if err != nil {
+			return nil, err
+		}
+		now[row.name] = grown{f, requests.Load(), bytes.Load()}
+		fmt.Printf("  %-16s %10s %10d %10d %8d MiB   %s\n", row.name, short(f.wall), requests.Load(), bytes.Load()>>10, f.peak>>20, now[row.name].exponents(before[row.name]))
+	}
+	return now, nil
 }
 
 // exponents are those of growth since a catalog of a tenth of the size.

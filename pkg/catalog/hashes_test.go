@@ -93,3 +93,53 @@ func TestPublishingByHashes(t *testing.T) {
 		}
 	})
 }
+
+// Reading one entry, its history, and removing it reads no segment either.
+func TestOneNameByHashes(t *testing.T) {
+	w := newWorld(t, true, nil)
+	writer := w.fresh(catalog.Options{})
+	for i := range 32 {
+		w.publish(writer, w.push(fmt.Sprint("os/m", i), "1", "1"), catalog.PublishOptions{NoAttach: true, NoKeep: true})
+	}
+	segments := w.segmentsOf()
+	for what, do := range map[string]func(*catalog.Catalog) error{
+		"get": func(c *catalog.Catalog) error {
+			item, err := c.Get(t.Context(), "m3", catalog.GetOptions{})
+			if err == nil && item.Name != "m3" {
+				err = fmt.Errorf("it is %q", item.Name)
+			}
+			return err
+		},
+		"history": func(c *catalog.Catalog) error {
+			events, err := c.History(t.Context(), "m4")
+			if err == nil && len(events) != 1 {
+				err = fmt.Errorf("%d events", len(events))
+			}
+			return err
+		},
+		"remove": func(c *catalog.Catalog) error {
+			_, err := c.Remove(t.Context(), "m5", catalog.RemoveOptions{})
+			return err
+		},
+		"list after get": func(c *catalog.Catalog) error {
+			if _, err := c.Get(t.Context(), "m3", catalog.GetOptions{}); err != nil {
+				return err
+			}
+			events, err := c.History(t.Context(), "")
+			if err == nil && len(events) < 32 {
+				err = fmt.Errorf("%d events of all names", len(events))
+			}
+			return err
+		},
+	} {
+		var err error
+		requests := w.counter.during(func() { err = do(w.fresh(catalog.ReadingHashes(catalog.Options{}))) })
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		read := slices.ContainsFunc(requests, func(r string) bool { return strings.Contains(r, segments[0]) })
+		if read != (what == "list after get") {
+			t.Errorf("%s: reads the segment %t:\n%s", what, read, strings.Join(requests, "\n"))
+		}
+	}
+}

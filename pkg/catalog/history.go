@@ -21,13 +21,17 @@ func (c *Catalog) History(ctx context.Context, name string) ([]entry.Event, erro
 			return nil, err
 		}
 	}
-	view, reused, err := c.recent(ctx)
+	var names []string
+	if name != "" && c.policy() == nil { // a snapshot carries the signatures that a policy wants of each revision
+		names = []string{name}
+	}
+	view, reused, err := c.recent(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
 	events, err := c.history(ctx, view, name)
 	if reused && (errors.Is(err, entry.ErrNotFound) || err == nil && len(events) == 0) {
-		if view, err = c.refresh(ctx); err != nil {
+		if view, err = c.refresh(ctx, names...); err != nil {
 			return nil, err
 		}
 		events, err = c.history(ctx, view, name)
