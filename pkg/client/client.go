@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/normal"
@@ -30,8 +31,9 @@ import (
 // Options configure a Client. The zero value works: it reads without a token, by
 // way of http.DefaultTransport.
 type Options struct {
-	// Token is sent with what writes or makes the server work, and never with what
-	// reads; "" sends none. It goes by HTTPS or to this machine.
+	// Token is sent with what writes or makes the server work, and with what only
+	// reads where the server wants one for that; "" sends none. It goes by HTTPS or to
+	// this machine.
 	Token string
 	// PlainHTTP lets the token be sent to other machines without TLS.
 	PlainHTTP bool
@@ -51,8 +53,9 @@ type Client struct {
 	base    *url.URL
 	options Options
 	http    *http.Client
-	stale   *sync.Once // guards the warning of answers that may be out of date
-	catalog string     // only its entries are verified, of several; "" is all
+	reads   *atomic.Bool // the server wants the token for what only reads, too
+	stale   *sync.Once   // guards the warning of answers that may be out of date
+	catalog string       // only its entries are verified, of several; "" is all
 }
 
 // New returns a client of the server at a URL, which has no path of the API. A URL
@@ -81,7 +84,7 @@ func New(base string, options Options) (*Client, error) {
 	if options.Warn == nil {
 		options.Warn = func(error) {}
 	}
-	return &Client{base: address, options: options, stale: &sync.Once{}, http: &http.Client{
+	return &Client{base: address, options: options, reads: &atomic.Bool{}, stale: &sync.Once{}, http: &http.Client{
 		Transport:     options.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil

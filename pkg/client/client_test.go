@@ -143,6 +143,33 @@ func TestToken(t *testing.T) {
 	}
 }
 
+// Where reading needs a token, it is sent once that is known, and no other time.
+func TestReadToken(t *testing.T) {
+	var sent []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent = append(sent, r.Header.Get("Authorization"))
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"error":"x","code":"unauthorized"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"items":[],"total":0}`)
+	}))
+	t.Cleanup(server.Close)
+	c := newClient(t, server.URL, client.Options{Token: "secret"})
+	for range 2 {
+		if _, err := c.List(t.Context(), catalog.ListOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"", "Bearer secret", "Bearer secret"}, sent); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	if _, err := newClient(t, server.URL, client.Options{Token: "another"}).List(t.Context(), catalog.ListOptions{}); !errors.Is(err, entry.ErrUnauthorized) || len(sent) != 5 {
+		t.Errorf("a token that is none of the server's: %v, after %d requests", err, len(sent)-3)
+	}
+}
+
 // That answers may be out of date is said once.
 func TestStale(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -81,6 +81,10 @@ func (c *Client) once(ctx context.Context, r request, body []byte, into any) (wa
 	if err != nil || len(answer) > maxAnswer {
 		return 0, c.unanswered(ctx, r, errors.New("the answer ends early, or not at all"))
 	}
+	if response.StatusCode == http.StatusUnauthorized && c.options.Token != "" && request.Header.Get("Authorization") == "" {
+		c.reads.Store(true)
+		return c.once(ctx, r, body, into)
+	}
 	if response.StatusCode >= 300 {
 		return retryAfter(response), c.refused(response.StatusCode, answer)
 	}
@@ -115,7 +119,7 @@ func (c *Client) newRequest(ctx context.Context, r request, body []byte) (*http.
 		request.Header.Set("If-Match", ifMatch(r.match))
 		request.Header.Set("Content-Type", "application/merge-patch+json")
 	}
-	if c.options.Token != "" && r.method != http.MethodGet {
+	if c.options.Token != "" && (r.method != http.MethodGet || c.reads.Load()) {
 		request.Header.Set("Authorization", "Bearer "+c.options.Token)
 	}
 	request.Header.Set("Prefer", "return=representation")

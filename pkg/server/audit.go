@@ -7,8 +7,8 @@ import (
 
 // auditRecord is something that was done, or refused, on behalf of somebody.
 type auditRecord struct {
-	action  string // publish, add, remove or verify
-	by      string // the name of a token; "unknown" without one, and "anyone" where none is needed
+	action  string // publish, add, remove, verify or phase
+	by      string // the name of a token; "unknown" without one, "anyone" where none is needed, and "probe"
 	name    string // of the entry; as much of it as is known
 	digest  string // of the image, or of the revision that was removed
 	outcome string // "done" if it has no word of its own
@@ -36,5 +36,16 @@ func (s *Server) audit(ctx context.Context, id string, d auditRecord, err error)
 			outcome = d.outcome
 		}
 		line(slog.LevelInfo, "remove", name, d.digest, outcome)
+	}
+}
+
+// auditPhases writes a line about each phase that probes found to be another one.
+func (s *Server) auditPhases(ctx context.Context, phases []event) {
+	for _, e := range phases {
+		outcome := string(e.Before) + " to " + string(e.Phase)
+		if e.Reason != "" {
+			outcome += ": " + e.Reason
+		}
+		s.audit(ctx, "", auditRecord{action: "phase", by: "probe", name: e.Name, digest: e.Digest, outcome: outcome}, nil)
 	}
 }

@@ -56,6 +56,7 @@ const minCompressed = 512
 var (
 	jsonType     = []string{"application/json"}
 	varyEncoding = []string{"Accept-Encoding"}
+	varyReader   = []string{"Accept-Encoding, Authorization, Cookie"}
 	staleMark    = []string{"true"}
 )
 

@@ -31,6 +31,8 @@ type decisions struct {
 	of    map[health.Key]decided
 	hash  string // names them: the same on every server that saw the same
 	steps []step // by which the latest of them came about, oldest first
+
+	scoped *scopedDecisions // of which these are a part; nil for all that there are
 }
 
 // decided is the revision that decides a name, and what it says, but for those of live
@@ -197,6 +199,9 @@ func (d *decided) bare(key health.Key) entry.Event {
 func (d *decisions) since(hash string) (moves []move, known bool) {
 	if hash == d.hash {
 		return nil, true
+	}
+	if d.scoped != nil {
+		return d.scoped.since(hash)
 	}
 	at := slices.IndexFunc(d.steps, func(s step) bool { return s.from == hash })
 	if at < 0 {

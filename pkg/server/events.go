@@ -2,15 +2,16 @@ package server
 
 import (
 	"context"
+	"crypto/cipher"
 	"io"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
 	"github.com/oci-catalog/caib/pkg/entry"
+	"github.com/oci-catalog/caib/pkg/internal/health"
 )
 
 const (
@@ -36,11 +37,13 @@ type event struct {
 // events keeps what happened last, and wakes whoever listens. Listeners read
 // from one shared list: one that is behind costs no copy of what it misses.
 type events struct {
-	epoch string // of this process: sequence numbers of others mean nothing here
+	epoch string       // of this process: sequence numbers of others mean nothing here
+	seal  cipher.Block // hides sequence numbers from those who see some events only
 	slots chan struct{}
 
 	mu     sync.Mutex
-	kept   []string      // as they are sent
+	kept   []string      // as they are sent to those who may see all
+	keys   []health.Key  // the entries that they are about
 	first  uint64        // sequence number of kept[0]
 	change chan struct{} // closed at the next event
 	closed bool
@@ -48,15 +51,15 @@ type events struct {
 
 func newEvents(listeners int) *events {
 	return &events{
-		epoch: newRequestIDs().prefix, slots: make(chan struct{}, listeners),
+		epoch: newRequestIDs().prefix, seal: newSeal(), slots: make(chan struct{}, listeners),
 		first: 1, change: make(chan struct{}),
 	}
 }
 
-// changed tells what became different between two states.
-func (e *events) changed(old, next *state) {
+// changed tells what became different between two states, and returns the new phases.
+func (e *events) changed(old, next *state) (phases []event) {
 	if old == nil {
-		return
+		return nil
 	}
 	var all []event
 	for _, i := range next.entries {
@@ -67,6 +70,7 @@ func (e *events) changed(old, next *state) {
 		case before == nil || before.subject.revision != i.subject.revision:
 		case before.outline.Phase != i.outline.Phase:
 			happened.Kind, happened.Before = "phase", before.outline.Phase
+			phases = append(phases, happened)
 		default:
 			continue
 		}
@@ -78,6 +82,7 @@ func (e *events) changed(old, next *state) {
 		}
 	}
 	e.add(all)
+	return phases
 }
 
 func (i *servedEntry) event(kind string) event {
@@ -96,10 +101,12 @@ func (e *events) add(all []event) {
 		if err != nil {
 			continue
 		}
-		e.kept = append(e.kept, e.id(e.latest()+1)+"event: "+happened.Kind+"\ndata: "+string(data)+"\n\n")
+		e.kept = append(e.kept, e.id(cursor{}, e.latest()+1)+"event: "+happened.Kind+"\ndata: "+string(data)+"\n\n")
+		e.keys = append(e.keys, health.Key{Catalog: happened.Catalog, Name: happened.Name})
 	}
 	if extra := len(e.kept) - maxEvents; extra > 0 {
 		e.kept, e.first = append([]string(nil), e.kept[extra:]...), e.first+uint64(extra)
+		e.keys = append([]health.Key(nil), e.keys[extra:]...)
 	}
 	close(e.change)
 	e.change = make(chan struct{})
@@ -107,11 +114,6 @@ func (e *events) add(all []event) {
 
 // latest is the sequence number of the last event. The caller holds the lock.
 func (e *events) latest() uint64 { return e.first + uint64(len(e.kept)) - 1 }
-
-// id is the line that tells a listener where it is.
-func (e *events) id(sequence uint64) string {
-	return "id: " + e.epoch + strconv.FormatUint(sequence, 10) + "\n"
-}
 
 // close ends all listening.
 func (e *events) close() {
@@ -121,41 +123,6 @@ func (e *events) close() {
 		e.closed = true
 		close(e.change)
 	}
-}
-
-// cursor is the place of a listener.
-type cursor struct {
-	after uint64 // sequence number of the last event that it knows of
-	lost  bool   // it is to begin anew
-}
-
-// resume reads the header with which a listener says where it was.
-func (e *events) resume(id string) cursor {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if id == "" {
-		return cursor{after: e.latest()}
-	}
-	text, ours := strings.CutPrefix(id, e.epoch)
-	sequence, err := strconv.ParseUint(text, 10, 64)
-	return cursor{after: sequence, lost: !ours || err != nil || len(id) > maxEventID || !e.keeps(sequence)}
-}
-
-// keeps reports whether all events after one are there. The caller holds the lock.
-func (e *events) keeps(after uint64) bool { return e.first <= after+1 && after <= e.latest() }
-
-// next returns some events after a place, and the place after them: a reset if
-// not all of them are kept any more. There are none before change is closed;
-// ended tells that none will come.
-func (e *events) next(at cursor) (batch []string, then cursor, change <-chan struct{}, ended bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if at.lost || !e.keeps(at.after) {
-		return []string{e.id(e.latest()) + "event: reset\ndata: {}\n\n"}, cursor{after: e.latest()}, e.change, e.closed
-	}
-	batch = e.kept[at.after+1-e.first:]
-	batch = batch[:min(len(batch), eventBatch)]
-	return batch, cursor{after: at.after + uint64(len(batch))}, e.change, e.closed
 }
 
 // listen answers GET /v1/catalog/events. A listener whose place is lost is sent
@@ -181,7 +148,7 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, problem(http.StatusTooManyRequests, "throttled", "as many listen to events as this server lets"))
 		return
 	}
-	at := e.resume(r.Header.Get("Last-Event-ID"))
+	at := e.resume(r.Header.Get("Last-Event-ID"), s.seenBy(r.Context()))
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
@@ -209,19 +176,22 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, at cursor) {
 	defer beat.Stop()
 	greeting := "retry: 2000\n: listening\n\n"
 	if !at.lost { // who leaves before anything happened comes back to this place
-		greeting = s.events.id(at.after) + greeting
+		greeting = s.events.id(at, at.after) + greeting
 	}
 	if !write(greeting) {
 		return
 	}
 	for {
 		batch, then, change, ended := s.events.next(at)
+		moved := then.after != at.after
 		at = then
 		switch {
 		case len(batch) > 0:
 			if !write(batch...) {
 				return
 			}
+			continue
+		case moved: // past events that this listener may not see
 			continue
 		case ended:
 			return

@@ -30,7 +30,7 @@ type listener struct {
 
 // listen returns a listener that hears the end of the stream after the limit of
 // a wait at the latest.
-func (w *world) listen(last string) *listener {
+func (w *world) listen(last string, headers ...string) *listener {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), testwait.Limit)
 	request, err := http.NewRequestWithContext(ctx, "GET", w.url+"/v1/catalog/events", nil)
@@ -39,6 +39,10 @@ func (w *world) listen(last string) *listener {
 	}
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
+	}
+	for _, header := range headers {
+		key, value, _ := strings.Cut(header, ": ")
+		request.Header.Set(key, value)
 	}
 	response, err := forwarding.RoundTrip(request)
 	if err != nil || response.StatusCode != 200 || response.Header.Get("Content-Type") != "text/event-stream" {

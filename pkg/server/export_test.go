@@ -20,7 +20,7 @@ func NewBetween(options Options, between func(Source) Source) (*Server, error) {
 }
 
 // OpenTokens opens a token file.
-var OpenTokens = openTokens
+func OpenTokens(path string) (any, error) { return openTokens(path, parseTokens) }
 
 // MaxMoves is how many moves of the past are known.
 const MaxMoves = maxMoves

@@ -71,21 +71,30 @@ func (s *Server) listFresh(ctx context.Context, now *state, q listQuery) (*body,
 
 // fresh returns what a query that the state does not answer could find.
 func (s *Server) fresh(ctx context.Context, now *state, q listQuery) (items []entry.Item, rest besides, err error) {
+	sc := s.scopeOf(ctx)
 	rest.absent = now.missing
+	asked := q.query
+	asked.Latest = asked.Latest && sc == nil // the latest of those that are seen are chosen later
 	for _, f := range s.follower.followed {
 		view := f.last()
 		if view == nil {
 			return nil, rest, errNoIndex
 		}
-		then, refused, err := view.List(ctx, serving.ListOptions{Query: q.query, Image: q.image, AsOf: q.asOf})
+		then, refused, err := view.List(ctx, serving.ListOptions{Query: asked, Image: q.image, AsOf: q.asOf})
 		if err != nil {
 			return nil, rest, err
 		}
 		rest.refused += refused
+		if sc != nil {
+			then = slices.DeleteFunc(then, func(item entry.Item) bool { return !sc.sees(f.catalog.Reference(), item.Name) })
+		}
 		for i := range then {
 			then[i].Catalog = s.follower.label(f)
 		}
 		items = append(items, then...)
+	}
+	if sc != nil {
+		rest.refused, _ = now.couldMatch(ctx, q.query) // those of now: of others it cannot be told who may know of them
 	}
 	return items, rest, nil
 }
@@ -314,6 +323,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, a *body) {
 		}
 	}
 	w.Header()["Vary"] = varyEncoding
+	if s.readers != nil {
+		w.Header()["Vary"] = varyReader
+	}
 	s.sendBody(w, r, a, http.StatusOK, jsonType)
 }
 

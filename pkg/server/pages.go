@@ -24,14 +24,28 @@ func pageRoutes() map[string]func(*Server, http.ResponseWriter, *http.Request) {
 		"GET /changes":       (*Server).changesPage,
 		"GET /docs":          (*Server).docsPage,
 		"GET /assets/{name}": (*Server).asset,
+		"POST /signin":       (*Server).signIn,
 	}
 }
+
+// isOpen tells the routes that show nothing of a catalog, or only what the scope of
+// nobody lets see.
+func isOpen(pattern string) bool {
+	switch pattern {
+	case "GET /docs", "GET /assets/{name}", "POST /signin", "GET /openapi.json", "GET /healthz", readyRoute:
+		return true
+	}
+	return false
+}
+
+// pathOf is an address of some path.
+func pathOf(path string) *url.URL { return &url.URL{Path: path} }
 
 var htmlType = []string{"text/html; charset=utf-8"}
 
 func (s *Server) preparePages() (err error) {
 	base := s.options.BasePath
-	probe := &http.Request{URL: &url.URL{Path: base}}
+	probe := &http.Request{URL: pathOf(base)}
 	if base != "" && (!cleanPath(probe) || strings.HasSuffix(base, "/")) {
 		return &registry.Error{Option: "BasePath", Err: fmt.Errorf("%w: base path %q: want one such as /catalog, of plain letters, digits, dots and hyphens", entry.ErrInvalid, printable(base))}
 	}
@@ -71,10 +85,16 @@ func acceptsHTML(r *http.Request) bool {
 }
 
 // frame is what is around every page.
-func (s *Server) frame(*http.Request) page.Frame {
+func (s *Server) frame(r *http.Request) page.Frame {
 	f := page.Frame{}
+	sc := s.scopeOf(r.Context())
+	if _, err := r.Cookie(tokenCookie); err == nil {
+		f.SignedIn = s.readers != nil
+	}
 	for _, one := range s.follower.followed {
-		f.Catalogs = append(f.Catalogs, one.catalog.Reference())
+		if sc.seesCatalog(one.catalog.Reference()) {
+			f.Catalogs = append(f.Catalogs, one.catalog.Reference())
+		}
 	}
 	if s.follower.isStale() {
 		f.Stale = "This is the last state that is known."
@@ -92,7 +112,7 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, step func(ctx 
 		s.fail(w, r, errNoRoute)
 		return
 	}
-	now, err := s.shown()
+	now, err := s.shown(r.Context())
 	if err != nil {
 		s.problemPage(w, r, err)
 		return
@@ -116,7 +136,7 @@ func (s *Server) showPage(w http.ResponseWriter, r *http.Request, step func(ctx 
 func (s *Server) sendPage(w http.ResponseWriter, r *http.Request, a *body, status int) {
 	header := w.Header()
 	page.Headers(header, r.TLS != nil)
-	header.Set("Vary", "Accept, Accept-Encoding")
+	header.Set("Vary", "Accept, Accept-Encoding, Authorization, Cookie")
 	header.Set("Cache-Control", "private, no-cache")
 	s.sendBody(w, r, a, status, htmlType)
 }

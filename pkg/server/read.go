@@ -17,7 +17,7 @@ var errNoIndex = problem(http.StatusServiceUnavailable, "unreachable", "the cata
 
 // current returns the state, or answers why there is none to show.
 func (s *Server) current(w http.ResponseWriter, r *http.Request) *state {
-	now, err := s.shown()
+	now, err := s.shown(r.Context())
 	if err != nil {
 		if err != errPolicy { // that takes a person
 			w.Header().Set("Retry-After", "1")
@@ -27,8 +27,8 @@ func (s *Server) current(w http.ResponseWriter, r *http.Request) *state {
 	return now
 }
 
-// shown returns the state that may be shown.
-func (s *Server) shown() (*state, error) {
+// shown returns as much of the state as may be shown, to whoever made a request.
+func (s *Server) shown(ctx context.Context) (*state, error) {
 	now := s.state.Load()
 	if now == nil {
 		if err := s.policyFailure(); err != nil {
@@ -39,7 +39,7 @@ func (s *Server) shown() (*state, error) {
 	if err := s.usable(now); err != nil {
 		return nil, err
 	}
-	return now, nil
+	return s.within(now, s.scopeOf(ctx)), nil
 }
 
 // get answers GET /v1/catalog/images/{name}.
@@ -105,7 +105,7 @@ type pastEntry struct {
 // past returns an entry in another state than the live one.
 func (s *Server) past(ctx context.Context, now *state, p pastEntry) (entry.Item, error) {
 	for _, f := range s.follower.followed {
-		if p.catalog != "" && p.catalog != s.follower.label(f) {
+		if p.catalog != "" && p.catalog != s.follower.label(f) || !s.scopeOf(ctx).sees(f.catalog.Reference(), p.name) {
 			continue
 		}
 		view := f.last()
@@ -151,9 +151,10 @@ func (s *Server) history(w http.ResponseWriter, r *http.Request) {
 // happened returns the events of a name, or of all for "", in the catalog with a label,
 // or in all for "": oldest first.
 func (s *Server) happened(ctx context.Context, name, label string) ([]entry.Event, error) {
+	sc := s.scopeOf(ctx)
 	events := []entry.Event{}
 	for _, f := range s.follower.followed {
-		if label != "" && label != s.follower.label(f) {
+		if label != "" && label != s.follower.label(f) || name != "" && !sc.sees(f.catalog.Reference(), name) {
 			continue
 		}
 		view := f.last()
@@ -165,7 +166,11 @@ func (s *Server) happened(ctx context.Context, name, label string) ([]entry.Even
 			return nil, err
 		}
 		for _, event := range found {
+			if !sc.sees(f.catalog.Reference(), event.Name) {
+				continue
+			}
 			event.Catalog = s.follower.label(f)
+			s.follower.withoutNames(sc, &event)
 			events = append(events, event)
 		}
 	}

@@ -17,12 +17,22 @@ func (s *Server) alive(w http.ResponseWriter, r *http.Request) {
 // ready answers GET /readyz: there is an index that may be shown, and how old it
 // is.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	if s.readers != nil { // it is asked without a token, and then told of no catalog
+		if sc, ok, err := s.reader(r); err == nil && ok {
+			ctx = withScope(ctx, sc)
+		}
+	}
+	sc := s.scopeOf(ctx)
 	answer := api.Readiness{Stale: true, Catalogs: []api.CatalogReadiness{}}
 	if age, known := s.follower.age(); known {
 		seconds := age.Seconds()
 		answer.Age = &seconds
 	}
 	for _, one := range s.follower.followed {
+		if !sc.seesCatalog(one.catalog.Reference()) {
+			continue
+		}
 		c := api.CatalogReadiness{Catalog: one.catalog.Reference()}
 		one.mu.Lock()
 		if !one.read.IsZero() {
@@ -42,7 +52,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	status := http.StatusServiceUnavailable
-	if now, err := s.shown(); err == nil {
+	if now, err := s.shown(ctx); err == nil {
 		status = http.StatusOK
 		answer.Ready, answer.Stale, answer.Entries = true, s.follower.isStale(), len(now.entries)
 	}

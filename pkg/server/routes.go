@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	imagesPath = api.Root + "/images"
-	imagePath  = imagesPath + "/"
-	readyRoute = "GET /readyz"
+	imagesPath   = api.Root + "/images"
+	imagePath    = imagesPath + "/"
+	readyRoute   = "GET /readyz"
+	metricsRoute = "GET /metrics"
 )
 
 // route is how one of the routes of the API is answered.
@@ -39,7 +40,7 @@ func table() map[string]route {
 		"GET /openapi.json":                     {"", (*Server).openAPI},
 		"GET /healthz":                          {"", (*Server).alive},
 		readyRoute:                              {"", (*Server).ready},
-		"GET /metrics":                          {"", (*Server).scrape},
+		metricsRoute:                            {"", (*Server).scrape},
 	}
 }
 
@@ -50,13 +51,20 @@ func (s *Server) routes() {
 		if strings.Contains(pattern, api.Root+"/") {
 			handler = func(w http.ResponseWriter, r *http.Request) { route.handler(s, w, withoutNamespace(r)) }
 		}
-		if route.writes != "" {
+		switch {
+		case route.writes != "":
 			handler = s.authorised(route.writes, handler)
+		case !isOpen(pattern):
+			handler = s.reading(handler, pattern == metricsRoute)
 		}
 		s.mux.HandleFunc(pattern, s.metrics.counted(pattern, handler))
 	}
 	for pattern, handler := range pageRoutes() {
-		s.mux.HandleFunc(pattern, s.metrics.counted(pattern, func(w http.ResponseWriter, r *http.Request) { handler(s, w, r) }))
+		shown := func(w http.ResponseWriter, r *http.Request) { handler(s, w, r) }
+		if !isOpen(pattern) {
+			shown = s.reading(shown, false)
+		}
+		s.mux.HandleFunc(pattern, s.metrics.counted(pattern, shown))
 	}
 	s.mux.HandleFunc("/", s.metrics.counted("other", s.unknown))
 }

@@ -54,6 +54,12 @@ type Options struct {
 	// with # are comments. The file is read again when it changes, and while it
 	// cannot be read nobody may publish. "" serves read-only.
 	TokenFile string
+	// ReadTokenFile names those who may read, one a line: a name, the SHA-256 of the
+	// token in hexadecimal, and what they may see: the reference of a catalog, and a
+	// pattern of names, as entry.MatchPattern has them; * or nothing is each. Several
+	// lines of one token add up. What is outside does not exist for them. It is read
+	// as TokenFile is, whose tokens may read everything. "" lets everybody read.
+	ReadTokenFile string
 	// RecordStatuses records in the catalogs what probes find out, and how often
 	// entries are asked for by name, which is counted then.
 	RecordStatuses bool
@@ -92,6 +98,8 @@ type Options struct {
 type Server struct {
 	options  Options
 	tokens   *tokens // nil serves read-only
+	readers  *tokens // nil lets everybody read
+	earlier  earlier
 	mux      *http.ServeMux
 	log      *slog.Logger
 	metrics  *metrics
@@ -148,9 +156,12 @@ func newServer(options Options, sources []source) (*Server, error) {
 	}
 	if options.TokenFile != "" {
 		var err error
-		if s.tokens, err = openTokens(options.TokenFile); err != nil {
+		if s.tokens, err = openTokens(options.TokenFile, parseTokens); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.openReaders(sources); err != nil {
+		return nil, err
 	}
 	s.follower = newFollower(s, sources)
 	if err := s.firstPolicy(); err != nil {

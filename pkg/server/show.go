@@ -74,7 +74,10 @@ func (f *follower) build(ctx context.Context, views []serving.View, found []*ser
 	next := newState(ctx, old, entries, policy, refused, missing)
 	next.decisions = moved
 	s.state.Store(next)
-	s.events.changed(old, next)
+	phases := s.events.changed(old, next)
+	if s.monitor != nil {
+		s.auditPhases(ctx, phases)
+	}
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -30,6 +31,8 @@ type state struct {
 
 	missing []string // catalogs that do not exist
 
+	scoped sync.Map // of the keys of scopes: *state, as much of this one as each lets see
+
 	claiming chan struct{} // full while somebody finds out what is claimed
 	claimed  atomic.Pointer[map[string][]entry.Outline]
 
@@ -40,12 +43,7 @@ type state struct {
 // asked of old.
 func newState(ctx context.Context, old *state, entries []*servedEntry, policy *trust.Policy, refused []*refusal, missing []string) *state {
 	s := &state{policy: policy, entries: entries, missing: missing, claiming: make(chan struct{}, 1), byKey: make(map[health.Key]*servedEntry, len(entries)), byName: make(map[string]*servedEntry, len(entries))}
-	for _, i := range entries {
-		s.byKey[i.key()] = i
-		if s.byName[i.name()] == nil {
-			s.byName[i.name()] = i
-		}
-	}
+	s.index()
 	s.refuse(refused)
 	if old != nil && slices.EqualFunc(old.refusals, s.refusals, func(a, b *refusal) bool { return a.key == b.key && a.view == b.view }) {
 		s.claimed.Store(old.claimed.Load())
@@ -56,6 +54,16 @@ func newState(ctx context.Context, old *state, entries []*servedEntry, policy *t
 	}
 	s.lists.prepare(ctx, []string{""})
 	return s
+}
+
+// index fills in by what entries are found.
+func (s *state) index() {
+	for _, i := range s.entries {
+		s.byKey[i.key()] = i
+		if s.byName[i.name()] == nil {
+			s.byName[i.name()] = i
+		}
+	}
 }
 
 // inParallel does something for each of count things, on all processors.

@@ -28,7 +28,8 @@ const (
 
 // tokens are the bearer tokens of those who may publish (Options.TokenFile).
 type tokens struct {
-	path string
+	path  string
+	parse func(text []byte) ([]token, error)
 
 	mu    sync.Mutex
 	info  fs.FileInfo
@@ -38,12 +39,13 @@ type tokens struct {
 type token struct {
 	name string
 	hash [sha256.Size]byte
+	grant
 }
 
-// openTokens reads a token file. A malformed one is an entry.ErrInvalid that
+// openTokens reads a token file, as parse understands it. A malformed one is an entry.ErrInvalid that
 // names the line, and quotes nothing.
-func openTokens(path string) (*tokens, error) {
-	t := &tokens{path: path}
+func openTokens(path string, parse func(text []byte) ([]token, error)) (*tokens, error) {
+	t := &tokens{path: path, parse: parse}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t, t.refresh()
@@ -68,7 +70,7 @@ func (t *tokens) refresh() error {
 	if err != nil || len(text) > maxTokenFile {
 		return fmt.Errorf("%w: token file %s: not readable, or longer than %d bytes", entry.ErrInvalid, t.path, maxTokenFile)
 	}
-	known, err := parseTokens(text)
+	known, err := t.parse(text)
 	if err != nil {
 		return fmt.Errorf("%w: token file %s:%v", entry.ErrInvalid, t.path, err)
 	}
@@ -84,16 +86,46 @@ func parseTokens(text []byte) (known []token, err error) {
 			continue
 		}
 		name, hash, found := strings.Cut(line, ":")
-		sum, err := hex.DecodeString(strings.TrimPrefix(strings.TrimSpace(hash), "sha256:"))
-		if name = strings.TrimSpace(name); !found || err != nil || len(sum) != sha256.Size || !plainID(name) {
+		sum, ok := parseHash(strings.TrimSpace(hash))
+		if name = strings.TrimSpace(name); !found || !ok || !plainID(name) {
 			return nil, fmt.Errorf("%d: want NAME:SHA256-OF-THE-TOKEN", number)
 		}
-		known = append(known, token{name, [sha256.Size]byte(sum)})
+		known = append(known, token{name: name, hash: sum})
 	}
 	if len(known) == 0 {
 		return nil, fmt.Errorf("1: no token in it")
 	}
 	return known, scanner.Err()
+}
+
+// parseHash reads the SHA-256 of a token.
+func parseHash(text string) (hash [sha256.Size]byte, ok bool) {
+	sum, err := hex.DecodeString(strings.TrimPrefix(text, "sha256:"))
+	if err != nil || len(sum) != sha256.Size {
+		return hash, false
+	}
+	return [sha256.Size]byte(sum), true
+}
+
+// grants returns what the token that is presented lets see, by all of its lines; none
+// if it is not ours. How long it takes says nothing about any token.
+func (t *tokens) grants(presented string) (grants []grant, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.refresh(); err != nil {
+		t.info = nil
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(presented))
+	for _, known := range t.known {
+		if subtle.ConstantTimeCompare(sum[:], known.hash[:]) == 1 {
+			grants = append(grants, known.grant)
+		}
+	}
+	if len(presented) < minToken || len(presented) > maxToken {
+		return nil, nil
+	}
+	return grants, nil
 }
 
 // who returns the name of the token that is presented, or "" for none of ours.

@@ -119,7 +119,7 @@ func (s *Server) toVerify(now *state, r *http.Request) (e *servedEntry, waits bo
 		e = refused.entry
 	}
 	if of := values.Get("catalog"); of != "" {
-		if e, missing, err = s.ofCatalog(now, of, name); err != nil {
+		if e, missing, err = s.ofCatalog(r, now, of, name); err != nil {
 			return nil, false, options, err
 		}
 	}
@@ -174,14 +174,14 @@ func (s *Server) mayVerify(w http.ResponseWriter, r *http.Request, e *servedEntr
 
 // ofCatalog returns the entry with a name in one of several catalogs, refused or
 // not; where it has none, missing says so.
-func (s *Server) ofCatalog(now *state, reference, name string) (e *servedEntry, missing, err error) {
+func (s *Server) ofCatalog(r *http.Request, now *state, reference, name string) (e *servedEntry, missing, err error) {
 	for _, one := range s.follower.followed {
-		if one.catalog.Reference() == reference {
+		if one.catalog.Reference() == reference && s.scopeOf(r.Context()).seesCatalog(reference) {
 			key := health.Key{Catalog: s.follower.label(one), Name: name}
 			missing = absent(name)
-			for _, r := range now.refusals {
-				if r.key == key {
-					missing = r.err
+			for _, refused := range now.refusals {
+				if refused.key == key {
+					missing = refused.err
 				}
 			}
 			return now.find(key), missing, nil

@@ -29,7 +29,7 @@ func TestFailuresAreForTokens(t *testing.T) {
 	var log strings.Builder
 	s.log = slog.New(slog.NewTextHandler(&log, nil))
 	var err error
-	if s.tokens, err = openTokens(path); err != nil {
+	if s.tokens, err = openTokens(path, parseTokens); err != nil {
 		t.Fatal(err)
 	}
 	const answer = "list tags of 10.0.0.7:5000/x: 503: vault is sealed"

@@ -43,6 +43,7 @@ type serveOptions struct {
 	interval     time.Duration
 	allowPublish bool
 	tokenFile    string
+	readTokens   string
 	cert, key    string
 	statusStore  bool
 	logFormat    string
@@ -67,6 +68,12 @@ catalog need a bearer token of --token-file: a file of lines NAME:SHA256, where
 SHA256 is that of the token (printf %s "$TOKEN" | sha256sum), which has 16
 characters or more. Tokens and certificates are read again when their files
 change. --timeout does not end a server.
+
+With --read-token-file, reading needs a token, too: lines NAME SHA256 [CATALOG
+[NAME-PATTERN]], where * is each catalog. What a token does not let see does not
+exist for it: in lists, counts, events, history and errors. Browsers are asked
+for the token, and keep it until they are closed. A token of --token-file reads
+everything.
 
 With a trust policy, or keys and identities given here, the server checks
 signatures: its answers say the verdict and who signed, what the policy refuses
@@ -106,6 +113,7 @@ func newServe(a *app) *cobra.Command {
 		Example: `  caib catalog serve
   caib catalog serve --listen :8443 --tls-cert tls.crt --tls-key tls.key --status-store
   caib catalog serve --allow-publish --token-file tokens --log-format json
+  caib catalog serve --read-token-file readers --tls-cert tls.crt --tls-key tls.key
   caib catalog serve --policy policy.yaml
   caib catalog serve --allow-registry 'registry.example.com/automotive/*' --allow-registry quay.example.com`,
 		Args: arguments(),
@@ -120,6 +128,7 @@ func (o *serveOptions) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.interval, "verify-interval", time.Hour, "how often to look for each image")
 	flags.BoolVar(&o.allowPublish, "allow-publish", false, "let those publish who have a token")
 	flags.StringVar(&o.tokenFile, "token-file", "", "file with the hashes of the tokens")
+	flags.StringVar(&o.readTokens, "read-token-file", "", "file with the hashes of the tokens that reading needs; without it everybody reads")
 	flags.StringVar(&o.cert, "tls-cert", "", "file with the certificate, PEM; plain HTTP without it")
 	flags.StringVar(&o.key, "tls-key", "", "file with the certificate's key, PEM")
 	flags.BoolVar(&o.statusStore, "status-store", false, "record what was found out about images in the catalog's repository")
@@ -210,7 +219,7 @@ func (o *serveOptions) handler(ctx context.Context, log *slog.Logger) (*server.S
 		return nil, err
 	}
 	options := server.Options{
-		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, Interval: o.interval, Refresh: o.refresh, Allow: o.patterns(),
+		Catalogs: catalogs, RecordStatuses: o.statusStore, TokenFile: o.tokenFile, ReadTokenFile: o.readTokens, Interval: o.interval, Refresh: o.refresh, Allow: o.patterns(),
 		Listeners: o.listeners, ListenersPerAddress: o.perAddress, Logger: log, Version: version().Version, CacheFile: o.cacheFile(),
 		BasePath: o.basePath,
 	}

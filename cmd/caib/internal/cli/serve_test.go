@@ -232,7 +232,7 @@ func TestServeRefusesWhatDoesNotFit(t *testing.T) {
 		"--refresh 1ms": 2, "--verify-interval 1s": 2, "--max-connections 0": 2, "--log-format xml": 2, "x": 2, "--catalog nonsense": 2,
 		"--listen " + taken.Addr().String(): 1, "--listen nonsense": 2, "--listen 127.0.0.1:99999": 2, "--listen :nonsense": 2, "--listen 127.0.0.1": 2,
 		"--allow-registry https://x": 2, "--allow-registry=": 2, "--allow-registry a.example.com,": 2, "--allow-registry a.example.com --allow-registry oci:/srv": 2, "--max-listeners-per-address -1": 2,
-		"--refresh 25h": 2, "--base-path catalog/": 2, "--server http://127.0.0.1:1": 2,
+		"--refresh 25h": 2, "--base-path catalog/": 2, "--read-token-file /nonexistent": 2, "--server http://127.0.0.1:1": 2,
 	} {
 		code, _, stderr := run(t, env, append([]string{"catalog", "serve", "--listen", "127.0.0.1:0"}, strings.Fields(args)...)...)
 		if code != want || !strings.Contains(stderr, "error: ") || strings.Contains(stderr, "--ca-file") || strings.Contains(args, "allow-r") && !strings.Contains(stderr, "--allow-registry: ") {

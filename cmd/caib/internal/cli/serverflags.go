@@ -16,7 +16,6 @@ var notThroughServer = []struct {
 	reason  string
 }{
 	{"authfile", []string{"list", "history", "verify", "watch", "publish", "edit", "add", "remove"}, []string{"flag"}, "the server logs in to registries by itself"},
-	{"token", []string{"list", "get", "history", "watch"}, []string{"flag"}, "it is sent with nothing that only reads"},
 	{"policy", []string{"publish", "edit", "add", "remove"}, []string{"flag", "environment", "profile", "config"}, "it has a policy of its own, or none, that judges what is written"},
 }
 

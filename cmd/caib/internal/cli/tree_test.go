@@ -44,7 +44,7 @@ var contractFlags = map[string][]string{
 	"publish":           {"name", "version", "tags", "label", "description", "target", "no-attach", "dry-run", "sign-key", "sign-image", "signature-format"},
 	"add":               {"digest", "sign-key", "signature-format"},
 	"remove":            {"force", "reason", "sign-key", "signature-format"},
-	"serve":             append([]string{"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners", "max-listeners-per-address", "allow-registry", "base-path"}, demandFlags...),
+	"serve":             append([]string{"listen", "refresh", "verify-interval", "allow-publish", "token-file", "tls-cert", "tls-key", "status-store", "log-format", "log-level", "max-connections", "max-listeners", "max-listeners-per-address", "allow-registry", "base-path", "read-token-file"}, demandFlags...),
 	"history":           demandFlags,
 	"watch":             append([]string{"exec", "state", "all", "once", "interval", "retries"}, demandFlags...),
 	"generate-key-pair": {"output-key-prefix", "force"},
