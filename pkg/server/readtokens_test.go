@@ -47,13 +47,18 @@ func TestReadTokens(t *testing.T) {
 	if _, err := w.catalog.Publish(t.Context(), w.host+"/os/prod-b:1", catalog.PublishOptions{Name: "dev-b", Version: "1", NoAttach: true, Move: true}); err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{"prod-c", "dev-c"} { // of one target: only dev-c is the latest
+		if _, err := w.catalog.Publish(t.Context(), w.push("os/shared", name), catalog.PublishOptions{Name: name, Version: "1", NoAttach: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	w.start(func(o *server.Options) {
 		w.readTokens("all", "prod * prod-*", "none "+w.catalog.Reference()+" qa-*")(o)
 		w.allowPublish(o)
 	})
 	w.until("ready", func() bool { return w.ask("GET", "/readyz", "", readsAs("all")).status == 200 })
 	w.until("all of it", func() bool {
-		return strings.Contains(string(w.ask("GET", "/readyz", "", readsAs("all")).body), `"entries":3`)
+		return strings.Contains(string(w.ask("GET", "/readyz", "", readsAs("all")).body), `"entries":5`)
 	})
 	images := "/v1/catalog/images"
 	reads := []string{images, images + "?latest=false&facets=true", images + "?versions=true&latest=false", images + "?as-of=1h", images + "/prod-a", images + "/prod-b", images + "/prod-a/history", "/v1/catalog/history", "/v1/catalog/changes"}
@@ -77,10 +82,10 @@ func TestReadTokens(t *testing.T) {
 		}
 	}
 	seen := decode[page](t, w.ask("GET", images+"?latest=false&facets=true", "", readsAs("prod")))
-	if seen.Total != 1 || seen.Facets["target"]["prod-a"] != 1 || len(seen.Facets["target"]) != 1 || len(seen.Items) != 1 {
+	if seen.Total != 2 || seen.Facets["target"]["prod-a"] != 1 || len(seen.Facets["target"]) != 2 || len(seen.Items) != 2 {
 		t.Errorf("prod sees %d of %d, facets %v", len(seen.Items), seen.Total, seen.Facets)
 	}
-	if latest := decode[page](t, w.ask("GET", images+"?versions=true", "", readsAs("prod"))); latest.Total != 1 {
+	if latest := decode[page](t, w.ask("GET", images+"?versions=true", "", readsAs("prod"))); latest.Total != 2 {
 		t.Errorf("the latest of what prod sees are %v", names(latest))
 	}
 	for _, path := range []string{images + "/%s", images + "/%s/history", images + "/%s?version=1", images + "/%s?as-of=2020-01-01"} {
@@ -98,7 +103,7 @@ func TestReadTokens(t *testing.T) {
 			t.Errorf("metrics for %s: %d, want %d", who, a.status, want)
 		}
 	}
-	for who, want := range map[string]string{"prod": `"entries":1,`, "nobody": `"entries":0,`} {
+	for who, want := range map[string]string{"prod": `"entries":2,`, "nobody": `"entries":0,`} {
 		a := w.ask("GET", "/readyz", "", readsAs(who))
 		if !strings.Contains(string(a.body), want) || a.status != 200 || who == "nobody" && strings.Contains(string(a.body), w.catalog.Reference()) {
 			t.Errorf("readyz for %s: %d %s, want %s", who, a.status, a.body, want)
@@ -133,6 +138,14 @@ func TestReadTokensFollow(t *testing.T) {
 	if again := decode[moved](t, changes("?since="+first.State)); again.State == first.State || len(again.Items) != 1 || again.Items[0].Name != "prod-b" {
 		t.Errorf("since then moved %+v, want prod-b", again)
 	}
+	second := decode[moved](t, changes(""))
+	w.publish("dev-d", "prod-d")
+	w.until("both", func() bool {
+		return w.ask("GET", "/v1/catalog/images/dev-d", "", readsAs("all")).status+w.ask("GET", "/v1/catalog/images/prod-d", "", readsAs("all")).status == 400
+	})
+	if again := decode[moved](t, changes("?since="+second.State)); len(again.Items) != 1 || again.Items[0].Name != "prod-d" {
+		t.Errorf("of two moves it is told %+v, want that of prod-d", again)
+	}
 	if a := changes("?since=" + strings.Repeat("0", 32)); a.status != 410 {
 		t.Errorf("a state that was none: %d", a.status)
 	}
@@ -144,12 +157,11 @@ func TestReadTokensFollow(t *testing.T) {
 	if len(id) < 32 {
 		t.Errorf("the id %q counts the events of others", id)
 	}
-	w.publish("dev-c", "prod-c")
-	if got := events.next(t); !strings.Contains(got, `"name":"prod-c"`) {
-		t.Errorf("the next event is %s, want that of prod-c", got)
+	if got := events.next(t); !strings.Contains(got, `"name":"prod-d"`) {
+		t.Errorf("the next event is %s, want that of prod-d", got)
 	}
-	if got := w.listen(id, readsAs("prod")).next(t); !strings.Contains(got, `"name":"prod-c"`) {
-		t.Errorf("from where it was, it goes on with %s, want the event of prod-c", got)
+	if got := w.listen(id, readsAs("prod")).next(t); !strings.Contains(got, `"name":"prod-d"`) {
+		t.Errorf("from where it was, it goes on with %s, want the event of prod-d", got)
 	}
 	if got := w.listen(id[:len(id)-1]+"x", readsAs("prod")).next(t); !strings.Contains(got, "event: reset") {
 		t.Errorf("from nowhere it goes on with %s", got)
