@@ -171,11 +171,17 @@ func (p *tab) note(event any) {
 // do runs actions, which must come to an end.
 func (p *tab) do(what string, actions ...chromedp.Action) {
 	p.t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- chromedp.Run(p.ctx, actions...) }()
-	if err := testwait.Receive(p.t, what, ended); err != nil {
+	if err := p.try(what, actions...); err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
+}
+
+// try is do for actions that may fail.
+func (p *tab) try(what string, actions ...chromedp.Action) error {
+	p.t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- chromedp.Run(p.ctx, actions...) }()
+	return testwait.Receive(p.t, what, ended)
 }
 
 func (p *tab) visit(path string) {
@@ -190,7 +196,8 @@ func value[V any](p *tab, expression string) (v V) {
 	return v
 }
 
-// until waits for an expression to hold in the page.
+// until waits for an expression to hold in the page. One that fails does not hold: the
+// page may be on its way to another one.
 func (p *tab) until(what, expression string) {
 	p.t.Helper()
 	defer func() {
@@ -198,7 +205,9 @@ func (p *tab) until(what, expression string) {
 			p.t.Logf("%s: %s", value[string](p, "location.href"), value[string](p, "document.body.innerText"))
 		}
 	}()
-	testwait.Until(p.t, what, func() bool { return value[bool](p, expression) })
+	testwait.Until(p.t, what, func() (holds bool) {
+		return p.try(expression, chromedp.Evaluate(expression, &holds)) == nil && holds
+	})
 }
 
 // rows are the names of the entries that are listed.

@@ -53,7 +53,7 @@ func (s *show) serve(host, address string) error {
 		if err := push(s.ctx, repository, ref.Tag, build); err != nil {
 			return err
 		}
-		s.run(append([]string{"catalog", "publish", reference, "--version", one.version}, one.args...)...)
+		s.run(append([]string{"catalog", "publish", reference, "--version", one.version, "--author", "platform-ci"}, one.args...)...)
 	}
 	s.say("The catalog as a page. Interrupt it to end.")
 	if s.err != nil {
