@@ -1,4 +1,4 @@
-// A check of examples/ci/tekton against Tekton's own types. It is a module of its own so
+// Checks of examples/ci/tekton and examples/deploy against Tekton's and Kubernetes' own types. It is a module of its own so
 // that their many dependencies stay out of all others.
 module github.com/oci-catalog/caib/e2e/tekton
 
@@ -6,6 +6,8 @@ go 1.26.0
 
 require (
 	github.com/tektoncd/pipeline v1.6.0
+	k8s.io/api v0.32.8
+	k8s.io/apimachinery v0.32.9
 	sigs.k8s.io/yaml v1.6.0
 )
 
@@ -71,8 +73,6 @@ require (
 	gopkg.in/inf.v0 v0.9.1 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 	gopkg.in/yaml.v3 v3.0.1 // indirect
-	k8s.io/api v0.32.8 // indirect
-	k8s.io/apimachinery v0.32.9 // indirect
 	k8s.io/client-go v0.32.8 // indirect
 	k8s.io/klog/v2 v2.130.1 // indirect
 	k8s.io/kube-openapi v0.0.0-20241212222426-2c72e554b1e7 // indirect

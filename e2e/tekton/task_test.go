@@ -1,4 +1,5 @@
-// Package tekton checks the Task of examples/ci by Tekton's own types.
+// Package tekton checks the Task of examples/ci and the manifests of examples/deploy
+// by the own types of Tekton and Kubernetes.
 package tekton
 
 import (

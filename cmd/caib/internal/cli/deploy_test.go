@@ -84,7 +84,7 @@ func TestDeployments(t *testing.T) {
 	}
 }
 
-// The dashboard asks for metrics that the server has.
+// The dashboard and the alerts ask for metrics that the server has.
 func TestDashboard(t *testing.T) {
 	text, err := os.ReadFile(deploy + "grafana.json")
 	if err != nil {
@@ -93,6 +93,17 @@ func TestDashboard(t *testing.T) {
 	if !json.Valid(text) {
 		t.Fatal("the dashboard is not JSON")
 	}
+	checkMetrics(t, text, 10)
+	if text, err = os.ReadFile(deploy + "monitoring.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	checkMetrics(t, text, 5)
+}
+
+// checkMetrics checks that the server has the metrics that a text names, at least so
+// many.
+func checkMetrics(t *testing.T, text []byte, least int) {
+	t.Helper()
 	var sources []byte
 	for _, file := range []string{"metrics.go", "gauges.go"} {
 		source, err := os.ReadFile("../../../../pkg/server/" + file)
@@ -107,7 +118,7 @@ func TestDashboard(t *testing.T) {
 			t.Errorf("the server has no metric caib_%s", metric[1])
 		}
 	}
-	if len(found) < 10 {
-		t.Errorf("the dashboard asks for %d metrics", len(found))
+	if len(found) < least {
+		t.Errorf("%d metrics are asked for, want at least %d", len(found), least)
 	}
 }
