@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/internal/absence"
@@ -25,6 +26,39 @@ func (c *Catalog) attach(ctx context.Context, repository registry.Repository, re
 		return attachmentOf(err)
 	}
 	return c.putBeside(ctx, repository, image, nil, packed...)
+}
+
+// ownAttachment is an attachment of which the blobs are pushed before the revision is
+// there, and the manifest, which shows it, after that.
+type ownAttachment struct {
+	catalog    *Catalog
+	repository registry.Repository
+	image      ocispec.Descriptor
+	packed     *revision.Packed
+	done       chan struct{}
+	err        error // of what was done until then
+}
+
+// startAttachment pushes the blobs of the attachment of a revision.
+func (c *Catalog) startAttachment(ctx context.Context, repository registry.Repository, rev []byte, image ocispec.Descriptor) *ownAttachment {
+	a := &ownAttachment{catalog: c, repository: repository, image: image, done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		var all []*revision.Packed
+		if all, a.err = c.packAttachment(rev, image); a.err == nil {
+			a.packed = all[0]
+			a.err = pushBlobs(ctx, repository, a.packed)
+		}
+	}()
+	return a
+}
+
+// write writes the manifest.
+func (a *ownAttachment) write(ctx context.Context) Step {
+	if <-a.done; a.err != nil {
+		return attachmentOf(a.err)
+	}
+	return attachmentOf(a.catalog.pushAttachmentManifest(ctx, a.repository, a.packed, a.image))
 }
 
 // packAttachment makes the attachment of a revision, and after it the one that
@@ -106,10 +140,21 @@ func stepOf(done Outcome, err error) Step {
 }
 
 func (c *Catalog) pushAttachment(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor) error {
-	for _, blob := range packed.Blobs {
-		if err := repository.PushBlob(ctx, blob.Descriptor, blob.Content); err != nil {
-			return err
-		}
+	if err := pushBlobs(ctx, repository, packed); err != nil {
+		return err
 	}
+	return c.pushAttachmentManifest(ctx, repository, packed, image)
+}
+
+func (c *Catalog) pushAttachmentManifest(ctx context.Context, repository registry.Repository, packed *revision.Packed, image ocispec.Descriptor) error {
 	return repository.PushReferrer(referrertag.WithCatalog(ctx, c.reference.Normal().Base()), packed.Descriptor, packed.Manifest, image)
+}
+
+// pushBlobs pushes what an artifact consists of: nobody sees it before its manifest.
+func pushBlobs(ctx context.Context, repository registry.Repository, packed *revision.Packed) error {
+	group, within := errgroup.WithContext(ctx)
+	for _, blob := range packed.Blobs {
+		group.Go(func() error { return repository.PushBlob(within, blob.Descriptor, blob.Content) })
+	}
+	return group.Wait()
 }

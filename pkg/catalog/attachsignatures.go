@@ -40,21 +40,6 @@ func (c *Catalog) attachSignatures(ctx context.Context, repository registry.Repo
 	return c.putBeside(ctx, repository, image, listed, packed)
 }
 
-// attachSignatures puts the signatures beside the attachment, if there are both.
-func (p *publication) attachSignatures(ctx context.Context, again bool) {
-	o := &p.options
-	attached := p.result.Attachment.Outcome == Attached || again && p.result.Attachment.Outcome == Skipped
-	if o.Sign == nil || o.NoAttach || !attached {
-		return
-	}
-	rev, listed := p.old, p.image.Listed
-	if !again {
-		rev, listed = p.own, nil
-	}
-	result := p.catalog.attachSignatures(ctx, p.repository, rev, p.image.Descriptor, listed)
-	p.result.SignatureAttachment = &result
-}
-
 // followSignature puts the signatures of a publication beside its image, if the
 // publication is attached there; nil is what is never attached. again
 // tells that nothing was signed.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -45,10 +46,12 @@ type publication struct {
 	moved      []*revision.Revision // live under other names, published from the same reference with another digest
 	packed     *revision.Packed     // by pack
 	own        *revision.Revision   // by pack: what packed says
+	attachment *ownAttachment       // by write: of own
 	conflict   *ConflictError       // by settle: with what stays beside the own revision
 }
 
 func (p *publication) run(ctx context.Context, image string) error {
+	defer p.endAttachment()
 	if err := p.identify(image); err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (p *publication) run(ctx context.Context, image string) error {
 			p.reading = p.catalog.startReading(ctx, p.name, p.ref.String())
 			defer p.reading.end()
 		}
-		steps = append(steps, p.follow, p.compact, p.conflicting, p.move)
+		steps = append(steps, p.finish, p.conflicting, p.move)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -221,36 +224,59 @@ func (p *publication) noteDate() {
 	}
 }
 
+// finish attaches what is published, and beside that writes a snapshot if one is due.
+func (p *publication) finish(ctx context.Context) error {
+	var compacting sync.WaitGroup
+	var failed error
+	if p.result.Outcome != Unchanged {
+		view, counting := p.view, p.counting
+		compacting.Go(func() { p.result.Snapshot, failed = p.catalog.compact(ctx, view, counting) })
+	}
+	err := p.follow(ctx)
+	if compacting.Wait(); failed != nil {
+		p.warn(WarnStore, "the entry is published, but no snapshot was written: %w", failed)
+	}
+	return err
+}
+
 // follow attaches the revision and its signatures to the image, which reports its
 // outcome and undoes nothing. Of what was published before, it restores the
 // attachment and the signature, where registries lost them.
 func (p *publication) follow(ctx context.Context) error {
 	again := p.result.Outcome == Unchanged
 	defer p.startKeeping(ctx, again)()
-	switch {
-	case p.options.NoAttach:
-	case again:
+	if !again {
+		p.attachOwn(ctx)
+		return nil
+	}
+	if !p.options.NoAttach {
 		p.result.Attachment = p.catalog.reattach(ctx, p.repository, p.old, p.image)
-	default:
-		p.result.Attachment = p.catalog.attach(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
 	}
-	if again {
-		if err := p.signMissing(ctx); err != nil {
-			return err
-		}
+	if err := p.signMissing(ctx); err != nil {
+		return err
 	}
-	p.attachSignatures(ctx, again)
+	if attached := p.result.Attachment.Outcome; p.options.Sign != nil && !p.options.NoAttach && (attached == Attached || attached == Skipped) {
+		step := p.catalog.attachSignatures(ctx, p.repository, p.old, p.image.Descriptor, p.image.Listed)
+		p.result.SignatureAttachment = &step
+	}
 	return nil
 }
 
-// compact writes a snapshot if one is due.
-func (p *publication) compact(ctx context.Context) error {
-	if p.result.Outcome == Unchanged {
-		return nil
+// attachOwn attaches the revision that was published now, and beside it its signatures.
+func (p *publication) attachOwn(ctx context.Context) {
+	if p.options.NoAttach {
+		return
 	}
-	var err error
-	if p.result.Snapshot, err = p.catalog.compact(ctx, p.view, p.counting); err != nil {
-		p.warn(WarnStore, "the entry is published, but no snapshot was written: %w", err)
+	var attaching sync.WaitGroup
+	var signatures *Step
+	if p.options.Sign != nil {
+		attaching.Go(func() {
+			step := p.catalog.attachSignatures(ctx, p.repository, p.own, p.image.Descriptor, nil)
+			signatures = &step
+		})
 	}
-	return nil
+	p.result.Attachment = p.attachment.write(ctx)
+	if attaching.Wait(); p.result.Attachment.Outcome == Attached {
+		p.result.SignatureAttachment = signatures
+	}
 }

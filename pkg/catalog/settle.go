@@ -22,6 +22,9 @@ const maxSettleWait = 5 * time.Second
 func (p *publication) write(ctx context.Context) error {
 	for ties := 0; ; ties++ {
 		begun := time.Now()
+		if p.endAttachment(); !p.options.NoAttach {
+			p.attachment = p.catalog.startAttachment(ctx, p.repository, p.packed.Manifest, p.image.Descriptor)
+		}
 		listed, err := p.catalog.log.AppendListed(ctx, p.packed, p.signer())
 		if err != nil {
 			return fmt.Errorf("publish %s: %w", p.name, err)
@@ -38,6 +41,13 @@ func (p *publication) write(ctx context.Context) error {
 		if err := p.pack(ctx); err != nil {
 			return err
 		}
+	}
+}
+
+// endAttachment waits for what is under way of an attachment.
+func (p *publication) endAttachment() {
+	if p.attachment != nil {
+		<-p.attachment.done
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -41,19 +42,27 @@ func (p *publication) sign(ctx context.Context, tag revision.Tag, revision ocisp
 	if o == nil {
 		return nil
 	}
+	var image error
+	signImage := func() {
+		var signed Step
+		signed, image = p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)
+		p.result.ImageSignature = &signed
+	}
+	var signing sync.WaitGroup
+	if o.Image && !o.Signer.Keyless { // which may ask somebody to log in
+		signing.Go(signImage)
+	}
 	written, err := p.catalog.writeSignature(ctx, o, p.catalog.repository, p.catalog.Reference(), revision, &tag)
 	p.result.Signature = &written
-	if err != nil {
+	if signing.Wait(); err != nil {
 		return err
 	}
 	p.warnOfRefusal(tag, revision.Digest)
-	if !o.Image {
-		return nil
+	if o.Image && o.Signer.Keyless {
+		signImage()
 	}
-	signed, err := p.catalog.writeSignature(ctx, o, p.repository, p.ref.Base(), p.image.Descriptor, nil)
-	p.result.ImageSignature = &signed
-	if err != nil {
-		return fmt.Errorf("image: %w", err)
+	if image != nil {
+		return fmt.Errorf("image: %w", image)
 	}
 	return nil
 }

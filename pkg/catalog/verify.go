@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -110,16 +111,31 @@ type verification struct {
 func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revision.Revision, options VerifyOptions) (Verification, error) {
 	v := &verification{Catalog: c, options: options, revision: revision}
 	v.Name, v.Revision = revision.Tag.Name, revision.Digest
-	v.checkRevision(ctx, view)
-	if revision.Later == "" {
-		v.failed = errors.Join(v.failed, v.look(ctx))
+	var evaluating sync.WaitGroup
+	var report trust.Report
+	policed := c.policy() != nil
+	if policed {
+		evaluating.Go(func() {
+			e := c.newEvaluator(view, zeroTime)
+			e.fresh = true
+			report = e.report(ctx, revision)
+			e.done(ctx)
+		})
 	}
+	var found ocispec.Descriptor
+	var unconfirmed error
+	evaluating.Go(func() { found, unconfirmed = absence.Confirm(ctx, c.repository, revision.Tag.String()) })
+	if revision.Later == "" {
+		err := v.look(ctx)
+		v.failed = errors.Join(v.failed, err)
+	}
+	evaluating.Wait()
+	ofImage, failed := v.Checks, v.failed
+	v.Checks, v.failed = nil, nil
+	v.checkRevision(ctx, view, found, unconfirmed)
+	v.Checks, v.failed = append(v.Checks, ofImage...), errors.Join(v.failed, failed)
 	var refused error
-	if c.policy() != nil {
-		e := c.newEvaluator(view, zeroTime)
-		e.fresh = true
-		report := e.report(ctx, revision)
-		e.done(ctx)
+	if policed {
 		v.Verdict, v.Rule = report.Verdict, report.Rule
 		v.Checks = append(v.Checks, signatureChecks(report)...)
 		refused = c.refusal(revision, report)
@@ -131,10 +147,9 @@ func (c *Catalog) verify(ctx context.Context, view *ocilog.View, revision *revis
 	return v.Verification, v.failed
 }
 
-// checkRevision reads the revision from the registry: its tag holds what was read of
+// checkRevision checks what the registry has under the tag of the revision: what was read of
 // it, and nothing later vanished. Under a policy the latter is said with the signatures.
-func (v *verification) checkRevision(ctx context.Context, view *ocilog.View) {
-	found, err := absence.Confirm(ctx, v.repository, v.revision.Tag.String())
+func (v *verification) checkRevision(ctx context.Context, view *ocilog.View, found ocispec.Descriptor, err error) {
 	if err == nil && found.Digest != v.revision.Digest {
 		err = fmt.Errorf("%w: tag %s was overwritten with %s", entry.ErrConflict, v.revision.Tag, found.Digest)
 	}
@@ -170,6 +185,11 @@ func (v *verification) look(ctx context.Context) error {
 	} else {
 		named.Digest = image.Digest // a digest names what it names
 	}
+	described := ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size}
+	var attached Check
+	if !elsewhere { // else it is not known yet who has it
+		asking.Go(func() { attached = v.attachment(ctx, repository, described) })
+	}
 	ref.Tag, ref.Digest = "", image.Digest
 	_, incomplete := inspect.Check(ctx, repository, ref)
 	if incomplete != nil {
@@ -189,7 +209,10 @@ func (v *verification) look(ctx context.Context) error {
 		return nil
 	}
 	v.check(CheckContent, image.Digest, incomplete)
-	v.attachment(ctx, repository, ocispec.Descriptor{MediaType: image.MediaType, Digest: image.Digest, Size: image.Size})
+	if elsewhere {
+		attached = v.attachment(ctx, repository, described)
+	}
+	v.Checks = append(v.Checks, attached)
 	return nil
 }
 
@@ -232,23 +255,43 @@ func (v *verification) check(what trust.Subject, d digest.Digest, err error) boo
 
 // attachment looks for the entry beside the image. It need not be there: nobody
 // attaches to other people's images.
-func (v *verification) attachment(ctx context.Context, repository registry.Repository, image ocispec.Descriptor) {
+func (v *verification) attachment(ctx context.Context, repository registry.Repository, image ocispec.Descriptor) Check {
 	c := Check{What: CheckAttachment, Result: absent}
 	referrers, err := repository.Referrers(ctx, image)
-	for _, referrer := range attachmentsFirst(referrers) {
-		_, manifest, failed := repository.Manifest(ctx, referrer.Digest.String())
-		if failed != nil {
-			err = cmp.Or(err, failed)
-			continue
-		}
-		revision, failed := revision.UnpackAttachment(manifest)
-		if failed == nil && digest.FromBytes(revision) == v.revision.Digest {
-			c.Result, c.Digest, err = OK, referrer.Digest, nil
+	for some := range slices.Chunk(attachmentsFirst(referrers), attachmentsAtOnce) {
+		found, failed := v.attachedAmong(ctx, repository, some)
+		if err = cmp.Or(err, failed); found != "" {
+			c.Result, c.Digest, err = OK, found, nil
 			break
 		}
 	}
 	if err != nil && !errors.Is(err, entry.ErrNotFound) {
 		c.Result, c.Reason = Unknown, err.Error()
 	}
-	v.Checks = append(v.Checks, c)
+	return c
+}
+
+// attachmentsAtOnce is how many attachments are read beside each other, to find one.
+const attachmentsAtOnce = 16
+
+// attachedAmong returns the first of some referrers that is the entry; "" is none.
+func (v *verification) attachedAmong(ctx context.Context, repository registry.Repository, referrers []ocispec.Descriptor) (digest.Digest, error) {
+	manifests, failed := make([][]byte, len(referrers)), make([]error, len(referrers))
+	var reading sync.WaitGroup
+	for i, referrer := range referrers {
+		reading.Go(func() { _, manifests[i], failed[i] = repository.Manifest(ctx, referrer.Digest.String()) })
+	}
+	reading.Wait()
+	var first error
+	for i, manifest := range manifests {
+		if failed[i] != nil {
+			first = cmp.Or(first, failed[i])
+			continue
+		}
+		revision, err := revision.UnpackAttachment(manifest)
+		if err == nil && digest.FromBytes(revision) == v.revision.Digest {
+			return referrers[i].Digest, nil
+		}
+	}
+	return "", first
 }

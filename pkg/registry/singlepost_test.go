@@ -36,10 +36,7 @@ func TestBlobsByOnePost(t *testing.T) {
 				forward(t, w, inTwoSteps(r), registry)
 				return true
 			})
-			client, err := New(quick())
-			if err != nil {
-				t.Fatal(err)
-			}
+			client := clientOf(t)
 			asked := 0
 			for i, want := range [][]string{tt.first, tt.second} {
 				repository, err := client.Open(Reference{Registry: s.host, Repository: []string{"team/a", "team/b"}[i]})
@@ -47,7 +44,8 @@ func TestBlobsByOnePost(t *testing.T) {
 					t.Fatal(err)
 				}
 				blob := []byte{'b', byte(i)}
-				if err := repository.PushBlob(t.Context(), describe("application/x", blob), blob); err != nil {
+				d := describe("application/x", blob)
+				if err := repository.PushBlob(t.Context(), d, blob); err != nil {
 					t.Fatal(err)
 				}
 				var got []string
@@ -61,11 +59,20 @@ func TestBlobsByOnePost(t *testing.T) {
 				if strings.Join(got, ", ") != strings.Join(want, ", ") {
 					t.Errorf("blob %d: %v, want %v", i+1, got, want)
 				}
-				if back, err := repository.Blob(t.Context(), describe("application/x", blob)); err != nil || string(back) != string(blob) {
+				if back, err := repository.Blob(t.Context(), d); err != nil || string(back) != string(blob) {
 					t.Errorf("blob %d: %q, %v", i+1, back, err)
 				}
 				asked = len(s.requests())
 			}
 		})
 	}
+}
+
+func clientOf(t *testing.T) *Client {
+	t.Helper()
+	client, err := New(quick())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }

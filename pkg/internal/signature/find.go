@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/opencontainers/go-digest"
@@ -103,31 +104,47 @@ func (f *finder) bundles(ctx context.Context) error {
 		return fmt.Errorf("%w: %s has %d referrers, more than the %d that are read", entry.ErrUnreachable, f.subject, len(referrers), maxReferrers)
 	}
 	var faults error
-	for _, referrer := range referrers {
-		if err := f.referrer(ctx, referrer); err != nil {
-			faults = errors.Join(faults, err)
+	for len(referrers) > 0 && len(f.found) <= MaxSignatures {
+		some := referrers[:min(len(referrers), referrersAtOnce, MaxSignatures+1-len(f.found))]
+		referrers = referrers[len(some):]
+		read := make([]readReferrer, len(some))
+		var reading sync.WaitGroup
+		for i, referrer := range some {
+			reading.Go(func() { read[i] = f.referrer(ctx, referrer) })
 		}
-		if len(f.found) > MaxSignatures {
-			break
+		reading.Wait()
+		for _, r := range read {
+			f.found, f.missing, faults = append(f.found, r.found...), f.missing+r.missing, errors.Join(faults, r.err)
 		}
 	}
 	return faults
 }
 
+// referrersAtOnce is how many referrers are read beside each other.
+const referrersAtOnce = 16
+
+// readReferrer is what one referrer holds.
+type readReferrer struct {
+	found   []Signature
+	missing int
+	err     error
+}
+
 // referrer reads the bundles of one referrer. One that is listed and not there is
 // no signature: a client that lost a race in the fallback index leaves such.
-func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error {
+func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) (read readReferrer) {
 	_, text, err := f.store.Manifest(ctx, listed.Digest.String())
 	if errors.Is(err, entry.ErrNotFound) {
-		f.missing++
-		return nil
+		read.missing++
+		return read
 	}
 	if err != nil {
-		return err
+		read.err = err
+		return read
 	}
 	var manifest ocispec.Manifest
 	if json.Unmarshal(text, &manifest) != nil || manifest.Subject == nil || manifest.Subject.Digest != f.subject {
-		return nil
+		return read
 	}
 	for _, layer := range manifest.Layers {
 		if !isBundleType(layer.MediaType) {
@@ -138,18 +155,19 @@ func (f *finder) referrer(ctx context.Context, listed ocispec.Descriptor) error 
 		}
 		bundle, err := f.blob(ctx, layer)
 		if err != nil {
-			return err
+			read.err = err
+			return read
 		}
 		if signature, ok := Parse(bundle); ok && signature.Format == Bundle {
-			f.found = append(f.found, signature)
+			read.found = append(read.found, signature)
 		} else {
-			f.found = append(f.found, New(Bundle, []byte("{}"))) // counts as one that does not check
+			read.found = append(read.found, New(Bundle, []byte("{}"))) // counts as one that does not check
 		}
-		if len(f.found) > MaxSignatures {
+		if len(read.found) > MaxSignatures {
 			break
 		}
 	}
-	return nil
+	return read
 }
 
 // legacy reads the signatures under the digest's own tag.

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/oci-catalog/caib/pkg/entry"
 	"github.com/oci-catalog/caib/pkg/registry"
@@ -69,10 +70,12 @@ func writeBundle(ctx context.Context, to registry.Repository, subject ocispec.De
 	if err != nil {
 		return err
 	}
-	if err := to.PushBlob(ctx, ocispec.DescriptorEmptyJSON, ocispec.DescriptorEmptyJSON.Data); err != nil {
-		return err
-	}
-	if err := to.PushBlob(ctx, layer, signature.text); err != nil {
+	group, within := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return to.PushBlob(within, ocispec.DescriptorEmptyJSON, ocispec.DescriptorEmptyJSON.Data)
+	})
+	group.Go(func() error { return to.PushBlob(within, layer, signature.text) })
+	if err := group.Wait(); err != nil {
 		return err
 	}
 	descriptor := describe(ocispec.MediaTypeImageManifest, manifest)
