@@ -39,9 +39,13 @@ func (w *world) readTokens(lines ...string) func(*server.Options) {
 	return func(o *server.Options) { o.ReadTokenFile = path }
 }
 
-// A token for some names sees nothing else, by whatever route: what is outside of them is
-// answered as what does not exist.
-func TestReadTokens(t *testing.T) {
+// images is the path of the list.
+const images = "/v1/catalog/images"
+
+// withReaders is a server over five entries, which three have tokens for: all, for all of
+// them, prod, for those called prod-*, and none, for others.
+func withReaders(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t)
 	w.publish("prod-a", "prod-b", "dev-a")
 	if _, err := w.catalog.Publish(t.Context(), w.host+"/os/prod-b:1", catalog.PublishOptions{Name: "dev-b", Version: "1", NoAttach: true, Move: true}); err != nil {
@@ -60,7 +64,12 @@ func TestReadTokens(t *testing.T) {
 	w.until("all of it", func() bool {
 		return strings.Contains(string(w.ask("GET", "/readyz", "", readsAs("all")).body), `"entries":5`)
 	})
-	images := "/v1/catalog/images"
+	return w
+}
+
+// A token for some names sees nothing else, by whatever route that lists.
+func TestReadTokens(t *testing.T) {
+	w := withReaders(t)
 	reads := []string{images, images + "?latest=false&facets=true", images + "?versions=true&latest=false", images + "?as-of=1h", images + "/prod-a", images + "/prod-b", images + "/prod-a/history", "/v1/catalog/history", "/v1/catalog/changes"}
 	for _, path := range reads {
 		for _, header := range []string{"X: y", "Authorization: Bearer nobody-has-this-token", "Authorization: Basic " + tokenOf("all"), readsAs("prod") + "x"} {
@@ -88,6 +97,12 @@ func TestReadTokens(t *testing.T) {
 	if latest := decode[page](t, w.ask("GET", images+"?versions=true", "", readsAs("prod"))); latest.Total != 2 {
 		t.Errorf("the latest of what prod sees are %v", names(latest))
 	}
+}
+
+// What is outside of a token's names is answered as what does not exist, and what is
+// about all entries needs a token for all.
+func TestReadTokensByName(t *testing.T) {
+	w := withReaders(t)
 	for _, path := range []string{images + "/%s", images + "/%s/history", images + "/%s?version=1", images + "/%s?as-of=2020-01-01"} {
 		at := func(name string) answer { return w.ask("GET", fmt.Sprintf(path, name), "", readsAs("prod")) }
 		outside, missing := at("dev-a"), at("dev-x")
