@@ -12,7 +12,7 @@ const (
 	logRequests = 20 // to a source for its log, whatever it holds, beside the tail
 	longestTail = 32 // of revisions that no snapshot covers
 	ofRevision  = 1
-	ofSignature = 4 // where it has one: a list, a tag, and what one of them names
+	ofSignature = 3 // where it has one: a list, and the two that it names
 )
 
 // costs copies a catalog without its images, and counts what its registry is asked;

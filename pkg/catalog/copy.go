@@ -132,6 +132,7 @@ type copying struct {
 	images   *imagecopy.Copier
 	removed  map[string]revision.Tag // the last removal of each name
 	heads    map[revision.Tag]bool
+	isListed func(tag string) bool                                  // at the source
 	report   func(context.Context, *revision.Revision) trust.Report // of the policy; nil without one
 
 	mu       sync.Mutex
@@ -187,6 +188,7 @@ func (r *copying) run(ctx context.Context) error {
 // survey notes what is known of the source before anything is copied.
 func (r *copying) survey(view *ocilog.View, plan *ocilog.CopyPlan) {
 	r.heads, r.removed = map[revision.Tag]bool{}, lastRemovals(view.Tags())
+	r.isListed = view.Lists
 	r.result.Names = len(plan.Names)
 	for _, name := range plan.Names {
 		r.result.Revisions.Present += name.Present

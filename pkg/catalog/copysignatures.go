@@ -16,7 +16,7 @@ import (
 func (r *copying) copySignatures(ctx context.Context, item *ocilog.CopyItem) error {
 	signatures := evidenceOf(item.Signatures).Signatures
 	if len(signatures) == 0 && (!item.Carried || item.Signed || r.from.policy() != nil) {
-		evidence := signature.Find(ctx, r.from.repository, item.Revision.Digest)
+		evidence := signature.FindListed(ctx, r.from.repository, item.Revision.Digest, r.isListed)
 		if evidence.Err != nil {
 			return fmt.Errorf("signatures of %s: %w", item.Revision.Tag, evidence.Err)
 		}

@@ -25,6 +25,7 @@ type referrersAPI struct {
 	mu     sync.Mutex
 	there  bool             // it answered
 	absent time.Time        // when a plain 404 was answered last; zero is never
+	first  chan struct{}    // closed once whoever asks first has an answer; nil is nobody
 	now    func() time.Time // nil is time.Now
 }
 
@@ -44,7 +45,40 @@ func (a *referrersAPI) time() time.Time {
 func (a *referrersAPI) isAbsent() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.lacks()
+}
+
+func (a *referrersAPI) lacks() bool {
 	return !a.there && !a.absent.IsZero() && a.time().Sub(a.absent) < apiRecheck
+}
+
+// awaitFirst waits while somebody else finds out whether the API is there, so that of
+// many who ask at once one does. Whoever is told nothing new asks for himself. answered
+// is to be called once the own answer is noted; it may be called again.
+func (a *referrersAPI) awaitFirst(ctx context.Context) (answered func()) {
+	a.mu.Lock()
+	first := a.first
+	switch {
+	case a.there || a.lacks():
+		a.mu.Unlock()
+		return func() {}
+	case first == nil:
+		own := make(chan struct{})
+		a.first = own
+		a.mu.Unlock()
+		return sync.OnceFunc(func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.first = nil
+			close(own)
+		})
+	}
+	a.mu.Unlock()
+	select {
+	case <-first:
+	case <-ctx.Done():
+	}
+	return func() {}
 }
 
 // isThere reports whether the API has answered.
@@ -90,6 +124,8 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 	if err := subject.Digest.Validate(); err != nil {
 		return referrerList{}, fmt.Errorf("%w: digest %q: %v", entry.ErrInvalid, subject.Digest, err)
 	}
+	answered := r.referrers.awaitFirst(ctx)
+	defer answered()
 	if !r.referrers.isAbsent() {
 		all, err := r.referrersByAPI(ctx, subject)
 		var answer *refusal
@@ -115,6 +151,7 @@ func (r *remoteRepository) listReferrers(ctx context.Context, subject ocispec.De
 			return referrerList{}, err
 		}
 	}
+	answered()
 	all, err := r.fallbackIndex(ctx, subject)
 	return referrerList{descriptors: all, fallback: true}, err
 }

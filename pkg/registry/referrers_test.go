@@ -1,10 +1,14 @@
 package registry
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +74,59 @@ func TestReferrers(t *testing.T) {
 			if _, body, err := repository.Manifest(t.Context(), got[0].Digest.String()); err != nil || len(body) == 0 {
 				t.Errorf("%q, %v", body, err)
 			}
+		})
+	}
+}
+
+// Of many who ask at once, one finds out that there is no Referrers API; where it is not
+// told, the others ask for themselves, all at once, and who gives up waits for nobody.
+func TestReferrersAPIIsLookedForOnce(t *testing.T) {
+	const many = 5
+	for _, tt := range []struct {
+		name         string
+		status, want int
+		took         time.Duration
+	}{
+		{"absent", http.StatusNotFound, 1, time.Second},
+		{"refused", http.StatusForbidden, many, 2 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Int32
+				options := quick()
+				options.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
+					if !strings.Contains(r.URL.Path, "/referrers/") {
+						return respond(r, http.StatusNotFound, http.NoBody), nil
+					}
+					select {
+					case <-time.After(time.Second): // of the bubble
+					case <-r.Context().Done():
+						return nil, r.Context().Err()
+					}
+					asked.Add(1)
+					return respond(r, tt.status, http.NoBody), nil
+				})
+				repository, begun := open(t, "registry.example.com", options), time.Now()
+				var all sync.WaitGroup
+				for n := range many {
+					all.Go(func() {
+						_, err := repository.Referrers(t.Context(), describe(ocispec.MediaTypeImageManifest, fmt.Append(nil, n)))
+						if (err == nil) != (tt.status == http.StatusNotFound) {
+							t.Error(err)
+						}
+					})
+				}
+				synctest.Wait()
+				gone, cancel := context.WithCancel(t.Context())
+				cancel()
+				if _, err := repository.Referrers(gone, ocispec.DescriptorEmptyJSON); err == nil || time.Since(begun) > 0 {
+					t.Errorf("%v after %s, want an error at once", err, time.Since(begun))
+				}
+				all.Wait()
+				if took := time.Since(begun); int(asked.Load()) != tt.want || took != tt.took {
+					t.Errorf("asked %d times in %s, want %d in %s", asked.Load(), took, tt.want, tt.took)
+				}
+			})
 		})
 	}
 }

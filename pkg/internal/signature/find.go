@@ -57,6 +57,15 @@ func FindMore(ctx context.Context, store Store, d digest.Digest, enough func(Evi
 	return f.evidence(err, f.legacy(ctx))
 }
 
+// FindListed is Find for a caller that has read the tags of the repository: where there
+// are bundles, the digest's own tag is asked for only if it was listed. That is no
+// evidence against a signature, which a list that is behind may hide.
+func FindListed(ctx context.Context, store Store, d digest.Digest, isListed func(tag string) bool) Evidence {
+	return FindMore(ctx, store, d, func(evidence Evidence) bool {
+		return evidence.Err == nil && len(evidence.Signatures) > 0 && !isListed(LegacyTag(d))
+	})
+}
+
 // Signed reports whether a digest has a signature, in a format, by a key: the one
 // that is about to sign. What certificates say is not
 // believed here. Only signatures of the format are looked for. It is for who is

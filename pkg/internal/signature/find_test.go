@@ -97,6 +97,35 @@ func TestFindMoreStops(t *testing.T) {
 	}
 }
 
+// Who has read the tags asks for a legacy signature where one is listed, and where
+// nothing else was found: the list may be behind.
+func TestFindListed(t *testing.T) {
+	subject := digest.FromString("subject")
+	text := []byte(`{"mediaType":"` + mediaTypeV03 + `"}`)
+	layers := []ocispec.Descriptor{{MediaType: mediaTypeV03, Digest: digest.FromBytes(text), Size: int64(len(text))}}
+	lost := layers[0]
+	lost.Size = maxSignature + 1
+	for _, tt := range []struct {
+		name   string
+		store  fakeStore
+		listed string
+		want   bool
+	}{
+		{"bundles", fakeStore{referrers: 1, layers: layers}, "", false},
+		{"bundles, and its tag is listed", fakeStore{referrers: 1, layers: layers}, LegacyTag(subject), true},
+		{"bundles, and another tag is listed", fakeStore{referrers: 1, layers: layers}, LegacyTag(digest.FromString("other")), false},
+		{"bundles, of which one cannot be read", fakeStore{referrers: 1, layers: append(layers, lost)}, "", true},
+		{"nothing", fakeStore{}, "", true},
+	} {
+		asked := false
+		tt.store.subject, tt.store.blob = subject, text
+		FindListed(t.Context(), &askedStore{tt.store, &asked}, subject, func(tag string) bool { return tag == tt.listed })
+		if asked != tt.want {
+			t.Errorf("%s: the legacy tag was asked for: %t, want %t", tt.name, asked, tt.want)
+		}
+	}
+}
+
 // askedStore notes whether the legacy tag was asked for.
 type askedStore struct {
 	fakeStore
