@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -8,9 +9,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// cmdDamage is `damage DIRECTORY NAME`: the manifest of the newest revision of an
-// entry is gone, and its tag is still listed; $DAMAGED is that tag.
-func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
+// cmdDamage is `[!] damage DIRECTORY NAME`: the manifest of the newest revision of an
+// entry is gone, with ! altered, and its tag is still listed; $DAMAGED is that tag.
+func cmdDamage(ts *testscript.TestScript, altered bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: damage DIRECTORY NAME")
 	}
@@ -25,6 +26,13 @@ func cmdDamage(ts *testscript.TestScript, _ bool, args []string) {
 	newest := tags[len(tags)-1]
 	descriptor, err := repository.Resolve(context.Background(), newest)
 	ts.Check(err)
-	ts.Check(os.Remove(filepath.Join(ts.MkAbs(args[0]), "blobs", "sha256", descriptor.Digest.Encoded())))
+	blob := filepath.Join(ts.MkAbs(args[0]), "blobs", "sha256", descriptor.Digest.Encoded())
+	if altered {
+		text, err := os.ReadFile(blob)
+		ts.Check(err)
+		ts.Check(os.WriteFile(blob, bytes.Replace(text, []byte("created"), []byte("CREATED"), 1), 0o600))
+	} else {
+		ts.Check(os.Remove(blob))
+	}
 	ts.Setenv("DAMAGED", newest)
 }

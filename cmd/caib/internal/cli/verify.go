@@ -108,6 +108,7 @@ func (o *verifyOptions) run(ctx context.Context, args []string) error {
 		jobs = slices.DeleteFunc(jobs, func(j *verifyJob) bool { return elsewhere(j, jobs) })
 	}
 	damage, unsure := o.examineLogs(ctx, catalogs)
+	unlisted = damageOf(unlisted, errors.Join(unsure...))
 	err = o.printVerified(jobs, hidden(unlisted), twice, damage)
 	o.tellTwins(twice)
 	o.tellTwins(unsure)

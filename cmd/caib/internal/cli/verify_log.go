@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/oci-catalog/caib/pkg/catalog"
+	"github.com/oci-catalog/caib/pkg/entry"
 )
 
 // examineLogs reads every revision of the catalogs, where all is to be verified. It
@@ -34,4 +36,14 @@ func (o *verifyOptions) examineLogs(ctx context.Context, catalogs []reader) (dam
 		}
 	}
 	return damage, failed
+}
+
+// damageOf is why catalogs could not be listed, once their logs were examined: where every
+// part of them answered, and some are not whole, it is the damage, and trying again is no
+// use. Entries that are lost are said otherwise.
+func damageOf(unlisted, examined error) error {
+	if hidden(unlisted) == 0 && errors.Is(unlisted, entry.ErrUnreachable) && entry.Code(examined) == entry.Code(entry.ErrMalformed) {
+		return fmt.Errorf("%w: %v", entry.ErrMalformed, unlisted)
+	}
+	return unlisted
 }
