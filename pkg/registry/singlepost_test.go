@@ -9,7 +9,6 @@ import (
 // A small blob is one request where the registry takes that, and two where it does
 // not; what one does is remembered.
 func TestBlobsByOnePost(t *testing.T) {
-	const refused = `{"errors":[{"code":"UNSUPPORTED"}]}`
 	for _, tt := range []struct {
 		name   string
 		answer func(w http.ResponseWriter, r *http.Request) bool // to the first POST, apart from the registry's own
@@ -19,7 +18,7 @@ func TestBlobsByOnePost(t *testing.T) {
 		{"taken", func(http.ResponseWriter, *http.Request) bool { return false }, []string{"POST digest"}, []string{"POST digest"}},
 		{"an upload is begun", nil, []string{"POST digest", "PUT"}, []string{"POST", "PUT"}},
 		{"refused", func(w http.ResponseWriter, _ *http.Request) bool {
-			answer(w, http.StatusBadRequest, "application/json", refused)
+			answer(w, http.StatusBadRequest, "application/json", `{"errors":[{"code":"UNSUPPORTED"}]}`)
 			return true
 		}, []string{"POST digest", "POST", "PUT"}, []string{"POST", "PUT"}},
 		{"taken by somebody else", func(w http.ResponseWriter, _ *http.Request) bool {
