@@ -23,6 +23,22 @@ LDFLAGS      = -X github.com/oci-catalog/caib/cmd/caib/internal/cli.linked=$(she
 build:
 	$(GO) build -trimpath -ldflags "$(LDFLAGS)" -o bin/caib ./cmd/caib
 
+IMAGE_ARCHS  = amd64 arm64
+IMAGE       ?= bin/image
+AUTHORITIES ?= /etc/ssl/certs/ca-certificates.crt
+BUILDAH     ?= buildah
+
+## image: build the container image of caib with buildah, into the OCI layout $(IMAGE)
+.PHONY: image
+image:
+	rm -rf $(IMAGE) $(IMAGE).context && mkdir -p $(IMAGE).context
+	cp $(AUTHORITIES) $(IMAGE).context/ca-certificates.crt
+	@for a in $(IMAGE_ARCHS); do echo "build linux/$$a"; \
+	  GOOS=linux GOARCH=$$a CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(IMAGE).context/caib-linux-$$a ./cmd/caib || exit 1; done
+	$(BUILDAH) build --manifest caib-image --platform $$(echo $(IMAGE_ARCHS:%=linux/%) | tr ' ' ,) -f Containerfile $(IMAGE).context
+	$(BUILDAH) manifest push --all --rm caib-image oci:$(IMAGE):latest
+	rm -rf $(IMAGE).context
+
 ## man: write the man pages of all commands and help topics to bin/man
 .PHONY: man
 man:
@@ -100,7 +116,7 @@ tidy:
 ## cross: build for every platform
 .PHONY: cross
 cross:
-	@for p in $(PLATFORMS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/caib || exit 1; done
+	@for p in $(PLATFORMS); do echo "build $$p"; GOOS=$${p%/*} GOARCH=$${p#*/} CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/caib || exit 1; done
 
 ## fuzz: run every fuzz target FUZZTIME times
 .PHONY: fuzz
