@@ -62,6 +62,13 @@ func use(t *testing.T, d *demo) {
 		t.Errorf("the line is %q", line)
 	}
 
+	p.until("events of the entry", `!document.getElementById("live").hidden`)
+	d.caib(t, "edit", "gateway", "--tags", "+other")
+	d.caib(t, "edit", "cockpit-disk", "--tags", "+seen")
+	p.until("the news of the entry", `document.getElementById("news").textContent.startsWith("cockpit-disk was published")`)
+	p.do("show it", chromedp.Click("#news button"))
+	p.until("the entry as it is now", `document.body.innerText.includes("seen")`)
+
 	p.visit("/")
 	p.until("events", `!document.getElementById("live").hidden`)
 	d.caib(t, "edit", "rescue", "--description", "It changed while somebody looked.")

@@ -146,6 +146,8 @@
     let changes = 0, waiting;
     const happened = (event) => {
       const what = event.data ? JSON.parse(event.data) : {};
+      const shown = here("news").dataset.entry; // one entry is shown: others are no news
+      if (shown && what.name && what.name !== shown) return;
       changes++;
       clearTimeout(waiting);
       waiting = setTimeout(() => {
