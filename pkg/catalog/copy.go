@@ -171,7 +171,7 @@ func (r *copying) run(ctx context.Context) error {
 	}
 	r.survey(view, plan)
 	if r.options.DryRun {
-		return r.foresee(plan)
+		return r.foresee(ctx, view, plan)
 	}
 	if err := r.writeLocations(ctx, plan); err != nil {
 		return err
@@ -199,14 +199,34 @@ func (r *copying) survey(view *ocilog.View, plan *ocilog.CopyPlan) {
 	r.progress.Total = len(plan.Names)
 }
 
-// foresee says what a copy would do.
-func (r *copying) foresee(plan *ocilog.CopyPlan) error {
+// foresee says what a copy would do. Nobody is asked for images: those that the
+// destination has already count as well.
+func (r *copying) foresee(ctx context.Context, view *ocilog.View, plan *ocilog.CopyPlan) error {
+	names, write := map[string]bool{}, map[revision.Tag]bool{}
 	for _, name := range plan.Names {
-		r.result.Revisions.Copied += len(name.Write)
 		if name.Kept != nil {
 			r.keepBack(ocilog.KeptBack{Name: name.Name, Err: name.Kept})
+			continue
+		}
+		names[name.Name] = len(name.Write) > 0
+		for _, tag := range name.Write {
+			write[tag] = true
 		}
 	}
+	r.result.Revisions.Copied = len(write)
+	history, err := view.HistoryOf(ctx, names)
+	if err != nil {
+		return err
+	}
+	images := map[registry.Reference]bool{}
+	for _, one := range history {
+		if one.Document != nil && write[one.Tag] && r.wantsImage(one.Tag) {
+			for _, ref := range imagesOf(one.Document) {
+				images[ref] = true
+			}
+		}
+	}
+	r.result.Images.Copied = len(images)
 	return r.failed
 }
 

@@ -77,7 +77,7 @@ func (o *copyOptions) register(flags *pflag.FlagSet) {
 	o.registerSelection(flags)
 	readFromFlag(flags, &o.copy.ReadFrom)
 	flags.BoolVar(&o.copy.Refresh, "refresh", false, "look for what was attached to images of live entries after they had been copied, such as signatures")
-	flags.BoolVar(&o.copy.DryRun, "dry-run", false, "say what would be copied, and write nothing")
+	flags.BoolVar(&o.copy.DryRun, "dry-run", false, "say what would be copied, and write nothing; images that are there already count, too")
 	o.signing.register(flags, false)
 }
 
