@@ -263,25 +263,23 @@ func (c *copying) checkDone(s *schedule, by string, result CopyResult) {
 			continue
 		}
 		head, removal := c.from.inPlainSight(name, c.saw, false), c.from.lastRemoval(name, c.saw)
-		standing := c.to.standing(name)
-		var hasHead, hasRemoval bool
-		for _, tag := range standing {
-			hasHead = hasHead || head.Compare(tag) <= 0
-			hasRemoval = hasRemoval || tag.Op == revision.OpRemove && removal.Compare(tag) <= 0
-		}
-		if head != (revision.Tag{}) && !hasHead && !c.takenAway(head) {
+		if head != (revision.Tag{}) && !c.has(head, func(revision.Tag) bool { return true }) {
 			s.fail("%s has copied%s from %s to %s, which lacks %s", by, c.rules, c.from.id, c.to.id, head)
 		}
-		if removal != (revision.Tag{}) && !hasRemoval && !c.takenAway(removal) {
+		if removal != (revision.Tag{}) && !c.has(removal, func(tag revision.Tag) bool { return tag.Op == revision.OpRemove }) {
 			s.fail("%s has copied%s from %s to %s, which lacks the removal %s", by, c.rules, c.from.id, c.to.id, removal)
 		}
 	}
 }
 
-// takenAway reports whether the adversary was at a tag of the destination, or somebody
-// pruned it, as something later stood: which the adversary may have taken away since.
-func (c *copying) takenAway(tag revision.Tag) bool {
-	return c.to.tampered[tag.String()] || c.to.pruned[tag.String()]
+// has reports whether the destination has a revision, or a later one of its name that
+// counts, or had it until others took it away: the adversary, or somebody who pruned it
+// while something later stood.
+func (c *copying) has(least revision.Tag, counts func(revision.Tag) bool) bool {
+	standing := c.to.standing(least.Name)
+	return c.to.tampered[least.String()] || slices.ContainsFunc(c.to.revisions(least.Name, false), func(tag revision.Tag) bool {
+		return least.Compare(tag) <= 0 && counts(tag) && (slices.Contains(standing, tag) || c.disturbed(tag) || c.to.pruned[tag.String()])
+	})
 }
 
 // lastRemoval is inPlainSight for removals.
