@@ -51,25 +51,10 @@ func (b *bench) serve(entries int) error {
 	if _, err := b.fill(catalog, "-entries", fmt.Sprint(entries)); err != nil {
 		return err
 	}
-	home := filepath.Join(b.dir, "server-home")
 	fmt.Printf("\nThe index server with %d entries\n", entries)
-	for _, start := range []string{"cold", "from the cache"} {
-		var times []time.Duration
-		var sizes []int64
-		for range 2*b.rounds + 1 {
-			if start == "cold" {
-				home = filepath.Join(b.dir, "server-home-"+strconv.Itoa(len(times)))
-			}
-			ours, ready, err := b.startServer(home, catalog)
-			if err != nil {
-				return err
-			}
-			time.Sleep(3 * time.Second) // the log is read by then, from the cache too
-			times, sizes = append(times, ready), append(sizes, resident(ours.pid, "VmRSS:"))
-			ours.stop()
-		}
-		slices.Sort(times)
-		fmt.Printf("  start to ready, %-16s %10s %10s %10s   resident at most %d MiB\n", start, short(times[0]), short(times[len(times)/2]), short(times[len(times)-1]), slices.Max(sizes)>>20)
+	home, err := b.starts(catalog)
+	if err != nil {
+		return err
 	}
 	ours, _, err := b.startServer(home, catalog)
 	if err != nil {
@@ -101,6 +86,31 @@ func (b *bench) serve(entries int) error {
 	}
 	fmt.Printf("  caib has at most %d MiB resident meanwhile\n", slices.Max(watched())>>20)
 	return b.endurance(ours)
+}
+
+// starts measures how long the server takes until it is ready. It returns a home whose
+// cache is warm.
+func (b *bench) starts(catalog string) (home string, err error) {
+	home = filepath.Join(b.dir, "server-home")
+	for _, start := range []string{"cold", "from the cache"} {
+		var times []time.Duration
+		var sizes []int64
+		for range 2*b.rounds + 1 {
+			if start == "cold" {
+				home = filepath.Join(b.dir, "server-home-"+strconv.Itoa(len(times)))
+			}
+			ours, ready, err := b.startServer(home, catalog)
+			if err != nil {
+				return "", err
+			}
+			time.Sleep(3 * time.Second) // the log is read by then, from the cache too
+			times, sizes = append(times, ready), append(sizes, resident(ours.pid, "VmRSS:"))
+			ours.stop()
+		}
+		slices.Sort(times)
+		fmt.Printf("  start to ready, %-16s %10s %10s %10s   resident at most %d MiB\n", start, short(times[0]), short(times[len(times)/2]), short(times[len(times)-1]), slices.Max(sizes)>>20)
+	}
+	return home, nil
 }
 
 // started starts a process that says on a pipe where it listens.

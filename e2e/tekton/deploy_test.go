@@ -154,7 +154,20 @@ func TestDeploymentManifests(t *testing.T) {
 			t.Errorf("%s names the port %q, the container %q", what, port, container.Ports[0].Name)
 		}
 	}
-	alerts := all["PrometheusRule"].(*prometheusRule).Spec.Groups[0].Rules
+}
+
+func TestDeploymentAlerts(t *testing.T) {
+	top := objects(t, "kustomization.yaml")["Kustomization"].(*kustomization)
+	var rules *prometheusRule
+	for _, name := range top.Resources {
+		if found, ok := objects(t, name)["PrometheusRule"]; ok {
+			rules = found.(*prometheusRule)
+		}
+	}
+	if rules == nil {
+		t.Fatal("the kustomization names no alert rules")
+	}
+	alerts := rules.Spec.Groups[0].Rules
 	for _, alert := range alerts {
 		if alert.Expr == "" || alert.Labels["severity"] == "" || alert.Annotations["summary"] == "" {
 			t.Errorf("%s says not what it is about: %+v", alert.Alert, alert)
