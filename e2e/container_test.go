@@ -45,23 +45,7 @@ func TestContainerImage(t *testing.T) {
 		t.Fatalf("make image: %v\n%s", err, text)
 	}
 
-	var platforms []string
-	for _, architecture := range []string{"amd64", "arm64"} {
-		var image ocispec.Image
-		if err := json.Unmarshal([]byte(run(skopeo, "--override-arch", architecture, "inspect", "--config", "oci:"+layout+":latest")), &image); err != nil {
-			t.Fatal(err)
-		}
-		platforms = append(platforms, image.OS+"/"+image.Architecture)
-		want := ocispec.ImageConfig{User: "65532:65532", Entrypoint: []string{"/caib"}, Cmd: []string{"--help"}}
-		got := ocispec.ImageConfig{User: image.Config.User, Entrypoint: image.Config.Entrypoint, Cmd: image.Config.Cmd}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", architecture, diff)
-		}
-	}
-	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64"}, platforms); diff != "" {
-		t.Errorf("platforms (-want +got):\n%s", diff)
-	}
-
+	checkConfigs(t, layout, run)
 	server := registries.GGCR(t, true)
 	run(skopeo, "--insecure-policy", "copy", "--all", "--dest-tls-verify=false", "oci:"+layout+":latest", "docker://"+server.Host+"/tools/caib:1")
 	run(skopeo, "--insecure-policy", "copy", "oci:"+layout+":latest", "oci:"+dir+"/own:latest") // of this architecture
@@ -86,6 +70,27 @@ func TestContainerImage(t *testing.T) {
 	slices.Sort(listed) // the order of an index is that in which its images were built
 	if diff := cmp.Diff([]string{"amd64", "arm64", "caib"}, listed); diff != "" {
 		t.Errorf("the name and the architectures (-want +got):\n%s", diff)
+	}
+}
+
+// checkConfigs checks what an image says of itself, for each platform.
+func checkConfigs(t *testing.T, layout string, run func(program string, args ...string) string) {
+	t.Helper()
+	var platforms []string
+	for _, architecture := range []string{"amd64", "arm64"} {
+		var image ocispec.Image
+		if err := json.Unmarshal([]byte(run(tools.Debian(t, "skopeo", "skopeo"), "--override-arch", architecture, "inspect", "--config", "oci:"+layout+":latest")), &image); err != nil {
+			t.Fatal(err)
+		}
+		platforms = append(platforms, image.OS+"/"+image.Architecture)
+		want := ocispec.ImageConfig{User: "65532:65532", Entrypoint: []string{"/caib"}, Cmd: []string{"--help"}}
+		got := ocispec.ImageConfig{User: image.Config.User, Entrypoint: image.Config.Entrypoint, Cmd: image.Config.Cmd}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", architecture, diff)
+		}
+	}
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64"}, platforms); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
 	}
 }
 
