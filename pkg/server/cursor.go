@@ -40,12 +40,13 @@ func newSeal() cipher.Block {
 }
 
 // id is the line that tells a listener where it is. Who may not see all events is not
-// told their number either.
+// told their number either, nor, by one id for one place, whether there were any.
 func (e *events) id(of cursor, sequence uint64) string {
 	text := strconv.FormatUint(sequence, 10)
 	if of.seen != nil {
 		var block [aes.BlockSize]byte
 		binary.BigEndian.PutUint64(block[:], sequence)
+		_, _ = rand.Read(block[8:12]) // never fails
 		e.seal.Encrypt(block[:], block[:])
 		text = hex.EncodeToString(block[:])
 	}
@@ -70,7 +71,7 @@ func (e *events) resume(id string, seen func(health.Key) bool) cursor {
 		block, err := hex.DecodeString(text)
 		if known = known && err == nil && len(block) == aes.BlockSize; known {
 			e.seal.Decrypt(block, block)
-			at.after, known = binary.BigEndian.Uint64(block), binary.BigEndian.Uint64(block[8:]) == 0
+			at.after, known = binary.BigEndian.Uint64(block), binary.BigEndian.Uint32(block[12:]) == 0
 		}
 	}
 	at.lost = !known || !e.keeps(at.after)

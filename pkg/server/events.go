@@ -157,11 +157,12 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	s.stream(r.Context(), w, at)
+	s.stream(r.Context(), w, at, s.stillReads(r))
 }
 
-// stream sends events until the listener goes away, or is too slow.
-func (s *Server) stream(ctx context.Context, w http.ResponseWriter, at cursor) {
+// stream sends events until the listener goes away, is too slow, or may not read any
+// more what it may read.
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, at cursor, mayRead func() bool) {
 	control := http.NewResponseController(w)
 	write := func(texts ...string) bool {
 		_ = control.SetWriteDeadline(time.Now().Add(eventWritten)) // a writer without deadlines has none
@@ -187,7 +188,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, at cursor) {
 		at = then
 		switch {
 		case len(batch) > 0:
-			if !write(batch...) {
+			if !mayRead() || !write(batch...) {
 				return
 			}
 			continue
@@ -201,7 +202,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, at cursor) {
 			return
 		case <-change:
 		case <-beat.C:
-			if !write(": alive\n\n") {
+			if !mayRead() || !write(": alive\n\n") {
 				return
 			}
 		}

@@ -48,3 +48,16 @@ func MovesSince(states, names int) (counts []int) {
 	}
 	return counts
 }
+
+// MaxEarlier is how many states are known of a scope.
+const MaxEarlier = maxEarlier
+
+// EarlierOf notes states of a scope, each with the one of the whole, and returns what is
+// known then.
+func EarlierOf(states [][2]string) (known map[string]string) {
+	var e earlier
+	for _, pair := range states {
+		known = e.add("scope", pair[0], pair[1])
+	}
+	return known
+}

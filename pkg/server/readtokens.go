@@ -97,6 +97,19 @@ func (s *Server) readerOf(presented string) (sc *scope, ok bool, err error) {
 	return newScope(grants), true, nil
 }
 
+// stillReads returns what reports whether whoever made a request may see now what they
+// might see then: a token can be taken back while its events are told.
+func (s *Server) stillReads(r *http.Request) func() bool {
+	if s.readers == nil {
+		return func() bool { return true }
+	}
+	then := s.scopeOf(r.Context())
+	return func() bool {
+		now, ok, err := s.reader(r)
+		return ok && err == nil && now.equal(then)
+	}
+}
+
 var (
 	errNoReadToken = problem(http.StatusUnauthorized, "unauthorized", "reading needs a bearer token that this server knows")
 	errNoReaders   = problem(http.StatusServiceUnavailable, "unreachable", "the server cannot tell who may read")

@@ -37,6 +37,11 @@ func newScope(grants []grant) *scope {
 	return &scope{strings.Join(slices.Compact(keys), "\n"), grants}
 }
 
+// equal reports whether two scopes let see the same.
+func (s *scope) equal(other *scope) bool {
+	return s == other || s != nil && other != nil && s.key == other.key
+}
+
 // sees reports whether a name of a catalog, given by its reference, may be seen.
 func (s *scope) sees(catalog, name string) bool {
 	return s == nil || slices.ContainsFunc(s.grants, func(g grant) bool {

@@ -118,15 +118,16 @@ type earlier struct {
 	of map[string][][2]string
 }
 
-// add remembers one more, and returns all of the scope.
+// add remembers one more, and returns all of the scope. What others move leaves what
+// the scope lets see as it was: that is remembered once, as it stands last.
 func (e *earlier) add(scope, seen, whole string) map[string]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.of == nil {
 		e.of = map[string][][2]string{}
 	}
-	all := append(e.of[scope], [2]string{seen, whole})
-	all = slices.Clone(all[max(len(all)-maxEarlier, 0):])
+	all := slices.DeleteFunc(slices.Clone(e.of[scope]), func(pair [2]string) bool { return pair[0] == seen })
+	all = append(all[max(len(all)+1-maxEarlier, 0):], [2]string{seen, whole})
 	e.of[scope] = all
 	return maps.Collect(func(yield func(string, string) bool) {
 		for _, pair := range all {

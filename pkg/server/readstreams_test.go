@@ -1,0 +1,71 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/oci-catalog/caib/pkg/server"
+)
+
+// A token that is taken back, or lets see something else, is told no further event.
+func TestReadTokenTakenBack(t *testing.T) {
+	w := newWorld(t)
+	w.publish("prod-a")
+	var path string
+	w.start(func(o *server.Options) {
+		w.readTokens("all", "prod * prod-*", "gone * prod-*")(o)
+		path = o.ReadTokenFile
+	})
+	w.until("ready", func() bool { return w.ask("GET", "/readyz", "", readsAs("all")).status == 200 })
+	all, prod, gone := w.listen("", readsAs("all")), w.listen("", readsAs("prod")), w.listen("", readsAs("gone"))
+	var other server.Options
+	w.readTokens("all", "prod * prod-b*")(&other)
+	if err := os.Rename(other.ReadTokenFile, path); err != nil {
+		t.Fatal(err)
+	}
+	w.publish("prod-b")
+	if got := all.next(t); !strings.Contains(got, `"name":"prod-b"`) {
+		t.Errorf("whose line stays is told %q", got)
+	}
+	for whose, l := range map[string]*listener{"prod": prod, "gone": gone} {
+		if rest, err := io.ReadAll(l.lines); err != nil || strings.Contains(string(rest), "prod-b") {
+			t.Errorf("%s is told %q, %v: want the end of the stream", whose, rest, err)
+		}
+	}
+}
+
+// Ids do not tell whether anything happened that a token does not let see.
+func TestEventIDsTellNothing(t *testing.T) {
+	w := newWorld(t)
+	w.publish("prod-a")
+	w.start(w.readTokens("all", "prod * prod-*"))
+	w.until("ready", func() bool { return w.ask("GET", "/readyz", "", readsAs("all")).status == 200 })
+	first, again := w.listen("", readsAs("prod")).id, w.listen("", readsAs("prod")).id
+	if first == again {
+		t.Errorf("one place has one id, %s: another id would tell of events of others", first)
+	}
+	if got := w.listen(first, readsAs("prod")).id; got == first || got == "" {
+		t.Errorf("who comes back to %s is at %q", first, got)
+	}
+}
+
+// States of a scope are remembered by what it lets see, however often others move.
+func TestEarlierStatesOfAScope(t *testing.T) {
+	states := [][2]string{{"first", "whole"}}
+	for n := range server.MaxEarlier {
+		states = append(states, [2]string{"second", fmt.Sprint("whole-", n)})
+	}
+	known := server.EarlierOf(states)
+	if len(known) != 2 || known["first"] != "whole" || known["second"] != fmt.Sprint("whole-", server.MaxEarlier-1) {
+		t.Errorf("known is %v", known)
+	}
+	for n := range server.MaxEarlier {
+		states = append(states, [2]string{fmt.Sprint("next-", n), "whole"})
+	}
+	if known := server.EarlierOf(states); len(known) != server.MaxEarlier || known["second"] != "" || known["next-0"] == "" {
+		t.Errorf("%d are known, with second %q and next-0 %q", len(known), known["second"], known["next-0"])
+	}
+}
