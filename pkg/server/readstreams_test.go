@@ -69,3 +69,25 @@ func TestEarlierStatesOfAScope(t *testing.T) {
 		t.Errorf("%d are known, with second %q and next-0 %q", len(known), known["second"], known["next-0"])
 	}
 }
+
+// The audit names the token by which somebody had an entry verified.
+func TestAuditNamesReaders(t *testing.T) {
+	w := newWorld(t)
+	w.publish("prod-a", "prod-b")
+	w.start(w.readTokens("all", "prod * prod-*"))
+	w.until("ready", func() bool {
+		return strings.Contains(string(w.ask("GET", "/readyz", "", readsAs("all")).body), `"entries":2`)
+	})
+	for who, name := range map[string]string{"prod": "prod-a", "all": "prod-b"} {
+		path := images + "/" + name + "/verify"
+		if who == "all" {
+			path += "?wait=true"
+		}
+		if a := w.ask("POST", path, "", readsAs(who)); a.status != 200 {
+			t.Fatalf("%s: %d %s", path, a.status, a.body)
+		}
+		w.until("the line about "+who, func() bool {
+			return strings.Contains(w.log.String(), " action=verify by="+who+" name="+name+" ")
+		})
+	}
+}

@@ -65,9 +65,9 @@ func parseReadTokens(text []byte, catalogs []string) (known []token, err error) 
 // tokenCookie is what a browser keeps a token in, until it is closed.
 const tokenCookie = "caib-token"
 
-// reader returns what whoever makes a request may see; ok is false without a token of
-// ours. A cookie counts for what only reads: other sites can have a browser send it.
-func (s *Server) reader(r *http.Request) (sc *scope, ok bool, err error) {
+// reader returns who makes a request, and what they may see; name is "" without a token
+// of ours. A cookie counts for what only reads: other sites can have a browser send it.
+func (s *Server) reader(r *http.Request) (name string, sc *scope, err error) {
 	scheme, presented, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	presented = strings.TrimSpace(presented)
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -81,20 +81,20 @@ func (s *Server) reader(r *http.Request) (sc *scope, ok bool, err error) {
 }
 
 // readerOf is reader for a token. Whoever may publish may see everything.
-func (s *Server) readerOf(presented string) (sc *scope, ok bool, err error) {
+func (s *Server) readerOf(presented string) (name string, sc *scope, err error) {
 	if presented == "" {
-		return nothing, false, nil
+		return "", nothing, nil
 	}
 	if s.tokens != nil {
 		if name, err := s.tokens.who(presented); err == nil && name != "" {
-			return nil, true, nil
+			return name, nil, nil
 		}
 	}
-	grants, err := s.readers.grants(presented)
-	if err != nil || len(grants) == 0 {
-		return nothing, false, err
+	name, grants, err := s.readers.grants(presented)
+	if err != nil || name == "" {
+		return "", nothing, err
 	}
-	return newScope(grants), true, nil
+	return name, newScope(grants), nil
 }
 
 // stillReads returns what reports whether whoever made a request may see now what they
@@ -105,8 +105,8 @@ func (s *Server) stillReads(r *http.Request) func() bool {
 	}
 	then := s.scopeOf(r.Context())
 	return func() bool {
-		now, ok, err := s.reader(r)
-		return ok && err == nil && now.equal(then)
+		name, now, err := s.reader(r)
+		return name != "" && err == nil && now.equal(then)
 	}
 }
 
@@ -124,20 +124,20 @@ func (s *Server) reading(next http.HandlerFunc, whole bool) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "private, no-cache")
-		sc, ok, err := s.reader(r)
+		name, sc, err := s.reader(r)
 		switch {
 		case err != nil:
 			s.log.Error("the read tokens cannot be read: nobody may read", "error", err.Error())
 			s.fail(w, r, errNoReaders)
-		case !ok && acceptsHTML(r):
+		case name == "" && acceptsHTML(r):
 			s.signInPage(w, r, &page.SignIn{To: r.URL.RequestURI()})
-		case !ok:
+		case name == "":
 			w.Header().Set("WWW-Authenticate", `Bearer realm="caib catalog"`)
 			s.fail(w, r, errNoReadToken)
 		case whole && sc != nil:
 			s.fail(w, r, errNotWhole)
 		default:
-			next(w, r.WithContext(withScope(r.Context(), sc)))
+			next(w, r.WithContext(withReader(r.Context(), name, sc)))
 		}
 	}
 }
@@ -173,12 +173,12 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		cookie.MaxAge, to = -1, "/"
 	} else {
 		presented := strings.TrimSpace(r.PostForm.Get("token"))
-		_, ok, err := s.readerOf(presented)
+		name, _, err := s.readerOf(presented)
 		if err != nil {
 			s.fail(w, r, errNoReaders)
 			return
 		}
-		if !ok {
+		if name == "" {
 			s.signInPage(w, r, &page.SignIn{To: to, Refused: true})
 			return
 		}

@@ -19,8 +19,8 @@ func (s *Server) alive(w http.ResponseWriter, r *http.Request) {
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if s.readers != nil { // it is asked without a token, and then told of no catalog
-		if sc, ok, err := s.reader(r); err == nil && ok {
-			ctx = withScope(ctx, sc)
+		if name, sc, err := s.reader(r); err == nil && name != "" {
+			ctx = withReader(ctx, name, sc)
 		}
 	}
 	sc := s.scopeOf(ctx)

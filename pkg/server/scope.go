@@ -54,10 +54,25 @@ func (s *scope) seesCatalog(catalog string) bool {
 	return s == nil || slices.ContainsFunc(s.grants, func(g grant) bool { return g.catalog == "" || g.catalog == catalog })
 }
 
-type scopeKey struct{}
+type readerKey struct{}
 
-func withScope(ctx context.Context, s *scope) context.Context {
-	return context.WithValue(ctx, scopeKey{}, s)
+// reader is who made a request, and what they may see.
+type reader struct {
+	name  string // of the token
+	scope *scope
+}
+
+func withReader(ctx context.Context, name string, sc *scope) context.Context {
+	return context.WithValue(ctx, readerKey{}, reader{name, sc})
+}
+
+// readerName is the name of the token that a request was read with; "anyone" where
+// that needs none.
+func readerName(ctx context.Context) string {
+	if found, ok := ctx.Value(readerKey{}).(reader); ok {
+		return found.name
+	}
+	return "anyone"
 }
 
 // scopeOf is the scope of whoever made a request, by its context.
@@ -65,11 +80,11 @@ func (s *Server) scopeOf(ctx context.Context) *scope {
 	if s.readers == nil {
 		return nil
 	}
-	found, ok := ctx.Value(scopeKey{}).(*scope)
+	found, ok := ctx.Value(readerKey{}).(reader)
 	if !ok {
 		return nothing
 	}
-	return found
+	return found.scope
 }
 
 // reference is that of the catalog with a label.

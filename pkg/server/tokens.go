@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -107,25 +108,26 @@ func parseHash(text string) (hash [sha256.Size]byte, ok bool) {
 	return [sha256.Size]byte(sum), true
 }
 
-// grants returns what the token that is presented lets see, by all of its lines; none
-// if it is not ours. How long it takes says nothing about any token.
-func (t *tokens) grants(presented string) (grants []grant, err error) {
+// grants returns what the token that is presented lets see, by all of its lines, and the
+// name in the first; none if it is not ours. How long it takes says nothing about any
+// token.
+func (t *tokens) grants(presented string) (name string, grants []grant, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.refresh(); err != nil {
 		t.info = nil
-		return nil, err
+		return "", nil, err
 	}
 	sum := sha256.Sum256([]byte(presented))
 	for _, known := range t.known {
 		if subtle.ConstantTimeCompare(sum[:], known.hash[:]) == 1 {
-			grants = append(grants, known.grant)
+			name, grants = cmp.Or(name, known.name), append(grants, known.grant)
 		}
 	}
 	if len(presented) < minToken || len(presented) > maxToken {
-		return nil, nil
+		return "", nil, nil
 	}
-	return grants, nil
+	return name, grants, nil
 }
 
 // who returns the name of the token that is presented, or "" for none of ours.

@@ -81,10 +81,10 @@ func (s *Server) verifyEntry(w http.ResponseWriter, r *http.Request) {
 		s.verifyWhole(w, r, e, options)
 		return
 	}
-	id := requestID(w)
+	id, by := requestID(w), readerName(r.Context())
 	begun := s.probes.do(func(ctx context.Context) {
 		defer done()
-		s.probeNow(ctx, id, e)
+		s.probeNow(ctx, id, by, e)
 	})
 	if !begun {
 		done()
@@ -205,7 +205,7 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, e *servedEn
 		if answer.Verdict = found.Verdict; answer.Verdict != e.outline.Verdict {
 			_ = s.follower.renew(ctx, one, e.name()) // else the next refresh shows it
 		}
-		s.audit(ctx, requestID(w), verification(e), err)
+		s.audit(ctx, requestID(w), verification(e, readerName(ctx)), err)
 		_, _ = s.probe(ctx, e) // the phase follows; what was found is in the answer
 		s.respond(w, r, http.StatusOK, answer)
 		return
@@ -213,10 +213,10 @@ func (s *Server) verifyWhole(w http.ResponseWriter, r *http.Request, e *servedEn
 	s.fail(w, r, problem(http.StatusConflict, "conflict", "this server verifies nothing"))
 }
 
-// verification is what the audit says of verifying an entry: on behalf of
-// nobody in particular, because anyone may ask for it.
-func verification(e *servedEntry) auditRecord {
-	return auditRecord{action: "verify", by: "anyone", name: e.name(), digest: string(e.subject.digest)}
+// verification is what the audit says of verifying an entry, on behalf of whoever may
+// read it.
+func verification(e *servedEntry, by string) auditRecord {
+	return auditRecord{action: "verify", by: by, name: e.name(), digest: string(e.subject.digest)}
 }
 
 // probe probes at once, and shows the result. It reports false where it did not
@@ -234,7 +234,7 @@ func (s *Server) probe(ctx context.Context, e *servedEntry) (entry.Status, bool)
 
 // probeNow probes on behalf of a request that is answered already, and writes
 // down what came of it.
-func (s *Server) probeNow(ctx context.Context, id string, e *servedEntry) {
+func (s *Server) probeNow(ctx context.Context, id, by string, e *servedEntry) {
 	found, probed := s.probe(ctx, e)
 	var err error
 	switch {
@@ -243,5 +243,5 @@ func (s *Server) probeNow(ctx context.Context, id string, e *servedEntry) {
 	case found.Phase != entry.PhaseAvailable:
 		err = fmt.Errorf("%s: %s: %s", found.Phase, found.Reason, found.Message)
 	}
-	s.audit(ctx, id, verification(e), err)
+	s.audit(ctx, id, verification(e, by), err)
 }
