@@ -121,8 +121,8 @@ func TestServerOpensTheRegistriesOfWhatItVerified(t *testing.T) {
 		want    string
 	}{
 		{[]trust.Subject{trust.SubjectEntry}, "[good verified plain unsigned]"},
-		{[]trust.Subject{trust.SubjectEntry, trust.SubjectImage}, "[good verified plain unknown]"},
-		{[]trust.Subject{trust.SubjectImage}, "[good unknown plain unknown]"}, // nobody signed where the images are
+		{[]trust.Subject{trust.SubjectEntry, trust.SubjectImage}, "[good verified plain unsigned]"}, // whose image nobody asked about
+		{[]trust.Subject{trust.SubjectImage}, "[good unknown plain unknown]"},                       // nobody signed where the images are
 	} {
 		w, owner := newWorld(t), newTeam(t)
 		owner.Image = true
