@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/server"
 )
 
@@ -89,5 +90,47 @@ func TestAuditNamesReaders(t *testing.T) {
 		w.until("the line about "+who, func() bool {
 			return strings.Contains(w.log.String(), " action=verify by="+who+" name="+name+" ")
 		})
+	}
+}
+
+// Whatever is asked about a name that a token does not let see, of one or another
+// catalog, is answered as about one that does not exist, in its status, headers and body.
+func TestOutsideIsAsMissing(t *testing.T) {
+	w := newWorld(t)
+	w.publish("prod-a", "dev-a")
+	other := w.open("team/other")
+	if _, err := other.Publish(t.Context(), w.push("os/dev-a", "2"), catalog.PublishOptions{Name: "dev-a", Version: "2", NoAttach: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.start(func(o *server.Options) {
+		o.Catalogs = append(o.Catalogs, other)
+		w.readTokens("all", "prod * prod-*")(o)
+	})
+	w.until("ready", func() bool {
+		return strings.Contains(string(w.ask("GET", "/readyz", "", readsAs("all")).body), `"entries":3`)
+	})
+	known := "If-None-Match: " + w.ask("GET", images+"/dev-a", "", readsAs("all")).header.Get("ETag")
+	inOther := "?catalog=" + other.Reference()
+	said := func(a answer, name string) string {
+		for _, own := range []string{"Date", "X-Request-Id", "Etag"} { // that of a page is of its text
+			a.header.Del(own)
+		}
+		return strings.ReplaceAll(fmt.Sprint(a.status, a.header, string(a.body)), name, "NAME")
+	}
+	for _, asked := range []string{
+		"GET /%s", "HEAD /%s", "GET /%s?version=1", "GET /%s?as-of=0s", "GET /%s?no=1", "GET /%s/history", "PUT /%s", "PATCH /%s", "DELETE /%s",
+		"POST /%s/verify", "POST /%s/verify?wait=true", "POST /%s/verify" + inOther, "GET ?name=%s&facets=true", "GET ?search=%s&versions=true", "GET ?name=%s&as-of=0s",
+		"GET ?label=team=%s&facets=true", "GET ?image=" + w.host + "/os/%s:1", "PAGE /entry/%s", "PAGE /entry/%s?version=2", "PAGE /entry/%s" + inOther, "PAGE /?search=%s", "PAGE /?name=%s&as-of=0s",
+	} {
+		at := func(name string) string {
+			method, path, _ := strings.Cut(fmt.Sprintf(asked, name), " ")
+			if method == "PAGE" {
+				return said(w.browse(path, readsAs("prod"), known), name)
+			}
+			return said(w.ask(method, images+path, "", readsAs("prod"), known), name)
+		}
+		if outside, missing := at("dev-a"), at("dev-x"); outside != missing {
+			t.Errorf("%s: outside it is\n%s\nand of what does not exist\n%s", asked, outside, missing)
+		}
 	}
 }
