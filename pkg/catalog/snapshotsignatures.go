@@ -86,7 +86,7 @@ func (c *Catalog) lookUpForSnapshot(ctx context.Context, tag revision.Tag, manif
 	const enough = 8 // requests for the signatures of what nobody attacks
 	store := bound(ctx, c.repository)
 	found := signature.Find(ctx, store, manifest).Signatures
-	if len(found) > 0 && store.used <= enough {
+	if len(found) > 0 && store.used.Load() <= enough {
 		store.giveBack()
 	} else if isBounded {
 		s.bounds.strangers.Add(1)

@@ -110,11 +110,11 @@ func (e *evaluator) past(ctx context.Context, histories [][]*revision.Revision) 
 }
 
 // boundedStore counts the requests for the signatures of one digest, and refuses those
-// beyond the bounds, if there are any.
+// beyond the bounds, if there are any. It may be asked from several goroutines at once.
 type boundedStore struct {
 	signature.Store
 	bounds *bounds
-	used   int64
+	used   atomic.Int64
 }
 
 // bound makes a store keep to the bounds of a context.
@@ -126,12 +126,12 @@ func bound(ctx context.Context, store signature.Store) *boundedStore {
 // giveBack gives back to the bounds what was not used in vain.
 func (s *boundedStore) giveBack() {
 	if s.bounds != nil {
-		s.bounds.requests.Add(-s.used)
+		s.bounds.requests.Add(-s.used.Load())
 	}
 }
 
 func (s *boundedStore) use() error {
-	s.used++
+	s.used.Add(1)
 	if s.bounds != nil && s.bounds.requests.Add(1) > maxEvidence {
 		return fmt.Errorf("%w: signatures that prove nothing took more than %d requests", entry.ErrUnreachable, maxEvidence)
 	}

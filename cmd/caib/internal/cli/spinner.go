@@ -11,6 +11,7 @@ import (
 // Whatever else is printed comes in its place.
 type spinner struct {
 	to    io.Writer
+	now   func() time.Time
 	begun time.Time
 
 	mu    sync.Mutex
@@ -32,7 +33,7 @@ func (a *app) spin() (end func()) {
 	if !a.system.ErrTerminal || a.settings.quiet || a.settings.verbose || a.system.spinAfter <= 0 || !isGuarded || results == nil {
 		return func() {}
 	}
-	s := &spinner{to: out.to, begun: time.Now(), ended: make(chan struct{}), gone: make(chan struct{})}
+	s := &spinner{to: out.to, now: a.system.Now, begun: a.system.Now(), ended: make(chan struct{}), gone: make(chan struct{})}
 	out.spinner, results.spinner = s, s
 	go s.run(a.system.spinAfter, s.ended)
 	return func() { s.end(); <-s.gone }
@@ -50,7 +51,7 @@ func (s *spinner) run(after time.Duration, ended chan struct{}) {
 		}
 		s.mu.Lock()
 		if s.ended != nil {
-			fmt.Fprintf(s.to, "\r\x1b[K%c %s", spinnerSigns[frame%len(spinnerSigns)], age(time.Since(s.begun)))
+			fmt.Fprintf(s.to, "\r\x1b[K%c %s", spinnerSigns[frame%len(spinnerSigns)], age(s.now().Sub(s.begun)))
 			s.drawn = true
 		}
 		s.mu.Unlock()
