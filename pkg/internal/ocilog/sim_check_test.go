@@ -224,7 +224,7 @@ func (s *schedule) agree(ctx context.Context, r *repository) {
 func (s *schedule) checkAcknowledged() {
 	for _, ack := range s.acked {
 		for _, other := range ack.at.revisions(ack.tag.Name, s.setting.policy) {
-			if ack.tag.Compare(other) < 0 && ack.at.valid[other].since < ack.saw && !ack.at.tampered[other.String()] {
+			if ack.tag.Compare(other) < 0 && ack.at.valid[other].since < ack.saw && !ack.at.isDisturbed(other) {
 				s.fail("%s was acknowledged and is lost: %s stood before", ack.tag, other)
 			}
 		}

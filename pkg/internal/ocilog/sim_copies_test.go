@@ -254,7 +254,7 @@ func (c *copying) checkDone(s *schedule, by string, result CopyResult) {
 	}
 	had := map[string]bool{}
 	for text := range c.to.at(c.sawTo) {
-		if tag, ok := revision.ParseTag(text); ok && !c.to.tampered[text] && !c.to.pruned[text] && tag.Millis < epoch.Add(maxAhead).UnixMilli() {
+		if tag, ok := revision.ParseTag(text); ok && !c.to.isDisturbed(tag) && tag.Millis < epoch.Add(maxAhead).UnixMilli() {
 			had[tag.Name] = true
 		}
 	}
@@ -285,7 +285,7 @@ func (c *copying) has(least revision.Tag, counts func(revision.Tag) bool) bool {
 // lastRemoval is inPlainSight for removals.
 func (r *repository) lastRemoval(name string, version int) revision.Tag {
 	for _, tag := range slices.Backward(r.revisions(name, false)) {
-		if tag.Op == revision.OpRemove && r.valid[tag].since < version && !r.tampered[tag.String()] && !r.pruned[tag.String()] {
+		if tag.Op == revision.OpRemove && r.valid[tag].since < version && !r.isDisturbed(tag) {
 			return tag
 		}
 	}

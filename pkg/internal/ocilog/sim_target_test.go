@@ -109,11 +109,18 @@ func (r *repository) revisions(name string, policy bool) (tags []revision.Tag) {
 // changes, was not pruned since, and that nobody tampered with: nothing older may be shown for it.
 func (r *repository) inPlainSight(name string, version int, policy bool) revision.Tag {
 	for _, tag := range slices.Backward(r.revisions(name, policy)) {
-		if r.valid[tag].since < version && !r.tampered[tag.String()] && !r.pruned[tag.String()] {
+		if r.valid[tag].since < version && !r.isDisturbed(tag) {
 			return tag
 		}
 	}
 	return revision.Tag{}
+}
+
+// isDisturbed reports whether nobody can be expected to see a tag: the adversary was at
+// it, or it was pruned while something later stood, which the adversary may have taken
+// away since.
+func (r *repository) isDisturbed(tag revision.Tag) bool {
+	return r.tampered[tag.String()] || r.pruned[tag.String()]
 }
 
 // connection is the repository as one actor reaches it: each request waits for
