@@ -39,11 +39,15 @@ type ownAttachment struct {
 	err        error // of what was done until then
 }
 
-// startAttachment pushes the blobs of the attachment of a revision.
+// startAttachment pushes the blobs of the attachment of a revision, but where the clock
+// will refuse the revision.
 func (c *Catalog) startAttachment(ctx context.Context, repository registry.Repository, rev []byte, image ocispec.Descriptor) *ownAttachment {
 	a := &ownAttachment{catalog: c, repository: repository, image: image, done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
+		if a.err = c.log.CheckClock(); a.err != nil {
+			return
+		}
 		var all []*revision.Packed
 		if all, a.err = c.packAttachment(rev, image); a.err == nil {
 			a.packed = all[0]

@@ -24,7 +24,10 @@ func (e *ClockError) Error() string {
 // date returns the registry's time, or zero.
 func (l *Log) date() time.Time { return dateOf(l.target) }
 
-func (l *Log) checkClock() error {
+// CheckClock returns a *ClockError where the clocks of this machine and the registry are
+// too far apart for anything to be written. What the registry's says is known once it has
+// answered; nothing is asked.
+func (l *Log) CheckClock() error {
 	now, date := l.options.Now(), l.date()
 	if !date.IsZero() && now.Sub(date).Abs() > maxSkew {
 		return &ClockError{now, date}

@@ -78,7 +78,7 @@ type copier struct {
 }
 
 func (c *copier) run(ctx context.Context) error {
-	if err := c.plan.to.checkClock(); err != nil {
+	if err := c.plan.to.CheckClock(); err != nil {
 		return err
 	}
 	for step, tags := range c.plan.steps {

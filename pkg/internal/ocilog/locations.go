@@ -110,7 +110,7 @@ func (l *Log) rememberLocations(read Locations) {
 // those of the view; none is ever overwritten. sign, where it is not nil, is called
 // while no reader sees it, and if it fails there is none.
 func (l *Log) WriteLocations(ctx context.Context, view *View, all []revision.Location, sign func(context.Context, ocispec.Descriptor) error) (Locations, error) {
-	if err := l.checkClock(); err != nil {
+	if err := l.CheckClock(); err != nil {
 		return Locations{}, err
 	}
 	packed, err := revision.PackLocations(all, revision.NextTime(l.options.Now(), revision.LocationsName, view.locations))

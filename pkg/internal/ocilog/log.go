@@ -152,7 +152,7 @@ func (l *Log) AppendListed(ctx context.Context, packed *revision.Packed, sign fu
 
 func (l *Log) append(ctx context.Context, packed *revision.Packed, sign func(context.Context) error, readBack func(context.Context, *revision.Packed) error) error {
 	l.restore(ctx)
-	if err := l.checkClock(); err != nil {
+	if err := l.CheckClock(); err != nil {
 		return err
 	}
 	if err := l.put(ctx, packed, sign); err != nil {
