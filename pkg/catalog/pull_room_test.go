@@ -16,7 +16,6 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/oci-catalog/caib/internal/testloop"
-	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 	"github.com/oci-catalog/caib/pkg/entry"
 )
@@ -162,7 +161,6 @@ func TestPullToADeviceWithoutRoom(t *testing.T) {
 		t.Fatalf("got %+v, %v, want an error of the device, and a part in the cache", result.Files, err)
 	}
 	disk.Remount("size=40m")
-	flushed(t, device)
 	_, served := w.storage.during(nil, func() { result, err = w.catalog.Pull(t.Context(), "disk", options) })
 	if err != nil || result.Files[0].Resumed == 0 || served > int64(len(content))-result.Files[0].Resumed {
 		t.Fatalf("with room: got %+v, %v, and %d bytes were served, want that it went on", result.Files, err, served)
@@ -340,17 +338,4 @@ func fill(t *testing.T, path string, leaves int64) {
 	if err := file.Truncate(max(size-leaves, 0)); err != nil {
 		t.Error(err)
 	}
-}
-
-// flushed waits until a device has nothing left of what was written to it in vain: the
-// kernel tells whoever opens it next of that.
-func flushed(t *testing.T, device string) {
-	t.Helper()
-	testwait.Until(t, "a device without what is left to be written", func() bool {
-		file, err := os.OpenFile(device, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return errors.Join(file.Sync(), file.Close()) == nil
-	})
 }

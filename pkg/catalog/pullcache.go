@@ -83,8 +83,9 @@ func (c *cached) Restart() error {
 
 // streamCached is stream to what has no room for stored bytes: they are in the cache,
 // if there is one. Those that an earlier run left are written first; that they are
-// wrong is known only at the end, and then they are forgotten.
-func (p *puller) streamCached(ctx context.Context, job *pullJob, to restarter, pulled *PulledFile) (written int64, err error) {
+// wrong is known only at the end, and then they are forgotten. They are needed no more
+// once all is written and commit, where it is not nil, has made it last.
+func (p *puller) streamCached(ctx context.Context, job *pullJob, to restarter, commit func(context.Context) error, pulled *PulledFile) (written int64, err error) {
 	target := &cached{to: to}
 	path := ""
 	if p.options.CacheDir != "" {
@@ -97,6 +98,9 @@ func (p *puller) streamCached(ctx context.Context, job *pullJob, to restarter, p
 		}
 	}
 	written, err = p.intoFile(ctx, job, target, to, pulled)
+	if err == nil && commit != nil {
+		err = commit(ctx)
+	}
 	if target.stored != nil && target.stored.Leave(err != nil && !isWrong(err)) {
 		pulled.Part = path + place.Suffix
 	}

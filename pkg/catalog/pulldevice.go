@@ -110,10 +110,7 @@ func (p *puller) writeDisk(ctx context.Context, job *pullJob, disk blockdevice.D
 	}
 	w := blockdevice.NewWriter(disk, options)
 	defer func() { pulled.LeftBytes = w.Left() }()
-	pulled.Bytes, err = p.streamCached(ctx, job, w, pulled)
-	if err == nil {
-		err = w.Commit(ctx)
-	}
+	pulled.Bytes, err = p.streamCached(ctx, job, w, w.Commit, pulled)
 	reread, closing := w.Close()
 	if err = cmp.Or(err, closing); err != nil {
 		if w.Begun() {

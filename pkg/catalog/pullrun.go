@@ -71,7 +71,7 @@ func (p *puller) file(ctx context.Context, job *pullJob, pulled *PulledFile) (er
 		return err
 	}
 	if job.path == "" {
-		pulled.Bytes, err = p.streamCached(ctx, job, &output{to: p.options.Out}, pulled)
+		pulled.Bytes, err = p.streamCached(ctx, job, &output{to: p.options.Out}, nil, pulled)
 		return job.fromPlace(err)
 	}
 	if job.device != nil {
