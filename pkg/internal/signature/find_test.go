@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -21,7 +22,7 @@ type fakeStore struct {
 	layers    []ocispec.Descriptor
 	blob      []byte
 
-	manifests, blobs int
+	manifests, blobs int64 // that were read; by several goroutines at once
 }
 
 func (s *fakeStore) Referrers(context.Context, ocispec.Descriptor) ([]ocispec.Descriptor, error) {
@@ -36,13 +37,13 @@ func (s *fakeStore) Manifest(_ context.Context, reference string) (ocispec.Descr
 	if reference == LegacyTag(s.subject) {
 		return ocispec.Descriptor{}, nil, entry.ErrNotFound
 	}
-	s.manifests++
+	atomic.AddInt64(&s.manifests, 1)
 	text, err := json.Marshal(ocispec.Manifest{Layers: s.layers, Subject: &ocispec.Descriptor{Digest: s.subject}})
 	return ocispec.Descriptor{}, text, err
 }
 
 func (s *fakeStore) Blob(context.Context, ocispec.Descriptor) ([]byte, error) {
-	s.blobs++
+	atomic.AddInt64(&s.blobs, 1)
 	return s.blob, nil
 }
 
@@ -62,7 +63,7 @@ func TestFindIsBounded(t *testing.T) {
 		store            fakeStore
 		found            int
 		incomplete       bool
-		manifests, blobs int
+		manifests, blobs int64
 	}{
 		{"none", fakeStore{}, 0, false, 0, 0},
 		{"one", fakeStore{referrers: 1, layers: many[:1]}, 1, false, 1, 1},
