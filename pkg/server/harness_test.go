@@ -240,9 +240,8 @@ type answer struct {
 // connections of the default transport too.
 var forwarding = http.DefaultTransport.(*http.Transport).Clone()
 
-// ask makes a request, checked against the description of the API in both
-// directions. Headers are KEY: VALUE.
-func (w *world) ask(method, path, body string, headers ...string) answer {
+// send makes a request and reads the answer. Headers are KEY: VALUE.
+func (w *world) send(method, path, body string, headers ...string) (*http.Request, answer) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), testwait.Limit)
 	defer cancel()
@@ -266,8 +265,15 @@ func (w *world) ask(method, path, body string, headers ...string) answer {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a := answer{response.StatusCode, response.Header, text}
-	if err := apitest.Check(apitest.Exchange{Method: method, URL: request.URL, Body: []byte(body), Status: a.status, Header: a.header, Answer: text}); err != nil {
+	return request, answer{response.StatusCode, response.Header, text}
+}
+
+// ask makes a request, checked against the description of the API in both
+// directions. Headers are KEY: VALUE.
+func (w *world) ask(method, path, body string, headers ...string) answer {
+	w.t.Helper()
+	request, a := w.send(method, path, body, headers...)
+	if err := apitest.Check(apitest.Exchange{Method: method, URL: request.URL, Body: []byte(body), Status: a.status, Header: a.header, Answer: a.body}); err != nil {
 		w.t.Error(err)
 	}
 	return a

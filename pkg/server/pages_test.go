@@ -1,8 +1,7 @@
 package server_test
 
 import (
-	"io"
-	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,26 +12,8 @@ import (
 // browse asks for a page as a browser does. Headers are KEY: VALUE.
 func (w *world) browse(path string, headers ...string) answer {
 	w.t.Helper()
-	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, w.url+path, nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	request.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
-	request.Header.Set("Accept-Encoding", "identity")
-	for _, header := range headers {
-		key, value, _ := strings.Cut(header, ": ")
-		request.Header.Set(key, value)
-	}
-	response, err := forwarding.RoundTrip(request)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answer{response.StatusCode, response.Header, text}
+	_, a := w.send("GET", path, "", slices.Concat([]string{"Accept: text/html,application/xhtml+xml,*/*;q=0.8"}, headers)...)
+	return a
 }
 
 // shows asks for a page, which must have a status and some texts in it, and others not.

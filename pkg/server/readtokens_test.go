@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -196,21 +197,8 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("the API's description: %d, or it names the catalog", a.status)
 	}
 	post := func(values url.Values, headers ...string) (status int, header http.Header) {
-		request, err := http.NewRequestWithContext(t.Context(), "POST", w.url+"/signin", strings.NewReader(values.Encode()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		for _, header := range headers {
-			key, value, _ := strings.Cut(header, ": ")
-			request.Header.Set(key, value)
-		}
-		response, err := forwarding.RoundTrip(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response.Body.Close()
-		return response.StatusCode, response.Header
+		_, a := w.send("POST", "/signin", values.Encode(), slices.Concat([]string{"Content-Type: application/x-www-form-urlencoded"}, headers)...)
+		return a.status, a.header
 	}
 	if status, header := post(url.Values{"token": {"nobody-has-this-token"}}); status != 401 || header.Get("Set-Cookie") != "" {
 		t.Errorf("a wrong token: %d, %s", status, header.Get("Set-Cookie"))

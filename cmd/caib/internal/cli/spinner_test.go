@@ -13,27 +13,36 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 )
 
-// spunTerminal is a terminal: it says when something was written that a person waits for.
-type spunTerminal struct {
+// printed is what a command that runs has printed.
+type printed struct {
 	mu   sync.Mutex
 	text bytes.Buffer
+}
+
+func (p *printed) Write(text []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(text)
+}
+
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+// spunTerminal is a terminal: it says when something was written that a person waits for.
+type spunTerminal struct {
+	printed
 	seen chan struct{}
 	once sync.Once
 }
 
 func (w *spunTerminal) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	if bytes.Contains(p, []byte("\r")) {
-		w.once.Do(func() { close(w.seen) })
+		defer w.once.Do(func() { close(w.seen) })
 	}
-	return w.text.Write(p)
-}
-
-func (w *spunTerminal) String() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.String()
+	return w.printed.Write(p)
 }
 
 // waitingFor runs caib with a registry that answers once it sees a spinner, or at once.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log"
@@ -9,7 +8,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,24 +18,6 @@ import (
 	"github.com/oci-catalog/caib/internal/testwait"
 	"github.com/oci-catalog/caib/pkg/catalog"
 )
-
-// shared is what a command that runs has printed.
-type shared struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *shared) Write(text []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(text)
-}
-
-func (s *shared) has(text string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Contains(s.text.String(), text)
-}
 
 // refusing starts a registry that refuses everything while away is set, and counts
 // what it has refused.
@@ -82,7 +62,7 @@ func TestWatchGoesOn(t *testing.T) {
 	publish("first")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var out, errs shared
+	var out, errs printed
 	state := filepath.Join(t.TempDir(), "state.json")
 	ended := make(chan int, 1)
 	go func() {
@@ -93,15 +73,15 @@ func TestWatchGoesOn(t *testing.T) {
 	}()
 	testwait.Until(t, "the watch to begin", func() bool { f, err := openWatchFile(state); return err == nil && len(f.Catalogs) == 1 })
 	publish("second")
-	testwait.Until(t, "the second publication", func() bool { return out.has(`"name":"second"`) })
+	testwait.Until(t, "the second publication", func() bool { return strings.Contains(out.String(), `"name":"second"`) })
 	away.Store(true)
-	testwait.Until(t, "the warning", func() bool { return errs.has("looking again every 1s") })
+	testwait.Until(t, "the warning", func() bool { return strings.Contains(errs.String(), "looking again every 1s") })
 	before := refused.Load()
 	testwait.Until(t, "another look", func() bool { return refused.Load() > before })
 	away.Store(false)
 	publish("third")
-	testwait.Until(t, "the third publication", func() bool { return out.has(`"name":"third"`) })
-	testwait.Until(t, "the note", func() bool { return errs.has("the catalog can be read again") })
+	testwait.Until(t, "the third publication", func() bool { return strings.Contains(out.String(), `"name":"third"`) })
+	testwait.Until(t, "the note", func() bool { return strings.Contains(errs.String(), "the catalog can be read again") })
 	cancel()
 	if code := testwait.Receive(t, "the watch to end", ended); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d", code, exitInterrupted)
@@ -109,7 +89,7 @@ func TestWatchGoesOn(t *testing.T) {
 	if got := strings.Count(errs.text.String(), "looking again"); got != 1 {
 		t.Errorf("%d warnings, want one:\n%s", got, errs.text.String())
 	}
-	if out.has(`"name":"first"`) {
+	if strings.Contains(out.String(), `"name":"first"`) {
 		t.Errorf("what was there before was told:\n%s", out.text.String())
 	}
 }
