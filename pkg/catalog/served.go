@@ -106,8 +106,35 @@ func (v *servedView) Decisions() []serving.Decision {
 
 // Events is that of serving.View.
 func (v *servedView) Events(ctx context.Context, names map[string]bool) ([]entry.Event, error) {
+	revisions, err := v.revisionsOf(ctx, names, v.heads, v.others)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]entry.Event, len(revisions))
+	for i, revision := range revisions {
+		events[i] = revision.Event()
+	}
+	return events, nil
+}
+
+// Items is that of serving.View.
+func (v *servedView) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
+	revisions, err := v.revisionsOf(ctx, names, v.heads)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]entry.Item, len(revisions))
+	for i, revision := range revisions {
+		items[i] = revision.Item()
+	}
+	v.locate(items...)
+	return items, nil
+}
+
+// revisionsOf returns what decides some names, without what is no longer there.
+func (v *servedView) revisionsOf(ctx context.Context, names map[string]bool, all ...[]ocilog.HeadRef) ([]*revision.Revision, error) {
 	var wanted []ocilog.HeadRef
-	for _, heads := range [][]ocilog.HeadRef{v.heads, v.others} {
+	for _, heads := range all {
 		for _, head := range heads {
 			if names[head.Tag.Name] {
 				wanted = append(wanted, head)
@@ -116,39 +143,7 @@ func (v *servedView) Events(ctx context.Context, names map[string]bool) ([]entry
 	}
 	defer v.catalog.log.Release()
 	revisions, err := v.view.Revisions(ctx, wanted)
-	if err != nil {
-		return nil, err
-	}
-	events := make([]entry.Event, 0, len(revisions))
-	for _, revision := range revisions {
-		if revision != nil {
-			events = append(events, revision.Event())
-		}
-	}
-	return events, nil
-}
-
-// Items is that of serving.View.
-func (v *servedView) Items(ctx context.Context, names map[string]bool) ([]entry.Item, error) {
-	var wanted []ocilog.HeadRef
-	for _, head := range v.heads {
-		if names[head.Tag.Name] {
-			wanted = append(wanted, head)
-		}
-	}
-	defer v.catalog.log.Release()
-	revisions, err := v.view.Revisions(ctx, wanted)
-	if err != nil {
-		return nil, err
-	}
-	items := make([]entry.Item, 0, len(revisions))
-	for _, revision := range revisions {
-		if revision != nil {
-			items = append(items, revision.Item())
-		}
-	}
-	v.locate(items...)
-	return items, nil
+	return slices.DeleteFunc(revisions, func(r *revision.Revision) bool { return r == nil }), err
 }
 
 // Empty is that of serving.View.

@@ -120,23 +120,30 @@ func (l *Log) behind(view *View, base *snapshot, covered int) int {
 	return min(lacking, covered)
 }
 
-// uncovered returns the revisions that a snapshot does not cover, in log order:
-// what the registry lists, and what it showed this reader otherwise.
+// uncovered returns the revisions that a snapshot does not cover, in log order.
 func (l *Log) uncovered(view *View, base *snapshot) []revision.Tag {
-	l.known.mu.Lock()
-	tags := slices.Clone(view.listed)
-	for tag, f := range l.known.facts {
+	return view.shown(func(_ revision.Tag, f *fact) bool { return f != nil && slices.ContainsFunc(f.segments, base.has) })
+}
+
+// shown returns the revisions that the registry lists, and what it showed this reader
+// otherwise, in log order, without those that drop drops, and what is none. drop is
+// called while what is known is locked, with nil for a tag of which nothing is known.
+func (v *View) shown(drop func(revision.Tag, *fact) bool) []revision.Tag {
+	known := v.log.known
+	known.mu.Lock()
+	tags := slices.Clone(v.listed)
+	for tag, f := range known.facts {
 		if f.seen && !f.absent {
 			tags = append(tags, tag)
 		}
 	}
 	slices.SortFunc(tags, revision.Tag.Compare)
 	tags = slices.DeleteFunc(slices.Compact(tags), func(tag revision.Tag) bool {
-		f := l.known.facts[tag]
-		return f != nil && (f.kind == foreign || slices.ContainsFunc(f.segments, base.has))
+		f := known.facts[tag]
+		return f != nil && f.kind == foreign || drop(tag, f)
 	})
-	l.known.mu.Unlock()
-	return slices.DeleteFunc(tags, view.isNone)
+	known.mu.Unlock()
+	return slices.DeleteFunc(tags, v.isNone)
 }
 
 // readable returns the tags whose manifests are those that they were made for,

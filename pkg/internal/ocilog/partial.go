@@ -167,24 +167,9 @@ func (h *hashes) fit(view *View) bool {
 // covers reports whether the snapshot has a record of a tag.
 func (h *hashes) covers(tag revision.Tag) bool { return len(rowsOf(h.rows, tag)) > 0 }
 
-// tailByHashes returns what the snapshot does not cover: of what is listed, and of what
-// this reader wrote or saw otherwise.
+// tailByHashes returns what the snapshot does not cover, by its hashes.
 func (v *View) tailByHashes() []revision.Tag {
-	l := v.log
-	l.known.mu.Lock()
-	tags := slices.Clone(v.listed)
-	for tag, f := range l.known.facts {
-		if f.seen && !f.absent {
-			tags = append(tags, tag)
-		}
-	}
-	slices.SortFunc(tags, revision.Tag.Compare)
-	tags = slices.DeleteFunc(slices.Compact(tags), func(tag revision.Tag) bool {
-		f := l.known.facts[tag]
-		return f != nil && f.kind == foreign || v.hashes.covers(tag)
-	})
-	l.known.mu.Unlock()
-	return slices.DeleteFunc(tags, v.isNone)
+	return v.shown(func(tag revision.Tag, _ *fact) bool { return v.hashes.covers(tag) })
 }
 
 // HeadsFrom returns the revisions that decide the names under which an image was ever
