@@ -27,7 +27,8 @@ const (
 	maxToken     = 4096
 )
 
-// tokens are the bearer tokens of those who may publish (Options.TokenFile).
+// tokens are the bearer tokens of a file: of those who may publish, or of those who may
+// read (Options.TokenFile and Options.ReadTokenFile).
 type tokens struct {
 	path  string
 	parse func(text []byte) ([]token, error)
@@ -131,25 +132,9 @@ func (t *tokens) grants(presented string) (name string, grants []grant, err erro
 }
 
 // who returns the name of the token that is presented, or "" for none of ours.
-// How long it takes says nothing about any token.
 func (t *tokens) who(presented string) (string, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.refresh(); err != nil {
-		t.info = nil
-		return "", err
-	}
-	sum := sha256.Sum256([]byte(presented))
-	name, match := "", 0
-	for _, known := range t.known {
-		if same := subtle.ConstantTimeCompare(sum[:], known.hash[:]); same == 1 && match == 0 {
-			name, match = known.name, 1
-		}
-	}
-	if len(presented) < minToken || len(presented) > maxToken {
-		return "", nil
-	}
-	return name, nil
+	name, _, err := t.grants(presented)
+	return name, err
 }
 
 var errReadOnly = &problemError{

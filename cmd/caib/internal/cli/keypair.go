@@ -146,7 +146,7 @@ func writeKeyFiles(replace bool, private, public keyFile) (err error) {
 	}()
 	written := make([]string, len(files))
 	for i, file := range files {
-		if written[i], err = writeBeside(file); err != nil {
+		if written[i], err = writeBeside(file.path, file.text, file.mode); err != nil {
 			return fmt.Errorf("write %s: %w", file.path, err)
 		}
 		undo = append(undo, written[i])
@@ -178,8 +178,8 @@ func writeKeyFiles(replace bool, private, public keyFile) (err error) {
 
 // writeBeside writes a file under another name in the same directory, and
 // returns that. Nobody else can read it before it has its mode.
-func writeBeside(file keyFile) (path string, err error) {
-	temporary, err := os.CreateTemp(filepath.Dir(file.path), ".tmp-*")
+func writeBeside(path string, text []byte, mode fs.FileMode) (written string, err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return "", err
 	}
@@ -191,8 +191,8 @@ func writeBeside(file keyFile) (path string, err error) {
 			_ = os.Remove(temporary.Name())
 		}
 	}()
-	if _, err = temporary.Write(file.text); err == nil {
-		err = temporary.Chmod(file.mode)
+	if _, err = temporary.Write(text); err == nil {
+		err = temporary.Chmod(mode)
 	}
 	if err == nil {
 		err = temporary.Sync()

@@ -98,17 +98,12 @@ func (f *watchFile) save(all []*watched) error {
 
 // replaceFile writes a file under another name, syncs and renames it.
 func replaceFile(path string, text []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	written, err := writeBeside(path, text, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // of no use, or renamed
-	_, err = file.Write(text)
-	if err == nil {
-		err = file.Sync()
+	if err = os.Rename(written, path); err != nil {
+		_ = os.Remove(written)
 	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return err
 }
